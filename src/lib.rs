@@ -1,1 +1,14 @@
+//! Rehearsal: an admission audit and dry-run proxy for Kubernetes image policy.
+//!
+//! Floors, lowest first; each imports only those below it: [`review`] (0), [`policy`] (1), [`store`] (2),
+//! [`backend`] and [`recorder`] (3), [`admission`] and [`web`] (4), [`server`] (5), then [`config`] and the commands.
 
+pub mod admission;
+pub mod backend;
+pub mod config;
+pub mod policy;
+pub mod recorder;
+pub mod review;
+pub mod server;
+pub mod store;
+pub mod web;

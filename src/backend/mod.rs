@@ -1,0 +1,3 @@
+//! Floor 3: the remote webhook that judges.
+
+pub mod answer;

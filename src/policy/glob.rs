@@ -1,0 +1,1 @@
+//! Globs over names and images.

@@ -1,0 +1,112 @@
+//! Policies as a person writes them, parsed into types.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::review::decision::{Mode, Operation};
+use crate::review::image::Role;
+
+/// What a policy of any kind does when it cannot judge and is in `enforce`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    /// The API server gets a failure, so that its own failure policy decides.
+    #[default]
+    Fail,
+    Allow,
+    Deny,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicySettings {
+    /// `[A-Za-z0-9._-]{1,128}`, unique.
+    pub name: String,
+    pub mode: Mode,
+    pub on_error: OnError,
+    pub source: SourceSettings,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum SourceSettings {
+    Rules(Vec<RuleSettings>),
+    Webhook(WebhookSettings),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuleSettings {
+    /// `[A-Za-z0-9._-]{1,128}`, unique in its policy.
+    pub id: String,
+    /// Wins over the policy's.
+    pub mode: Option<Mode>,
+    pub check: CheckSettings,
+    /// May use `{image} {registry} {repository} {tag} {namespace} {container}`.
+    pub message: Option<String>,
+    pub help: Option<String>,
+    pub scope: ScopeSettings,
+    /// On Pods only; in other kinds an image of exactly one of these texts is not judged.
+    pub placeholders: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum CheckSettings {
+    /// An image that matches all given fields violates.
+    Deny(MatchSettings),
+    /// An image that does not match violates.
+    Allow(MatchSettings),
+    /// What must be spelled out.
+    Require(Vec<Requirement>),
+}
+
+/// Each field a list of which one must match; an empty list is a field that was not given.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MatchSettings {
+    pub registry: Vec<String>,
+    pub repository: Vec<String>,
+    pub tag: Vec<String>,
+    pub image: Vec<String>,
+    /// Regular expressions.
+    pub image_matches: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Requirement {
+    Digest,
+    Tag,
+}
+
+/// Where a rule holds; an empty list is everywhere. Globs in the first three.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ScopeSettings {
+    pub namespaces: Vec<String>,
+    pub except_namespaces: Vec<String>,
+    pub clusters: Vec<String>,
+    pub kinds: Vec<String>,
+    pub operations: Vec<Operation>,
+    pub containers: Vec<Role>,
+}
+
+/// A webhook that judges.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WebhookSettings {
+    /// `http` or `https`.
+    pub url: http::Uri,
+    pub speaks: Speaks,
+    /// At most this for one call.
+    pub timeout: Duration,
+    /// PEM; the system's roots when absent.
+    pub ca: Option<PathBuf>,
+    /// PEM chain and key, both or neither.
+    pub client_identity: Option<(PathBuf, PathBuf)>,
+    /// Sent as `Authorization: Bearer`; re-read when it changes.
+    pub token_file: Option<PathBuf>,
+    pub max_in_flight: usize,
+}
+
+/// The protocol of a webhook. It is not asked about reviews of the other one: its verdict on those is `none`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Speaks {
+    ImageReview,
+    AdmissionReview,
+}

@@ -1,0 +1,324 @@
+//! The record of one review: who asked, what each policy said, what the API server got.
+//!
+//! These are the types that the journal holds as JSON and the store takes apart into rows.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::{DecisionId, Timestamp};
+use super::image::Role;
+use super::workload::Workload;
+
+/// What a violation does: `audit` records it, `warn` also tells the client, `enforce` rejects.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    #[default]
+    Audit,
+    Warn,
+    Enforce,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Protocol {
+    ImageReview,
+    AdmissionReview,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Operation {
+    Create,
+    Update,
+    Delete,
+    Connect,
+}
+
+/// What a policy says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Allow,
+    Deny,
+    Error,
+    /// It had nothing to judge: evidence of nothing.
+    None,
+    /// A webhook that is not waited for has not answered yet; an [`Amendment`] follows.
+    Pending,
+}
+
+/// What the API server got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    Allowed,
+    Denied,
+    /// 429 or 5xx, so that its failurePolicy or defaultAllow decides.
+    Failed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Violation {
+    pub rule: String,
+    pub mode: Mode,
+    /// The image to blame, as written, where one is.
+    pub image: Option<String>,
+    pub container: Option<String>,
+    pub message: String,
+    /// What the rule's author says to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+/// What one policy said of one review.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyVerdict {
+    pub policy: String,
+    /// The hash of a local policy's text and engine; a webhook has none.
+    pub version: Option<String>,
+    pub mode: Mode,
+    pub verdict: Verdict,
+    /// Of images that the request brings.
+    pub violations: Vec<Violation>,
+    /// Of images that were there before: never acted on, kept since the next pod would meet them.
+    pub standing: Vec<Violation>,
+    /// Violations (standing ones included) past the cap of 100.
+    #[serde(default)]
+    pub omitted: u32,
+    pub error: Option<String>,
+    /// Monotonic. `None` while pending.
+    pub duration_us: Option<u64>,
+}
+
+/// One answered review.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    pub id: DecisionId,
+    pub at: Timestamp,
+    pub cluster: String,
+    /// The [`ReviewRecord`] that it is of.
+    pub review: ReviewHash,
+    pub name: Option<String>,
+    pub user: Option<String>,
+    pub uid: Option<String>,
+    pub dry_run: bool,
+    pub answer: Answer,
+    /// The HTTP status for `Failed`, the Status code for `Denied`, 200 for `Allowed`.
+    pub code: u16,
+    /// What the API server was told, where it was told something.
+    pub message: Option<String>,
+    /// Let through although a violation in audit or warn mode stood against it.
+    pub would_reject: bool,
+    pub verdicts: Vec<PolicyVerdict>,
+    /// A verdict rested on an object of which a part is kept only as a constant.
+    pub redacted: bool,
+    pub revision: String,
+    /// From the complete body to the answer, the journal included where it was waited for. Monotonic.
+    pub duration_us: u64,
+    /// What else is to be known of it (a dropped patch, a client that left), one sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// A verdict that came after the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amendment {
+    pub decision: DecisionId,
+    /// Of the decision, so that its partition and its roll-up buckets are found without a search.
+    pub at: Timestamp,
+    pub verdict: PolicyVerdict,
+}
+
+/// SHA-256 of the canonical form of what a [`ReviewRecord`] holds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReviewHash(pub [u8; 32]);
+
+/// The part of a review that repeats: many decisions share one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewRecord {
+    pub hash: ReviewHash,
+    pub protocol: Protocol,
+    /// `v1alpha1`, `v1beta1` or `v1`.
+    pub api_version: String,
+    pub operation: Operation,
+    pub subresource: Option<String>,
+    /// The API group of the object, empty for the core group; unknown on an ImageReview.
+    pub group: Option<String>,
+    pub kind: Option<String>,
+    pub namespace: Option<String>,
+    pub workload: Workload,
+    pub images: Vec<ImageRecord>,
+    /// Those whose key contains `.image-policy.k8s.io/`.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// An image as the history keeps it. An image that cannot be read has an `error` and no parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRecord {
+    pub text: String,
+    pub registry: Option<String>,
+    pub repository: Option<String>,
+    pub tag: Option<String>,
+    pub digest: Option<String>,
+    pub error: Option<String>,
+    pub container: Option<String>,
+    pub role: Role,
+    pub new: bool,
+}
+
+/// One redacted object of a review, kept as an example.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectSample {
+    pub decision: DecisionId,
+    pub at: Timestamp,
+    pub cluster: String,
+    pub review: ReviewHash,
+    /// The canonical object view, redacted: JSON.
+    pub object: String,
+}
+
+/// A span in which decisions were not recorded or reviews not judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// A UUIDv7, so that a gap sent twice is one.
+    pub id: DecisionId,
+    /// `None`: every cluster.
+    pub cluster: Option<String>,
+    pub from: Timestamp,
+    /// `None` while it lasts.
+    pub to: Option<Timestamp>,
+    /// `None`: unknown.
+    pub count: Option<u64>,
+    pub reason: String,
+}
+
+/// Everything that goes through the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Record {
+    Review(ReviewRecord),
+    Decision(Box<Decision>),
+    Amendment(Amendment),
+    Object(ObjectSample),
+    /// Also an update of one already sent: the later one of an id wins.
+    Gap(Gap),
+    /// Reviews of `cluster` in the quarter hour from `bucket` that were answered without being judged, to be added.
+    Unjudged {
+        id: DecisionId,
+        cluster: String,
+        bucket: Timestamp,
+        count: u64,
+    },
+}
+
+// === impl Mode ===
+
+impl Mode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Audit => "audit",
+            Self::Warn => "warn",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+// === impl Protocol ===
+
+impl Protocol {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ImageReview => "ImageReview",
+            Self::AdmissionReview => "AdmissionReview",
+        }
+    }
+}
+
+// === impl Operation ===
+
+impl Operation {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+        }
+    }
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Error => "error",
+            Self::None => "none",
+            Self::Pending => "pending",
+        }
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+// === impl ReviewHash ===
+
+impl fmt::Display for ReviewHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ReviewHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReviewHash({self})")
+    }
+}
+
+impl Serialize for ReviewHash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ReviewHash {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::from_hex(&text).ok_or_else(|| serde::de::Error::custom("a review hash is 64 hexadecimal digits"))
+    }
+}
+
+impl ReviewHash {
+    fn from_hex(text: &str) -> Option<Self> {
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        let mut hash = [0_u8; 32];
+        for (at, byte) in hash.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[at * 2..at * 2 + 2], 16).ok()?;
+        }
+        Some(Self(hash))
+    }
+}

@@ -1,0 +1,1 @@
+//! Secrets leave an object before it is written anywhere.

@@ -1,0 +1,1 @@
+//! The canonical part of a review that a policy may see.

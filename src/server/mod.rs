@@ -1,0 +1,3 @@
+//! Floor 5: listeners, TLS, bounds, health.
+
+pub mod settings;

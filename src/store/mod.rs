@@ -1,0 +1,4 @@
+//! Floor 2: the history in a database.
+
+pub mod read;
+pub mod settings;

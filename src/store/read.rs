@@ -1,0 +1,108 @@
+//! What pages and the API ask of the history, and what they get.
+
+use serde::Serialize;
+
+use crate::review::clock::{DecisionId, Timestamp};
+use crate::review::decision::{Answer, Decision, Gap, ReviewRecord};
+
+/// Half open: `since` is in it, `until` is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+}
+
+/// Which decisions a list shows. Absent means any.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Filter {
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    pub cluster: Option<String>,
+    pub namespace: Option<String>,
+    /// Decisions with a violation (standing ones included) of this policy.
+    pub policy: Option<String>,
+    pub rule: Option<String>,
+    /// Exact (as written), or a glob when it holds `*`.
+    pub image: Option<String>,
+    pub uid: Option<String>,
+    pub answer: Option<Answer>,
+    pub would_reject: Option<bool>,
+    pub dry_run: Option<bool>,
+}
+
+/// The place after a row in the order (at, id), newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    pub at: Timestamp,
+    pub id: DecisionId,
+}
+
+/// A decision with its review, amendments applied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredDecision {
+    pub decision: Decision,
+    pub review: ReviewRecord,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    pub decisions: Vec<StoredDecision>,
+    pub next: Option<Cursor>,
+}
+
+/// What figures are over.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Scope {
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    pub cluster: Option<String>,
+    pub namespace: Option<String>,
+    pub dry_run: DryRuns,
+}
+
+/// Whether figures count dry runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DryRuns {
+    /// Left out of the figures, their number said beside them.
+    #[default]
+    Exclude,
+    Include,
+    Only,
+}
+
+/// Counts over a span. Ranges are widened to roll-up bucket edges: `since` and `until` say which span it really is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Figures {
+    pub reviews: u64,
+    pub allowed: u64,
+    pub denied: u64,
+    pub failed: u64,
+    pub would_reject: u64,
+    pub dry_runs: u64,
+    pub unjudged: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    pub since: Timestamp,
+    pub until: Timestamp,
+    pub figures: Figures,
+    pub gaps: Vec<Gap>,
+}
+
+/// One bar of the chart over time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bucket {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub figures: Figures,
+}
+
+/// One row of a "hit most" table: a rule (`policy/rule`), a namespace, or a repository (`registry/repository`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hit {
+    pub name: String,
+    /// Would-be rejections.
+    pub would_reject: u64,
+    pub denied: u64,
+}

@@ -1,0 +1,3 @@
+//! Floor 4: pages and API over the history.
+
+pub mod settings;
