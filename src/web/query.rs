@@ -127,9 +127,9 @@ impl Parameters {
     }
 
     /// A whole number from `1` to `most`.
-    pub fn limit(&self, default: usize, most: usize) -> Result<usize, BadParameter> {
+    pub fn limit(&self, default: u16, most: u16) -> Result<u16, BadParameter> {
         let Some(text) = self.text("limit") else { return Ok(default) };
-        let limit = usize::from_str(text).ok().filter(|limit| (1..=most).contains(limit));
+        let limit = u16::from_str(text).ok().filter(|limit| (1..=most).contains(limit));
         limit.ok_or_else(|| BadParameter::new("limit", format!("{text:?} is not a whole number from 1 to {most}")))
     }
 

@@ -12,8 +12,8 @@ use crate::web::WebState;
 use crate::web::error::ApiError;
 use crate::web::query::{BadParameter, FILTERS, cursor};
 
-const DEFAULT_LIMIT: usize = 50;
-const MAX_LIMIT: usize = 1_000;
+const DEFAULT_LIMIT: u16 = 50;
+const MAX_LIMIT: u16 = 1_000;
 
 #[derive(Debug, Serialize)]
 struct Listing<'a> {

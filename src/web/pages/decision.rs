@@ -33,7 +33,7 @@ struct DecisionPage {
     facts: Vec<Fact>,
     verdicts: Vec<VerdictCard>,
     images: Vec<ImageRow>,
-    object: Option<ObjectView>,
+    object: Option<Vec<Fragment>>,
     back: Address,
     api: Address,
 }
@@ -64,13 +64,6 @@ struct ImageRow {
     href: Address,
 }
 
-struct ObjectView {
-    fragments: Vec<Fragment>,
-    /// Kept of another decision on a review like this one.
-    of_another: bool,
-    at: String,
-}
-
 pub fn id_of(text: &str) -> Option<DecisionId> {
     Uuid::try_parse(text).ok().map(DecisionId)
 }
@@ -86,19 +79,15 @@ pub async fn show(
         None => None,
     };
     let stored = stored.ok_or(WebError::NoSuchDecision(id))?;
-    let sample = state.store.object(&stored).await?;
-    let object = sample.map(|sample| ObjectView {
-        fragments: fragments(&sample.object),
-        of_another: sample.decision != stored.decision.id,
-        at: visit.zone.second(sample.at),
-    });
+    let object = state.store.object(stored.decision.id).await?;
+    let object = object.map(|object| fragments(&object));
     html(&DecisionPage::of(&visit, &state, stored, object))
 }
 
 // === impl DecisionPage ===
 
 impl DecisionPage {
-    fn of(visit: &Visit, state: &WebState, stored: StoredDecision, object: Option<ObjectView>) -> Self {
+    fn of(visit: &Visit, state: &WebState, stored: StoredDecision, object: Option<Vec<Fragment>>) -> Self {
         let decision = &stored.decision;
         let here = Address::of(format!("/decisions/{}", decision.id)).with_some("tz", visit.parameters.text("tz"));
         let list = Address::of("/decisions").with_some("tz", visit.parameters.text("tz"));
@@ -182,5 +171,15 @@ impl ViolationLine {
 impl ImageRow {
     fn of(image: &ImageRecord, list: &Address) -> Self {
         Self { href: list.clone().with("image", &image.text), image: image.clone() }
+    }
+
+    fn parts(&self) -> [(&'static str, Option<&str>); 4] {
+        let image = &self.image;
+        [
+            ("Registry", image.registry.as_deref()),
+            ("Repository", image.repository.as_deref()),
+            ("Tag", image.tag.as_deref()),
+            ("Digest", image.digest.as_deref()),
+        ]
     }
 }

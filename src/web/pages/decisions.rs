@@ -18,7 +18,7 @@ use crate::web::sentence::{Fate, rule_name, workload};
 use crate::web::zone::Zone;
 use crate::web::WebState;
 
-const ROWS: usize = 50;
+const ROWS: u16 = 50;
 /// Images of one decision that its row names.
 const IMAGES: usize = 3;
 
@@ -41,8 +41,8 @@ struct Decisions {
     heading: String,
     newest: Option<Address>,
     older: Option<Address>,
-    /// The search stopped before the page was full: what is older has not been looked at.
-    stopped: bool,
+    /// The search stopped there, before the page was full: what is older has not been looked at.
+    searched_until: Option<String>,
     api: Address,
 }
 
@@ -78,7 +78,7 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     });
     let after = after.transpose()?;
     let store = &state.store;
-    let (page, clusters, namespaces, (policies, rules)) = tokio::try_join!(
+    let (page, clusters, namespaces, judges) = tokio::try_join!(
         store.decisions(&filter, ROWS, after),
         store.clusters(),
         store.namespaces(filter.cluster.as_deref()),
@@ -86,6 +86,9 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     )?;
     let live = (state.live)();
     let here = visit.parameters.address("/decisions", &FILTERS).with_some("tz", visit.parameters.text("tz"));
+    let mut rules: Vec<String> = judges.iter().flat_map(|judge| judge.rules.iter().cloned()).collect();
+    rules.sort();
+    rules.dedup();
     let rows: Vec<Row> = page.decisions.iter().map(|stored| Row::of(stored, &visit.zone, &visit)).collect();
     html(&Decisions {
         frame: Frame::of("Decisions", &visit, &live, here.clone()),
@@ -93,13 +96,13 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         chips: chips(&here),
         heading: heading(rows.len(), page.next.is_some(), after.is_some()),
         newest: after.is_some().then(|| here.clone()),
-        stopped: page.next.is_some() && rows.len() < ROWS,
+        searched_until: page.searched_until.map(|at| visit.zone.second(at)),
         older: page.next.map(|next| here.clone().with("after", cursor::encode(next))),
         api: here.at("/api/v1/decisions").without("tz"),
         zone: visit.zone.abbreviation(visit.now),
         clusters,
         namespaces,
-        policies,
+        policies: judges.into_iter().map(|judge| judge.policy).collect(),
         rules,
         rows,
         here,
