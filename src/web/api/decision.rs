@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::shape::DecisionShape;
+use super::shape::{DecisionShape, Depth};
 use super::{Call, json};
 use crate::web::WebState;
 use crate::web::error::{ApiError, WebError};
@@ -46,7 +46,7 @@ pub async fn show(
     let stored = stored.ok_or(WebError::NoSuchDecision(id))?;
     let object = state.store.object(stored.decision.id).await?;
     Ok(json(&Details {
-        decision: DecisionShape::from(&stored),
+        decision: DecisionShape::of(&stored, Depth::Whole),
         code: stored.decision.code,
         message: stored.decision.message.as_deref(),
         notes: &stored.decision.notes,

@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::shape::DecisionShape;
+use super::shape::{DecisionShape, Depth};
 use super::{Call, json};
 use crate::web::WebState;
 use crate::web::error::ApiError;
@@ -30,6 +30,6 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         cursor::decode(text).ok_or_else(|| BadParameter::new("after", "it is not a `next` that this API gave"))
     });
     let page = state.store.decisions(&filter, limit, after.transpose()?).await?;
-    let decisions = page.decisions.iter().map(DecisionShape::from).collect();
+    let decisions = page.decisions.iter().map(|stored| DecisionShape::of(stored, Depth::Listed)).collect();
     Ok(json(&Listing { decisions, next: page.next.map(cursor::encode) }))
 }

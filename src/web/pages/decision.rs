@@ -10,7 +10,7 @@ use uuid::Uuid;
 use self::object::{Fragment, fragments};
 use super::html;
 use crate::review::clock::DecisionId;
-use crate::review::decision::{ImageRecord, PolicyVerdict, Violation};
+use crate::review::decision::{ImageRecord, Mode, PolicyVerdict, Verdict, Violation};
 use crate::store::read::StoredDecision;
 use crate::web::WebState;
 use crate::web::address::Address;
@@ -54,6 +54,8 @@ struct VerdictCard {
 struct ViolationLine {
     violation: Violation,
     rule: String,
+    /// The image to blame, unless the message names it.
+    image: Option<String>,
     href: Address,
     /// `help`, where it is an address on the web; other schemes stay text.
     link: Option<String>,
@@ -144,10 +146,15 @@ impl VerdictCard {
         let lines = |violations: &[Violation]| {
             violations.iter().map(|violation| ViolationLine::of(verdict, violation, list)).collect()
         };
-        Self {
-            violations: lines(&verdict.violations),
-            standing: lines(&verdict.standing),
-            verdict: verdict.clone(),
+        Self { violations: lines(&verdict.violations), standing: lines(&verdict.standing), verdict: verdict.clone() }
+    }
+
+    /// A denial that rejects looks another than one that is rehearsed.
+    fn class(&self) -> &'static str {
+        let enforced = |line: &ViolationLine| line.violation.mode == Mode::Enforce;
+        match self.verdict.verdict {
+            Verdict::Deny if self.violations.iter().any(enforced) => "enforced",
+            verdict => verdict.as_str(),
         }
     }
 }
@@ -159,10 +166,15 @@ impl ViolationLine {
         let web = |help: &&String| help.starts_with("https://") || help.starts_with("http://");
         Self {
             rule: rule_name(verdict, violation),
+            image: violation.image.clone().filter(|image| !violation.message.contains(image.as_str())),
             href: list.clone().with("policy", &verdict.policy).with("rule", &violation.rule),
             link: violation.help.as_ref().filter(web).filter(|help| !help.contains(char::is_whitespace)).cloned(),
             violation: violation.clone(),
         }
+    }
+
+    fn has_more(&self) -> bool {
+        self.image.is_some() || self.violation.container.is_some() || self.violation.help.is_some()
     }
 }
 

@@ -176,7 +176,10 @@ impl Overview {
         let would = |hits: &[Hit]| Counted::of(hits.iter().filter(|hit| hit.would_reject > 0).count(), COUNTED.into());
         let sentence = state_of(&lead(&visit, scope), &summary.figures, would(&found.rules), would(&found.namespaces));
         let latest = found.latest.filter(|_| summary.figures.reviews + summary.figures.dry_runs == 0);
-        let latest = latest.map(|at| Latest { at: visit.zone.second(at), href: visit.to("/decisions").without("since").without("until") });
+        let latest = latest.map(|at| Latest {
+            at: visit.zone.second(at),
+            href: visit.to("/decisions").without("since").without("until"),
+        });
         html(&Self {
             ranges: ranges(&visit, &here),
             sentence,
@@ -186,8 +189,8 @@ impl Overview {
             rules: Table::of(rule_rows(found.rules, &list)),
             by_namespace: Table::of(namespace_rows(found.namespaces, &list)),
             images: Table::of(image_rows(found.repositories, &list)),
-            clusters: found.clusters,
-            namespaces: found.namespace_names,
+            clusters: filters::proposed(found.clusters),
+            namespaces: filters::proposed(found.namespace_names),
             policies: policies(live),
             latest,
             frame,
@@ -217,7 +220,7 @@ fn lead(visit: &Visit, scope: &Scope) -> String {
     let named = RANGES.iter().find(|(value, ..)| *value == since && visit.parameters.text("until").is_none());
     let place = match (&scope.namespace, &scope.cluster) {
         (Some(namespace), Some(cluster)) => format!(", in the namespace {namespace} of {cluster},"),
-        (Some(namespace), None) => format!(", in namespaces named {namespace},"),
+        (Some(namespace), None) => format!(", in the namespace {namespace},"),
         (None, Some(cluster)) => format!(", in the cluster {cluster},"),
         (None, None) => String::new(),
     };

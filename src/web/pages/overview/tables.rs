@@ -164,9 +164,15 @@ mod tests {
             standing: 0,
         };
         let rows = rule_rows(vec![hit("images/no-latest", 200, 0), hit("bouncer/bouncer", 0, 1)], &list);
-        assert_eq!(rows[0].would_href.as_ref().expect("a link").to_string(), "/decisions?dry_run=false&policy=images&rule=no-latest&would_reject=true");
+        assert_eq!(
+            rows[0].would_href.as_ref().expect("a link").to_string(),
+            "/decisions?dry_run=false&policy=images&rule=no-latest&would_reject=true"
+        );
         assert_eq!((rows[0].would_width, rows[0].denied_width), (100, 0));
-        assert_eq!(rows[1].denied_href.as_ref().expect("a link").to_string(), "/decisions?dry_run=false&policy=bouncer&rule=bouncer&answer=denied");
+        assert_eq!(
+            rows[1].denied_href.as_ref().expect("a link").to_string(),
+            "/decisions?dry_run=false&policy=bouncer&rule=bouncer&answer=denied"
+        );
         assert_eq!((rows[1].would_width, rows[1].denied_width), (0, 1));
     }
 }
