@@ -8,6 +8,7 @@ pub mod decision;
 pub mod decode;
 pub mod image;
 pub mod redact;
+pub mod peek;
 pub mod reference;
 pub mod strict;
 pub mod view;
