@@ -181,3 +181,6 @@ impl Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
