@@ -140,8 +140,8 @@ fn denial<'a>(denying: impl Iterator<Item = &'a Opinion<'a>>, wording: Wording<'
         message.push_str(&format!("; and {omitted} more violations"));
     }
     for tail in helps.into_iter().chain(wording.link) {
-        message.push_str(". ");
-        message.push_str(tail.trim_end_matches('.'));
+        message.push_str(if message.ends_with('.') { " " } else { ". " });
+        message.push_str(tail);
     }
     message
 }

@@ -107,7 +107,7 @@ fn several_denials_are_joined_in_policy_order_with_each_help_once() {
     assert_eq!(body["response"]["status"]["code"], 403);
     assert_eq!(
         body["response"]["status"]["message"],
-        "images/no-latest: nginx is wrong; images/no-latest: redis is wrong; b/b: as it came.. Do better"
+        "images/no-latest: nginx is wrong; images/no-latest: redis is wrong; b/b: as it came. Do better"
     );
 }
 
