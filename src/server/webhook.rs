@@ -2,14 +2,19 @@
 //!
 //! A request is checked in the order Host, method, path, media type, size, JSON; the first that is wrong is answered.
 
+use std::any::Any;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{Method, Request, Response};
+use http_body::Body;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::admission::failure::Failure;
 use crate::admission::gate::Gate;
@@ -36,6 +41,30 @@ pub struct Webhook {
 struct Head {
     cluster: String,
     timeout: Option<String>,
+}
+
+/// What a request passes through, outermost first.
+pub fn stack(
+    webhook: Arc<Webhook>,
+) -> impl tower::Service<
+    Request<Incoming>,
+    Response = Response<impl Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send>,
+    Error = Infallible,
+    Future: Send,
+> + Clone
++ Send
++ Sync
++ 'static {
+    let panicked = Arc::clone(&webhook);
+    ServiceBuilder::new()
+        // Nothing that a request does ends the connection of others.
+        .layer(CatchPanicLayer::custom(move |_: Box<dyn Any + Send>| {
+            panicked.service.refuse(&Failure::Panicked).into_response()
+        }))
+        .service_fn(move |request| {
+            let webhook = Arc::clone(&webhook);
+            async move { Ok::<_, Infallible>(webhook.answer(request).await) }
+        })
 }
 
 // === impl Webhook ===

@@ -1,0 +1,126 @@
+//! Keeps certificates and tokens as their files are, without dropping a connection.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::backend::{self, Backend};
+use crate::server::certificates::{self, Renewal};
+use crate::server::metrics::Metrics;
+use crate::server::settings::TlsSettings;
+use crate::server::tls::{self, ServerTls};
+use crate::watch::Watch;
+
+use super::condition::Condition;
+
+/// How often the self-made leaf is looked at; it is renewed a month before its end.
+const RENEWAL: Duration = Duration::from_secs(12 * 3_600);
+
+#[derive(Debug)]
+pub struct Upkeep {
+    files: Vec<PathBuf>,
+    settings: TlsSettings,
+    tls: Option<Arc<ServerTls>>,
+    backends: Vec<Arc<Backend>>,
+    metrics: Arc<Metrics>,
+    condition: Arc<Condition>,
+}
+
+// === impl Upkeep ===
+
+impl Upkeep {
+    pub fn new(
+        mut files: Vec<PathBuf>,
+        settings: &TlsSettings,
+        tls: Option<Arc<ServerTls>>,
+        backends: Vec<Arc<Backend>>,
+        metrics: &Arc<Metrics>,
+        condition: &Arc<Condition>,
+    ) -> Self {
+        files.sort();
+        files.dedup();
+        let upkeep = Self {
+            files,
+            settings: settings.clone(),
+            tls,
+            backends,
+            metrics: Arc::clone(metrics),
+            condition: Arc::clone(condition),
+        };
+        upkeep.tell_ends();
+        upkeep
+    }
+
+    pub async fn run(self, stop: CancellationToken) {
+        let mut watch = match Watch::start(self.files.clone()) {
+            Ok(watch) => watch,
+            Err(error) => {
+                warn!("files are not watched, changes of them need a restart: {error}");
+                self.condition.fault("watch", format!("changed files are not noticed: {error}"));
+                return stop.cancelled().await;
+            }
+        };
+        let mut renewal = interval(RENEWAL);
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = watch.changed() => self.reload(&changed),
+                _ = renewal.tick() => self.renew(),
+            }
+        }
+    }
+
+    fn reload(&self, changed: &[PathBuf]) {
+        info!(files = ?changed, "files changed");
+        if let Some(tls) = &self.tls {
+            self.outcome("webhook.tls", tls.reload().map(|reloaded| reloaded == tls::Reloaded::Changed));
+        }
+        for backend in &self.backends {
+            let about = format!("policy {}", backend.policy());
+            self.outcome(&about, backend.reload().map(|reloaded| reloaded == backend::Reloaded::Changed));
+        }
+        self.tell_ends();
+    }
+
+    fn renew(&self) {
+        let TlsSettings::SelfMade { dir, names, .. } = &self.settings else { return };
+        let renewed = certificates::ensure(dir, names).map(|renewal| renewal == Renewal::Made);
+        if self.outcome("the self-made certificate", renewed)
+            && let Some(tls) = &self.tls
+        {
+            self.outcome("webhook.tls", tls.reload().map(|reloaded| reloaded == tls::Reloaded::Changed));
+        }
+        self.tell_ends();
+    }
+
+    /// Logs what became of `about` and says whether it changed; what failed goes on as it was, and every page says so.
+    fn outcome(&self, about: &str, changed: Result<bool, impl std::fmt::Display>) -> bool {
+        match changed {
+            Ok(changed) => {
+                self.condition.clear(about);
+                if changed {
+                    info!("{about}: the new files are in use");
+                }
+                changed
+            }
+            Err(error) => {
+                warn!("{about}: the old files stay in use: {error}");
+                self.condition.fault(about, format!("{about}: changed files are not in use: {error}"));
+                false
+            }
+        }
+    }
+
+    fn tell_ends(&self) {
+        let server = self.tls.iter().flat_map(|tls| tls.ends());
+        let backends = self.backends.iter().flat_map(|backend| {
+            backend.ends().into_iter().map(|(role, end)| (role.to_owned(), backend.policy().to_owned(), end))
+        });
+        self.metrics.certificates(server.chain(backends));
+    }
+}
