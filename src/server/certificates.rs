@@ -198,7 +198,10 @@ impl Authority {
     ///
     /// When the system gives no random bytes.
     pub fn client(&self, name: &str, life: std::time::Duration) -> Result<Pair, CertificateError> {
-        let now = OffsetDateTime::now_utc();
+        self.client_at(name, life.try_into().unwrap_or(CA_LIFE), OffsetDateTime::now_utc())
+    }
+
+    pub(super) fn client_at(&self, name: &str, life: Duration, now: OffsetDateTime) -> Result<Pair, CertificateError> {
         let mut params = params(name, now, self.not_after.min(now + life))?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.leaf(params)
