@@ -5,7 +5,8 @@ use quick_cache::sync::Cache;
 use crate::review::Review;
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{ObjectSample, ReviewHash};
-use crate::review::view::ObjectView;
+use crate::review::redact::Redaction;
+use crate::review::view;
 use crate::store::settings::Objects;
 
 /// Samples remembered as taken: a day's worth of a busy cluster. One that is forgotten is taken again, and the store
@@ -35,7 +36,7 @@ impl Samples {
 
     /// The object of `review`, unless this day has one of the same cluster, workload and images.
     pub fn take(&self, cluster: &str, review: &Review, at: Timestamp) -> Option<Sample> {
-        review.object.as_ref()?;
+        let object = review.object.as_ref()?;
         let key = (cluster.to_owned(), review.record.hash, at.0.div_euclid(DAY_MS));
         match self.objects {
             Objects::None => return None,
@@ -43,7 +44,8 @@ impl Samples {
             Objects::Sample if self.taken.get(&key).is_some() => return None,
             Objects::Sample => self.taken.insert(key, ()),
         }
-        Some(Sample { review: review.record.hash, object: ObjectView::redacted(review)? })
+        let canonical = view::object(object.get()).expect("a part of a review that was read is JSON");
+        Some(Sample { review: review.record.hash, object: Redaction::of(object).object(&canonical) })
     }
 }
 

@@ -20,6 +20,7 @@ use crate::recorder::Recorder;
 use crate::recorder::settings::OnFailure;
 use crate::review::Review;
 use crate::review::clock::{DecisionId, Timestamp};
+use crate::review::decode::decode;
 use crate::review::decision::{Amendment, Decision, Mode, Protocol, Record, ReviewRecord};
 use crate::review::redact::Redaction;
 
@@ -154,7 +155,7 @@ impl Service {
 
 async fn run(shared: Arc<Shared>, arrival: Arrival, gone: Arc<AtomicBool>, reply: oneshot::Sender<Reply>) {
     let begun = Instant::now();
-    let review = match Review::decode(&arrival.body) {
+    let review = match decode(&arrival.body) {
         Ok(review) => review,
         Err(error) => {
             let failure = Failure::Unreadable(error);
