@@ -30,11 +30,10 @@ use crate::policy::revision::Source;
 use crate::policy::rules::Mistake;
 use crate::recorder::{self, JournalError, Recorder};
 use crate::server::body::Bounds;
-use crate::server::certificates::{self, CertificateError};
 use crate::server::health::{self, Health};
 use crate::server::listener::{ListenError, Listener, Terms};
 use crate::server::metrics::Metrics;
-use crate::server::settings::{Limits, Timeouts, TlsSettings};
+use crate::server::settings::{Limits, Timeouts};
 use crate::server::tls::{ServerTls, TlsError};
 use crate::server::webhook::{self, Webhook};
 use crate::store::StoreError;
@@ -78,8 +77,6 @@ pub enum StartError {
     #[error(transparent)]
     Backend(#[from] BackendSetupError),
     #[error(transparent)]
-    Certificate(#[from] CertificateError),
-    #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -117,7 +114,7 @@ impl App {
         let condition = Arc::new(Condition::default());
         let revision = load(&config)?;
         let backends = backends(&revision, &mut registry)?;
-        let tls = tls(&config.webhook.tls)?;
+        let tls = ServerTls::load(&config.webhook.tls)?.map(Arc::new);
         let metrics = Arc::new(Metrics::register(&mut registry));
 
         let recorder = history::open_journal(&config, &mut registry)?;
@@ -131,7 +128,9 @@ impl App {
             samples: Samples::new(config.history.objects),
         };
         let loaded = Loaded { revision, backends };
-        let upkeep = Upkeep::new(files, &config.webhook.tls, tls.clone(), loaded.backends.clone(), &metrics, &condition);
+        let files = files.into_iter().chain(tls.iter().flat_map(|tls| tls.files())).collect();
+        let asked = loaded.backends.iter().flatten().cloned().collect();
+        let upkeep = Upkeep::new(files, tls.clone(), asked, &metrics, &condition);
         let counters = Arc::new(admission::metrics::Metrics::register(&mut registry));
         let service = Service::new(loaded, recorder.clone(), counters, settings);
 
@@ -250,16 +249,6 @@ fn backends(revision: &Revision, registry: &mut Registry) -> Result<Vec<Option<A
         Source::Rules(_) => Ok(None),
     });
     backends.collect()
-}
-
-fn tls(settings: &TlsSettings) -> Result<Option<Arc<ServerTls>>, StartError> {
-    if let TlsSettings::SelfMade { dir, names, .. } = settings {
-        certificates::ensure(dir, names)?;
-    }
-    match settings {
-        TlsSettings::Off => Ok(None),
-        settings => Ok(Some(Arc::new(ServerTls::load(settings)?))),
-    }
 }
 
 fn report_terms(metrics: &Arc<Metrics>) -> Terms {

@@ -9,21 +9,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::backend::{self, Backend};
-use crate::server::certificates::{self, Renewal};
 use crate::server::metrics::Metrics;
-use crate::server::settings::TlsSettings;
 use crate::server::tls::{self, ServerTls};
 use crate::watch::Watch;
 
 use super::condition::Condition;
 
-/// How often the self-made leaf is looked at; it is renewed a month before its end.
+/// How often a self-made leaf is looked at; it is renewed a month before its end.
 const RENEWAL: Duration = Duration::from_secs(12 * 3_600);
 
 #[derive(Debug)]
 pub struct Upkeep {
     files: Vec<PathBuf>,
-    settings: TlsSettings,
     tls: Option<Arc<ServerTls>>,
     backends: Vec<Arc<Backend>>,
     metrics: Arc<Metrics>,
@@ -35,7 +32,6 @@ pub struct Upkeep {
 impl Upkeep {
     pub fn new(
         mut files: Vec<PathBuf>,
-        settings: &TlsSettings,
         tls: Option<Arc<ServerTls>>,
         backends: Vec<Arc<Backend>>,
         metrics: &Arc<Metrics>,
@@ -45,7 +41,6 @@ impl Upkeep {
         files.dedup();
         let upkeep = Self {
             files,
-            settings: settings.clone(),
             tls,
             backends,
             metrics: Arc::clone(metrics),
@@ -77,9 +72,7 @@ impl Upkeep {
 
     fn reload(&self, changed: &[PathBuf]) {
         info!(files = ?changed, "files changed");
-        if let Some(tls) = &self.tls {
-            self.outcome("webhook.tls", tls.reload().map(|reloaded| reloaded == tls::Reloaded::Changed));
-        }
+        self.reload_tls();
         for backend in &self.backends {
             let about = format!("policy {}", backend.policy());
             self.outcome(&about, backend.reload().map(|reloaded| reloaded == backend::Reloaded::Changed));
@@ -88,36 +81,35 @@ impl Upkeep {
     }
 
     fn renew(&self) {
-        let TlsSettings::SelfMade { dir, names, .. } = &self.settings else { return };
-        let renewed = certificates::ensure(dir, names).map(|renewal| renewal == Renewal::Made);
-        if self.outcome("the self-made certificate", renewed)
-            && let Some(tls) = &self.tls
-        {
-            self.outcome("webhook.tls", tls.reload().map(|reloaded| reloaded == tls::Reloaded::Changed));
-        }
+        self.reload_tls();
         self.tell_ends();
     }
 
+    /// Renews a self-made leaf that is due, too.
+    fn reload_tls(&self) {
+        if let Some(tls) = &self.tls {
+            self.outcome("webhook.tls", tls.reload().map(|reloaded| reloaded == tls::Reloaded::Changed));
+        }
+    }
+
     /// Logs what became of `about` and says whether it changed; what failed goes on as it was, and every page says so.
-    fn outcome(&self, about: &str, changed: Result<bool, impl std::fmt::Display>) -> bool {
+    fn outcome(&self, about: &str, changed: Result<bool, impl std::fmt::Display>) {
         match changed {
             Ok(changed) => {
                 self.condition.clear(about);
                 if changed {
                     info!("{about}: the new files are in use");
                 }
-                changed
             }
             Err(error) => {
                 warn!("{about}: the old files stay in use: {error}");
                 self.condition.fault(about, format!("{about}: changed files are not in use: {error}"));
-                false
             }
         }
     }
 
     fn tell_ends(&self) {
-        let server = self.tls.iter().flat_map(|tls| tls.ends());
+        let server = self.tls.iter().flat_map(|tls| tls.ends()).map(|end| (end.role.to_owned(), end.name, end.not_after));
         let backends = self.backends.iter().flat_map(|backend| {
             backend.ends().into_iter().map(|(role, end)| (role.to_owned(), backend.policy().to_owned(), end))
         });

@@ -96,6 +96,11 @@ impl Backend {
         Ok(Reloaded::Changed)
     }
 
+    /// The policy that it is.
+    pub fn policy(&self) -> &str {
+        &self.policy
+    }
+
     /// When its certificates end, in seconds since the epoch, by role.
     pub fn ends(&self) -> Vec<(&'static str, i64)> {
         self.connection.load().ends.clone()
