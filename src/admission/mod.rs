@@ -1,9 +1,10 @@
 //! Floor 4: the way of a review, from its body to its answer.
 //!
-//! [`service`] takes a complete body: decode, policies and webhooks at the same time, [`settle`] what they said into one
-//! answer, record it, reply. [`failure`] turns every error into the reply that the API server can use.
+//! [`service`] takes a complete body on its `course`: decode, policies and webhooks at the same time, [`settle`] what
+//! they said into one answer, record it, reply. [`failure`] turns every error into the reply that the API server can use.
 
 pub mod answer;
+mod course;
 pub mod failure;
 pub mod gate;
 pub mod metrics;
