@@ -10,10 +10,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{Method, Request, Response};
-use http_body::Body;
 use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use tower::ServiceBuilder;
+use tower::{Service as TowerService, ServiceBuilder};
+use tower_http::BoxError;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::admission::failure::Failure;
@@ -46,9 +47,9 @@ struct Head {
 /// What a request passes through, outermost first.
 pub fn stack(
     webhook: Arc<Webhook>,
-) -> impl tower::Service<
+) -> impl TowerService<
     Request<Incoming>,
-    Response = Response<impl Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send>,
+    Response = Response<UnsyncBoxBody<Bytes, BoxError>>,
     Error = Infallible,
     Future: Send,
 > + Clone
