@@ -147,14 +147,19 @@ impl<'a> Batch<'a> {
         let mut batch = Self::default();
         for record in records {
             match record {
-                Record::Review(review) => drop(batch.reviews.insert(review.hash, review)),
-                Record::Decision(decision) => drop(batch.decisions.entry(decision.id).or_insert(decision)),
+                Record::Review(review) => {
+                    batch.reviews.insert(review.hash, review);
+                }
+                Record::Decision(decision) => {
+                    batch.decisions.entry(decision.id).or_insert(decision);
+                }
                 Record::Amendment(amendment) => batch.amendments.push(amendment),
                 Record::Object(object) => batch.objects.push(object),
-                Record::Gap(gap) => drop(batch.gaps.insert(gap.id, gap)),
+                Record::Gap(gap) => {
+                    batch.gaps.insert(gap.id, gap);
+                }
                 Record::Unjudged { id, cluster, bucket, count } => {
-                    let unjudged = Unjudged { cluster, bucket: *bucket, count: *count };
-                    drop(batch.unjudged.insert(*id, unjudged));
+                    batch.unjudged.insert(*id, Unjudged { cluster, bucket: *bucket, count: *count });
                 }
             }
         }

@@ -116,8 +116,12 @@ pub(super) async fn top(
     }
     sql.push(&format!("WHERE {subject} AND {IN_PIECE}"));
     match scope.dry_run {
-        DryRuns::Exclude => drop(sql.push(" AND t.dry_run = 0")),
-        DryRuns::Only => drop(sql.push(" AND t.dry_run = 1")),
+        DryRuns::Exclude => {
+            sql.push(" AND t.dry_run = 0");
+        }
+        DryRuns::Only => {
+            sql.push(" AND t.dry_run = 1");
+        }
         DryRuns::Include => {}
     }
     sql.push(

@@ -76,8 +76,12 @@ impl Dimension {
         let mut missing = BTreeSet::new();
         for name in names {
             match self.remembered.get(&name) {
-                Some(id) => drop(ids.0.insert(name, id)),
-                None => drop(missing.insert(name)),
+                Some(id) => {
+                    ids.0.insert(name, id);
+                }
+                None => {
+                    missing.insert(name);
+                }
             }
         }
         self.look_up(tx, &missing, &mut ids).await?;

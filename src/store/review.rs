@@ -70,7 +70,9 @@ impl Contents {
         let mut missing = Vec::new();
         for hash in hashes {
             match self.reviews.get(&hash) {
-                Some(review) => drop(found.insert(hash, review)),
+                Some(review) => {
+                    found.insert(hash, review);
+                }
                 None => missing.push(hash),
             }
         }
@@ -111,8 +113,12 @@ impl Contents {
         let mut missing: HashMap<[u8; 32], &Outcome> = HashMap::new();
         for outcome in outcomes {
             match self.outcomes.get(&outcome.hash) {
-                Some(id) => drop(ids.insert(outcome.hash, id)),
-                None => drop(missing.insert(outcome.hash, outcome)),
+                Some(id) => {
+                    ids.insert(outcome.hash, id);
+                }
+                None => {
+                    missing.insert(outcome.hash, outcome);
+                }
             }
         }
         look_up_outcomes(tx, &missing, &mut ids).await?;
