@@ -11,4 +11,5 @@ pub mod recorder;
 pub mod review;
 pub mod server;
 pub mod store;
+pub mod watch;
 pub mod web;
