@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod backend;
+pub mod commands;
 pub mod config;
 pub mod policy;
 pub mod recorder;
