@@ -5,10 +5,12 @@
 
 pub mod admission;
 pub mod backend;
+pub mod commands;
 pub mod config;
 pub mod policy;
 pub mod recorder;
 pub mod review;
 pub mod server;
 pub mod store;
+pub mod watch;
 pub mod web;

@@ -28,7 +28,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use time::{Duration, OffsetDateTime};
 
-pub use files::create_private;
+pub use files::{create, create_dir};
 pub use names::Names;
 
 pub const CA_CERTIFICATE: &str = "ca.crt";

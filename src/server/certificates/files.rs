@@ -16,9 +16,18 @@ pub fn read(path: &Path) -> Result<Option<String>, CertificateError> {
     }
 }
 
-/// Makes `dir` and those above it; nobody else may look into it.
+/// Makes `dir` and those above it, each for its owner only; what is there already stays as it is.
+///
+/// # Errors
+///
+/// When that cannot be done.
+pub fn create_dir(dir: &Path) -> Result<(), CertificateError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| failed("make", dir, error))
+}
+
+/// Makes `dir`, a directory of ours, or makes it private again.
 pub fn private_dir(dir: &Path) -> Result<(), CertificateError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| failed("make", dir, error))?;
+    create_dir(dir)?;
     let mode = fs::metadata(dir).map_err(|error| failed("look at", dir, error))?.permissions().mode();
     if mode & 0o077 == 0 {
         return Ok(());
@@ -44,7 +53,7 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), CertificateError> {
 /// # Errors
 ///
 /// [`CertificateError::Exists`] when it is.
-pub fn create_private(path: &Path, content: &[u8]) -> Result<(), CertificateError> {
+pub fn create(path: &Path, content: &[u8]) -> Result<(), CertificateError> {
     match write_new(path, content).and_then(|()| sync_dir(path)) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
