@@ -5,6 +5,8 @@
 
 pub mod admission;
 pub mod backend;
+pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod policy;
 pub mod recorder;
