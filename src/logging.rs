@@ -2,29 +2,35 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt, registry};
 
-/// How a log line looks.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    #[default]
-    Text,
-    /// One JSON object a line; control characters in values are escaped.
-    Json,
-}
+use crate::config::{LogFormat, LogLevel};
 
-/// Starts logging. `level` is a level or a list of `target=level`.
-pub fn init(format: LogFormat, level: &str) {
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+/// Starts logging. Our own lines from `level` on; those of libraries from `warn` on, unless `level` is finer than `info`.
+pub fn init(format: LogFormat, level: LogLevel) {
+    let ours = filter(level);
+    let theirs = if level > LogLevel::Info { ours } else { ours.min(LevelFilter::WARN) };
+    let targets = tracing_subscriber::filter::Targets::new().with_default(theirs).with_target("rehearsal", ours);
+    let lines = match format {
+        LogFormat::Text => {
+            fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).boxed()
+        }
+        LogFormat::Json => fmt::layer().with_writer(std::io::stderr).json().flatten_event(true).boxed(),
     };
     // Only a second call in one process fails; the first one's choice holds.
-    drop(started);
+    registry().with(lines.with_filter(targets)).try_init().ok();
     std::panic::set_hook(Box::new(|panic| tracing::error!("panic: {panic}")));
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
 }

@@ -6,5 +6,5 @@ use clap::Parser;
 use rehearsal::cli::Cli;
 
 fn main() -> ExitCode {
-    rehearsal::commands::run(Cli::parse())
+    rehearsal::commands::run(&Cli::parse())
 }

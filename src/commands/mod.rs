@@ -2,3 +2,38 @@
 
 pub mod bouncer;
 pub mod certs;
+pub mod config;
+pub mod serve;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command, LogArgs};
+use crate::config::LogSettings;
+use crate::logging;
+use crate::policy::Revision;
+
+/// Runs the command that was typed.
+pub fn run(cli: &Cli) -> ExitCode {
+    let done = match &cli.command {
+        Command::Serve(args) => serve::run(args, cli.log),
+        Command::Bouncer(args) => bouncer::run(args, cli.log),
+        Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Config(command) => config::run(command, &compile),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// What `serve` compiles policies with.
+fn compile(
+    policies: &[crate::policy::settings::PolicySettings],
+) -> Result<(), Vec<(usize, crate::policy::rules::Mistake)>> {
+    Revision::load(policies).map(|_| ())
+}
+
+/// Flags win over the configuration.
+fn start_logging(flags: LogArgs, configured: LogSettings) {
+    logging::init(flags.log_format.unwrap_or(configured.format), flags.log_level.unwrap_or(configured.level));
+}

@@ -6,13 +6,32 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::warn;
 
 use crate::app::{Addresses, App};
-use crate::config::{Config, Loaded};
+use crate::cli::{LogArgs, ServeArgs};
+use crate::config::{self, Config, Loaded};
 use crate::server::settings::TlsSettings;
 
-/// Runs until SIGTERM or SIGINT.
-pub fn run(loaded: Loaded) -> anyhow::Result<ExitCode> {
+use super::config::{MISTAKEN, environment};
+
+/// Runs on the configuration until SIGTERM or SIGINT.
+pub fn run(args: &ServeArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
+    match config::load(args.config.as_deref(), environment()) {
+        Ok(loaded) => start(loaded, log),
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            Ok(ExitCode::from(MISTAKEN))
+        }
+    }
+}
+
+/// Runs on `loaded`.
+pub(super) fn start(loaded: Loaded, log: LogArgs) -> anyhow::Result<ExitCode> {
+    super::start_logging(log, loaded.config.log);
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(loaded))
 }

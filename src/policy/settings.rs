@@ -110,3 +110,32 @@ pub enum Speaks {
     ImageReview,
     AdmissionReview,
 }
+
+/// How a denial names what it is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AnswerStyle {
+    /// `policy/rule: text`, then the rules' help and the link to the decision.
+    #[default]
+    Prefixed,
+    /// The texts alone, as kube-image-bouncer gives them.
+    Bare,
+}
+
+/// What judges where no policies are configured: `images` in `audit`, with the one rule that nearly everyone wants.
+pub fn built_in() -> Vec<PolicySettings> {
+    let no_latest = RuleSettings {
+        id: "no-latest".to_owned(),
+        mode: None,
+        check: CheckSettings::Deny(MatchSettings { tag: vec!["latest".to_owned()], ..MatchSettings::default() }),
+        message: Some("{image} uses the tag latest".to_owned()),
+        help: Some("Pin a version or a digest, so that the same name is the same image tomorrow".to_owned()),
+        scope: ScopeSettings::default(),
+        placeholders: Vec::new(),
+    };
+    vec![PolicySettings {
+        name: "images".to_owned(),
+        mode: Mode::Audit,
+        on_error: OnError::default(),
+        source: SourceSettings::Rules(vec![no_latest]),
+    }]
+}
