@@ -1,0 +1,534 @@
+//! The real binary in a directory of its own, started on free ports, driven over real sockets.
+//!
+//! ```ignore
+//! let rehearsal = Rehearsal::builder().config("warn_wait: 50ms").start().await;
+//! let response = rehearsal.post("/image_policy", fixture("004-image-review.json")).await;
+//! ```
+#![expect(clippy::allow_attributes, reason = "`expect` would fail in the test binary that uses every part")]
+#![allow(dead_code, reason = "each test binary uses its own part of the harness")]
+
+//pub mod backend;
+pub mod certs;
+pub mod cluster;
+pub mod http;
+pub mod raw;
+
+use std::future::Future;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use http::{HttpClient, Response};
+
+/// How long a condition may take to hold. Far more than it needs on a loaded machine, far less than a hung test.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A running `rehearsal`. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Rehearsal {
+    launch: Launch,
+    process: Process,
+    webhook: Url,
+    report: Url,
+    client: HttpClient,
+}
+
+/// What to run, where, with which settings.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    dir: Arc<TempDir>,
+    args: Vec<String>,
+    config: Option<Value>,
+    env: Vec<(String, String)>,
+    identity: Option<certs::Identity>,
+    trust: Option<String>,
+    alpn: http::Alpn,
+}
+
+/// A builder that was started: enough to start it again.
+type Launch = Builder;
+
+/// `https://127.0.0.1:4711`, taken apart.
+#[derive(Debug, Clone)]
+pub struct Url {
+    pub text: String,
+    pub addr: SocketAddr,
+    pub tls: bool,
+}
+
+/// A child process whose output is kept.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    stdout: Arc<Mutex<String>>,
+    stderr: Arc<Mutex<String>>,
+}
+
+/// How a process ended that was not meant to keep running.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The bytes of a file under `tests/fixtures/captures`.
+pub fn fixture(name: &str) -> Bytes {
+    let path = fixtures().join("captures").join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).into()
+}
+
+/// Every captured request body, by file name, in order.
+pub fn captures() -> Vec<(String, Bytes)> {
+    let mut names: Vec<String> = std::fs::read_dir(fixtures().join("captures"))
+        .expect("the captures are there")
+        .map(|entry| entry.expect("readable").file_name().into_string().expect("ASCII"))
+        .filter(|name| name.ends_with(".json"))
+        .collect();
+    names.sort();
+    names.into_iter().map(|name| (name.clone(), fixture(&name))).collect()
+}
+
+pub fn fixtures() -> PathBuf {
+    repository().join("tests/fixtures")
+}
+
+pub fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// `rehearsal ARGS` to its end in `dir`.
+pub fn run(dir: &Path, args: &[&str]) -> Ended {
+    let output = command(dir, &[]).args(args).stdin(Stdio::null()).output().expect("the binary runs");
+    Ended::from(output)
+}
+
+/// Polls `condition` until it gives a value.
+///
+/// # Panics
+/// When it gives none within [`DEADLINE`].
+pub async fn wait_for<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(started.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    }
+}
+
+/// A port that was free a moment ago, for a server that cannot report the one it was given.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").expect("loopback").local_addr().expect("bound").port()
+}
+
+/// A minimal ImageReview, as kube-apiserver words it.
+pub fn image_review(namespace: &str, images: &[&str]) -> Value {
+    let containers: Vec<Value> = images.iter().map(|image| json!({ "image": image })).collect();
+    json!({
+        "kind": "ImageReview", "apiVersion": "imagepolicy.k8s.io/v1alpha1", "metadata": {"creationTimestamp": null},
+        "spec": {"containers": containers, "namespace": namespace}, "status": {"allowed": false}
+    })
+}
+
+/// A minimal AdmissionReview v1 that creates a pod.
+pub fn pod_review(uid: &str, namespace: &str, name: &str, images: &[&str]) -> Value {
+    let containers: Vec<Value> = images
+        .iter()
+        .enumerate()
+        .map(|(index, image)| json!({"name": format!("c{index}"), "image": image, "resources": {}}))
+        .collect();
+    json!({
+        "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
+        "request": {
+            "uid": uid, "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "requestKind": {"group": "", "version": "v1", "kind": "Pod"},
+            "requestResource": {"group": "", "version": "v1", "resource": "pods"},
+            "name": name, "namespace": namespace, "operation": "CREATE",
+            "userInfo": {"username": "lab-admin", "groups": ["system:authenticated"]},
+            "object": {
+                "kind": "Pod", "apiVersion": "v1", "metadata": {"name": name, "namespace": namespace},
+                "spec": {"containers": containers}, "status": {}
+            },
+            "oldObject": null, "dryRun": false, "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"}
+        }
+    })
+}
+
+fn command(dir: &Path, env: &[(String, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rehearsal"));
+    command.current_dir(dir).envs(env.iter().cloned());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("REHEARSAL_") || name.starts_with("BOUNCER_"))
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
+// === impl Builder ===
+
+impl Builder {
+    fn new() -> Self {
+        Self {
+            dir: Arc::new(TempDir::with_prefix("rehearsal-test-").expect("a temporary directory")),
+            args: vec!["serve".to_owned()],
+            config: None,
+            env: Vec::new(),
+            identity: None,
+            trust: None,
+            alpn: http::Alpn::Any,
+        }
+    }
+
+    /// The configuration file; listeners that it does not set get a free port.
+    pub fn config(mut self, yaml: &str) -> Self {
+        let given: Value = if yaml.trim().is_empty() {
+            json!({})
+        } else {
+            serde_saphyr::from_str(yaml).unwrap_or_else(|error| panic!("the test's configuration: {error}\n{yaml}"))
+        };
+        self.config = Some(given);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Instead of `serve`; the caller names the ports.
+    pub fn args(mut self, args: &[&str]) -> Self {
+        self.args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        self
+    }
+
+    /// Writes a file beside the configuration.
+    pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        std::fs::write(self.dir.path().join(name), content).expect("the test's directory is writable");
+        self
+    }
+
+    /// What the harness's own client presents.
+    pub fn identity(mut self, identity: certs::Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// PEM of the CA that the harness's own client trusts, where it is not the self-made one.
+    pub fn trust(mut self, ca_pem: &str) -> Self {
+        self.trust = Some(ca_pem.to_owned());
+        self
+    }
+
+    /// The HTTP version of the harness's own client.
+    pub fn alpn(mut self, alpn: http::Alpn) -> Self {
+        self.alpn = alpn;
+        self
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Starts it and waits for its start lines.
+    ///
+    /// # Panics
+    /// With its log when it ends instead, or says nothing.
+    pub async fn start(self) -> Rehearsal {
+        let process = self.spawn();
+        let started = Instant::now();
+        let (webhook, report) = loop {
+            let stdout = process.stdout();
+            if let (Some(webhook), Some(report)) = (start_line(&stdout, "webhook"), start_line(&stdout, "report")) {
+                break (webhook, report);
+            }
+            let ended = process.ended();
+            assert!(
+                ended.is_none() && started.elapsed() < DEADLINE,
+                "no start lines ({ended:?})\nstdout:\n{stdout}\nstderr:\n{}",
+                process.stderr()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        let client = self.client(&process);
+        Rehearsal { launch: self, process, webhook, report, client }
+    }
+
+    /// Starts what is expected to end by itself.
+    pub async fn ends(self) -> Ended {
+        let mut process = self.spawn();
+        let code = process.wait(DEADLINE).await;
+        // The readers see the end of the pipes a moment after the process has ended.
+        wait_for("the end of the output", || async { process.drained().then_some(()) }).await;
+        Ended { code, stdout: process.stdout(), stderr: process.stderr() }
+    }
+
+    fn spawn(&self) -> Process {
+        let mut args = self.args.clone();
+        if let Some(config) = &self.config {
+            let path = self.dir.path().join("rehearsal.yaml");
+            let text = serde_json::to_string_pretty(&with_free_ports(config.clone())).expect("JSON");
+            std::fs::write(&path, text).expect("the test's directory is writable");
+            args.extend(["--config".to_owned(), path.display().to_string()]);
+        }
+        let mut command = command(self.dir.path(), &self.env);
+        if self.config.is_none() {
+            for name in ["REHEARSAL_WEBHOOK_LISTEN", "REHEARSAL_REPORT_LISTEN"] {
+                if !self.env.iter().any(|(given, _)| given == name) && self.args == ["serve"] {
+                    command.env(name, "127.0.0.1:0");
+                }
+            }
+        }
+        let mut child = command
+            .args(&args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let stdout = collect(child.stdout.take().expect("piped"));
+        let stderr = collect(child.stderr.take().expect("piped"));
+        Process { child, stdout, stderr }
+    }
+
+    fn client(&self, process: &Process) -> HttpClient {
+        let trust = self.trust.clone().or_else(|| process.ca_pem(self.dir.path()));
+        HttpClient::new(trust.as_deref(), self.identity.as_ref(), self.alpn)
+    }
+}
+
+/// `config` with `127.0.0.1:0` for each listener that it does not set, and the default data directory.
+fn with_free_ports(mut config: Value) -> Value {
+    for part in ["webhook", "report"] {
+        let Some(top) = config.as_object_mut() else { return config };
+        let section = top.entry(part).or_insert_with(|| json!({}));
+        if let Some(section) = section.as_object_mut() {
+            section.entry("listen").or_insert_with(|| json!("127.0.0.1:0"));
+        }
+    }
+    config
+}
+
+fn start_line(stdout: &str, word: &str) -> Option<Url> {
+    let text = stdout.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' '))?.trim().to_owned();
+    let (scheme, addr) = text.split_once("://")?;
+    let addr = addr.trim_end_matches('/').parse().ok()?;
+    let tls = scheme == "https";
+    Some(Url { text: text.trim_end_matches('/').to_owned(), addr, tls })
+}
+
+fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    let sink = Arc::clone(&text);
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(pipe);
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            sink.lock().expect("no panic while held").push_str(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    });
+    text
+}
+
+// === impl Process ===
+
+impl Process {
+    fn stdout(&self) -> String {
+        self.stdout.lock().expect("no panic while held").clone()
+    }
+
+    fn stderr(&self) -> String {
+        self.stderr.lock().expect("no panic while held").clone()
+    }
+
+    /// The CA named in the ready-to-paste curl line.
+    fn ca_pem(&self, dir: &Path) -> Option<String> {
+        let stdout = self.stdout();
+        let mut words = stdout.split_whitespace();
+        words.find(|word| *word == "--cacert")?;
+        let path = dir.join(words.next()?.trim_matches(['\'', '"']));
+        Some(std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+    }
+
+    fn ended(&self) -> Option<String> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        let state = stat.rsplit_once(") ")?.1.chars().next()?;
+        (state == 'Z').then(|| "the process has ended".to_owned())
+    }
+
+    fn drained(&self) -> bool {
+        Arc::strong_count(&self.stdout) == 1 && Arc::strong_count(&self.stderr) == 1
+    }
+
+    async fn wait(&mut self, deadline: Duration) -> Option<i32> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our own child") {
+                return status.code();
+            }
+            assert!(started.elapsed() < deadline, "still running after {deadline:?}\nstderr:\n{}", self.stderr());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status();
+        assert!(sent.expect("sh").success(), "kill -{name}");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- rehearsal's log ---\n{}", self.stderr());
+        }
+    }
+}
+
+// === impl Ended ===
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+// === impl Rehearsal ===
+
+impl Rehearsal {
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub fn webhook_url(&self) -> &str {
+        &self.webhook.text
+    }
+
+    pub fn report_url(&self) -> &str {
+        &self.report.text
+    }
+
+    pub fn webhook(&self) -> &Url {
+        &self.webhook
+    }
+
+    pub fn report(&self) -> &Url {
+        &self.report
+    }
+
+    pub fn client(&self) -> &HttpClient {
+        &self.client
+    }
+
+    /// Of the self-made CA.
+    pub fn ca_pem(&self) -> String {
+        self.process.ca_pem(self.dir()).expect("the curl line names the CA")
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.launch.dir.path()
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir().join("rehearsal-data")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    pub fn stdout(&self) -> String {
+        self.process.stdout()
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> String {
+        self.process.stderr()
+    }
+
+    /// A review to the webhook.
+    pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Response {
+        self.client.post(&format!("{}{path}", self.webhook.text), body).await
+    }
+
+    /// [`Self::post`] of a value.
+    pub async fn review(&self, path: &str, body: &Value) -> Response {
+        self.post(path, body.to_string()).await
+    }
+
+    /// A page or an answer of the report's listener.
+    pub async fn get(&self, path: &str) -> Response {
+        self.client.get(&format!("{}{path}", self.report.text)).await
+    }
+
+    /// A 200 of the report's listener, as JSON.
+    pub async fn get_json(&self, path: &str) -> Value {
+        let response = self.get(path).await;
+        assert_eq!(response.status, 200, "{path}: {}", response.text());
+        response.json()
+    }
+
+    /// The API's decisions under `query`, once there are `count`.
+    pub async fn decisions(&self, query: &str, count: usize) -> Vec<Value> {
+        let path = format!("/api/v1/decisions?limit=1000&{query}");
+        wait_for(&format!("{count} decisions of {path}"), || async {
+            let mut page = self.get_json(&path).await;
+            let decisions = page["decisions"].as_array_mut().expect("a list");
+            assert!(decisions.len() <= count, "{} decisions of {path}, {count} expected", decisions.len());
+            (decisions.len() == count).then(|| std::mem::take(decisions))
+        })
+        .await
+    }
+
+    /// The only decision under `query`.
+    pub async fn decision(&self, query: &str) -> Value {
+        self.decisions(query, 1).await.remove(0)
+    }
+
+    /// The sum of the samples of a metric whose labels contain all of `labels` (`name="value"`).
+    pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let response = self.get("/metrics").await;
+        assert_eq!(response.status, 200, "/metrics");
+        http::metric(&response.text(), name, labels)
+    }
+
+    pub fn sigterm(&self) {
+        self.process.signal("TERM");
+    }
+
+    /// A power cut, as far as the process can tell.
+    pub fn kill9(&mut self) {
+        self.process.child.kill().expect("our own child");
+        self.process.child.wait().expect("our own child");
+    }
+
+    /// Waits for its end. `None`: a signal ended it.
+    pub async fn exit_code(&mut self) -> Option<i32> {
+        self.process.wait(DEADLINE).await
+    }
+
+    /// Starts the same again, over the same directory, once it has ended or been killed.
+    pub async fn restart(mut self) -> Self {
+        if self.process.child.try_wait().expect("our own child").is_none() {
+            self.kill9();
+        }
+        self.launch.clone().start().await
+    }
+}
