@@ -7,11 +7,11 @@
 #![expect(clippy::allow_attributes, reason = "`expect` would fail in the test binary that uses every part")]
 #![allow(dead_code, reason = "each test binary uses its own part of the harness")]
 
-//pub mod backend;
 pub mod certs;
 pub mod cluster;
 pub mod http;
 pub mod raw;
+pub mod webhook;
 
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read};
