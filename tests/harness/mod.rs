@@ -13,9 +13,12 @@ pub mod http;
 pub mod raw;
 pub mod webhook;
 
+use std::fs::Permissions;
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -29,6 +32,9 @@ use http::{HttpClient, Response};
 
 /// How long a condition may take to hold. Far more than it needs on a loaded machine, far less than a hung test.
 pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The user and group without any rights, by the same number on every Linux.
+const NOBODY: u32 = 65534;
 
 /// A running `rehearsal`. Dropping it kills the process.
 #[derive(Debug)]
@@ -50,6 +56,15 @@ pub struct Builder {
     identity: Option<certs::Identity>,
     trust: Option<String>,
     alpn: http::Alpn,
+    privileges: Privileges,
+}
+
+/// Whose rights the process has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Privileges {
+    Own,
+    /// Those of nobody where the tests run as root, to whom file modes mean nothing.
+    Dropped,
 }
 
 /// A builder that was started: enough to start it again.
@@ -186,6 +201,7 @@ impl Builder {
             identity: None,
             trust: None,
             alpn: http::Alpn::Any,
+            privileges: Privileges::Own,
         }
     }
 
@@ -232,6 +248,13 @@ impl Builder {
     /// The HTTP version of the harness's own client.
     pub fn alpn(mut self, alpn: http::Alpn) -> Self {
         self.alpn = alpn;
+        self
+    }
+
+    /// Without root's right to write where modes forbid it.
+    pub fn unprivileged(mut self) -> Self {
+        self.privileges = Privileges::Dropped;
+        std::fs::set_permissions(self.dir.path(), Permissions::from_mode(0o777)).expect("our own directory");
         self
     }
 
@@ -287,6 +310,9 @@ impl Builder {
                     command.env(name, "127.0.0.1:0");
                 }
             }
+        }
+        if self.privileges == Privileges::Dropped && std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
+            command.uid(NOBODY).gid(NOBODY);
         }
         let mut child = command
             .args(&args)

@@ -1,15 +1,20 @@
 //! Sockets without a client's manners: half requests, endless ones, two at once.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body::{Body, Frame};
 use http_body_util::combinators::BoxBody;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 
 use super::http::Alpn;
@@ -34,7 +39,16 @@ pub struct RawResponse {
     pub body: Vec<u8>,
 }
 
-pub type H2Sender = http2::SendRequest<BoxBody<Bytes, std::convert::Infallible>>;
+pub type H2Sender = http2::SendRequest<BoxBody<Bytes, Infallible>>;
+
+/// A body whose chunks the test sends when it likes, and its sending end.
+pub fn dripping() -> (mpsc::Sender<Bytes>, Dripping) {
+    let (sender, chunks) = mpsc::channel(1);
+    (sender, Dripping(chunks))
+}
+
+#[derive(Debug)]
+pub struct Dripping(mpsc::Receiver<Bytes>);
 
 /// A bare TCP connection.
 pub async fn tcp(url: &Url) -> RawConnection {
@@ -69,6 +83,20 @@ pub async fn h2(url: &Url, ca_pem: Option<&str>) -> H2Sender {
         .expect("an HTTP/2 preface");
     tokio::spawn(driver);
     sender
+}
+
+// === impl Dripping ===
+
+impl Body for Dripping {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+    }
 }
 
 // === impl RawConnection ===
