@@ -2,8 +2,9 @@
 
 mod harness;
 
+use harness::Rehearsal;
+use harness::reviews::{captures, fixture};
 use harness::webhook::Webhook;
-use harness::{Rehearsal, captures, fixture};
 use serde_json::{Value, json};
 
 /// What a capture is, by its number.

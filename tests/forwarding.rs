@@ -5,8 +5,9 @@ mod harness;
 use std::time::{Duration, Instant};
 
 use harness::certs::{Authority, Validity};
+use harness::reviews::{fixture, pod_review};
 use harness::webhook::{Reply, Webhook};
-use harness::{Rehearsal, fixture, pod_review, wait_for};
+use harness::{Rehearsal, wait_for};
 use serde_json::{Value, json};
 
 const POD: &str = "002-admission-v1-create-pod.json";
@@ -187,7 +188,8 @@ async fn denial_beats_failure_beats_allow() {
 
 #[tokio::test]
 async fn what_audit_and_warn_would_have_rejected_is_said_beside_the_backend_s_answer() {
-    let backend = Webhook::start(|request| request.answer(json!({"allowed": true, "warnings": ["theirs first"]}))).await;
+    let backend =
+        Webhook::start(|request| request.answer(json!({"allowed": true, "warnings": ["theirs first"]}))).await;
     let rehearsal = with(&[gate(&backend, "enforce", ""), rules("warn")]).await;
     let verdict = rehearsal.post("/", fixture(LATEST_POD)).await.verdict();
     assert_eq!(verdict["warnings"][0], "theirs first");
@@ -338,9 +340,10 @@ fn mutual(authority: &Authority, server: &harness::certs::Identity, alpn: &[&[u8
     let mut roots = rustls::RootCertStore::empty();
     let ca = rustls::pki_types::CertificateDer::from_pem_slice(authority.pem.as_bytes()).expect("PEM");
     roots.add(ca).expect("a CA");
-    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(roots.into(), harness::certs::provider())
-        .build()
-        .expect("a verifier");
+    let verifier =
+        rustls::server::WebPkiClientVerifier::builder_with_provider(roots.into(), harness::certs::provider())
+            .build()
+            .expect("a verifier");
     let mut config = rustls::ServerConfig::builder_with_provider(harness::certs::provider())
         .with_safe_default_protocol_versions()
         .expect("ring speaks them")
@@ -376,8 +379,7 @@ async fn backends_speak_http_1_and_2_over_mutual_tls() {
 async fn a_backend_with_a_foreign_certificate_is_not_asked() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let client = ours.client("rehearsal", Validity::Day);
-    let backend =
-        Webhook::start_tls(theirs.server(&[]).server_config(), harness::webhook::Received::allowed).await;
+    let backend = Webhook::start_tls(theirs.server(&[]).server_config(), harness::webhook::Received::allowed).await;
     let rehearsal = Rehearsal::builder()
         .file("backend-ca.crt", &ours.pem)
         .file("client.crt", &client.certificate_pem)

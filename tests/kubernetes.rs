@@ -123,7 +123,8 @@ impl Lab {
     /// The API server learns of a new webhook configuration a moment after it has stored it.
     async fn webhook_is_called(&self) {
         wait_for("the webhook configuration", || async {
-            let refused = self.cluster.kubectl(&["run", "probe", "--image=probe:1", "-n", "v-denied", "--dry-run=server"]);
+            let refused =
+                self.cluster.kubectl(&["run", "probe", "--image=probe:1", "-n", "v-denied", "--dry-run=server"]);
             (!refused.success).then_some(())
         })
         .await;

@@ -5,8 +5,9 @@ mod harness;
 use std::time::{Duration, Instant};
 
 use harness::http::Response;
+use harness::reviews::fixture;
 use harness::webhook::{Received, Reply, Webhook};
-use harness::{Rehearsal, fixture, free_port};
+use harness::{Rehearsal, free_port};
 use serde_json::{Value, json};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -261,8 +262,10 @@ async fn an_answer_without_uid_version_and_kind_is_repaired() {
 #[tokio::test]
 async fn a_webhook_of_the_other_protocol_has_nothing_to_judge() {
     let backend = Webhook::denying("never asked").await;
-    let config =
-        format!("policies: [{{name: gate, mode: enforce, webhook: {{url: '{}', speaks: image-review}}}}]", backend.url("/"));
+    let config = format!(
+        "policies: [{{name: gate, mode: enforce, webhook: {{url: '{}', speaks: image-review}}}}]",
+        backend.url("/")
+    );
     let rehearsal = Rehearsal::builder().config(&config).start().await;
     assert!(rehearsal.post("/", Protocol::AdmissionReview.body()).await.allowed());
     assert_eq!(rehearsal.decision("").await["verdicts"][0]["verdict"], "none");

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use harness::certs::{Authority, Identity, Validity, blind_client_config, client_config};
 use harness::http::{Alpn, HttpClient};
-use harness::{Rehearsal, Url, fixture, run, wait_for};
+use harness::reviews::fixture;
+use harness::{Rehearsal, Url, run, wait_for};
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -188,7 +189,10 @@ async fn the_certs_command_makes_what_a_mutual_listener_needs() {
 async fn off_loopback_it_wants_to_be_told() {
     for (config, wanted) in [
         ("webhook: {listen: '0.0.0.0:0'}", ["self_made", "names"]),
-        ("webhook: {listen: '0.0.0.0:0', tls: {self_made: {names: [rehearsal.test]}}}", ["client_ca", "unauthenticated"]),
+        (
+            "webhook: {listen: '0.0.0.0:0', tls: {self_made: {names: [rehearsal.test]}}}",
+            ["client_ca", "unauthenticated"],
+        ),
         ("webhook: {listen: '0.0.0.0:0', tls: off}", ["tls", "loopback"]),
     ] {
         let ended = Rehearsal::builder().config(config).ends().await;

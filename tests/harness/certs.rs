@@ -44,7 +44,9 @@ pub fn client_config(ca_pem: Option<&str>, identity: Option<&Identity>) -> Clien
         .expect("ring speaks them")
         .with_root_certificates(roots);
     match identity {
-        Some(identity) => builder.with_client_auth_cert(identity.chain(), identity.key()).expect("they belong together"),
+        Some(identity) => {
+            builder.with_client_auth_cert(identity.chain(), identity.key()).expect("they belong together")
+        }
         None => builder.with_no_client_auth(),
     }
 }

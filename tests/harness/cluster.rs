@@ -76,8 +76,7 @@ impl Cluster {
         );
         let own = assets.join("kubectl");
         let kubectl = if own.exists() { own } else { PathBuf::from("kubectl") };
-        let mut cluster =
-            Self { dir, kubectl, server: format!("https://127.0.0.1:{port}"), children: vec![api, etcd] };
+        let mut cluster = Self { dir, kubectl, server: format!("https://127.0.0.1:{port}"), children: vec![api, etcd] };
         cluster.ready().await;
         cluster
     }
@@ -86,7 +85,8 @@ impl Cluster {
         let started = std::time::Instant::now();
         // A cold API server on two busy cores takes longer than any other condition of these tests.
         while started.elapsed() < std::time::Duration::from_secs(90) {
-            if self.kubectl(&["get", "--raw", "/readyz"]).success && self.kubectl(&["get", "namespace", "default"]).success
+            if self.kubectl(&["get", "--raw", "/readyz"]).success
+                && self.kubectl(&["get", "namespace", "default"]).success
             {
                 return;
             }

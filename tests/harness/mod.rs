@@ -4,24 +4,25 @@
 //! let rehearsal = Rehearsal::builder().config("warn_wait: 50ms").start().await;
 //! let response = rehearsal.post("/image_policy", fixture("004-image-review.json")).await;
 //! ```
-#![expect(clippy::allow_attributes, reason = "`expect` would fail in the test binary that uses every part")]
 #![allow(dead_code, reason = "each test binary uses its own part of the harness")]
 
+pub mod browser;
 pub mod certs;
 pub mod cluster;
 pub mod http;
+pub mod process;
 pub mod raw;
+pub mod reviews;
 pub mod webhook;
 
 use std::fs::Permissions;
 use std::future::Future;
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -29,6 +30,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use http::{HttpClient, Response};
+use process::{Ended, Process};
 
 /// How long a condition may take to hold. Far more than it needs on a loaded machine, far less than a hung test.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -78,39 +80,6 @@ pub struct Url {
     pub tls: bool,
 }
 
-/// A child process whose output is kept.
-#[derive(Debug)]
-struct Process {
-    child: Child,
-    stdout: Arc<Mutex<String>>,
-    stderr: Arc<Mutex<String>>,
-}
-
-/// How a process ended that was not meant to keep running.
-#[derive(Debug)]
-pub struct Ended {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-/// The bytes of a file under `tests/fixtures/captures`.
-pub fn fixture(name: &str) -> Bytes {
-    let path = fixtures().join("captures").join(name);
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).into()
-}
-
-/// Every captured request body, by file name, in order.
-pub fn captures() -> Vec<(String, Bytes)> {
-    let mut names: Vec<String> = std::fs::read_dir(fixtures().join("captures"))
-        .expect("the captures are there")
-        .map(|entry| entry.expect("readable").file_name().into_string().expect("ASCII"))
-        .filter(|name| name.ends_with(".json"))
-        .collect();
-    names.sort();
-    names.into_iter().map(|name| (name.clone(), fixture(&name))).collect()
-}
-
 pub fn fixtures() -> PathBuf {
     repository().join("tests/fixtures")
 }
@@ -143,40 +112,6 @@ pub async fn wait_for<T, F: Future<Output = Option<T>>>(what: &str, mut conditio
 /// A port that was free a moment ago, for a server that cannot report the one it was given.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").expect("loopback").local_addr().expect("bound").port()
-}
-
-/// A minimal ImageReview, as kube-apiserver words it.
-pub fn image_review(namespace: &str, images: &[&str]) -> Value {
-    let containers: Vec<Value> = images.iter().map(|image| json!({ "image": image })).collect();
-    json!({
-        "kind": "ImageReview", "apiVersion": "imagepolicy.k8s.io/v1alpha1", "metadata": {"creationTimestamp": null},
-        "spec": {"containers": containers, "namespace": namespace}, "status": {"allowed": false}
-    })
-}
-
-/// A minimal AdmissionReview v1 that creates a pod.
-pub fn pod_review(uid: &str, namespace: &str, name: &str, images: &[&str]) -> Value {
-    let containers: Vec<Value> = images
-        .iter()
-        .enumerate()
-        .map(|(index, image)| json!({"name": format!("c{index}"), "image": image, "resources": {}}))
-        .collect();
-    json!({
-        "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
-        "request": {
-            "uid": uid, "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "resource": {"group": "", "version": "v1", "resource": "pods"},
-            "requestKind": {"group": "", "version": "v1", "kind": "Pod"},
-            "requestResource": {"group": "", "version": "v1", "resource": "pods"},
-            "name": name, "namespace": namespace, "operation": "CREATE",
-            "userInfo": {"username": "lab-admin", "groups": ["system:authenticated"]},
-            "object": {
-                "kind": "Pod", "apiVersion": "v1", "metadata": {"name": name, "namespace": namespace},
-                "spec": {"containers": containers}, "status": {}
-            },
-            "oldObject": null, "dryRun": false, "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"}
-        }
-    })
 }
 
 fn command(dir: &Path, env: &[(String, String)]) -> Command {
@@ -306,7 +241,7 @@ impl Builder {
         let mut command = command(self.dir.path(), &self.env);
         if self.config.is_none() {
             for name in ["REHEARSAL_WEBHOOK_LISTEN", "REHEARSAL_REPORT_LISTEN"] {
-                if !self.env.iter().any(|(given, _)| given == name) && self.args == ["serve"] {
+                if !self.env.iter().any(|(given, _)| given == name) {
                     command.env(name, "127.0.0.1:0");
                 }
             }
@@ -314,20 +249,11 @@ impl Builder {
         if self.privileges == Privileges::Dropped && std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
             command.uid(NOBODY).gid(NOBODY);
         }
-        let mut child = command
-            .args(&args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
-        let stdout = collect(child.stdout.take().expect("piped"));
-        let stderr = collect(child.stderr.take().expect("piped"));
-        Process { child, stdout, stderr }
+        Process::spawn(command.args(&args))
     }
 
     fn client(&self, process: &Process) -> HttpClient {
-        let trust = self.trust.clone().or_else(|| process.ca_pem(self.dir.path()));
+        let trust = self.trust.clone().or_else(|| ca_pem(&process.stdout(), self.dir.path()));
         HttpClient::new(trust.as_deref(), self.identity.as_ref(), self.alpn)
     }
 }
@@ -352,88 +278,12 @@ fn start_line(stdout: &str, word: &str) -> Option<Url> {
     Some(Url { text: text.trim_end_matches('/').to_owned(), addr, tls })
 }
 
-fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
-    let text = Arc::new(Mutex::new(String::new()));
-    let sink = Arc::clone(&text);
-    std::thread::spawn(move || {
-        let mut lines = BufReader::new(pipe);
-        let mut line = Vec::new();
-        while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            sink.lock().expect("no panic while held").push_str(&String::from_utf8_lossy(&line));
-            line.clear();
-        }
-    });
-    text
-}
-
-// === impl Process ===
-
-impl Process {
-    fn stdout(&self) -> String {
-        self.stdout.lock().expect("no panic while held").clone()
-    }
-
-    fn stderr(&self) -> String {
-        self.stderr.lock().expect("no panic while held").clone()
-    }
-
-    /// The CA named in the ready-to-paste curl line.
-    fn ca_pem(&self, dir: &Path) -> Option<String> {
-        let stdout = self.stdout();
-        let mut words = stdout.split_whitespace();
-        words.find(|word| *word == "--cacert")?;
-        let path = dir.join(words.next()?.trim_matches(['\'', '"']));
-        Some(std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
-    }
-
-    fn ended(&self) -> Option<String> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
-        let state = stat.rsplit_once(") ")?.1.chars().next()?;
-        (state == 'Z').then(|| "the process has ended".to_owned())
-    }
-
-    fn drained(&self) -> bool {
-        Arc::strong_count(&self.stdout) == 1 && Arc::strong_count(&self.stderr) == 1
-    }
-
-    async fn wait(&mut self, deadline: Duration) -> Option<i32> {
-        let started = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("our own child") {
-                return status.code();
-            }
-            assert!(started.elapsed() < deadline, "still running after {deadline:?}\nstderr:\n{}", self.stderr());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status();
-        assert!(sent.expect("sh").success(), "kill -{name}");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already, which is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            eprintln!("--- rehearsal's log ---\n{}", self.stderr());
-        }
-    }
-}
-
-// === impl Ended ===
-
-impl From<Output> for Ended {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
+/// The CA named in the ready-to-paste curl line.
+fn ca_pem(stdout: &str, dir: &Path) -> Option<String> {
+    let mut words = stdout.split_whitespace();
+    words.find(|word| *word == "--cacert")?;
+    let path = dir.join(words.next()?.trim_matches(['\'', '"']));
+    Some(std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
 }
 
 // === impl Rehearsal ===
@@ -465,7 +315,7 @@ impl Rehearsal {
 
     /// Of the self-made CA.
     pub fn ca_pem(&self) -> String {
-        self.process.ca_pem(self.dir()).expect("the curl line names the CA")
+        ca_pem(&self.process.stdout(), self.dir()).expect("the curl line names the CA")
     }
 
     pub fn dir(&self) -> &Path {

@@ -135,7 +135,8 @@ async fn serve(stream: TcpStream, acceptor: Option<TlsAcceptor>, shared: Shared)
     let builder = auto::Builder::new(TokioExecutor::new());
     let Some(acceptor) = acceptor else {
         // A client that leaves is the test's business.
-        let _ = builder.serve_connection(TokioIo::new(stream), service_fn(|request| shared.answer(request, None))).await;
+        let _ =
+            builder.serve_connection(TokioIo::new(stream), service_fn(|request| shared.answer(request, None))).await;
         return;
     };
     let Ok(stream) = acceptor.accept(stream).await else { return };
