@@ -6,10 +6,10 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use harness::backend::{Backend, Script};
 use harness::http::{Alpn, HttpClient};
 use harness::raw::{self, RawConnection};
 use harness::reviews::{fixture, image_review, pod_review};
-use harness::webhook::Webhook;
 use harness::{DEADLINE, Rehearsal, wait_for};
 use http::{Method, Request};
 use http_body_util::combinators::BoxBody;
@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 const POD: &str = "002-admission-v1-create-pod.json";
 const VERSIONS: [Alpn; 2] = [Alpn::H1, Alpn::H2];
 
-async fn gated(backend: &Webhook, more: &str) -> Rehearsal {
+async fn gated(backend: &Backend, more: &str) -> Rehearsal {
     let config = format!(
-        "{more}\npolicies: [{{name: gate, mode: enforce, webhook: {{url: '{}', speaks: admission-review}}}}]",
-        backend.url("/")
+        "{more}\npolicies: [{{name: gate, mode: enforce, webhook: {{url: '{}/', speaks: admission-review}}}}]",
+        backend.url
     );
     Rehearsal::builder().config(&config).start().await
 }
@@ -85,7 +85,7 @@ fn broken_bodies() -> Vec<(&'static str, Vec<u8>)> {
 
 #[tokio::test]
 async fn a_body_that_is_no_review_is_a_400_with_the_position_and_goes_nowhere() {
-    let backend = Webhook::allowing().await;
+    let backend = Backend::start(Script::allow());
     let rehearsal = gated(&backend, "").await;
     for alpn in VERSIONS {
         let client = client(&rehearsal, alpn);
@@ -349,17 +349,17 @@ async fn a_connection_does_not_outlive_its_age() {
 // === many at once ===
 
 /// A review that is in flight until `backend` is released.
-async fn occupy(rehearsal: &Rehearsal, backend: &Webhook) -> tokio::task::JoinHandle<u16> {
+async fn occupy(rehearsal: &Rehearsal, backend: &Backend) -> tokio::task::JoinHandle<u16> {
     let already = backend.received().len();
     let (client, url) = (rehearsal.client().clone(), format!("{}/review", rehearsal.webhook_url()));
     let task = tokio::spawn(async move { client.post(&url, fixture(POD)).await.status });
-    backend.received_count(already + 1).await;
+    backend.wait_received(already + 1).await;
     task
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_the_limit_an_enforcing_policy_means_503() {
-    let backend = Webhook::allowing().await;
+    let backend = Backend::start(Script::allow());
     backend.hold();
     for limit in ["max_in_flight: 1", "max_in_flight_bytes: 4KiB, max_body: 4KiB"] {
         let rehearsal = gated(&backend, &format!("webhook: {{limits: {{{limit}}}}}")).await;
@@ -377,13 +377,13 @@ async fn over_the_limit_an_enforcing_policy_means_503() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_the_limit_without_one_it_is_allowed_and_counted_as_unjudged() {
-    let backend = Webhook::allowing().await;
+    let backend = Backend::start(Script::allow());
     for (overload, status) in [("answer", 200), ("refuse", 503)] {
         backend.hold();
         let config = format!(
             "overload: {overload}\nwarn_wait: 15s\nwebhook: {{limits: {{max_in_flight: 1}}}}\npolicies: [{{name: gate, \
-             mode: warn, timeout: 20s, webhook: {{url: '{}', speaks: admission-review}}}}]",
-            backend.url("/")
+             mode: warn, timeout: 20s, webhook: {{url: '{}/', speaks: admission-review}}}}]",
+            backend.url
         );
         let rehearsal = Rehearsal::builder().config(&config).start().await;
         let first = occupy(&rehearsal, &backend).await;
@@ -442,13 +442,13 @@ async fn one_http2_connection_carries_a_large_body_beside_a_hundred_small_ones()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_leaves_after_its_body_is_still_recorded() {
-    let backend = Webhook::allowing().await;
+    let backend = Backend::start(Script::allow());
     backend.hold();
     let rehearsal = gated(&backend, "").await;
     let mut connection = raw_h1(&rehearsal).await;
     let body = fixture(POD);
     connection.send([h1_post(body.len()).as_bytes(), &body].concat()).await;
-    backend.received_count(1).await;
+    backend.wait_received(1).await;
     drop(connection);
     backend.release();
     let decision = rehearsal.decision("").await;

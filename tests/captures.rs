@@ -3,8 +3,8 @@
 mod harness;
 
 use harness::Rehearsal;
+use harness::backend::{Backend, Script};
 use harness::reviews::{captures, fixture};
-use harness::webhook::Webhook;
 use serde_json::{Value, json};
 
 /// What a capture is, by its number.
@@ -248,13 +248,12 @@ policies:
 
 #[tokio::test]
 async fn each_reaches_a_backend_byte_for_byte() {
-    let images = Webhook::allowing().await;
-    let objects = Webhook::allowing().await;
+    let images = Backend::start(Script::allow());
+    let objects = Backend::start(Script::allow());
     let config = format!(
-        "policies:\n- {{name: i, mode: enforce, webhook: {{url: '{}', speaks: image-review}}}}\n\
-         - {{name: a, mode: enforce, webhook: {{url: '{}', speaks: admission-review}}}}\n",
-        images.url("/image_policy"),
-        objects.url("/review")
+        "policies:\n- {{name: i, mode: enforce, webhook: {{url: '{}/image_policy', speaks: image-review}}}}\n\
+         - {{name: a, mode: enforce, webhook: {{url: '{}/review', speaks: admission-review}}}}\n",
+        images.url, objects.url
     );
     let rehearsal = Rehearsal::builder().config(&config).start().await;
     for (file, body) in captures() {

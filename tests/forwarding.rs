@@ -4,9 +4,9 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
-use harness::certs::{Authority, Validity};
+use harness::backend::{Backend, Received, Reply, Script, Tls, Transport};
+use harness::certs::{Authority, Identity, Validity};
 use harness::reviews::{fixture, pod_review};
-use harness::webhook::{Reply, Webhook};
 use harness::{Rehearsal, wait_for};
 use serde_json::{Value, json};
 
@@ -15,14 +15,11 @@ const POD: &str = "002-admission-v1-create-pod.json";
 const LATEST_IMAGE: &str = "004-image-review.json";
 const LATEST_POD: &str = "006-admission-v1-create-pod.json";
 
-fn gate(backend: &Webhook, mode: &str, more: &str) -> String {
-    format!(
-        "{{name: gate, mode: {mode}, webhook: {{url: '{}', speaks: admission-review}}{more}}}",
-        backend.url("/judge")
-    )
+fn gate(backend: &Backend, mode: &str, more: &str) -> String {
+    format!("{{name: gate, mode: {mode}, webhook: {{url: '{}/judge', speaks: admission-review}}{more}}}", backend.url)
 }
 
-async fn behind(backend: &Webhook) -> Rehearsal {
+async fn behind(backend: &Backend) -> Rehearsal {
     Rehearsal::builder().config(&format!("policies: [{}]", gate(backend, "enforce", ""))).start().await
 }
 
@@ -36,7 +33,7 @@ fn patch() -> Value {
 
 #[tokio::test]
 async fn an_allowing_answer_passes_with_its_patch_its_warnings_and_what_nobody_knows() {
-    let backend = Webhook::start(|request| request.answer(patch())).await;
+    let backend = Backend::start(Script::judge(|request| request.answer(patch())));
     let rehearsal = behind(&backend).await;
     let response = rehearsal.post("/", fixture(POD)).await;
     let verdict = response.verdict();
@@ -61,7 +58,7 @@ async fn a_denial_passes_with_code_message_reason_and_details() {
         "auditAnnotations": {"decision": "the backend's key wins"}
     });
     let said = denial.clone();
-    let backend = Webhook::start(move |request| request.answer(said.clone())).await;
+    let backend = Backend::start(Script::judge(move |request| request.answer(said.clone())));
     let rehearsal = behind(&backend).await;
     let response = rehearsal.post("/", fixture(POD)).await;
     assert_eq!(response.status, 200);
@@ -76,10 +73,10 @@ async fn a_denial_passes_with_code_message_reason_and_details() {
 
 #[tokio::test]
 async fn only_the_named_headers_go_out() {
-    let backend = Webhook::allowing().await;
+    let backend = Backend::start(Script::allow());
     let config = format!(
-        "policies: [{{name: gate, mode: enforce, webhook: {{url: '{}', speaks: admission-review, token_file: token}}}}]",
-        backend.url("/judge")
+        "policies: [{{name: gate, mode: enforce, webhook: {{url: '{}/judge', speaks: admission-review, token_file: token}}}}]",
+        backend.url
     );
     let rehearsal = Rehearsal::builder().file("token", "s3cr3t\n").config(&config).start().await;
     let url = format!("{}/review/lab?timeout=2s", rehearsal.webhook_url());
@@ -92,7 +89,7 @@ async fn only_the_named_headers_go_out() {
     ];
     let sent = rehearsal.client().send(http::Method::POST, &url, &headers, fixture(POD)).await.expect("an answer");
     assert!(sent.allowed());
-    let received = backend.received_count(1).await.remove(0);
+    let received = backend.wait_received(1).await.remove(0);
     assert_eq!(received.method, http::Method::POST);
     assert_eq!(received.uri.path(), "/judge");
     let mut names: Vec<&str> = received.headers.keys().map(http::HeaderName::as_str).collect();
@@ -102,29 +99,35 @@ async fn only_the_named_headers_go_out() {
     assert_eq!(received.headers["authorization"], "Bearer s3cr3t");
     let trace = received.headers["traceparent"].to_str().expect("ASCII");
     assert!(trace.contains("0af7651916cd43dd8448eb211c80319c"), "{trace}");
-    let timeout = received.timeout().expect("the rest of the budget");
+    let timeout = told(&received);
     // 2 s less a margin of 10 % and what was used up on the way.
     assert!(timeout <= Duration::from_millis(1800) && timeout > Duration::from_millis(1000), "{timeout:?}");
 }
 
+/// The time that a webhook is told to take: `?timeout=1850ms`.
+fn told(request: &Received) -> Duration {
+    let value = request.uri.query().and_then(|query| query.strip_prefix("timeout=")).expect("the rest of the budget");
+    Duration::from_millis(value.strip_suffix("ms").expect("in ms").parse().expect("a number"))
+}
+
 #[tokio::test]
 async fn the_budget_is_the_api_server_s_and_at_most_the_policy_s() {
-    let backend = Webhook::allowing().await;
+    let backend = Backend::start(Script::allow());
     let config = format!(
-        "policies: [{{name: gate, mode: enforce, timeout: 3s, webhook: {{url: '{}', speaks: admission-review}}}}]",
-        backend.url("/")
+        "policies: [{{name: gate, mode: enforce, timeout: 3s, webhook: {{url: '{}/', speaks: admission-review}}}}]",
+        backend.url
     );
     let rehearsal = Rehearsal::builder().config(&config).start().await;
     for (query, low, high) in [("", 2500, 3000), ("?timeout=30s", 2500, 3000), ("?timeout=1s", 500, 900)] {
         assert!(rehearsal.post(&format!("/{query}"), fixture(POD)).await.allowed());
-        let timeout = backend.received().pop().expect("a request").timeout().expect("a timeout").as_millis();
+        let timeout = told(&backend.received().pop().expect("a request")).as_millis();
         assert!((low..=high).contains(&timeout), "{query:?}: {timeout} ms, {low} to {high} expected");
     }
 }
 
 #[tokio::test]
 async fn a_budget_that_runs_out_is_a_failure_in_time() {
-    let backend = Webhook::allowing().await;
+    let backend = Backend::start(Script::allow());
     backend.hold();
     let rehearsal = behind(&backend).await;
     let started = Instant::now();
@@ -164,7 +167,7 @@ async fn a_local_denial_has_code_403_the_rule_the_help_and_the_link() {
 
 #[tokio::test]
 async fn two_denials_are_joined_in_policy_order() {
-    let backend = Webhook::denying("Images using latest tag are not allowed").await;
+    let backend = Backend::start(Script::deny("Images using latest tag are not allowed"));
     let rehearsal = with(&[gate(&backend, "enforce", ""), rules("enforce")]).await;
     let verdict = rehearsal.post("/", fixture(LATEST_POD)).await.verdict();
     assert_eq!(verdict["status"]["code"], 403);
@@ -175,8 +178,8 @@ async fn two_denials_are_joined_in_policy_order() {
 
 #[tokio::test]
 async fn denial_beats_failure_beats_allow() {
-    let broken = Webhook::start(|_| Reply::of(500, "text/plain", "no")).await;
-    let allowing = Webhook::allowing().await;
+    let broken = Backend::start(Script::judge(|_| Reply::of(500, "text/plain", "no")));
+    let allowing = Backend::start(Script::allow());
     let rehearsal = with(&[gate(&broken, "enforce", ""), rules("enforce")]).await;
     let response = rehearsal.post("/", fixture(LATEST_POD)).await;
     assert!(!response.allowed(), "the rule denies, whatever the backend would have said");
@@ -189,7 +192,7 @@ async fn denial_beats_failure_beats_allow() {
 #[tokio::test]
 async fn what_audit_and_warn_would_have_rejected_is_said_beside_the_backend_s_answer() {
     let backend =
-        Webhook::start(|request| request.answer(json!({"allowed": true, "warnings": ["theirs first"]}))).await;
+        Backend::start(Script::judge(|request| request.answer(json!({"allowed": true, "warnings": ["theirs first"]}))));
     let rehearsal = with(&[gate(&backend, "enforce", ""), rules("warn")]).await;
     let verdict = rehearsal.post("/", fixture(LATEST_POD)).await.verdict();
     assert_eq!(verdict["warnings"][0], "theirs first");
@@ -213,8 +216,8 @@ async fn warnings_are_at_most_ten_and_the_rest_a_number() {
 
 #[tokio::test]
 async fn a_patch_passes_only_alone() {
-    let first = Webhook::start(|request| request.answer(patch())).await;
-    let second = Webhook::start(|request| request.answer(patch())).await;
+    let first = Backend::start(Script::judge(|request| request.answer(patch())));
+    let second = Backend::start(Script::judge(|request| request.answer(patch())));
     let other = gate(&second, "enforce", "").replace("name: gate", "name: other");
     // A second patch is that policy's error, and errors of an enforcing policy fail.
     let rehearsal = with(&[gate(&first, "enforce", ""), other]).await;
@@ -237,12 +240,12 @@ async fn a_patch_passes_only_alone() {
 
 #[tokio::test]
 async fn the_answer_is_there_while_the_audit_backend_still_holds_its_request() {
-    let backend = Webhook::denying("not yet").await;
+    let backend = Backend::start(Script::deny("not yet"));
     backend.hold();
     let rehearsal = with(&[gate(&backend, "audit", "")]).await;
     let response = rehearsal.post("/", fixture(POD)).await;
     assert!(response.allowed());
-    backend.received_count(1).await;
+    backend.wait_received(1).await;
     let decision = rehearsal.decision("").await;
     assert_eq!(decision["verdicts"][0]["verdict"], "pending");
     assert_eq!(decision["would_reject"], false);
@@ -263,7 +266,7 @@ async fn the_answer_is_there_while_the_audit_backend_still_holds_its_request() {
 
 #[tokio::test]
 async fn a_warn_backend_is_waited_for_no_longer_than_warn_wait() {
-    let backend = Webhook::denying("think about it").await;
+    let backend = Backend::start(Script::deny("think about it"));
     let config = format!("warn_wait: 300ms\npolicies: [{}]", gate(&backend, "warn", ""));
     let rehearsal = Rehearsal::builder().config(&config).start().await;
     let verdict = rehearsal.post("/", fixture(POD)).await.verdict();
@@ -286,17 +289,17 @@ async fn a_warn_backend_is_waited_for_no_longer_than_warn_wait() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_webhook_has_its_own_limit_of_calls() {
-    let backend = Webhook::allowing().await;
+    let backend = Backend::start(Script::allow());
     backend.hold();
     let config = format!(
-        "policies: [{{name: gate, mode: enforce, webhook: {{url: '{}', speaks: admission-review, max_in_flight: 1}}}}]",
-        backend.url("/")
+        "policies: [{{name: gate, mode: enforce, webhook: {{url: '{}/', speaks: admission-review, max_in_flight: 1}}}}]",
+        backend.url
     );
     let rehearsal = Rehearsal::builder().config(&config).start().await;
     let client = rehearsal.client().clone();
     let url = format!("{}/", rehearsal.webhook_url());
     let first = tokio::spawn(async move { client.post(&url, fixture(POD)).await });
-    backend.received_count(1).await;
+    backend.wait_received(1).await;
     let second = rehearsal.post("/", fixture(POD)).await;
     assert_eq!(second.status, 503, "{}", second.text());
     backend.release();
@@ -306,7 +309,7 @@ async fn a_webhook_has_its_own_limit_of_calls() {
 
 #[tokio::test]
 async fn a_backend_that_keeps_failing_is_left_alone_for_a_while_and_asked_again() {
-    let backend = Webhook::start(|_| Reply::of(500, "text/plain", "down")).await;
+    let backend = Backend::start(Script::judge(|_| Reply::of(500, "text/plain", "down")));
     let rehearsal = behind(&backend).await;
     let asked = wait_for("the breaker", || async {
         let response = rehearsal.post("/", fixture(POD)).await;
@@ -327,49 +330,41 @@ async fn a_backend_that_keeps_failing_is_left_alone_for_a_while_and_asked_again(
 
 // === transports ===
 
-fn tls_gate(backend: &Webhook) -> String {
+fn tls_gate(backend: &Backend) -> String {
     format!(
-        "policies: [{{name: gate, mode: enforce, webhook: {{url: '{}', speaks: admission-review, ca: backend-ca.crt, \
+        "policies: [{{name: gate, mode: enforce, webhook: {{url: '{}/', speaks: admission-review, ca: backend-ca.crt, \
          client_certificate: client.crt, client_key: client.key}}}}]",
-        backend.url("/")
+        backend.url
     )
 }
 
-fn mutual(authority: &Authority, server: &harness::certs::Identity, alpn: &[&[u8]]) -> rustls::ServerConfig {
-    use rustls::pki_types::pem::PemObject;
-    let mut roots = rustls::RootCertStore::empty();
-    let ca = rustls::pki_types::CertificateDer::from_pem_slice(authority.pem.as_bytes()).expect("PEM");
-    roots.add(ca).expect("a CA");
-    let verifier =
-        rustls::server::WebPkiClientVerifier::builder_with_provider(roots.into(), harness::certs::provider())
-            .build()
-            .expect("a verifier");
-    let mut config = rustls::ServerConfig::builder_with_provider(harness::certs::provider())
-        .with_safe_default_protocol_versions()
-        .expect("ring speaks them")
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(server.chain(), server.key())
-        .expect("they belong together");
-    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-    config
+/// In front of `backend`, with a client certificate, trusting `ca_pem`.
+async fn behind_tls(backend: &Backend, client: &Identity, ca_pem: &str) -> Rehearsal {
+    Rehearsal::builder()
+        .file("backend-ca.crt", ca_pem)
+        .file("client.crt", &client.certificate_pem)
+        .file("client.key", &client.key_pem)
+        .config(&tls_gate(backend))
+        .start()
+        .await
+}
+
+fn mutual(authority: &Authority, alpn: &'static [&'static [u8]]) -> Script {
+    let tls = Tls { alpn, client_ca_pem: Some(authority.pem.clone()), ..Tls::default() };
+    Script::allow().over(Transport::Tls(tls))
 }
 
 #[tokio::test]
 async fn backends_speak_http_1_and_2_over_mutual_tls() {
-    let authority = Authority::new("backend CA");
+    let authority = Authority::new("who may ask");
     let client = authority.client("rehearsal", Validity::Day);
-    for (alpn, version) in [(b"http/1.1".as_slice(), http::Version::HTTP_11), (b"h2", http::Version::HTTP_2)] {
-        let config = mutual(&authority, &authority.server(&[]), &[alpn]);
-        let backend = Webhook::start_tls(config, harness::webhook::Received::allowed).await;
-        let rehearsal = Rehearsal::builder()
-            .file("backend-ca.crt", &authority.pem)
-            .file("client.crt", &client.certificate_pem)
-            .file("client.key", &client.key_pem)
-            .config(&tls_gate(&backend))
-            .start()
-            .await;
+    let h1: &[&[u8]] = &[b"http/1.1"];
+    let h2: &[&[u8]] = &[b"h2"];
+    for (alpn, version) in [(h1, http::Version::HTTP_11), (h2, http::Version::HTTP_2)] {
+        let backend = Backend::start(mutual(&authority, alpn));
+        let rehearsal = behind_tls(&backend, &client, &backend.ca_pem).await;
         assert!(rehearsal.post("/", fixture(POD)).await.allowed(), "{version:?}");
-        let received = backend.received_count(1).await.remove(0);
+        let received = backend.wait_received(1).await.remove(0);
         assert_eq!(received.version, version);
         assert_eq!(received.client_certificate.as_deref(), Some(client.chain()[0].as_ref()));
     }
@@ -377,52 +372,41 @@ async fn backends_speak_http_1_and_2_over_mutual_tls() {
 
 #[tokio::test]
 async fn a_backend_with_a_foreign_certificate_is_not_asked() {
-    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
-    let client = ours.client("rehearsal", Validity::Day);
-    let backend = Webhook::start_tls(theirs.server(&[]).server_config(), harness::webhook::Received::allowed).await;
-    let rehearsal = Rehearsal::builder()
-        .file("backend-ca.crt", &ours.pem)
-        .file("client.crt", &client.certificate_pem)
-        .file("client.key", &client.key_pem)
-        .config(&tls_gate(&backend))
-        .start()
-        .await;
+    let foreign = Authority::new("foreign");
+    let client = foreign.client("rehearsal", Validity::Day);
+    let backend = Backend::start(Script::allow().over(Transport::Tls(Tls::default())));
+    let rehearsal = behind_tls(&backend, &client, &foreign.pem).await;
     assert_eq!(rehearsal.post("/", fixture(POD)).await.status, 503);
     assert_eq!(backend.received().len(), 0);
 }
 
 #[tokio::test]
 async fn a_rotated_client_certificate_and_ca_are_used_without_a_restart() {
-    let (old, new) = (Authority::new("old"), Authority::new("new"));
-    let first = old.client("first", Validity::Day);
-    let before = Webhook::start_tls(mutual(&old, &old.server(&[]), &[]), harness::webhook::Received::allowed).await;
-    let builder = Rehearsal::builder()
-        .file("backend-ca.crt", &old.pem)
-        .file("client.crt", &first.certificate_pem)
-        .file("client.key", &first.key_pem);
-    let rehearsal = builder.config(&tls_gate(&before)).start().await;
+    let authority = Authority::new("who may ask");
+    let first = authority.client("first", Validity::Day);
+    let backend = Backend::start(mutual(&authority, &[b"http/1.1"]));
+    let rehearsal = behind_tls(&backend, &first, &backend.ca_pem).await;
     assert!(rehearsal.post("/", fixture(POD)).await.allowed());
-    // A new identity of the same CA: only the client certificate changes.
-    let second = old.client("second", Validity::Day);
+    let second = authority.client("second", Validity::Day);
     std::fs::write(rehearsal.dir().join("client.key"), &second.key_pem).expect("writable");
     std::fs::write(rehearsal.dir().join("client.crt"), &second.certificate_pem).expect("writable");
     wait_for("the new client certificate", || async {
         rehearsal.post("/", fixture(POD)).await;
-        let presented = before.received().pop().expect("a request").client_certificate;
+        let presented = backend.received().pop().expect("a request").client_certificate;
         (presented.as_deref() == Some(second.chain()[0].as_ref())).then_some(())
     })
     .await;
-    // A CA that did not sign the backend's certificate: new connections are refused.
-    std::fs::write(rehearsal.dir().join("backend-ca.crt"), &new.pem).expect("writable");
+    // A CA that did not sign the backend's certificate.
+    std::fs::write(rehearsal.dir().join("backend-ca.crt"), &authority.pem).expect("writable");
     wait_for("the new CA", || async { (rehearsal.post("/", fixture(POD)).await.status == 503).then_some(()) }).await;
 }
 
 #[tokio::test]
 async fn a_rotated_token_is_sent_without_a_restart() {
-    let backend = Webhook::allowing().await;
+    let backend = Backend::start(Script::allow());
     let config = format!(
-        "policies: [{{name: gate, mode: enforce, webhook: {{url: '{}', speaks: admission-review, token_file: token}}}}]",
-        backend.url("/")
+        "policies: [{{name: gate, mode: enforce, webhook: {{url: '{}/', speaks: admission-review, token_file: token}}}}]",
+        backend.url
     );
     let rehearsal = Rehearsal::builder().file("token", "first").config(&config).start().await;
     assert!(rehearsal.post("/", fixture(POD)).await.allowed());

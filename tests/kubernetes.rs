@@ -2,8 +2,8 @@
 
 mod harness;
 
+use harness::backend::{Backend, Received, Reply, Script};
 use harness::cluster::{Cluster, assets};
-use harness::webhook::{Received, Reply, Webhook};
 use harness::{Rehearsal, wait_for};
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ struct Lab {
     rehearsal: Rehearsal,
     cluster: Cluster,
     /// The enforcing backends; they stop when dropped.
-    _backends: [Webhook; 2],
+    _backends: [Backend; 2],
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,9 +42,10 @@ async fn a_real_api_server_gets_its_answers_through_rehearsal() {
     lab.validating_denied_by_the_backend().await;
     lab.validating_with_a_broken_backend().await;
     lab.a_deployment_and_a_dry_run().await;
+    lab.the_manifests_are_valid();
 }
 
-fn config(image_review: &Webhook, admission_review: &Webhook) -> String {
+fn config(image_review: &Backend, admission_review: &Backend) -> String {
     format!(
         r#"
 cluster: lab
@@ -56,16 +57,17 @@ policies:
       - {{id: no-latest, deny: {{tag: latest}}, clusters: [admission], namespaces: [v-audit]}}
       - {{id: no-latest-soon, deny: {{tag: latest}}, clusters: [admission], namespaces: [v-warn], mode: warn, message: "{{image}} uses the tag latest"}}
       - {{id: no-latest-now, deny: {{tag: latest}}, clusters: [admission], namespaces: [v-enforce], mode: enforce, message: "{{image}} uses the tag latest", help: "Pin a version."}}
-  - {{name: bouncer, mode: enforce, webhook: {{url: "{}", speaks: image-review}}}}
-  - {{name: gate, mode: enforce, webhook: {{url: "{}", speaks: admission-review}}}}
+  - {{name: bouncer, mode: enforce, webhook: {{url: "{}/image_policy", speaks: image-review}}}}
+  - {{name: gate, mode: enforce, webhook: {{url: "{}/", speaks: admission-review}}}}
 "#,
-        image_review.url("/image_policy"),
-        admission_review.url("/")
+        image_review.url, admission_review.url
     )
 }
 
 fn judge(request: &Received) -> Reply {
-    match request.namespace().as_str() {
+    let review = request.json();
+    let namespace = review.pointer("/spec/namespace").or_else(|| review.pointer("/request/namespace"));
+    match namespace.and_then(Value::as_str).unwrap_or_default() {
         "i-denied" => request.denied("Images using latest tag are not allowed"),
         "v-denied" => request.answer(json!({
             "allowed": false, "status": {"code": 418, "message": "not from this kitchen"},
@@ -83,15 +85,19 @@ fn pod(namespace: &str, name: &str, image: &str) -> Value {
     })
 }
 
-fn webhook_configuration(url: &str, ca_pem: &str) -> Value {
+fn base64(text: &str) -> String {
     use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+fn webhook_configuration(url: &str, ca_pem: &str) -> Value {
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
         "metadata": {"name": "rehearsal"},
         "webhooks": [{
             "name": WEBHOOK, "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Fail",
             "timeoutSeconds": 10,
-            "clientConfig": {"url": url, "caBundle": base64::engine::general_purpose::STANDARD.encode(ca_pem)},
+            "clientConfig": {"url": url, "caBundle": base64(ca_pem)},
             "namespaceSelector": {"matchExpressions": [{
                 "key": "kubernetes.io/metadata.name", "operator": "In",
                 "values": NAMESPACES.iter().filter(|name| name.starts_with("v-")).collect::<Vec<_>>()
@@ -106,7 +112,7 @@ fn webhook_configuration(url: &str, ca_pem: &str) -> Value {
 
 impl Lab {
     async fn start(assets: &std::path::Path) -> Self {
-        let backends = [Webhook::start(judge).await, Webhook::start(judge).await];
+        let backends = [Backend::start(Script::judge(judge)), Backend::start(Script::judge(judge))];
         let rehearsal = Rehearsal::builder().config(&config(&backends[0], &backends[1])).start().await;
         let ca_pem = rehearsal.ca_pem();
         let cluster = Cluster::start(assets, rehearsal.webhook(), "/review/plugin", &ca_pem).await;
@@ -231,5 +237,19 @@ impl Lab {
         let seen: Vec<_> =
             decisions.iter().map(|d| (d["kind"].as_str().expect("a kind"), d["dry_run"] == json!(true))).collect();
         assert_eq!(seen, [("Deployment", true), ("Deployment", false), ("Pod", false)], "newest first");
+    }
+
+    /// What `deploy/kubernetes` asks for is what a real API server takes.
+    fn the_manifests_are_valid(&self) {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "rehearsal"}});
+        self.cluster.apply(&namespace);
+        for (file, objects) in [("rehearsal.yaml", 4), ("webhook.yaml", 1)] {
+            let path = harness::repository().join("deploy/kubernetes").join(file);
+            let text = std::fs::read_to_string(&path).expect("the manifest");
+            let ca = base64(&self.rehearsal.ca_pem());
+            let printed = self.cluster.create_dry(&text.replace("${CA_BUNDLE}", &ca));
+            assert!(printed.success && printed.stderr.is_empty(), "{file}: {printed:?}");
+            assert_eq!(printed.stdout.lines().count(), objects, "{file}: {}", printed.stdout);
+        }
     }
 }

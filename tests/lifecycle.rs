@@ -4,10 +4,10 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
+use harness::backend::{Backend, Script};
 use harness::http::{Alpn, HttpClient};
 use harness::raw;
 use harness::reviews::{fixture, pod_review};
-use harness::webhook::Webhook;
 use harness::{DEADLINE, Rehearsal, free_port, run, wait_for};
 use serde_json::{Value, json};
 
@@ -187,17 +187,17 @@ async fn no_policies_is_a_choice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_finishes_what_is_in_flight_and_ends_with_0() {
-    let backend = Webhook::allowing().await;
+    let backend = Backend::start(Script::allow());
     backend.hold();
     let config = format!(
         "shutdown: {{delay: 1s, grace: 10s}}\n\
-         policies: [{{name: gate, mode: enforce, webhook: {{url: '{}', speaks: admission-review}}}}]",
-        backend.url("/")
+         policies: [{{name: gate, mode: enforce, webhook: {{url: '{}/', speaks: admission-review}}}}]",
+        backend.url
     );
     let mut rehearsal = Rehearsal::builder().config(&config).start().await;
     let (client, url) = (rehearsal.client().clone(), format!("{}/review/lab", rehearsal.webhook_url()));
     let in_flight = tokio::spawn(async move { client.post(&url, fixture(POD)).await });
-    backend.received_count(1).await;
+    backend.wait_received(1).await;
     let asked = Instant::now();
     rehearsal.sigterm();
     wait_for("/readyz to say so", || async { (rehearsal.get("/readyz").await.status == 503).then_some(()) }).await;
@@ -241,17 +241,17 @@ async fn an_idle_connection_is_told_to_close() {
 
 #[tokio::test]
 async fn a_second_interrupt_or_a_stuck_request_does_not_outlast_the_grace() {
-    let backend = Webhook::allowing().await;
+    let backend = Backend::start(Script::allow());
     backend.hold();
     let config = format!(
-        "shutdown: {{grace: 1s}}\npolicies: [{{name: gate, mode: enforce, timeout: 20s, webhook: {{url: '{}', speaks: \
+        "shutdown: {{grace: 1s}}\npolicies: [{{name: gate, mode: enforce, timeout: 20s, webhook: {{url: '{}/', speaks: \
          image-review}}}}]",
-        backend.url("/")
+        backend.url
     );
     let mut rehearsal = Rehearsal::builder().config(&config).start().await;
     let (client, url) = (rehearsal.client().clone(), format!("{}/review/lab", rehearsal.webhook_url()));
     let stuck = tokio::spawn(async move { client.try_post(&url, fixture("016-image-review.json")).await.is_ok() });
-    backend.received_count(1).await;
+    backend.wait_received(1).await;
     let asked = Instant::now();
     rehearsal.sigterm();
     assert_eq!(rehearsal.exit_code().await, Some(0));

@@ -4,9 +4,9 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
+use harness::backend::{Backend, Received, Reply, Script};
 use harness::http::Response;
 use harness::reviews::fixture;
-use harness::webhook::{Received, Reply, Webhook};
 use harness::{Rehearsal, free_port};
 use serde_json::{Value, json};
 
@@ -68,17 +68,17 @@ impl Fault {
         let with = |field: &str, value: Value| {
             let mut changed = whole.clone();
             changed[field] = value;
-            Reply::json(changed)
+            Reply::json(&changed)
         };
         match self {
-            Self::Unreachable | Self::Late => Reply::json(whole.clone()),
+            Self::Unreachable | Self::Late => Reply::json(&whole),
             Self::TooMany => Reply::of(429, "text/plain", "slow down").header("retry-after", "7"),
             Self::Internal => Reply::of(500, "text/plain", "it fell over").header("retry-after", "9"),
             Self::NotJson => Reply::of(200, "application/json", "allowed"),
             Self::WrongKind => with("kind", json!(if image_review { "AdmissionReview" } else { "ImageReview" })),
             Self::WrongUid => with(part, json!({"allowed": true, "uid": "another"})),
             Self::WrongVersion => with("apiVersion", json!("admission.k8s.io/v2")),
-            Self::EmptyObject => Reply::json(json!({})),
+            Self::EmptyObject => Reply::json(&json!({})),
             Self::NoStatus => with(part, Value::Null),
             Self::CapitalAllowed => with(part, json!({"Allowed": true, "uid": review["request"]["uid"]})),
             Self::Redirect => Reply::of(307, "text/plain", "").header("location", "/elsewhere"),
@@ -106,14 +106,14 @@ impl Protocol {
 }
 
 /// A Rehearsal in front of a backend with one fault, and that backend.
-async fn faulty(fault: Fault, protocol: Protocol, mode: &str, on_error: &str) -> (Rehearsal, Webhook) {
-    let backend = Webhook::start(move |request| fault.reply(request)).await;
+async fn faulty(fault: Fault, protocol: Protocol, mode: &str, on_error: &str) -> (Rehearsal, Backend) {
+    let backend = Backend::start(Script::judge(move |request| fault.reply(request)));
     if fault == Fault::Late {
         backend.hold();
     }
     let url = match fault {
         Fault::Unreachable => format!("http://127.0.0.1:{}/", free_port()),
-        _ => backend.url("/"),
+        _ => format!("{}/", backend.url),
     };
     let config = format!(
         "warn_wait: 5s\npolicies: [{{name: gate, mode: {mode}, on_error: {on_error}, timeout: 400ms, \
@@ -233,15 +233,14 @@ async fn a_late_backend_costs_no_more_than_its_timeout() {
 /// kube-image-bouncer answers so: only a `response` or `status`, which the API server's v1 would not take.
 #[tokio::test]
 async fn an_answer_without_uid_version_and_kind_is_repaired() {
-    let backend = Webhook::start(|request| match request.json()["kind"].as_str() {
-        Some("AdmissionReview") => Reply::json(json!({"response": {"allowed": false, "status": {"message": "no"}}})),
-        _ => Reply::json(json!({"status": {"allowed": false, "reason": "no"}})),
-    })
-    .await;
+    let backend = Backend::start(Script::judge(|request| match request.json()["kind"].as_str() {
+        Some("AdmissionReview") => Reply::json(&json!({"response": {"allowed": false, "status": {"message": "no"}}})),
+        _ => Reply::json(&json!({"status": {"allowed": false, "reason": "no"}})),
+    }));
     for protocol in PROTOCOLS {
         let config = format!(
-            "policies: [{{name: gate, mode: enforce, webhook: {{url: '{}', speaks: {}}}}}]",
-            backend.url("/"),
+            "policies: [{{name: gate, mode: enforce, webhook: {{url: '{}/', speaks: {}}}}}]",
+            backend.url,
             protocol.speaks()
         );
         let rehearsal = Rehearsal::builder().config(&config).start().await;
@@ -261,10 +260,10 @@ async fn an_answer_without_uid_version_and_kind_is_repaired() {
 
 #[tokio::test]
 async fn a_webhook_of_the_other_protocol_has_nothing_to_judge() {
-    let backend = Webhook::denying("never asked").await;
+    let backend = Backend::start(Script::deny("never asked"));
     let config = format!(
-        "policies: [{{name: gate, mode: enforce, webhook: {{url: '{}', speaks: image-review}}}}]",
-        backend.url("/")
+        "policies: [{{name: gate, mode: enforce, webhook: {{url: '{}/', speaks: image-review}}}}]",
+        backend.url
     );
     let rehearsal = Rehearsal::builder().config(&config).start().await;
     assert!(rehearsal.post("/", Protocol::AdmissionReview.body()).await.allowed());

@@ -120,6 +120,13 @@ impl Cluster {
         self.kubectl(&["create", "-f", file.to_str().expect("UTF-8")])
     }
 
+    /// `kubectl create --dry-run=server` of YAML documents.
+    pub fn create_dry(&self, manifests: &str) -> Printed {
+        let file = self.dir.path().join("manifests.yaml");
+        std::fs::write(&file, manifests).expect("writable");
+        self.kubectl(&["create", "--dry-run=server", "-f", file.to_str().expect("UTF-8")])
+    }
+
     /// The audit event of the create of a pod, once it is written.
     pub async fn audit_event(&self, namespace: &str, pod: &str) -> Value {
         let uri = format!("/api/v1/namespaces/{namespace}/pods");

@@ -6,6 +6,7 @@
 //! ```
 #![allow(dead_code, reason = "each test binary uses its own part of the harness")]
 
+pub mod backend;
 pub mod browser;
 pub mod certs;
 pub mod cluster;
@@ -13,7 +14,6 @@ pub mod http;
 pub mod process;
 pub mod raw;
 pub mod reviews;
-pub mod webhook;
 
 use std::fs::Permissions;
 use std::future::Future;
