@@ -72,7 +72,7 @@ async fn a_verified_client_certificate_is_required_and_refusals_are_counted() {
         }
     }
     wait_for("the refusals in /metrics", || async {
-        (rehearsal.metric("rehearsal_tls_refusals_total", &[]).await >= refused).then_some(())
+        (rehearsal.metric("rehearsal_connections_refused_total", &[]).await >= refused).then_some(())
     })
     .await;
     assert!(rehearsal.post("/", fixture(REVIEW)).await.allowed(), "others are unaffected");
