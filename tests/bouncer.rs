@@ -12,7 +12,7 @@ const LATEST: &str = "Images using latest tag are not allowed";
 const FOREIGN: &str = "Images from a non whitelisted registry";
 
 async fn bouncer(args: &[&str]) -> Rehearsal {
-    Rehearsal::builder().args(&[&["bouncer", "--port", "0"], args].concat()).start().await
+    Rehearsal::builder().args(&[&["bouncer", "--port", "0", "--report", "127.0.0.1:0"], args].concat()).start().await
 }
 
 /// A v1beta1 review, which is what kube-image-bouncer was made for.
@@ -84,7 +84,7 @@ async fn the_whitelist_holds_on_both_paths_and_for_every_container() {
 #[tokio::test]
 async fn flags_and_variables_mean_the_same() {
     let rehearsal = Rehearsal::builder()
-        .args(&["bouncer"])
+        .args(&["bouncer", "--report", "127.0.0.1:0"])
         .env("BOUNCER_PORT", "0")
         .env("BOUNCER_REGISTRY_WHITELIST", "registry.acmecorp.com")
         .env("BOUNCER_DEBUG", "true")
@@ -102,7 +102,7 @@ async fn certificate_and_key_turn_tls_on() {
     let rehearsal = Rehearsal::builder()
         .file("tls.crt", &server.certificate_pem)
         .file("tls.key", &server.key_pem)
-        .args(&["bouncer", "-p", "0", "-c", "tls.crt", "-k", "tls.key"])
+        .args(&["bouncer", "-p", "0", "-c", "tls.crt", "-k", "tls.key", "--report", "127.0.0.1:0"])
         .trust(&authority.pem)
         .start()
         .await;
