@@ -64,6 +64,8 @@ CREATE TABLE decisions (
 -- Each holds the column and the key, so that a list newest first reads one range of one index. The common values
 -- (allowed, not rejected, not dry) are in none: a walk of the table finds those at once.
 -- A list of one cluster merges the ranges of its namespaces.
+-- Measured over 100,000 decisions of Deployments with pod names of 30 characters and random uids, in bytes for each:
+-- the row 111, namespace 17, review 18, uid 20; everything else in the file together 13.
 CREATE INDEX decisions_namespace ON decisions (namespace);
 CREATE INDEX decisions_review ON decisions (review);
 -- Four bytes of a random uid are one in four billion.

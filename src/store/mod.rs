@@ -4,7 +4,7 @@
 //! had not been. Figures and charts are read from roll-ups that are written in that same transaction; lists read a
 //! bounded number of rows of one index. What is asked of the history, and what comes back, is in [`read`].
 //!
-//! The SQL of all reads is the same for every database; what only one of them does is in one file ([`sqlite`]).
+//! The SQL of all reads is the same for every database; what only one of them does is in one file, `sqlite.rs`.
 
 mod amendment;
 mod batch;

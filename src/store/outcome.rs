@@ -21,7 +21,7 @@ pub(super) struct Outcome {
 
 /// How one rule stands in one decision.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct Violated {
     /// Violated by an image that the request brought.
     pub brought: bool,
     /// Such a violation is why the decision is a denial.
@@ -75,8 +75,8 @@ pub(super) fn amend(decision: &mut Decision, late: &PolicyVerdict) -> bool {
 }
 
 /// Each rule that was violated, standing violations included.
-pub(super) fn rules(decision: &Decision) -> BTreeMap<RuleName<'_>, Standing> {
-    let mut rules: BTreeMap<RuleName<'_>, Standing> = BTreeMap::new();
+pub(super) fn rules(decision: &Decision) -> BTreeMap<RuleName<'_>, Violated> {
+    let mut rules: BTreeMap<RuleName<'_>, Violated> = BTreeMap::new();
     for verdict in &decision.verdicts {
         for violation in &verdict.violations {
             let rule = rules.entry((&verdict.policy, &violation.rule)).or_default();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::bucket::Width;
 use super::error::StoreError;
-use super::outcome::Standing;
+use super::outcome::Violated;
 use super::sql::{Insert, Value};
 use super::sqlite::Transaction;
 use crate::review::clock::Timestamp;
@@ -24,7 +24,7 @@ pub(super) struct Fact {
     pub answer: Answer,
     pub would_reject: bool,
     /// By rule id, each once.
-    pub rules: Vec<(i64, Standing)>,
+    pub rules: Vec<(i64, Violated)>,
     /// By repository id, each once.
     pub repositories: Vec<(i64, Blame)>,
 }
@@ -100,7 +100,7 @@ impl Tally {
             0,
         ];
         let of_rule =
-            |rule: &Standing| [one(rule.brought), one(rule.denied), one(rule.would_reject), one(rule.standing)];
+            |rule: &Violated| [one(rule.brought), one(rule.denied), one(rule.would_reject), one(rule.standing)];
         for namespace in [0, fact.namespace] {
             for bucket in Bucket::of(fact.cluster, namespace, fact.at) {
                 add(self.totals.entry((bucket, fact.dry_run)).or_default(), total);

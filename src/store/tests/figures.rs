@@ -166,7 +166,7 @@ async fn the_last_word_on_a_gap_counts_and_gaps_stand_where_they_touch() {
         test.store.gaps(range, cluster).await.expect("gaps")
     };
     assert_eq!(found(0, 9_000, None).await, [closed.clone(), of_lab.clone()]);
-    assert_eq!(found(0, 9_000, Some("prod")).await, [closed.clone()]);
+    assert_eq!(found(0, 9_000, Some("prod")).await, std::slice::from_ref(&closed));
     assert_eq!(found(0, 1_000, None).await, []);
     assert_eq!(found(1_500, 1_600, Some("lab")).await, [closed]);
     assert_eq!(found(2_500, 9_000, Some("lab")).await, [of_lab]);
