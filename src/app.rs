@@ -37,6 +37,7 @@ use crate::server::settings::{Limits, Timeouts};
 use crate::server::tls::{ServerTls, TlsError};
 use crate::server::webhook::{self, Webhook};
 use crate::store::StoreError;
+use crate::watch::Watch;
 
 use self::condition::Condition;
 use self::history::History;
@@ -109,6 +110,8 @@ const REPORT_TIMEOUTS: Timeouts = Timeouts {
 impl App {
     /// Loads everything and binds the ports. `files` are those that the configuration names, to be watched.
     pub async fn start(config: Config, files: Vec<PathBuf>) -> Result<Self, StartError> {
+        // Before they are loaded, so that no change falls between.
+        let watch = Watch::start(files);
         private_dir(&config.data_dir)?;
         let mut registry = Registry::default();
         let condition = Arc::new(Condition::default());
@@ -128,9 +131,8 @@ impl App {
             samples: Samples::new(config.history.objects),
         };
         let loaded = Loaded { revision, backends };
-        let files = files.into_iter().chain(tls.iter().flat_map(|tls| tls.files())).collect();
         let asked = loaded.backends.iter().flatten().cloned().collect();
-        let upkeep = Upkeep::new(files, tls.clone(), asked, &metrics, &condition);
+        let upkeep = Upkeep::new(watch, tls.clone(), asked, &metrics, &condition);
         let counters = Arc::new(admission::metrics::Metrics::register(&mut registry));
         let service = Service::new(loaded, recorder.clone(), counters, settings);
 

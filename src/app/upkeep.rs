@@ -20,7 +20,7 @@ const RENEWAL: Duration = Duration::from_secs(12 * 3_600);
 
 #[derive(Debug)]
 pub struct Upkeep {
-    files: Vec<PathBuf>,
+    watch: Watch,
     tls: Option<Arc<ServerTls>>,
     backends: Vec<Arc<Backend>>,
     metrics: Arc<Metrics>,
@@ -31,16 +31,14 @@ pub struct Upkeep {
 
 impl Upkeep {
     pub fn new(
-        mut files: Vec<PathBuf>,
+        watch: Watch,
         tls: Option<Arc<ServerTls>>,
         backends: Vec<Arc<Backend>>,
         metrics: &Arc<Metrics>,
         condition: &Arc<Condition>,
     ) -> Self {
-        files.sort();
-        files.dedup();
         let upkeep = Self {
-            files,
+            watch,
             tls,
             backends,
             metrics: Arc::clone(metrics),
@@ -50,21 +48,13 @@ impl Upkeep {
         upkeep
     }
 
-    pub async fn run(self, stop: CancellationToken) {
-        let mut watch = match Watch::start(self.files.clone()) {
-            Ok(watch) => watch,
-            Err(error) => {
-                warn!("files are not watched, changes of them need a restart: {error}");
-                self.condition.fault("watch", format!("changed files are not noticed: {error}"));
-                return stop.cancelled().await;
-            }
-        };
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut renewal = interval(RENEWAL);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                changed = watch.changed() => self.reload(&changed),
+                changed = self.watch.changed() => self.reload(&changed),
                 _ = renewal.tick() => self.renew(),
             }
         }

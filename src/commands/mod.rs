@@ -11,6 +11,8 @@ use crate::cli::{Cli, Command, LogArgs};
 use crate::config::LogSettings;
 use crate::logging;
 use crate::policy::Revision;
+use crate::policy::rules::Mistake;
+use crate::policy::settings::PolicySettings;
 
 /// Runs the command that was typed.
 pub fn run(cli: &Cli) -> ExitCode {
@@ -27,10 +29,8 @@ pub fn run(cli: &Cli) -> ExitCode {
 }
 
 /// What `serve` compiles policies with.
-fn compile(
-    policies: &[crate::policy::settings::PolicySettings],
-) -> Result<(), Vec<(usize, crate::policy::rules::Mistake)>> {
-    Revision::load(policies).map(|_| ())
+fn compile(policies: &[PolicySettings]) -> Vec<(usize, Mistake)> {
+    Revision::load(policies).err().unwrap_or_default()
 }
 
 /// Flags win over the configuration.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::policy::settings::AnswerStyle;
 use crate::recorder::settings::JournalSettings;
 use crate::server::settings::{Limits, Timeouts, TlsSettings, WebhookListenerSettings};
 use crate::store::settings::{HistorySettings, StoreSettings};

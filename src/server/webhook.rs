@@ -11,10 +11,11 @@ use http::header::{CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body_util::Full;
-use http_body_util::combinators::UnsyncBoxBody;
+
 use hyper::body::Incoming;
 use tower::{Service as TowerService, ServiceBuilder};
 use tower_http::BoxError;
+use tower_http::body::UnsyncBoxBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::admission::failure::Failure;
