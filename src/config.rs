@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::policy::settings::PolicySettings;
+use crate::policy::settings::{AnswerStyle, PolicySettings};
 use crate::recorder::settings::JournalSettings;
 use crate::server::settings::{Overload, WebhookListenerSettings};
 use crate::store::settings::{HistorySettings, StoreSettings};
@@ -27,6 +27,8 @@ pub struct Config {
     pub warn_wait: Duration,
     pub shutdown: ShutdownSettings,
     pub policies: Vec<PolicySettings>,
+    /// No field of the file: only the drop-in for kube-image-bouncer speaks otherwise.
+    pub answer_style: AnswerStyle,
 }
 
 #[derive(Debug, Clone, PartialEq)]

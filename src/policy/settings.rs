@@ -110,3 +110,14 @@ pub enum Speaks {
     ImageReview,
     AdmissionReview,
 }
+
+/// How the text of a denial by local policies is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AnswerStyle {
+    /// Every violation, `policy/rule: text`, joined by `; `, with help and a link to the decision.
+    #[default]
+    Prefixed,
+    /// The text of the first violation (of the first image, by the first rule) and nothing else, as kube-image-bouncer
+    /// answers.
+    Bare,
+}
