@@ -1,12 +1,12 @@
 //! Commands and flags.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
+use crate::commands::bouncer::BouncerArgs;
+use crate::commands::certs::CertsArgs;
 use crate::config::{LogFormat, LogLevel};
-use crate::review::decision::Mode;
 
 /// Rehearses an image policy on live traffic before it can break a deploy.
 ///
@@ -79,52 +79,4 @@ pub enum ConfigCommand {
     Schema,
     /// Print a commented configuration that works.
     Example,
-}
-
-#[derive(Debug, Clone, Args)]
-pub struct CertsArgs {
-    /// DNS name or IP address that the API server reaches the webhook under. Can be given more than once.
-    #[arg(long, required = true, value_name = "NAME", num_args = 1.., action = ArgAction::Append)]
-    pub dns: Vec<String>,
-    /// Common name of the client certificate, such as kube-apiserver.
-    #[arg(long, value_name = "NAME")]
-    pub client: String,
-    /// Folder for the files. Made when absent, for its owner only.
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-}
-
-#[derive(Debug, Clone, Args)]
-pub struct BouncerArgs {
-    /// Certificate to use (PEM). Without certificate and key it speaks plain HTTP.
-    #[arg(long, short, env = "BOUNCER_CERTIFICATE", value_name = "FILE", requires = "key")]
-    pub cert: Option<PathBuf>,
-    /// Key to use (PEM).
-    #[arg(long, short, env = "BOUNCER_KEY", value_name = "FILE", requires = "cert")]
-    pub key: Option<PathBuf>,
-    /// Port to listen on, on every address.
-    #[arg(long, short, env = "BOUNCER_PORT", default_value_t = 1323)]
-    pub port: u16,
-    /// Registries whose images are accepted, separated by commas. All when absent.
-    #[arg(long, env = "BOUNCER_REGISTRY_WHITELIST", value_name = "HOST,..", value_delimiter = ',')]
-    pub registry_whitelist: Vec<String>,
-    /// Log each review.
-    #[arg(long, env = "BOUNCER_DEBUG", value_parser = clap::builder::FalseyValueParser::new(), action = ArgAction::SetTrue)]
-    pub debug: bool,
-    /// What a violation does: audit records it, warn also tells the client, enforce rejects.
-    #[arg(long, default_value = "enforce", value_parser = parse_mode, value_name = "audit|warn|enforce")]
-    pub mode: Mode,
-    /// Where the journal and the history are. Made when absent, for its owner only.
-    #[arg(long, default_value = "./rehearsal-data", value_name = "DIR")]
-    pub data_dir: PathBuf,
-    /// Address and port of the report.
-    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
-    pub report: SocketAddr,
-}
-
-fn parse_mode(text: &str) -> Result<Mode, String> {
-    [Mode::Audit, Mode::Warn, Mode::Enforce]
-        .into_iter()
-        .find(|mode| mode.as_str() == text)
-        .ok_or_else(|| "write audit, warn or enforce".to_owned())
 }

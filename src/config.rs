@@ -60,6 +60,8 @@ pub struct Config {
     /// How a denial of local rules is worded.
     pub answer_style: AnswerStyle,
     pub policies: Vec<PolicySettings>,
+    /// No field of the file: only the drop-in for kube-image-bouncer speaks otherwise.
+    pub answer_style: AnswerStyle,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -1,39 +1,58 @@
-//! A webhook that fails again and again is left alone for a while.
+//! Stops asking a webhook that does not answer, and finds out when it does again.
 //!
-//! Closed: every call goes out. After [`FAILURES`] failures running it opens: calls fail at once, until a pause is over.
-//! Then one call goes out as a probe; its success closes the breaker, its failure doubles the pause.
+//! Closed: everything passes. After [`TRIPS_AT`] failures running it is open: nothing passes for a while. Then one
+//! call passes as a probe: its success closes the breaker, its failure opens it for twice as long.
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Fewer would open on one rollout of the backend.
-const FAILURES: u32 = 5;
-/// Short, since an enforcing webhook that is left alone fails every deploy.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// One lost connection takes a few calls with it; this many in a row without a success between are more than that.
+const TRIPS_AT: u32 = 5;
+/// A pod that restarts is back about then.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// While the breaker is open an enforcing policy fails every review: a backend that is back must not stay unasked for
+/// longer than a person waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
-pub struct Breaker(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
+pub(super) struct Breaker {
+    /// Running.
     failures: u32,
-    pause: Duration,
-    /// When the next probe may go out; `None` while closed.
-    probe_at: Option<Instant>,
-    probing: bool,
+    /// How often it has opened since it was last closed.
+    trips: u32,
+    state: State,
 }
 
-/// Leave to make one call. Dropped without an outcome, it counts as neither.
-#[derive(Debug)]
-pub struct Leave<'a> {
-    breaker: &'a Breaker,
-    probe: bool,
-    told: bool,
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub(super) enum State {
+    #[default]
+    Closed,
+    Open {
+        until: Instant,
+    },
+    /// A probe is out.
+    HalfOpen,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Open {
+/// The right to ask, to be handed back with what came of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Pass {
+    Ordinary,
+    Probe,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Sign {
+    /// It answered, whatever it said.
+    Alive,
+    /// Unreachable, late, or a 5xx.
+    Dead,
+    /// It was not asked after all.
+    Nothing,
+}
+
+/// Why nothing passes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Open {
     pub failures: u32,
     pub retry_in: Duration,
 }
@@ -41,57 +60,51 @@ pub struct Open {
 // === impl Breaker ===
 
 impl Breaker {
-    pub fn enter(&self, now: Instant) -> Result<Leave<'_>, Open> {
-        let mut state = self.lock();
-        let Some(probe_at) = state.probe_at else { return Ok(self.leave(false)) };
-        if state.probing || now < probe_at {
-            return Err(Open { failures: state.failures, retry_in: probe_at.saturating_duration_since(now) });
-        }
-        state.probing = true;
-        Ok(self.leave(true))
+    pub(super) fn state(&self) -> State {
+        self.state
     }
 
-    pub fn is_open(&self) -> bool {
-        self.lock().probe_at.is_some()
-    }
-
-    fn leave(&self, probe: bool) -> Leave<'_> {
-        Leave { breaker: self, probe, told: false }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-// === impl Leave ===
-
-impl Leave<'_> {
-    pub fn succeeded(mut self) {
-        self.told = true;
-        *self.breaker.lock() = State::default();
-    }
-
-    pub fn failed(mut self, now: Instant) {
-        self.told = true;
-        let mut state = self.breaker.lock();
-        state.failures = state.failures.saturating_add(1);
-        if self.probe {
-            state.probing = false;
-        }
-        if state.failures >= FAILURES && (self.probe || state.probe_at.is_none()) {
-            state.pause = (state.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-            // Replicas that opened together do not probe together.
-            state.probe_at = Some(now + state.pause.mul_f64(0.8 + fastrand::f64() * 0.4));
+    pub(super) fn admit(&mut self, now: Instant) -> Result<Pass, Open> {
+        match self.state {
+            State::Closed => Ok(Pass::Ordinary),
+            State::Open { until } if now < until => Err(self.refusal(until - now)),
+            State::Open { .. } => {
+                self.state = State::HalfOpen;
+                Ok(Pass::Probe)
+            }
+            State::HalfOpen => Err(self.refusal(FIRST_WAIT)),
         }
     }
-}
 
-impl Drop for Leave<'_> {
-    fn drop(&mut self) {
-        if self.probe && !self.told {
-            self.breaker.lock().probing = false;
+    /// `jitter` is a random number from 0 to 1, so that several replicas do not probe at the same moment.
+    pub(super) fn report(&mut self, pass: Pass, sign: Sign, now: Instant, jitter: f64) {
+        match (sign, pass) {
+            (Sign::Alive, _) => *self = Self::default(),
+            (Sign::Dead, Pass::Probe) => self.trip(now, jitter),
+            (Sign::Dead, Pass::Ordinary) if self.state == State::Closed => {
+                self.failures += 1;
+                if self.failures >= TRIPS_AT {
+                    self.failures -= 1;
+                    self.trip(now, jitter);
+                }
+            }
+            // It was asked before the breaker opened, and says nothing new.
+            (Sign::Dead, Pass::Ordinary) => {}
+            // The next call is the probe.
+            (Sign::Nothing, Pass::Probe) if self.state == State::HalfOpen => self.state = State::Open { until: now },
+            (Sign::Nothing, _) => {}
         }
+    }
+
+    fn trip(&mut self, now: Instant, jitter: f64) {
+        self.failures = self.failures.saturating_add(1);
+        let wait = LONGEST_WAIT.min(FIRST_WAIT * 2_u32.pow(self.trips.min(10)));
+        self.trips = self.trips.saturating_add(1);
+        self.state = State::Open { until: now + wait.mul_f64(0.8 + 0.4 * jitter) };
+    }
+
+    fn refusal(&self, retry_in: Duration) -> Open {
+        Open { failures: self.failures, retry_in }
     }
 }
 
@@ -99,56 +112,91 @@ impl Drop for Leave<'_> {
 mod tests {
     use super::*;
 
-    fn fail(breaker: &Breaker, times: u32, now: Instant) {
-        for _ in 0..times {
-            breaker.enter(now).expect("closed").failed(now);
+    const MIDDLE: f64 = 0.5;
+
+    fn tripped(now: Instant) -> Breaker {
+        let mut breaker = Breaker::default();
+        for _ in 0..TRIPS_AT {
+            let pass = breaker.admit(now).expect("closed");
+            breaker.report(pass, Sign::Dead, now, MIDDLE);
         }
+        breaker
     }
 
     #[test]
-    fn it_opens_after_failures_running_and_a_probe_closes_it() {
-        let (breaker, now) = (Breaker::default(), Instant::now());
-        fail(&breaker, FAILURES - 1, now);
-        breaker.enter(now).expect("still closed").succeeded();
-        fail(&breaker, FAILURES, now);
-        let open = breaker.enter(now).expect_err("open");
-        assert_eq!(open.failures, FAILURES);
-        assert!(open.retry_in <= FIRST_PAUSE.mul_f64(1.2), "{open:?}");
-
-        let later = now + open.retry_in;
-        let probe = breaker.enter(later).expect("a probe");
-        assert!(breaker.enter(later).is_err(), "one probe at a time");
-        probe.succeeded();
-        assert!(!breaker.is_open());
-        assert!(breaker.enter(later).is_ok());
-    }
-
-    #[test]
-    fn a_failed_probe_doubles_the_pause_up_to_a_bound() {
-        let (breaker, mut now) = (Breaker::default(), Instant::now());
-        fail(&breaker, FAILURES, now);
-        for _ in 0..20 {
-            now += breaker.enter(now).expect_err("open").retry_in;
-            breaker.enter(now).expect("a probe").failed(now);
+    fn opens_after_failures_running_only() {
+        let now = Instant::now();
+        let mut breaker = Breaker::default();
+        for round in 0..20 {
+            assert_eq!(breaker.admit(now), Ok(Pass::Ordinary), "round {round}");
+            let sign = if round % TRIPS_AT == TRIPS_AT - 1 { Sign::Alive } else { Sign::Dead };
+            breaker.report(Pass::Ordinary, sign, now, MIDDLE);
         }
-        let pause = breaker.enter(now).expect_err("open").retry_in;
-        assert!(pause >= LONGEST_PAUSE.mul_f64(0.8) && pause <= LONGEST_PAUSE.mul_f64(1.2), "{pause:?}");
+        let mut breaker = tripped(now);
+        assert_eq!(breaker.admit(now), Err(Open { failures: TRIPS_AT, retry_in: FIRST_WAIT }));
     }
 
     #[test]
-    fn a_probe_that_was_given_up_lets_another_one_out() {
-        let (breaker, now) = (Breaker::default(), Instant::now());
-        fail(&breaker, FAILURES, now);
-        let later = now + breaker.enter(now).expect_err("open").retry_in;
-        drop(breaker.enter(later).expect("a probe"));
-        assert!(breaker.enter(later).is_ok());
+    fn one_probe_passes_when_the_wait_is_over() {
+        let now = Instant::now();
+        let mut breaker = tripped(now);
+        let later = now + FIRST_WAIT;
+        assert!(breaker.admit(later - Duration::from_millis(1)).is_err());
+        assert_eq!(breaker.admit(later), Ok(Pass::Probe));
+        assert!(breaker.admit(later).is_err(), "one at a time");
+        breaker.report(Pass::Probe, Sign::Alive, later, MIDDLE);
+        assert_eq!(breaker.admit(later), Ok(Pass::Ordinary));
+        assert_eq!(breaker.state(), State::Closed);
     }
 
     #[test]
-    fn late_failures_of_calls_sent_before_it_opened_do_not_lengthen_the_pause() {
-        let (breaker, now) = (Breaker::default(), Instant::now());
-        let early: Vec<_> = (0..20).map(|_| breaker.enter(now).expect("closed")).collect();
-        early.into_iter().for_each(|leave| leave.failed(now));
-        assert!(breaker.enter(now).expect_err("open").retry_in <= FIRST_PAUSE.mul_f64(1.2));
+    fn each_failed_probe_doubles_the_wait_up_to_the_longest() {
+        let mut now = Instant::now();
+        let mut breaker = tripped(now);
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            let refused = breaker.admit(now).expect_err("open");
+            waits.push(refused.retry_in.as_millis());
+            now += refused.retry_in;
+            assert_eq!(breaker.admit(now), Ok(Pass::Probe));
+            breaker.report(Pass::Probe, Sign::Dead, now, MIDDLE);
+        }
+        assert_eq!(waits, [500, 1_000, 2_000, 4_000, 5_000, 5_000]);
+        assert_eq!(breaker.admit(now).expect_err("open").failures, TRIPS_AT + 6);
+    }
+
+    #[test]
+    fn a_probe_that_was_never_sent_leaves_the_next_call_to_probe() {
+        let now = Instant::now();
+        let mut breaker = tripped(now);
+        let later = now + FIRST_WAIT;
+        assert_eq!(breaker.admit(later), Ok(Pass::Probe));
+        breaker.report(Pass::Probe, Sign::Nothing, later, MIDDLE);
+        assert_eq!(breaker.admit(later), Ok(Pass::Probe));
+    }
+
+    #[test]
+    fn calls_from_before_it_opened_close_it_or_change_nothing() {
+        let now = Instant::now();
+        let mut breaker = tripped(now);
+        let until = breaker.state();
+        breaker.report(Pass::Ordinary, Sign::Dead, now + Duration::from_millis(100), MIDDLE);
+        assert_eq!(breaker.state(), until);
+        breaker.report(Pass::Ordinary, Sign::Nothing, now, MIDDLE);
+        assert_eq!(breaker.state(), until);
+        breaker.report(Pass::Ordinary, Sign::Alive, now, MIDDLE);
+        assert_eq!(breaker.state(), State::Closed);
+    }
+
+    #[test]
+    fn jitter_moves_the_wait_by_a_fifth_at_most() {
+        let now = Instant::now();
+        for (jitter, wait) in [(0.0, 400), (1.0, 600)] {
+            let mut breaker = Breaker::default();
+            for _ in 0..TRIPS_AT {
+                breaker.report(Pass::Ordinary, Sign::Dead, now, jitter);
+            }
+            assert_eq!(breaker.admit(now).expect_err("open").retry_in.as_millis(), wait);
+        }
     }
 }

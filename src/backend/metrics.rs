@@ -1,4 +1,4 @@
-//! What calls to webhooks count.
+//! What calls to webhooks leave behind in `/metrics`.
 
 use std::time::Duration;
 
@@ -10,39 +10,45 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::answer::BackendError;
+use super::breaker::State;
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByPolicy {
-    policy: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByError {
-    policy: String,
-    error: &'static str,
-}
-
+/// Of all webhooks.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    duration: Family<ByPolicy, Histogram, fn() -> Histogram>,
-    errors: Family<ByError, Counter>,
-    in_flight: Family<ByPolicy, Gauge>,
-    breaker_open: Family<ByPolicy, Gauge>,
+    duration: Family<OfPolicy, Histogram, fn() -> Histogram>,
+    errors: Family<Failed, Counter>,
+    breaker: Family<OfPolicy, Gauge>,
+    in_flight: Family<OfPolicy, Gauge>,
 }
 
-/// The metrics of one webhook.
+/// Of one webhook.
 #[derive(Debug)]
-pub struct OfPolicy {
+pub(super) struct OwnMetrics {
     policy: String,
-    metrics: Metrics,
     duration: Histogram,
-    pub in_flight: Gauge,
-    pub breaker_open: Gauge,
+    errors: Family<Failed, Counter>,
+    breaker: Gauge,
+    in_flight: Gauge,
 }
 
-/// Seconds: a webhook in the same cluster answers within some milliseconds, the API server gives up after 30 seconds.
+/// Counts as a call in flight while it lives.
+#[derive(Debug)]
+pub(super) struct InFlight<'a>(&'a Gauge);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfPolicy {
+    policy: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Failed {
+    policy: String,
+    kind: &'static str,
+}
+
+/// Seconds: from a neighbour on the same node to the longest that an API server waits.
 fn durations() -> Histogram {
-    Histogram::new([0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0])
+    Histogram::new([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0])
 }
 
 // === impl Metrics ===
@@ -52,53 +58,72 @@ impl Metrics {
         let metrics = Self {
             duration: Family::new_with_constructor(durations),
             errors: Family::default(),
+            breaker: Family::default(),
             in_flight: Family::default(),
-            breaker_open: Family::default(),
         };
         registry.register(
             "rehearsal_backend_duration_seconds",
-            "From the call of a webhook to its answer, by policy",
+            "From a webhook being called to its answer or error",
             metrics.duration.clone(),
         );
         registry.register(
             "rehearsal_backend_errors",
-            "Calls of a webhook without an answer that can be used, by policy and error",
+            "Calls to a webhook without an answer to pass on, by kind",
             metrics.errors.clone(),
         );
         registry.register(
-            "rehearsal_backend_in_flight",
-            "Calls of a webhook under way, by policy",
-            metrics.in_flight.clone(),
+            "rehearsal_backend_breaker",
+            "Whether a webhook is asked: 0 yes (closed), 1 one call finds out (half-open), 2 no (open)",
+            metrics.breaker.clone(),
         );
         registry.register(
-            "rehearsal_backend_breaker_open",
-            "1 while a webhook is left alone because it failed again and again, by policy",
-            metrics.breaker_open.clone(),
+            "rehearsal_backend_in_flight",
+            "Calls to a webhook that are waiting for its answer",
+            metrics.in_flight.clone(),
         );
         metrics
     }
 
-    pub fn of(&self, policy: &str) -> OfPolicy {
-        let label = ByPolicy { policy: policy.to_owned() };
-        OfPolicy {
-            policy: policy.to_owned(),
-            metrics: self.clone(),
-            duration: self.duration.get_or_create(&label).clone(),
-            in_flight: self.in_flight.get_or_create(&label).clone(),
-            breaker_open: self.breaker_open.get_or_create(&label).clone(),
+    pub(super) fn of(&self, policy: &str) -> OwnMetrics {
+        let label = OfPolicy { policy: policy.to_owned() };
+        OwnMetrics {
+            duration: self.duration.get_or_create_owned(&label),
+            errors: self.errors.clone(),
+            breaker: self.breaker.get_or_create_owned(&label),
+            in_flight: self.in_flight.get_or_create_owned(&label),
+            policy: label.policy,
         }
     }
 }
 
-// === impl OfPolicy ===
+// === impl OwnMetrics ===
 
-impl OfPolicy {
-    pub fn answered(&self, took: Duration) {
-        self.duration.observe(took.as_secs_f64());
+impl OwnMetrics {
+    pub(super) fn called(&self) -> InFlight<'_> {
+        self.in_flight.inc();
+        InFlight(&self.in_flight)
     }
 
-    pub fn failed(&self, error: &BackendError) {
-        let label = ByError { policy: self.policy.clone(), error: error.label() };
-        self.metrics.errors.get_or_create(&label).inc();
+    pub(super) fn took(&self, duration: Duration) {
+        self.duration.observe(duration.as_secs_f64());
+    }
+
+    pub(super) fn failed(&self, error: &BackendError) {
+        let label = Failed { policy: self.policy.clone(), kind: error.kind() };
+        self.errors.get_or_create(&label).inc();
+    }
+
+    pub(super) fn breaker(&self, state: State) {
+        self.breaker.set(match state {
+            State::Closed => 0,
+            State::HalfOpen => 1,
+            State::Open { .. } => 2,
+        });
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

@@ -111,13 +111,14 @@ pub enum Speaks {
     AdmissionReview,
 }
 
-/// How a denial names what it is for.
+/// How the text of a denial by local policies is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AnswerStyle {
-    /// `policy/rule: text`, then the rules' help and the link to the decision.
+    /// Every violation, `policy/rule: text`, joined by `; `, with help and a link to the decision.
     #[default]
     Prefixed,
-    /// The texts alone, as kube-image-bouncer gives them.
+    /// The text of the first violation (of the first image, by the first rule) and nothing else, as kube-image-bouncer
+    /// answers.
     Bare,
 }
 
