@@ -28,7 +28,7 @@ use crate::config::{Config, ShutdownSettings};
 use crate::policy::Revision;
 use crate::policy::revision::Source;
 use crate::policy::rules::Mistake;
-use crate::recorder::{self, JournalError, Recorder};
+use crate::recorder::{JournalError, Recorder};
 use crate::server::body::Bounds;
 use crate::server::health::{self, Health};
 use crate::server::listener::{ListenError, Listener, Terms};
@@ -75,8 +75,8 @@ pub enum StartError {
     DataDir { path: PathBuf, source: io::Error },
     #[error("policy {policy}, {}: {}; {}", .mistake.field, .mistake.problem, .mistake.fix)]
     Policy { policy: String, mistake: Mistake },
-    #[error(transparent)]
-    Backend(#[from] BackendSetupError),
+    #[error("policy {policy}, {error}")]
+    Backend { policy: String, error: BackendSetupError },
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
@@ -120,7 +120,8 @@ impl App {
         let tls = ServerTls::load(&config.webhook.tls)?.map(Arc::new);
         let metrics = Arc::new(Metrics::register(&mut registry));
 
-        let recorder = history::open_journal(&config, &mut registry)?;
+        let recorder = history::open_journal(&config)?;
+        recorder.register_metrics(&mut registry);
         let history = History::open(&config, Arc::clone(&condition)).await?;
 
         let settings = Settings {
@@ -167,7 +168,7 @@ impl App {
             timeouts: self.config.webhook.timeouts.clone(),
             metrics: Arc::clone(&self.metrics),
         };
-        let drain = self.history.drain(&self.recorder, &rest);
+        self.history.drain(&self.recorder, &rest);
         let (report, admin) = self.report_routers(first_review);
         rest.spawn(self.upkeep.run(reporting.clone()));
         reviews.spawn(self.webhook.serve(webhook, terms, accepting.clone(), reviews.clone()));
@@ -192,7 +193,7 @@ impl App {
         if tokio::time::timeout_at(deadline, finished).await.is_err() {
             warn!("some reviews were still in flight when shutdown.grace ended");
         }
-        let remaining = drain.finish(&self.recorder, deadline).await;
+        let remaining = self.history.finish(&self.recorder, deadline).await;
         if remaining == 0 {
             info!("stopped: every decision is in the history");
         } else {
@@ -218,7 +219,6 @@ impl App {
         let health = health::router(Health {
             readiness: self.condition.readiness(&self.recorder, self.config.journal.on_failure),
             registry: Arc::clone(&self.registry),
-            refresh: self.recorder.refresh_metrics(),
         });
         let live = self.condition.live(&self.recorder, &self.service, first_review);
         let pages = self.history.pages(self.config.report.clone(), live);
@@ -247,7 +247,10 @@ fn load(config: &Config) -> Result<Revision, StartError> {
 fn backends(revision: &Revision, registry: &mut Registry) -> Result<Vec<Option<Arc<Backend>>>, StartError> {
     let metrics = backend::metrics::Metrics::register(registry);
     let backends = revision.policies.iter().map(|policy| match &policy.source {
-        Source::Webhook(settings) => Ok(Some(Arc::new(Backend::new(&policy.name, settings, &metrics)?))),
+        Source::Webhook(settings) => match Backend::new(&policy.name, settings, &metrics) {
+            Ok(backend) => Ok(Some(Arc::new(backend))),
+            Err(error) => Err(StartError::Backend { policy: policy.name.clone(), error }),
+        },
         Source::Rules(_) => Ok(None),
     });
     backends.collect()

@@ -57,8 +57,6 @@ pub struct Config {
     pub warn_wait: Duration,
     pub shutdown: ShutdownSettings,
     pub log: LogSettings,
-    /// How a denial of local rules is worded.
-    pub answer_style: AnswerStyle,
     pub policies: Vec<PolicySettings>,
     /// No field of the file: only the drop-in for kube-image-bouncer speaks otherwise.
     pub answer_style: AnswerStyle,
@@ -108,6 +106,8 @@ pub enum LogFormat {
     Default,
     PartialEq,
     Eq,
+    PartialOrd,
+    Ord,
     serde::Serialize,
     serde::Deserialize,
     schemars::JsonSchema,

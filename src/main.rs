@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use rehearsal::cli::Cli;
+use rehearsal::commands::bouncer::accept_single_dash;
 
 fn main() -> ExitCode {
-    rehearsal::commands::run(&Cli::parse())
+    rehearsal::commands::run(&Cli::parse_from(accept_single_dash(std::env::args_os())))
 }

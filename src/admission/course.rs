@@ -10,6 +10,7 @@ use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::backend::{Question, budget};
 use crate::policy::revision::{Policy, Source};
 use crate::policy::settings::Speaks;
+use crate::recorder::NotRecorded;
 use crate::recorder::settings::OnFailure;
 use crate::review::Review;
 use crate::review::clock::{DecisionId, Timestamp};
@@ -257,7 +258,8 @@ impl Course {
             count(metrics, verdict);
         }
         let recorded = self.shared.recorder.record(Arc::clone(&self.record), decision).await;
-        self.fate.send_replace(if recorded.is_ok() { Fate::Recorded(id, at) } else { Fate::Lost });
+        let is_kept = matches!(recorded, Ok(()) | Err(NotRecorded::Unsure(_)));
+        self.fate.send_replace(if is_kept { Fate::Recorded(id, at) } else { Fate::Lost });
         metrics.reviewed(self.review.protocol, answer, &self.arrival.cluster, at, took);
         match (recorded, self.shared.settings.on_failure) {
             (Ok(()), _) | (Err(_), OnFailure::Answer) => reply,

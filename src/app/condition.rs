@@ -62,7 +62,7 @@ impl Condition {
         Arc::new(move || {
             let (status, loaded) = (recorder.status(), service.loaded());
             Live {
-                complete_until: status.complete_until,
+                complete_until: status.drained_until,
                 gaps: status.open_gap.into_iter().collect(),
                 degraded: condition.degraded(&recorder),
                 policies: loaded.revision.policies.iter().map(policy).collect(),

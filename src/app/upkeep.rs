@@ -8,9 +8,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::backend::{self, Backend};
+use crate::backend::Backend;
 use crate::server::metrics::Metrics;
-use crate::server::tls::{self, ServerTls};
+use crate::server::tls::{Reloaded, ServerTls};
 use crate::watch::Watch;
 
 use super::condition::Condition;
@@ -64,8 +64,8 @@ impl Upkeep {
         info!(files = ?changed, "files changed");
         self.reload_tls();
         for backend in &self.backends {
-            let about = format!("policy {}", backend.policy());
-            self.outcome(&about, backend.reload().map(|reloaded| reloaded == backend::Reloaded::Changed));
+            let about = format!("policy {}", backend.name());
+            self.outcome(&about, backend.reload());
         }
         self.tell_ends();
     }
@@ -78,19 +78,18 @@ impl Upkeep {
     /// Renews a self-made leaf that is due, too.
     fn reload_tls(&self) {
         if let Some(tls) = &self.tls {
-            self.outcome("webhook.tls", tls.reload().map(|reloaded| reloaded == tls::Reloaded::Changed));
+            let reloaded = tls.reload();
+            if matches!(reloaded, Ok(Reloaded::Changed)) {
+                info!("webhook.tls: the new files are in use");
+            }
+            self.outcome("webhook.tls", reloaded);
         }
     }
 
-    /// Logs what became of `about` and says whether it changed; what failed goes on as it was, and every page says so.
-    fn outcome(&self, about: &str, changed: Result<bool, impl std::fmt::Display>) {
-        match changed {
-            Ok(changed) => {
-                self.condition.clear(about);
-                if changed {
-                    info!("{about}: the new files are in use");
-                }
-            }
+    /// What failed goes on as it was; the log, `/readyz` and every page say so.
+    fn outcome<T>(&self, about: &str, reloaded: Result<T, impl std::fmt::Display>) {
+        match reloaded {
+            Ok(_) => self.condition.clear(about),
             Err(error) => {
                 warn!("{about}: the old files stay in use: {error}");
                 self.condition.fault(about, format!("{about}: changed files are not in use: {error}"));
@@ -101,7 +100,10 @@ impl Upkeep {
     fn tell_ends(&self) {
         let server = self.tls.iter().flat_map(|tls| tls.ends()).map(|end| (end.role.to_owned(), end.name, end.not_after));
         let backends = self.backends.iter().flat_map(|backend| {
-            backend.ends().into_iter().map(|(role, end)| (role.to_owned(), backend.policy().to_owned(), end))
+            backend
+                .ends()
+                .into_iter()
+                .map(|(role, end)| (role.to_owned(), backend.name().to_owned(), end.unix_timestamp()))
         });
         self.metrics.certificates(server.chain(backends));
     }

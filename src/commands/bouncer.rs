@@ -3,12 +3,14 @@
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args};
 
-use crate::config::Config;
+use crate::cli::LogArgs;
+use crate::config::{self, Config, LogLevel, LogSettings};
 use crate::policy::settings::{
     AnswerStyle, CheckSettings, MatchSettings, OnError, PolicySettings, RuleSettings, ScopeSettings, SourceSettings,
 };
@@ -17,6 +19,8 @@ use crate::review::decision::Mode;
 use crate::server::settings::{TlsSettings, WebhookListenerSettings};
 use crate::store::settings::StoreSettings;
 use crate::web::settings::ReportSettings;
+
+use super::serve;
 
 /// What kube-image-bouncer tells the user, word for word.
 const LATEST: &str = "Images using latest tag are not allowed";
@@ -104,6 +108,17 @@ fn is_long_flag(text: &str) -> bool {
     ["cert", "key", "port", "registry-whitelist", "debug"].contains(&name)
 }
 
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// It cannot start.
+pub fn run(args: &BouncerArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
+    let mut loaded = config::load(None, std::iter::empty())?;
+    loaded.config = args.config(loaded.config);
+    loaded.files = args.cert.iter().chain(&args.key).cloned().collect();
+    serve::start(loaded, log)
+}
+
 // === impl BouncerArgs ===
 
 impl BouncerArgs {
@@ -121,6 +136,7 @@ impl BouncerArgs {
             journal: JournalSettings { dir: data_dir.join("journal"), ..defaults.journal },
             policies: vec![self.policy()],
             answer_style: AnswerStyle::Bare,
+            log: LogSettings { level: if self.debug { LogLevel::Debug } else { defaults.log.level }, ..defaults.log },
             data_dir,
             ..defaults
         }

@@ -27,8 +27,6 @@ pub struct Readiness {
 pub struct Health {
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     pub registry: Arc<Mutex<Registry>>,
-    /// Brings the gauges that are read, not counted, up to date.
-    pub refresh: Arc<dyn Fn() + Send + Sync>,
 }
 
 pub fn router(health: Health) -> Router {
@@ -46,7 +44,6 @@ async fn readyz(State(health): State<Health>) -> Response {
 }
 
 async fn metrics(State(health): State<Health>) -> Response {
-    (health.refresh)();
     let mut text = String::new();
     let registry = health.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     match encode(&mut text, &registry) {
