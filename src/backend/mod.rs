@@ -154,11 +154,6 @@ impl Backend {
         Ok(())
     }
 
-    /// Of its policy.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// When the certificates in use end, by role: `webhook_ca`, `webhook_client`. Not those of the system.
     pub fn ends(&self) -> Vec<(&'static str, OffsetDateTime)> {
         self.link.load().ends.clone()
@@ -224,12 +219,16 @@ impl Backend {
     fn unreachable(&self, error: &hyper_util::client::legacy::Error, link: &Link) -> BackendError {
         let what =
             if error.is_connect() { "it could not be reached" } else { "the connection ended without an answer" };
-        // With TLS 1.3 a client without its certificate learns of it after the handshake, by a closed connection.
-        let hint = match self.target.is_https() && !error.is_connect() && !link.content.tls.has_identity() {
-            true => " (does it want a client certificate? set client_certificate and client_key)",
-            false => "",
+        let why = reading::causes(error);
+        let hint = if why.contains("UnknownIssuer") || why.contains("BadSignature") {
+            " (is ca the certificate of the CA that signed it?)"
+        } else if self.target.is_https() && !error.is_connect() && !link.content.tls.has_identity() {
+            // With TLS 1.3 a client without its certificate learns of it after the handshake.
+            " (does it want a client certificate? set client_certificate and client_key)"
+        } else {
+            ""
         };
-        BackendError::Unreachable(format!("{what}: {}{hint}", reading::causes(error)))
+        BackendError::Unreachable(format!("{what}: {why}{hint}"))
     }
 
     /// What a result says of the webhook's health: any answer that is not a fault of the server is one of the living.

@@ -139,8 +139,12 @@ struct Stage {
     held: watch::Sender<bool>,
     /// A change ends every connection.
     curtain: watch::Sender<u64>,
+    open: watch::Sender<u64>,
     connections: AtomicU64,
 }
+
+/// A connection that is open while this lives.
+struct Open<'a>(&'a Stage);
 
 /// A response body that may end badly.
 #[derive(Debug)]
@@ -185,6 +189,7 @@ impl Backend {
             received: watch::channel(Vec::new()).0,
             held: watch::channel(false).0,
             curtain: watch::channel(0).0,
+            open: watch::channel(0).0,
             connections: AtomicU64::new(0),
         });
         runtime.spawn(accept(listener, greeting, Arc::clone(&stage)));
@@ -226,9 +231,12 @@ impl Backend {
         self.stage.connections.load(Ordering::SeqCst)
     }
 
-    /// Ends every open connection, as a restart of the webhook would.
-    pub fn close_connections(&self) {
+    /// Ends every open connection, as a restart of the webhook would; returns when they are closed.
+    pub async fn close_connections(&self) {
         self.stage.curtain.send_modify(|count| *count += 1);
+        let mut open = self.stage.open.subscribe();
+        let closed = tokio::time::timeout(DEADLINE, open.wait_for(|open| *open == 0)).await;
+        closed.expect("closed in time").expect("the stage is ours");
     }
 }
 
@@ -487,8 +495,11 @@ async fn accept(listener: std::net::TcpListener, greeting: Greeting, stage: Arc<
             continue;
         }
         let (greeting, stage) = (greeting.clone(), Arc::clone(&stage));
+        let mut curtain = stage.curtain.subscribe();
+        stage.open.send_modify(|open| *open += 1);
         tokio::spawn(async move {
-            let mut curtain = stage.curtain.subscribe();
+            // Outlives the socket, which the block below drops.
+            let _open = Open(&stage);
             tokio::select! {
                 () = serve(stream, greeting, &stage, connection) => {}
                 _ = curtain.changed() => {}
@@ -526,6 +537,14 @@ where
     });
     // A connection that breaks is what many scripts are about.
     let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+}
+
+// === impl Open ===
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.send_modify(|open| *open -= 1);
+    }
 }
 
 // === impl Stage ===
