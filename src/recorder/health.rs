@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::error::NotRecorded;
-use super::shared::hold;
+use super::hold;
 
 #[derive(Debug)]
 pub(super) struct Health {

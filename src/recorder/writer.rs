@@ -14,7 +14,7 @@ use super::queue::Work;
 use super::recovery::recover;
 use super::segment::Segment;
 use super::settings::Durability;
-use super::shared::{Shared, hold};
+use super::{Shared, hold};
 use crate::review::clock::Timestamp;
 
 /// Records kept in memory while the journal fails, amendments of a webhook that is answered late above all. Some
