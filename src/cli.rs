@@ -16,7 +16,13 @@ use crate::review::decision::Mode;
 ///
 /// `rehearsal serve` starts it, without any file.
 #[derive(Debug, Parser)]
-#[command(name = "rehearsal", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "rehearsal",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     #[command(flatten)]
     pub log: LogArgs,
@@ -127,4 +133,71 @@ fn parse_mode(text: &str) -> Result<Mode, String> {
         .into_iter()
         .find(|mode| mode.as_str() == text)
         .ok_or_else(|| "write audit, warn or enforce".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_needs_nothing() {
+        let cli = parse("rehearsal serve").unwrap();
+        assert!(matches!(cli.command, Command::Serve(ServeArgs { config: None })));
+        assert_eq!((cli.log.log_format, cli.log.log_level), (None, None));
+        let cli = parse("rehearsal serve --config a.yaml --log-format json --log-level debug").unwrap();
+        assert!(
+            matches!(cli.command, Command::Serve(ServeArgs { config: Some(file) }) if file == PathBuf::from("a.yaml"))
+        );
+        assert_eq!((cli.log.log_format, cli.log.log_level), (Some(LogFormat::Json), Some(LogLevel::Debug)));
+    }
+
+    #[test]
+    fn certs_takes_several_names() {
+        let cli = parse("rehearsal certs --dns a.svc b.svc --dns 10.0.0.1 --client api --out certs").unwrap();
+        let Command::Certs(certs) = cli.command else { panic!("certs") };
+        assert_eq!(certs.dns, ["a.svc", "b.svc", "10.0.0.1"]);
+        assert_eq!(certs.client, "api");
+        assert!(parse("rehearsal certs --client api --out certs").is_err());
+    }
+
+    #[test]
+    fn bouncer_has_the_flags_of_kube_image_bouncer() {
+        let cli = parse("rehearsal bouncer").unwrap();
+        let Command::Bouncer(bouncer) = cli.command else { panic!("bouncer") };
+        assert_eq!((bouncer.port, bouncer.mode, bouncer.debug), (1323, Mode::Enforce, false));
+        assert_eq!((bouncer.cert, bouncer.key, bouncer.registry_whitelist), (None, None, Vec::<String>::new()));
+        let cli = parse(
+            "rehearsal bouncer -c a.crt -k a.key -p 443 --registry-whitelist docker.io,r:5000 --debug --mode warn",
+        );
+        let Command::Bouncer(bouncer) = cli.unwrap().command else { panic!("bouncer") };
+        assert_eq!((bouncer.port, bouncer.mode, bouncer.debug), (443, Mode::Warn, true));
+        assert_eq!(bouncer.registry_whitelist, ["docker.io", "r:5000"]);
+        assert!(bouncer.cert.is_some() && bouncer.key.is_some());
+        assert!(parse("rehearsal bouncer -c a.crt").is_err());
+        assert!(
+            parse("rehearsal bouncer --mode deny").unwrap_err().to_string().contains("write audit, warn or enforce")
+        );
+    }
+
+    #[test]
+    fn bouncer_has_the_variables_of_kube_image_bouncer() {
+        let command = Cli::command();
+        let bouncer = command.find_subcommand("bouncer").unwrap();
+        let variables: Vec<_> = bouncer.get_arguments().filter_map(|arg| arg.get_env()).collect();
+        assert_eq!(
+            variables,
+            ["BOUNCER_CERTIFICATE", "BOUNCER_KEY", "BOUNCER_PORT", "BOUNCER_REGISTRY_WHITELIST", "BOUNCER_DEBUG"]
+        );
+    }
 }

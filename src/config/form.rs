@@ -138,7 +138,10 @@ impl Form for Duration {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         let wrong = |problem: &str| {
-            Wrong::new(format!("{} {problem}", shown(text)), "write a number and ms, s, m or h, such as 200ms, 10s or 1h")
+            Wrong::new(
+                format!("{} {problem}", shown(text)),
+                "write a number and ms, s, m or h, such as 200ms, 10s or 1h",
+            )
         };
         let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(unit_at);
@@ -183,7 +186,10 @@ impl Form for Size {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         let wrong = |problem: &str| {
-            Wrong::new(format!("{} {problem}", shown(text)), "write a number of bytes, or one with KiB, MiB, GiB or TiB, such as 7MiB")
+            Wrong::new(
+                format!("{} {problem}", shown(text)),
+                "write a number of bytes, or one with KiB, MiB, GiB or TiB, such as 7MiB",
+            )
         };
         let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(unit_at);
@@ -198,8 +204,7 @@ impl Form for Size {
     }
 
     fn write(&self) -> String {
-        let (name, scale) =
-            UNITS.iter().find(|(_, scale)| self.0 >= *scale && self.0 % scale == 0).unwrap_or(&("", 1));
+        let (name, scale) = UNITS.iter().find(|(_, scale)| self.0 >= *scale && self.0 % scale == 0).unwrap_or(&("", 1));
         format!("{}{name}", self.0 / scale)
     }
 }

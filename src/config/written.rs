@@ -55,7 +55,7 @@ pub struct Document {
     /// What goes to standard error.
     pub log: Log,
     /// What judges. Absent: one policy `images` in `audit` with the rule `no-latest`; `[]`: none.
-    #[schemars(with = "Vec<Policy>")]
+    #[schemars(with = "Vec<Policy>", extend("x-fix" = POLICIES_FIX))]
     pub policies: Option<Vec<Policy>>,
 }
 
@@ -65,7 +65,7 @@ pub struct Webhook {
     /// Address and port. Off loopback it needs `tls`, and `tls.client_ca` or `unauthenticated: true`.
     pub listen: Written<SocketAddr>,
     /// `off` (or `false`) for plain HTTP, on loopback only; absent: a self-made certificate, on loopback only.
-    #[schemars(with = "Tls")]
+    #[schemars(with = "Tls", extend("x-fix" = TLS_FIX))]
     pub tls: Option<Tls>,
     /// Accept reviews from anyone who reaches an address off loopback, without `tls.client_ca`.
     pub unauthenticated: bool,
@@ -103,7 +103,7 @@ pub struct TlsKeys {
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct SelfMade {
     /// DNS names and addresses that the certificate is for, beside `localhost`, `127.0.0.1` and `::1`.
     #[schemars(required, length(min = 1))]
@@ -187,7 +187,7 @@ pub struct History {
     /// Objects kept, secrets redacted: one for each image view, workload and day, every one, or none.
     pub objects: Objects,
     /// Repositories kept by name; a new one past that falls into `other`.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000_000))]
     pub max_names: u64,
 }
 
@@ -210,16 +210,19 @@ pub struct Log {
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Policy {
     /// In messages, figures and the history: letters, digits, `.`, `_`, `-`. No two policies share one.
     #[schemars(required)]
     pub name: Option<Written<Name>>,
     /// Record a violation, also warn the client, or reject.
+    #[serde(default)]
     pub mode: Mode,
     /// When it cannot judge and is in `enforce`: fail (the API server's failure policy decides), allow or deny.
+    #[serde(default)]
     pub on_error: OnError,
     /// The longest that one call of the webhook takes. The API server's own deadline ends it earlier.
+    #[schemars(extend("default" = Written(WEBHOOK_TIMEOUT)))]
     pub timeout: Option<Written<Duration>>,
     /// Rules over images; or else `webhook`.
     #[schemars(length(min = 1))]
@@ -229,7 +232,7 @@ pub struct Policy {
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Rule {
     /// In messages, figures and the history: letters, digits, `.`, `_`, `-`. No two rules of a policy share one.
     #[schemars(required)]
@@ -278,12 +281,13 @@ pub struct Match {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Remote {
     /// Where reviews are posted to.
     #[schemars(required)]
     pub url: Option<Written<Uri>>,
     /// Its protocol. It is not asked about reviews of the other one.
+    #[serde(default = "image_review")]
     pub speaks: Speaks,
     /// PEM file of the CAs that its certificate may come from; absent: the system's.
     pub ca: Option<Written<PathBuf>>,
@@ -294,6 +298,7 @@ pub struct Remote {
     /// A file whose content is sent as `Authorization: Bearer`.
     pub token_file: Option<Written<PathBuf>>,
     /// Calls at once.
+    #[serde(default = "webhook_calls")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_in_flight: u64,
 }
@@ -306,8 +311,21 @@ pub enum OneOrMore<T> {
     More(#[schemars(length(min = 1))] Vec<T>),
 }
 
+const TLS_FIX: &str =
+    "write off for plain HTTP, or `{certificate: FILE, key: FILE}`, or `{self_made: {names: [NAME, ..]}}`";
+const POLICIES_FIX: &str = "write a list, or [] for no policy, or leave the field out for the built-in one";
+
 /// A call that the API server makes ends after 30 s at the latest, so that this leaves the time to its own deadline.
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
+
+const fn image_review() -> Speaks {
+    Speaks::ImageReview
+}
+
+/// As many as one backend of a small cluster answers at once.
+const fn webhook_calls() -> u64 {
+    64
+}
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = KIB << 10;
@@ -430,22 +448,6 @@ impl Default for History {
 impl Default for Shutdown {
     fn default() -> Self {
         Self { delay: secs(0), grace: secs(10) }
-    }
-}
-
-// === impl Remote ===
-
-impl Default for Remote {
-    fn default() -> Self {
-        Self {
-            url: None,
-            speaks: Speaks::ImageReview,
-            ca: None,
-            client_certificate: None,
-            client_key: None,
-            token_file: None,
-            max_in_flight: 64,
-        }
     }
 }
 
