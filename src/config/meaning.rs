@@ -11,7 +11,7 @@ use crate::store::settings::{HistorySettings, StoreSettings};
 use crate::web::settings::ReportSettings;
 
 use super::files::{NamedFile, Purpose};
-use super::form::{Form, Size, Written};
+use super::form::{Form as _, Size, Written};
 use super::mistake::{Mistakes, Place, Wrong};
 use super::policies::{self, ReadPolicies};
 use super::tree::Node;

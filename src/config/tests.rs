@@ -2,6 +2,7 @@
 
 mod agreement;
 mod environment;
+mod forms;
 mod mistakes;
 mod opened;
 
