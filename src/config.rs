@@ -185,8 +185,8 @@ impl Draft {
         let mut tree = parsed.unwrap_or_else(|| Node::empty(Place::Default));
         let mut warnings = environment::overlay(&mut tree, env, &mut mistakes);
         let document = reader::read(&tree, shape::shape(), &mut mistakes).unwrap_or_else(|| serde_json::json!({}));
-        let document: Document =
-            serde_json::from_value(document).expect("what the reader lets pass is what the types accept, as a test holds");
+        let document: Document = serde_json::from_value(document)
+            .expect("what the reader lets pass is what the types accept, as a test holds");
         // Of a file that cannot be read nothing is known to be missing.
         let mut echoes = Mistakes::default();
         let mut named = Vec::new();

@@ -33,7 +33,8 @@ pub fn run(command: &ConfigCommand, compile: Compile<'_>) -> anyhow::Result<Exit
 
 /// The environment, as far as it is text: a variable that is none cannot be one of ours.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
 }
 
 fn check(file: &Path, compile: Compile<'_>) -> anyhow::Result<ExitCode> {
@@ -113,4 +114,53 @@ fn describe(policy: &PolicySettings) -> String {
         SourceSettings::Webhook(webhook) => format!("webhook {}", webhook.url),
     };
     format!("{} ({}): {judges}", policy.name, policy.mode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary_of(yaml: &str) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("r.yaml");
+        std::fs::write(&file, yaml).unwrap();
+        let config = config::load(Some(&file), std::iter::empty()).unwrap().config;
+        summary(&config).replace(&format!("{}/", dir.path().display()), "").lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_summary_says_what_would_run() {
+        assert_eq!(
+            summary_of(""),
+            [
+                "  cluster  default",
+                "  webhook  https://127.0.0.1:8443, self-made certificate for localhost, 127.0.0.1, ::1",
+                "  report   http://127.0.0.1:8080",
+                "  history  SQLite in rehearsal-data",
+                "  policy   images (audit): rules no-latest",
+            ]
+        );
+        let yaml = "\
+webhook: {listen: '0.0.0.0:443', tls: {certificate: a.crt, key: a.key, client_ca: ca.crt}}
+admin: {listen: '127.0.0.1:9090'}
+policies:
+  - {name: a, rules: [{id: b, require: tag}, {id: c, require: digest, mode: enforce}]}
+  - {name: d, mode: warn, webhook: {url: 'https://b/x'}}
+";
+        assert_eq!(
+            summary_of(yaml),
+            [
+                "  cluster  default",
+                "  webhook  https://0.0.0.0:443, certificate a.crt, clients signed by ca.crt",
+                "  report   http://127.0.0.1:8080",
+                "  admin    http://127.0.0.1:9090",
+                "  history  SQLite in rehearsal-data",
+                "  policy   a (audit): rules b, c (enforce)",
+                "  policy   d (warn): webhook https://b/x",
+            ]
+        );
+        let lines = summary_of("webhook: {tls: off}\npolicies: []");
+        assert_eq!(lines[1], "  webhook  http://127.0.0.1:8443, no TLS");
+        assert_eq!(lines.last().unwrap(), "  policy   none: every review is allowed and recorded");
+    }
 }

@@ -3,8 +3,10 @@
 //! A form is described once: how it is read, how it is written, what its pattern in the JSON Schema is. The schema
 //! carries its name (`x-form`), by which the reader finds it again ([`named`]).
 
+mod names;
+
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::mistake::{Wrong, nearest, shown};
+
+pub use self::names::{CertificateName, HostName, Label, Name, Text};
 
 /// A type whose values a person writes as one text.
 pub trait Form: Sized {
@@ -35,26 +39,6 @@ pub struct Written<T>(pub T);
 /// Bytes: `7MiB`, or a plain number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub u64);
-
-/// A DNS label.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Label(pub String);
-
-/// The name of a policy or the id of a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Name(pub String);
-
-/// A DNS name, lower-case.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostName(pub String);
-
-/// What a certificate can be for: a DNS name, its first label perhaps `*`, or an IP address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateName(pub String);
-
-/// Text that is not empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text(pub String);
 
 /// What the schema's reader needs of a [`Form`].
 #[derive(Debug)]
@@ -138,7 +122,10 @@ impl Form for Duration {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         let wrong = |problem: &str| {
-            Wrong::new(format!("{} {problem}", shown(text)), "write a number and ms, s, m or h, such as 200ms, 10s or 1h")
+            Wrong::new(
+                format!("{} {problem}", shown(text)),
+                "write a number and ms, s, m or h, such as 200ms, 10s or 1h",
+            )
         };
         let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(unit_at);
@@ -163,9 +150,9 @@ impl Form for Duration {
         // Up to two minutes in seconds, as people say it.
         match ms {
             0 => "0s".to_owned(),
-            _ if ms % 1_000 != 0 => format!("{ms}ms"),
-            _ if ms <= 120_000 || ms % 60_000 != 0 => format!("{}s", ms / 1_000),
-            _ if ms % 3_600_000 != 0 => format!("{}m", ms / 60_000),
+            _ if !ms.is_multiple_of(1_000) => format!("{ms}ms"),
+            _ if ms <= 120_000 || !ms.is_multiple_of(60_000) => format!("{}s", ms / 1_000),
+            _ if !ms.is_multiple_of(3_600_000) => format!("{}m", ms / 60_000),
             _ => format!("{}h", ms / 3_600_000),
         }
     }
@@ -183,7 +170,10 @@ impl Form for Size {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         let wrong = |problem: &str| {
-            Wrong::new(format!("{} {problem}", shown(text)), "write a number of bytes, or one with KiB, MiB, GiB or TiB, such as 7MiB")
+            Wrong::new(
+                format!("{} {problem}", shown(text)),
+                "write a number of bytes, or one with KiB, MiB, GiB or TiB, such as 7MiB",
+            )
         };
         let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(unit_at);
@@ -199,7 +189,7 @@ impl Form for Size {
 
     fn write(&self) -> String {
         let (name, scale) =
-            UNITS.iter().find(|(_, scale)| self.0 >= *scale && self.0 % scale == 0).unwrap_or(&("", 1));
+            UNITS.iter().find(|(_, scale)| self.0 >= *scale && self.0.is_multiple_of(*scale)).unwrap_or(&("", 1));
         format!("{}{name}", self.0 / scale)
     }
 }
@@ -293,123 +283,5 @@ impl Form for http::Uri {
 
     fn write(&self) -> String {
         self.to_string()
-    }
-}
-
-// === impl Label ===
-
-impl Form for Label {
-    const NAME: &'static str = "dns-label";
-    const WHAT: &'static str = "a DNS label";
-    const PATTERN: Option<&'static str> = Some("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$");
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        if is_label(text) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(Wrong::new(
-            format!("{} is not a DNS label", shown(text)),
-            "write up to 63 of a-z, 0-9 and -, with a letter or digit at both ends, such as prod-eu",
-        ))
-    }
-
-    fn write(&self) -> String {
-        self.0.clone()
-    }
-}
-
-fn is_label(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
-
-// === impl Name ===
-
-impl Form for Name {
-    const NAME: &'static str = "name";
-    const WHAT: &'static str = "a name";
-    const PATTERN: Option<&'static str> = Some("^[A-Za-z0-9._-]{1,128}$");
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        let fits = (1..=128).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-        if fits {
-            return Ok(Self(text.to_owned()));
-        }
-        let problem = if text.is_empty() { "it is empty".to_owned() } else { format!("{} is not a name", shown(text)) };
-        Err(Wrong::new(problem, "write 1 to 128 of A-Z, a-z, 0-9, `.`, `_` and `-`"))
-    }
-
-    fn write(&self) -> String {
-        self.0.clone()
-    }
-}
-
-// === impl HostName ===
-
-impl Form for HostName {
-    const NAME: &'static str = "host-name";
-    const WHAT: &'static str = "a host name";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        let name = text.to_ascii_lowercase();
-        if is_host_name(&name) {
-            return Ok(Self(name));
-        }
-        Err(Wrong::new(
-            format!("{} is not a host name", shown(text)),
-            "write it without scheme, port and path, such as rehearsal.example.com",
-        ))
-    }
-
-    fn write(&self) -> String {
-        self.0.clone()
-    }
-}
-
-fn is_host_name(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_label)
-}
-
-// === impl CertificateName ===
-
-impl Form for CertificateName {
-    const NAME: &'static str = "certificate-name";
-    const WHAT: &'static str = "a name for a certificate";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        let name = text.to_ascii_lowercase();
-        if name.parse::<IpAddr>().is_ok() || is_host_name(name.strip_prefix("*.").unwrap_or(&name)) {
-            return Ok(Self(name));
-        }
-        Err(Wrong::new(
-            format!("{} is not a name for a certificate", shown(text)),
-            "write a DNS name or an IP address, such as rehearsal.rehearsal.svc",
-        ))
-    }
-
-    fn write(&self) -> String {
-        self.0.clone()
-    }
-}
-
-// === impl Text ===
-
-impl Form for Text {
-    const NAME: &'static str = "text";
-    const WHAT: &'static str = "a text";
-    const PATTERN: Option<&'static str> = Some("\\S");
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        if text.trim().is_empty() {
-            return Err(Wrong::new("it is empty", "write a text, or leave the field out"));
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    fn write(&self) -> String {
-        self.0.clone()
     }
 }

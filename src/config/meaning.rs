@@ -12,7 +12,7 @@ use crate::store::settings::{HistorySettings, StoreSettings};
 use crate::web::settings::ReportSettings;
 
 use super::files::{NamedFile, Purpose};
-use super::form::{Form, Size, Written};
+use super::form::{Form as _, Size, Written};
 use super::mistake::{Mistakes, Place, Wrong};
 use super::policies::{self, ReadPolicies};
 use super::tree::Node;
@@ -75,10 +75,15 @@ fn webhook(webhook: written::Webhook, data_dir: &Path, ground: &mut Ground<'_>) 
     }
 }
 
+const WHY_NOT_PLAIN: &str =
+    "without TLS anyone between reads what runs in the cluster and can answer in Rehearsal's name";
+const WHY_NOT_SELF_MADE: &str = "the certificate that Rehearsal makes for itself comes from a CA that is for one process \
+                                 on one machine: no other replica shares it";
+
 fn tls(tls: Option<Tls>, listen: SocketAddr, data_dir: &Path, ground: &mut Ground<'_>) -> TlsSettings {
     let keys = match tls {
         Some(Tls::Off(_)) => {
-            off_loopback_without_tls(listen, "tls is off", ground);
+            needs_certificate(listen, WHY_NOT_PLAIN, ground);
             return TlsSettings::Off;
         }
         Some(Tls::Keys(keys)) => keys,
@@ -89,7 +94,7 @@ fn tls(tls: Option<Tls>, listen: SocketAddr, data_dir: &Path, ground: &mut Groun
     match (given("certificate"), given("key"), given("self_made")) {
         (false, false, explicit) => {
             if !explicit {
-                off_loopback_without_tls(listen, "it has no certificate", ground);
+                needs_certificate(listen, WHY_NOT_SELF_MADE, ground);
             }
             let extra = keys.self_made.and_then(|made| made.names).unwrap_or_default();
             let extra = extra.into_iter().map(|name| name.0.0);
@@ -130,15 +135,12 @@ fn names(listen: SocketAddr, extra: impl Iterator<Item = String>) -> Vec<String>
     names
 }
 
-fn off_loopback_without_tls(listen: SocketAddr, what: &str, ground: &mut Ground<'_>) {
-    if is_loopback(listen) {
+fn needs_certificate(listen: SocketAddr, why: &str, ground: &mut Ground<'_>) {
+    if is_loopback(listen) || ground.mistakes.at("webhook.tls") {
         return;
     }
     let wrong = Wrong::new(
-        format!(
-            "{what}, and {listen} can be reached from other machines: reviews show what runs in the cluster and answers \
-             decide it, and the CA that is made by itself is for one process on one machine, which no other replica shares"
-        ),
+        format!("{listen} can be reached from other machines, and {why}"),
         "give `certificate` and `key` files (`rehearsal certs` makes some), or say \
          `tls: {self_made: {names: [NAME, ..]}}`, or listen on 127.0.0.1",
     );
@@ -156,7 +158,8 @@ fn authenticated(tls: &TlsSettings, listen: SocketAddr, unauthenticated: bool, g
                 .to_owned(),
         );
     }
-    if is_loopback(listen) || client_ca || unauthenticated {
+    let settled = client_ca || unauthenticated || ground.mistakes.at("webhook.unauthenticated");
+    if is_loopback(listen) || settled {
         return;
     }
     let wrong = Wrong::new(
@@ -178,7 +181,10 @@ fn limits(limits: written::Limits, ground: &mut Ground<'_>) -> Limits {
     let bytes = "webhook.limits.max_in_flight_bytes";
     if !(1..=LARGEST_BODY.0).contains(&max_body) {
         let fix = format!("write a size up to {}", LARGEST_BODY.write());
-        ground.wrong("webhook.limits.max_body", Wrong::new(format!("{} is no usable limit", limits.max_body.0.write()), fix));
+        ground.wrong(
+            "webhook.limits.max_body",
+            Wrong::new(format!("{} is no usable limit", limits.max_body.0.write()), fix),
+        );
     } else if max_in_flight_bytes < max_body && !ground.mistakes.touch(bytes) {
         let wrong = Wrong::new(
             format!("{} is less than one body may have", limits.max_in_flight_bytes.0.write()),
@@ -238,9 +244,12 @@ fn journal(journal: written::Journal, data_dir: &Path, ground: &mut Ground<'_>) 
 
 /// No two listeners want the same port.
 fn apart(config: &Config, ground: &mut Ground<'_>) {
-    let mut taken = vec![("webhook.listen", config.webhook.listen)];
+    let mut taken = Vec::new();
+    if !ground.mistakes.at("webhook.listen") {
+        taken.push(("webhook.listen", config.webhook.listen));
+    }
     for (field, listen) in [("report.listen", Some(config.report.listen)), ("admin.listen", config.admin)] {
-        let Some(listen) = listen else { continue };
+        let Some(listen) = listen.filter(|_| !ground.mistakes.at(field)) else { continue };
         if let Some((other, _)) = taken.iter().find(|(_, other)| collide(*other, listen)) {
             let wrong = Wrong::new(format!("{listen} is what {other} listens on"), "give each listener its own port");
             ground.wrong(field, wrong);
@@ -265,6 +274,13 @@ impl Ground<'_> {
         self.mistakes.add(self.tree.place_of(field), field, wrong);
     }
 
+    /// As [`Ground::wrong`], unless `field` itself is known to be mistaken.
+    pub fn wrong_once(&mut self, field: &str, wrong: Wrong) {
+        if !self.mistakes.at(field) {
+            self.wrong(field, wrong);
+        }
+    }
+
     /// As [`Ground::wrong`], shown at `near` where `field` itself was not written.
     pub fn wrong_near(&mut self, field: &str, near: &str, wrong: Wrong) {
         let place: &Place = self.tree.place_of(if self.tree.at(field).is_some() { field } else { near });
@@ -272,8 +288,8 @@ impl Ground<'_> {
     }
 
     pub fn path(&self, path: &Written<PathBuf>) -> PathBuf {
-        let path = path.0.strip_prefix(".").unwrap_or(&path.0);
-        self.base.join(path)
+        let path = self.base.join(path.0.strip_prefix(".").unwrap_or(&path.0));
+        if path.as_os_str().is_empty() { PathBuf::from(".") } else { path }
     }
 
     /// A file that the configuration names.

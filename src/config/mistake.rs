@@ -103,6 +103,11 @@ impl Mistakes {
         self.found.iter().any(|mistake| holds(&mistake.field, field) || holds(field, &mistake.field))
     }
 
+    /// Whether `field` itself is mistaken.
+    pub fn at(&self, field: &str) -> bool {
+        self.found.iter().any(|mistake| mistake.field == field)
+    }
+
     /// `ok`, or every mistake in the order of its place.
     pub fn finish<T>(mut self, file: Option<PathBuf>, ok: T) -> Result<T, ConfigErrors> {
         if self.found.is_empty() {

@@ -2,7 +2,8 @@
 
 use crate::policy::rules;
 use crate::policy::settings::{
-    CheckSettings, MatchSettings, PolicySettings, RuleSettings, ScopeSettings, SourceSettings, WebhookSettings, built_in,
+    CheckSettings, MatchSettings, PolicySettings, RuleSettings, ScopeSettings, SourceSettings, WebhookSettings,
+    built_in,
 };
 
 use super::files::Purpose;
@@ -12,12 +13,19 @@ use super::mistake::{Mistakes, Wrong, list};
 use super::tree::Node;
 use super::written::{self, Match, OneOrMore, Policy, Remote, Rule, WEBHOOK_TIMEOUT};
 
-/// The policies that could be read.
-#[derive(Debug)]
+/// The policies, as far as they could be read: complete only where no mistakes came up.
+#[derive(Debug, Default)]
 pub struct ReadPolicies {
     pub settings: Vec<PolicySettings>,
-    /// Which one of the file each of them is.
-    pub written_as: Vec<usize>,
+    /// Where each of them stands in the file.
+    written_as: Vec<WrittenAs>,
+}
+
+#[derive(Debug, Default)]
+struct WrittenAs {
+    policy: usize,
+    /// For each rule that could be read, which one of the file it is.
+    rules: Vec<usize>,
 }
 
 /// Checks of a policy's own text, which the policy's floor knows: [`crate::policy::Revision::load`], its mistakes.
@@ -26,20 +34,19 @@ pub type Compile<'a> = &'a dyn Fn(&[PolicySettings]) -> Vec<(usize, rules::Mista
 /// The meaning of `policies`: of none given, the built-in.
 pub fn of(policies: Option<Vec<Policy>>, ground: &mut Ground<'_>) -> ReadPolicies {
     let Some(policies) = policies else {
-        let settings = if ground.tree.at("policies").is_some() { Vec::new() } else { built_in() };
-        let written_as = (0..settings.len()).collect();
-        return ReadPolicies { settings, written_as };
+        let settings = if ground.mistakes.at("policies") { Vec::new() } else { built_in() };
+        return ReadPolicies { settings, written_as: Vec::new() };
     };
-    let mut read = ReadPolicies { settings: Vec::new(), written_as: Vec::new() };
+    let mut read = ReadPolicies::default();
     let mut names: Vec<String> = Vec::new();
     for (at, written) in policies.into_iter().enumerate() {
         let path = format!("policies[{at}]");
         if let Some(name) = &written.name {
             unique(&mut names, &name.0.0, &format!("{path}.name"), "policies", ground);
         }
-        if let Some(settings) = policy(written, &path, ground) {
+        if let Some((settings, rules)) = policy(written, &path, ground) {
             read.settings.push(settings);
-            read.written_as.push(at);
+            read.written_as.push(WrittenAs { policy: at, rules });
         }
     }
     read
@@ -48,48 +55,76 @@ pub fn of(policies: Option<Vec<Policy>>, ground: &mut Ground<'_>) -> ReadPolicie
 /// What `compile` finds wrong, unless it is an echo of a mistake that is known already.
 pub fn compile(read: &ReadPolicies, tree: &Node, compile: Compile<'_>, mistakes: &mut Mistakes) {
     for (at, mistake) in compile(&read.settings) {
-        let policy = read.written_as.get(at).copied().unwrap_or(at);
-        let field = format!("policies[{policy}].{}", mistake.field);
+        let field = match read.written_as.get(at) {
+            Some(written_as) => written_as.field(&mistake.field),
+            None => format!("policies[{at}].{}", mistake.field),
+        };
         if !mistakes.touch(&field) {
             mistakes.add(tree.place_of(&field), &field, Wrong::new(mistake.problem, mistake.fix));
         }
     }
 }
 
-fn policy(policy: Policy, path: &str, ground: &mut Ground<'_>) -> Option<PolicySettings> {
-    let given = |name: &str| ground.tree.at(&format!("{path}.{name}")).is_some();
-    let source = match (given("rules"), given("webhook")) {
+// === impl WrittenAs ===
+
+impl WrittenAs {
+    /// The path in the file of a `field` that is relative to the policy as it was read.
+    fn field(&self, field: &str) -> String {
+        let rule = field.strip_prefix("rules[").and_then(|rest| rest.split_once(']'));
+        let written = rule.and_then(|(at, rest)| Some((self.rules.get(at.parse::<usize>().ok()?)?, rest)));
+        match written {
+            Some((rule, rest)) => format!("policies[{}].rules[{rule}]{rest}", self.policy),
+            None => format!("policies[{}].{field}", self.policy),
+        }
+    }
+}
+
+/// Stands for a name that is mistaken, so that what else is wrong in its policy or rule shows too.
+const MISTAKEN: &str = "mistaken";
+
+/// With which of its rules could be read.
+fn policy(policy: Policy, path: &str, ground: &mut Ground<'_>) -> Option<(PolicySettings, Vec<usize>)> {
+    let field = |name: &str| format!("{path}.{name}");
+    let given = |name: &str| ground.tree.at(&field(name)).is_some();
+    let (has_rules, has_webhook) = (given("rules"), given("webhook"));
+    if given("timeout") && has_rules && !has_webhook {
+        let wrong = Wrong::new(
+            "a timeout is for a webhook, and rules are judged in place",
+            "remove it (only a policy with `webhook` waits for an answer)",
+        );
+        ground.wrong(&field("timeout"), wrong);
+    }
+    // Both are read where both are given, so that the mistakes of both show.
+    let (rules, read) = policy.rules.map(|rules| self::rules(rules, path, ground)).unzip();
+    let timeout = policy.timeout.unwrap_or(Written(WEBHOOK_TIMEOUT));
+    let timeout = ground.not_zero(&field("timeout"), timeout);
+    let webhook = policy.webhook.and_then(|remote| remote_settings(remote, timeout, path, ground));
+    let source = match (has_rules, has_webhook) {
+        (true, false) => rules.map(SourceSettings::Rules),
+        (false, true) => webhook.map(SourceSettings::Webhook),
         (true, true) => {
-            let wrong = Wrong::new("stands beside rules", "keep one of them, and make a policy of its own of the other");
-            ground.wrong(&format!("{path}.webhook"), wrong);
+            let wrong =
+                Wrong::new("stands beside rules", "keep one of them, and make a policy of its own of the other");
+            ground.wrong(&field("webhook"), wrong);
             None
         }
         (false, false) => {
-            ground.wrong(path, Wrong::new("the policy has nothing to judge with", "give it either rules or webhook"));
+            ground.wrong_once(
+                path,
+                Wrong::new("the policy has nothing to judge with", "give it either rules or webhook"),
+            );
             None
         }
-        (true, false) => {
-            if given("timeout") {
-                let wrong = Wrong::new(
-                    "a timeout is for a webhook, and rules are judged in place",
-                    "remove it (only a policy with `webhook` waits for an answer)",
-                );
-                ground.wrong(&format!("{path}.timeout"), wrong);
-            }
-            policy.rules.and_then(|rules| self::rules(rules, path, ground)).map(SourceSettings::Rules)
-        }
-        (false, true) => {
-            let timeout = policy.timeout.unwrap_or(Written(WEBHOOK_TIMEOUT));
-            let timeout = ground.not_zero(&format!("{path}.timeout"), timeout);
-            let webhook = policy.webhook.and_then(|remote| remote_settings(remote, timeout, path, ground));
-            webhook.map(SourceSettings::Webhook)
-        }
     };
-    Some(PolicySettings { name: policy.name?.0.0, mode: policy.mode, on_error: policy.on_error, source: source? })
+    let name = policy.name.map_or_else(|| MISTAKEN.to_owned(), |name| name.0.0);
+    Some((
+        PolicySettings { name, mode: policy.mode, on_error: policy.on_error, source: source? },
+        read.unwrap_or_default(),
+    ))
 }
 
-/// Every rule, or `None` when one cannot be read: what is said of the others must keep their numbers.
-fn rules(rules: Vec<Rule>, path: &str, ground: &mut Ground<'_>) -> Option<Vec<RuleSettings>> {
+/// The rules that could be read, and which ones those are.
+fn rules(rules: Vec<Rule>, path: &str, ground: &mut Ground<'_>) -> (Vec<RuleSettings>, Vec<usize>) {
     let mut ids: Vec<String> = Vec::new();
     let mut read = Vec::with_capacity(rules.len());
     for (at, written) in rules.into_iter().enumerate() {
@@ -97,34 +132,32 @@ fn rules(rules: Vec<Rule>, path: &str, ground: &mut Ground<'_>) -> Option<Vec<Ru
         if let Some(id) = &written.id {
             unique(&mut ids, &id.0.0, &format!("{path}.id"), "rules of this policy", ground);
         }
-        read.push(rule(written, &path, ground));
+        read.extend(rule(written, &path, ground).map(|rule| (rule, at)));
     }
-    read.into_iter().collect()
+    read.into_iter().unzip()
 }
 
 fn rule(rule: Rule, path: &str, ground: &mut Ground<'_>) -> Option<RuleSettings> {
+    let deny = rule.deny.map(|written| pattern(written, &format!("{path}.deny"), ground).map(CheckSettings::Deny));
+    let allow = rule.allow.map(|written| pattern(written, &format!("{path}.allow"), ground).map(CheckSettings::Allow));
+    let require = rule.require.map(|written| Some(CheckSettings::Require(written.into_vec())));
     let given = |name: &&str| ground.tree.at(&format!("{path}.{name}")).is_some();
-    let checks: Vec<&str> = ["deny", "allow", "require"].into_iter().filter(given).collect();
-    match checks.as_slice() {
+    let names: Vec<&str> = ["deny", "allow", "require"].into_iter().filter(given).collect();
+    match names.as_slice() {
         [_] => {}
         [] => {
             let fix = "give one of deny (an image that matches violates), allow (one that does not match violates) and \
                        require (what must be spelled out)";
-            ground.wrong(path, Wrong::new("the rule checks nothing", fix));
+            ground.wrong_once(path, Wrong::new("the rule checks nothing", fix));
         }
         several => {
             let problem = format!("the rule has {}", several.join(" and "));
             ground.wrong(path, Wrong::new(problem, "keep one of them, and make a rule of its own of each other"));
         }
     }
-    let check = match checks.as_slice() {
-        ["deny"] => pattern(rule.deny?, &format!("{path}.deny"), ground).map(CheckSettings::Deny),
-        ["allow"] => pattern(rule.allow?, &format!("{path}.allow"), ground).map(CheckSettings::Allow),
-        ["require"] => rule.require.map(OneOrMore::into_vec).map(CheckSettings::Require),
-        _ => None,
-    };
+    let check = deny.or(allow).or(require).flatten();
     Some(RuleSettings {
-        id: rule.id?.0.0,
+        id: rule.id.map_or_else(|| MISTAKEN.to_owned(), |id| id.0.0),
         mode: rule.mode,
         check: check?,
         message: rule.message.map(|text| text.0.0),

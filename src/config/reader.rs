@@ -28,15 +28,17 @@ impl Reader<'_> {
             (_, _, _, Some(fields)) if node.is_null() => self.mapping(node, &[], fields, path),
             (Content::Mapping(entries), _, _, Some(fields)) => self.mapping(node, entries, fields, path),
             (Content::List(items), _, Some(list), _) => self.list(node, items, list, path),
-            (Content::Scalar { text, plain }, Some(scalar), _, _) if !node.is_null() => match value(text, *plain, scalar) {
-                Ok(value) => Some(value),
-                Err(mut wrong) => {
-                    if let Some(fix) = fix {
-                        fix.clone_into(&mut wrong.fix);
+            (Content::Scalar { text, plain }, Some(scalar), _, _) if !node.is_null() => {
+                match value(text, *plain, scalar) {
+                    Ok(value) => Some(value),
+                    Err(mut wrong) => {
+                        if let Some(fix) = fix {
+                            fix.clone_into(&mut wrong.fix);
+                        }
+                        self.wrong(node, path, wrong)
                     }
-                    self.wrong(node, path, wrong)
                 }
-            },
+            }
             _ => {
                 let problem = format!("{} is expected, found {}", shape.expected(), node.kind());
                 let fix = fix.map_or_else(|| advice(node, shape), str::to_owned);
@@ -54,13 +56,14 @@ impl Reader<'_> {
                 self.mistakes.add(&entry.place, &join(path, &entry.key), wrong);
                 continue;
             };
-            if let Some(value) = self.value(&entry.value, &field.shape, &join(path, &field.name), field.fix.as_deref()) {
-                map.insert(field.name.clone(), value);
+            if let Some(value) = self.value(&entry.value, &field.shape, &join(path, &field.name), field.fix.as_deref())
+            {
+                map.entry(field.name.as_str()).or_insert(value);
             }
         }
         for field in fields.iter().filter(|field| field.required) {
             if !entries.iter().any(|entry| entry.key == field.name) {
-                let wrong = Wrong::new("is missing", format!("add `{}: ..`: {}", field.name, field.meaning));
+                let wrong = Wrong::new("is missing", format!("add `{}: ..`", field.name));
                 self.mistakes.add(&node.place, &join(path, &field.name), wrong);
             }
         }
@@ -69,7 +72,7 @@ impl Reader<'_> {
 
     fn list(&mut self, node: &Node, items: &[Node], list: &List, path: &str) -> Option<Value> {
         if (items.len() as u64) < list.min {
-            let wrong = Wrong::new("the list is empty", "leave the field out, or write what belongs into it");
+            let wrong = Wrong::new("the list is empty", "write at least one entry, or remove the field");
             return self.wrong(node, path, wrong);
         }
         let mut values = Vec::with_capacity(items.len());
@@ -103,7 +106,9 @@ fn value(text: &str, plain: bool, scalar: &Scalar) -> Result<Value, Wrong> {
         Scalar::Boolean => match text {
             "true" if plain => Ok(true.into()),
             "false" if plain => Ok(false.into()),
-            _ => Err(Wrong::new(format!("{} is not true or false", shown(text)), "write true or false, without quotes")),
+            _ => {
+                Err(Wrong::new(format!("{} is not true or false", shown(text)), "write true or false, without quotes"))
+            }
         },
         Scalar::Integer { min, max } => match text.parse::<u64>() {
             Ok(number) if (*min..=*max).contains(&number) => Ok(number.into()),

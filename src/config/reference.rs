@@ -51,8 +51,9 @@ fn markdown() -> String {
     let mut text = HEAD.to_owned();
     text.push_str("| field | variable | default | type | meaning |\n| --- | --- | --- | --- | --- |\n");
     for leaf in rest {
-        let variable = leaf.variable.as_deref().map_or_else(|| "none".to_owned(), |name| format!("`{name}`"));
-        writeln!(text, "| `{}` | {variable} | {} | {} | {} |", leaf.path, default(leaf), kind(leaf), meaning(leaf)).unwrap();
+        let variable = leaf.variable.as_deref().map_or_else(|| "–".to_owned(), |name| format!("`{name}`"));
+        writeln!(text, "| `{}` | {variable} | {} | {} | {} |", leaf.path, default(leaf), kind(leaf), meaning(leaf))
+            .unwrap();
     }
     text.push_str(POLICIES);
     text.push_str("| field | default | type | meaning |\n| --- | --- | --- | --- |\n");
@@ -65,7 +66,7 @@ fn markdown() -> String {
 fn default(leaf: &Leaf<'_>) -> String {
     match &leaf.field.default {
         None if leaf.field.required => "required".to_owned(),
-        None => "none".to_owned(),
+        None => "–".to_owned(),
         Some(Value::String(text)) => format!("`{text}`"),
         Some(other) => format!("`{other}`"),
     }

@@ -147,8 +147,10 @@ impl Shape {
         match kind {
             // The store holds numbers as signed ones.
             "integer" => {
-                self.scalar =
-                    Some(Scalar::Integer { min: number("minimum", 0), max: number("maximum", i64::MAX.unsigned_abs()) });
+                self.scalar = Some(Scalar::Integer {
+                    min: number("minimum", 0),
+                    max: number("maximum", i64::MAX.unsigned_abs()),
+                });
             }
             "boolean" => self.scalar = Some(Scalar::Boolean),
             "array" => {

@@ -223,13 +223,12 @@ impl<'a> Builder<'a> {
             if matches!(key.content, Content::List(_) | Content::Mapping(_)) {
                 continue;
             }
-            match entries.iter().find(|entry| entry.key == name) {
-                None => entries.push(Entry { key: name, place: key.place, value }),
-                Some(first) => {
-                    let wrong = Wrong::new(format!("is given twice, first in {}", first.place), "keep one of the two");
-                    self.mistakes.add(&key.place, &field, wrong);
-                }
+            if let Some(first) = entries.iter().find(|entry| entry.key == name) {
+                let wrong = Wrong::new(format!("is given twice, first in {}", first.place), "keep one of the two");
+                self.mistakes.add(&key.place, &field, wrong);
             }
+            // A second one stays, behind the first, so that what is wrong in it shows too.
+            entries.push(Entry { key: name, place: key.place, value });
         }
     }
 

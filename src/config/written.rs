@@ -4,6 +4,8 @@
 //! `docs/configuration.md` are made from them; a doc comment here is a description there, a `Default` here a default
 //! there.
 
+mod policies;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,15 +15,14 @@ use jiff::tz::TimeZone;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::policy::settings::{OnError, Requirement, Speaks};
 use crate::recorder::settings::{Durability, OnFailure};
-use crate::review::decision::{Mode, Operation};
-use crate::review::image::Role;
 use crate::server::settings::Overload;
 use crate::store::settings::Objects;
 
-use super::form::{CertificateName, HostName, Label, Name, Size, Text, Written};
+use super::form::{CertificateName, HostName, Label, Size, Written};
 use super::{LogFormat, LogLevel};
+
+pub use self::policies::{Match, OneOrMore, Policy, Remote, Rule, WEBHOOK_TIMEOUT};
 
 /// Configuration of `rehearsal serve`. Relative paths are relative to this file.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -55,7 +56,7 @@ pub struct Document {
     /// What goes to standard error.
     pub log: Log,
     /// What judges. Absent: one policy `images` in `audit` with the rule `no-latest`; `[]`: none.
-    #[schemars(with = "Vec<Policy>")]
+    #[schemars(with = "Vec<Policy>", extend("x-fix" = POLICIES_FIX))]
     pub policies: Option<Vec<Policy>>,
 }
 
@@ -65,7 +66,7 @@ pub struct Webhook {
     /// Address and port. Off loopback it needs `tls`, and `tls.client_ca` or `unauthenticated: true`.
     pub listen: Written<SocketAddr>,
     /// `off` (or `false`) for plain HTTP, on loopback only; absent: a self-made certificate, on loopback only.
-    #[schemars(with = "Tls")]
+    #[schemars(with = "Tls", extend("x-fix" = TLS_FIX))]
     pub tls: Option<Tls>,
     /// Accept reviews from anyone who reaches an address off loopback, without `tls.client_ca`.
     pub unauthenticated: bool,
@@ -103,7 +104,7 @@ pub struct TlsKeys {
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct SelfMade {
     /// DNS names and addresses that the certificate is for, beside `localhost`, `127.0.0.1` and `::1`.
     #[schemars(required, length(min = 1))]
@@ -187,7 +188,7 @@ pub struct History {
     /// Objects kept, secrets redacted: one for each image view, workload and day, every one, or none.
     pub objects: Objects,
     /// Repositories kept by name; a new one past that falls into `other`.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000_000))]
     pub max_names: u64,
 }
 
@@ -209,105 +210,9 @@ pub struct Log {
     pub level: LogLevel,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Policy {
-    /// In messages, figures and the history: letters, digits, `.`, `_`, `-`. No two policies share one.
-    #[schemars(required)]
-    pub name: Option<Written<Name>>,
-    /// Record a violation, also warn the client, or reject.
-    pub mode: Mode,
-    /// When it cannot judge and is in `enforce`: fail (the API server's failure policy decides), allow or deny.
-    pub on_error: OnError,
-    /// The longest that one call of the webhook takes. The API server's own deadline ends it earlier.
-    pub timeout: Option<Written<Duration>>,
-    /// Rules over images; or else `webhook`.
-    #[schemars(length(min = 1))]
-    pub rules: Option<Vec<Rule>>,
-    /// A remote webhook; or else `rules`.
-    pub webhook: Option<Remote>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Rule {
-    /// In messages, figures and the history: letters, digits, `.`, `_`, `-`. No two rules of a policy share one.
-    #[schemars(required)]
-    pub id: Option<Written<Name>>,
-    /// Wins over the policy's.
-    pub mode: Option<Mode>,
-    /// An image that matches all given fields violates. One of `deny`, `allow` and `require` is given.
-    pub deny: Option<Match>,
-    /// An image that does not match all given fields violates.
-    pub allow: Option<Match>,
-    /// What an image must spell out.
-    pub require: Option<OneOrMore<Requirement>>,
-    /// Of a violation. May use `{image}`, `{registry}`, `{repository}`, `{tag}`, `{namespace}` and `{container}`.
-    pub message: Option<Written<Text>>,
-    /// What to do about it: added to a denial.
-    pub help: Option<Written<Text>>,
-    /// Only in these namespaces (globs).
-    pub namespaces: Option<OneOrMore<Written<Text>>>,
-    /// Not in these namespaces (globs).
-    pub except_namespaces: Option<OneOrMore<Written<Text>>>,
-    /// Only in these clusters (globs).
-    pub clusters: Option<OneOrMore<Written<Text>>>,
-    /// Only for objects of these kinds, such as `Pod`.
-    pub kinds: Option<OneOrMore<Written<Text>>>,
-    /// Only for these operations.
-    pub operations: Option<OneOrMore<Operation>>,
-    /// Only for images in these places of a pod. An ImageReview does not say where: it is always in scope.
-    pub containers: Option<OneOrMore<Role>>,
-    /// Texts that stand for an image to come, such as `auto`: judged on Pods only.
-    pub placeholders: Option<OneOrMore<Written<Text>>>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Match {
-    /// Host, with its port where it has one (globs).
-    pub registry: Option<OneOrMore<Written<Text>>>,
-    /// Without registry (globs).
-    pub repository: Option<OneOrMore<Written<Text>>>,
-    /// `latest` where an image has neither tag nor digest (globs).
-    pub tag: Option<OneOrMore<Written<Text>>>,
-    /// `registry/repository[:tag][@digest]` (globs).
-    pub image: Option<OneOrMore<Written<Text>>>,
-    /// Regular expressions, searched for in the text as written and in its full form.
-    pub image_matches: Option<OneOrMore<Written<Text>>>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Remote {
-    /// Where reviews are posted to.
-    #[schemars(required)]
-    pub url: Option<Written<Uri>>,
-    /// Its protocol. It is not asked about reviews of the other one.
-    pub speaks: Speaks,
-    /// PEM file of the CAs that its certificate may come from; absent: the system's.
-    pub ca: Option<Written<PathBuf>>,
-    /// PEM file: the certificate that it is shown.
-    pub client_certificate: Option<Written<PathBuf>>,
-    /// PEM file: the key of that certificate.
-    pub client_key: Option<Written<PathBuf>>,
-    /// A file whose content is sent as `Authorization: Bearer`.
-    pub token_file: Option<Written<PathBuf>>,
-    /// Calls at once.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub max_in_flight: u64,
-}
-
-/// One value, or a list of them.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum OneOrMore<T> {
-    One(T),
-    More(#[schemars(length(min = 1))] Vec<T>),
-}
-
-/// A call that the API server makes ends after 30 s at the latest, so that this leaves the time to its own deadline.
-pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
+const TLS_FIX: &str =
+    "write off for plain HTTP, or `{certificate: FILE, key: FILE}`, or `{self_made: {names: [NAME, ..]}}`";
+const POLICIES_FIX: &str = "write a list, or [] for no policy, or leave the field out for the built-in one";
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = KIB << 10;
@@ -430,32 +335,5 @@ impl Default for History {
 impl Default for Shutdown {
     fn default() -> Self {
         Self { delay: secs(0), grace: secs(10) }
-    }
-}
-
-// === impl Remote ===
-
-impl Default for Remote {
-    fn default() -> Self {
-        Self {
-            url: None,
-            speaks: Speaks::ImageReview,
-            ca: None,
-            client_certificate: None,
-            client_key: None,
-            token_file: None,
-            max_in_flight: 64,
-        }
-    }
-}
-
-// === impl OneOrMore ===
-
-impl<T> OneOrMore<T> {
-    pub fn into_vec(self) -> Vec<T> {
-        match self {
-            Self::One(one) => vec![one],
-            Self::More(more) => more,
-        }
     }
 }
