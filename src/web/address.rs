@@ -5,8 +5,15 @@ use std::fmt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What needs no escape in a query by RFC 3986 and is common in image names and times.
-const QUERY: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b':').remove(b'@').remove(b'*');
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'*');
 
 /// Displays as a reference that begins with its path, percent-encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +91,8 @@ mod tests {
 
     #[test]
     fn values_are_encoded_and_replaced() {
-        let address = Address::of("/decisions").with("image", "a b&c=d#+%\u{202e}").with("since", "24h").with("since", "7d");
+        let address =
+            Address::of("/decisions").with("image", "a b&c=d#+%\u{202e}").with("since", "24h").with("since", "7d");
         assert_eq!(address.to_string(), "/decisions?image=a%20b%26c%3Dd%23%2B%25%E2%80%AE&since=7d");
         assert_eq!(address.clone().with("image", "").to_string(), "/decisions?since=7d");
         assert_eq!(address.without("since").at("/").without("image").to_string(), "/");

@@ -4,7 +4,7 @@
 //! What went wrong stands at the bottom, on one base line, and is never thinner than can be seen; what went well is on top.
 
 use super::address::Address;
-use super::filters::{count, group};
+use super::filters::{count, group, plain};
 use super::zone::Zone;
 use crate::review::clock::Timestamp;
 use crate::review::decision::Gap;
@@ -138,7 +138,8 @@ impl Column {
 
 fn parts(figures: &Figures, top: u64) -> Vec<Part> {
     let clean = figures.allowed.saturating_sub(figures.would_reject);
-    let stack = [("denied", figures.denied), ("failed", figures.failed), ("would", figures.would_reject), ("allowed", clean)];
+    let stack =
+        [("denied", figures.denied), ("failed", figures.failed), ("would", figures.would_reject), ("allowed", clean)];
     let mut base = BASE;
     let mut parts = Vec::new();
     for (class, number) in stack.into_iter().filter(|(_, number)| *number > 0) {
@@ -186,7 +187,7 @@ impl GapMark {
         // A gap of a second is as worth seeing as one of an hour.
         let width = (end - start).max(0.4);
         let until = gap.to.map_or_else(|| "now".to_owned(), |to| zone.prose(to));
-        let title = format!("Gap from {} to {until}\n{}", zone.prose(gap.from), gap.reason);
+        let title = format!("Gap from {} to {until}\n{}", zone.prose(gap.from), plain(&gap.reason));
         Some(Self { x: percent(start.min(100.0 - width)), width: percent(width), title })
     }
 }
@@ -237,7 +238,8 @@ fn grid(step: u64) -> Vec<GridLine> {
 fn labels(buckets: &[Bucket], axis: Axis, zone: &Zone) -> Vec<Label> {
     const MINUTES: [i64; 13] = [5, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 7_200, 14_400, 43_200];
     let minute = |bucket: &Bucket| minute_of_calendar(zone, bucket.from);
-    let round = |unit: i64| buckets.iter().filter(move |bucket| minute(bucket).is_some_and(|minute| minute % unit == 0));
+    let round =
+        |unit: i64| buckets.iter().filter(move |bucket| minute(bucket).is_some_and(|minute| minute % unit == 0));
     let unit = MINUTES.into_iter().find(|unit| (2..=MAX_LABELS).contains(&round(*unit).count()));
     let chosen: Vec<&Bucket> = match unit {
         Some(unit) => round(unit).collect(),
@@ -248,7 +250,13 @@ fn labels(buckets: &[Bucket], axis: Axis, zone: &Zone) -> Vec<Label> {
         let x = axis.percent(bucket.from);
         Label {
             x: percent(x),
-            anchor: if x < 4.0 { "start" } else if x > 96.0 { "end" } else { "middle" },
+            anchor: if x < 4.0 {
+                "start"
+            } else if x > 96.0 {
+                "end"
+            } else {
+                "middle"
+            },
             text: if days { zone.day(bucket.from) } else { zone.clock(bucket.from) },
             class: if at % 2 == 1 { "minor" } else { "major" },
         }

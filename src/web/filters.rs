@@ -50,7 +50,7 @@ pub fn group(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
@@ -85,6 +85,24 @@ impl Display for Visible<'_> {
     }
 }
 
+/// The names that a form proposes: so many of those that say what they are, since a proposal can carry no marks.
+pub fn proposed(mut names: Vec<String>) -> Vec<String> {
+    /// A browser filters them as one types; five thousand of them would be most of the page.
+    const PROPOSED: usize = 250;
+    names.retain(|name| !name.contains(hides));
+    names.truncate(PROPOSED);
+    names
+}
+
+/// For places that hold text and no markup, as a drawing's titles do.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for char in text.chars() {
+        if hides(char) { plain.extend(char.escape_default()) } else { plain.push(char) }
+    }
+    plain
+}
+
 /// Control, bidirectional, zero-width and line-separating characters, and tags: what makes a text look like another.
 fn hides(char: char) -> bool {
     char.is_control()
@@ -111,9 +129,21 @@ mod tests {
 
     #[test]
     fn markup_is_escaped_and_hidden_characters_are_marked() {
-        assert_eq!(Visible(r#"<img src="x" onerror='a'>&"#, 99).to_string(), "&lt;img src=&quot;x&quot; onerror=&#39;a&#39;&gt;&amp;");
-        assert_eq!(Visible("a\u{202e}b\0", 99).to_string(), r#"a<span class="mark">\u{202e}</span>b<span class="mark">\u{0}</span>"#);
+        assert_eq!(
+            Visible(r#"<img src="x" onerror='a'>&"#, 99).to_string(),
+            "&lt;img src=&quot;x&quot; onerror=&#39;a&#39;&gt;&amp;"
+        );
+        assert_eq!(
+            Visible("a\u{202e}b\0", 99).to_string(),
+            r#"a<span class="mark">\u{202e}</span>b<span class="mark">\u{0}</span>"#
+        );
         assert_eq!(Visible("naïve 日本 🦀", 99).to_string(), "naïve 日本 🦀");
+    }
+
+    #[test]
+    fn proposals_and_titles_hide_nothing() {
+        assert_eq!(proposed(vec!["shop".into(), "sh\u{202e}op".into(), "a\0".into()]), ["shop"]);
+        assert_eq!(plain("a\u{202e}<b>"), r"a\u{202e}<b>");
     }
 
     #[test]

@@ -68,7 +68,10 @@ impl Visit {
         let zone = match parameters.text("tz") {
             None => Zone::new(state.settings.time_zone.clone()),
             Some(name) => Zone::by_name(name).ok_or_else(|| {
-                BadParameter::new("tz", format!("{name:?} is not a time zone that is known here: write one like Europe/Berlin or UTC"))
+                BadParameter::new(
+                    "tz",
+                    format!("{name:?} is not a time zone that is known here: write one like Europe/Berlin or UTC"),
+                )
             })?,
         };
         Ok(Self { parameters, zone, now: Timestamp::now() })

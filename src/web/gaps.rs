@@ -38,8 +38,12 @@ mod tests {
         let old = gap(100, Some(200), None);
         let open = gap(300, None, None);
         let closed = Gap { to: Some(Timestamp(400)), ..open.clone() };
-        let summary =
-            Summary { since: Timestamp(50), until: Timestamp(500), figures: Figures::default(), gaps: vec![open, old.clone()] };
+        let summary = Summary {
+            since: Timestamp(50),
+            until: Timestamp(500),
+            figures: Figures::default(),
+            gaps: vec![open, old.clone()],
+        };
         let live = Live {
             complete_until: Timestamp(500),
             gaps: vec![closed.clone(), gap(600, None, None), gap(10, Some(20), None), gap(450, None, Some("other"))],

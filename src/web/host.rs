@@ -95,8 +95,17 @@ mod tests {
     #[test]
     fn our_own_names_and_addresses_are_answered() {
         for host in [
-            "localhost", "LOCALHOST:8080", "localhost.", "127.0.0.1", "10.1.2.3:8080", "[::1]", "[::1]:8080", "[fd00::1]:80",
-            "rehearsal", "rehearsal:8080", "report.acmecorp.com:443",
+            "localhost",
+            "LOCALHOST:8080",
+            "localhost.",
+            "127.0.0.1",
+            "10.1.2.3:8080",
+            "[::1]",
+            "[::1]:8080",
+            "[fd00::1]:80",
+            "rehearsal",
+            "rehearsal:8080",
+            "report.acmecorp.com:443",
         ] {
             assert_eq!(check("/", &[host]), Ok(()), "{host}");
         }
@@ -105,7 +114,18 @@ mod tests {
 
     #[test]
     fn other_names_are_not() {
-        for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "127.1", "0x7f000001", "::1", "[::1", "[localhost]", "rehearsal.evil", "a\u{7f}"] {
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "127.1",
+            "0x7f000001",
+            "::1",
+            "[::1",
+            "[localhost]",
+            "rehearsal.evil",
+            "a\u{7f}",
+        ] {
             if let Ok(value) = http::HeaderValue::from_str(host) {
                 assert!(check("/", &[value.to_str().expect("ASCII")]).is_err(), "{host}");
             }

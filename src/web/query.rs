@@ -70,7 +70,10 @@ impl Parameters {
     pub fn only(&self, known: &[&str]) -> Result<(), BadParameter> {
         for (at, (name, _)) in self.pairs.iter().enumerate() {
             if !known.contains(&name.as_str()) {
-                return Err(BadParameter::new(name, format!("there is no such parameter; there are {}", known.join(", "))));
+                return Err(BadParameter::new(
+                    name,
+                    format!("there is no such parameter; there are {}", known.join(", ")),
+                ));
             }
             if self.pairs[..at].iter().any(|(earlier, _)| earlier == name) {
                 return Err(BadParameter::new(name, "it is given twice"));
@@ -127,9 +130,9 @@ impl Parameters {
     }
 
     /// A whole number from `1` to `most`.
-    pub fn limit(&self, default: usize, most: usize) -> Result<usize, BadParameter> {
+    pub fn limit(&self, default: u16, most: u16) -> Result<u16, BadParameter> {
         let Some(text) = self.text("limit") else { return Ok(default) };
-        let limit = usize::from_str(text).ok().filter(|limit| (1..=most).contains(limit));
+        let limit = u16::from_str(text).ok().filter(|limit| (1..=most).contains(limit));
         limit.ok_or_else(|| BadParameter::new("limit", format!("{text:?} is not a whole number from 1 to {most}")))
     }
 

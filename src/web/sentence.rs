@@ -40,11 +40,12 @@ pub fn state(span: &str, figures: &Figures, rules: Counted, namespaces: Counted)
     if figures.reviews == 0 {
         return sentence.plain(format!("{span} no reviews."));
     }
-    sentence = sentence.plain(format!("{span} ")).phrase("strong", count(figures.reviews, "review")).plain("; ");
+    sentence = sentence.plain(format!("{span} ")).plain(count(figures.reviews, "review")).plain("; ");
     sentence = match figures.would_reject {
         0 => sentence.plain("none would have been rejected"),
         would => {
-            let places = format!(" would have been rejected, by {}, in {}", rules.said("rule"), namespaces.said("namespace"));
+            let places =
+                format!(" would have been rejected, by {}, in {}", rules.said("rule"), namespaces.said("namespace"));
             sentence.phrase("would", group(would)).plain(places)
         }
     };
@@ -87,7 +88,9 @@ fn allowed(sentence: Sentence, decision: &Decision) -> Sentence {
         return sentence.plain(format!("{} could not judge it.", listed(&errors)));
     }
     if decision.verdicts.iter().any(|verdict| !verdict.standing.is_empty()) {
-        return sentence.plain("The images it brought are fine; others that were there before would not be (standing violations).");
+        return sentence.plain(
+            "The images it brought are fine; others that were there before would not be (standing violations).",
+        );
     }
     if decision.verdicts.is_empty() {
         return sentence.plain("No policy is loaded that could stand against it.");

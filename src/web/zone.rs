@@ -51,6 +51,16 @@ impl Zone {
         self.format(at, "%Y-%m-%d %H:%M:%S.%3f")
     }
 
+    /// `2026-11-23`
+    pub fn date(&self, at: Timestamp) -> String {
+        self.format(at, "%Y-%m-%d")
+    }
+
+    /// `10:15:03`
+    pub fn time(&self, at: Timestamp) -> String {
+        self.format(at, "%H:%M:%S")
+    }
+
     /// `10:15`
     pub fn clock(&self, at: Timestamp) -> String {
         self.format(at, "%H:%M")

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::shape::DecisionShape;
+use super::shape::{DecisionShape, Depth};
 use super::{Call, json};
 use crate::web::WebState;
 use crate::web::error::{ApiError, WebError};
@@ -28,7 +28,7 @@ struct Details<'a> {
     annotations: &'a BTreeMap<String, String>,
     /// The hash under which the review is kept.
     review: String,
-    /// The object view that was kept of this review, or of one like it, redacted.
+    /// The object of this decision, or of the same review on that day, redacted.
     object: Option<Box<RawValue>>,
 }
 
@@ -44,9 +44,9 @@ pub async fn show(
         None => None,
     };
     let stored = stored.ok_or(WebError::NoSuchDecision(id))?;
-    let sample = state.store.object(&stored).await?;
+    let object = state.store.object(stored.decision.id).await?;
     Ok(json(&Details {
-        decision: DecisionShape::from(&stored),
+        decision: DecisionShape::of(&stored, Depth::Whole),
         code: stored.decision.code,
         message: stored.decision.message.as_deref(),
         notes: &stored.decision.notes,
@@ -55,6 +55,6 @@ pub async fn show(
         group: stored.review.group.as_deref(),
         annotations: &stored.review.annotations,
         review: stored.review.hash.to_string(),
-        object: sample.and_then(|sample| RawValue::from_string(sample.object).ok()),
+        object: object.and_then(|object| RawValue::from_string(object).ok()),
     }))
 }

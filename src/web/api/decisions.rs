@@ -6,14 +6,14 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::shape::DecisionShape;
+use super::shape::{DecisionShape, Depth};
 use super::{Call, json};
 use crate::web::WebState;
 use crate::web::error::ApiError;
 use crate::web::query::{BadParameter, FILTERS, cursor};
 
-const DEFAULT_LIMIT: usize = 50;
-const MAX_LIMIT: usize = 1_000;
+const DEFAULT_LIMIT: u16 = 50;
+const MAX_LIMIT: u16 = 1_000;
 
 #[derive(Debug, Serialize)]
 struct Listing<'a> {
@@ -30,6 +30,6 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         cursor::decode(text).ok_or_else(|| BadParameter::new("after", "it is not a `next` that this API gave"))
     });
     let page = state.store.decisions(&filter, limit, after.transpose()?).await?;
-    let decisions = page.decisions.iter().map(DecisionShape::from).collect();
+    let decisions = page.decisions.iter().map(|stored| DecisionShape::of(stored, Depth::Listed)).collect();
     Ok(json(&Listing { decisions, next: page.next.map(cursor::encode) }))
 }

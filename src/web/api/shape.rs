@@ -3,12 +3,17 @@
 use serde::Serialize;
 
 use crate::review::clock::Timestamp;
-use crate::review::decision::{
-    Answer, Gap, ImageRecord, Mode, Operation, PolicyVerdict, Protocol, Verdict, Violation,
-};
+use crate::review::decision::{Answer, Gap, ImageRecord, Mode, Operation, PolicyVerdict, Protocol, Verdict, Violation};
 use crate::review::image::Role;
 use crate::store::read::StoredDecision;
 use crate::web::sentence;
+
+/// How much of a decision is given. A list has the fields that its contract names and no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    Listed,
+    Whole,
+}
 
 #[derive(Debug, Serialize)]
 pub struct DecisionShape<'a> {
@@ -43,6 +48,8 @@ struct ImageShape<'a> {
     error: Option<&'a str>,
     container: Option<&'a str>,
     role: Role,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,6 +61,14 @@ struct VerdictShape<'a> {
     standing: Vec<ViolationShape<'a>>,
     error: Option<&'a str>,
     duration_us: Option<u64>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    more: Option<MoreOfVerdict<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct MoreOfVerdict<'a> {
+    version: Option<&'a str>,
+    omitted: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,6 +77,14 @@ struct ViolationShape<'a> {
     mode: Mode,
     image: Option<&'a str>,
     message: &'a str,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    more: Option<MoreOfViolation<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct MoreOfViolation<'a> {
+    container: Option<&'a str>,
+    help: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,10 +100,18 @@ pub fn time(at: Timestamp) -> String {
     at.to_string()
 }
 
+// === impl Depth ===
+
+impl Depth {
+    fn whole<T>(self, more: impl FnOnce() -> T) -> Option<T> {
+        (self == Self::Whole).then(more)
+    }
+}
+
 // === impl DecisionShape ===
 
-impl<'a> From<&'a StoredDecision> for DecisionShape<'a> {
-    fn from(stored: &'a StoredDecision) -> Self {
+impl<'a> DecisionShape<'a> {
+    pub fn of(stored: &'a StoredDecision, depth: Depth) -> Self {
         let StoredDecision { decision, review } = stored;
         Self {
             id: decision.id.to_string(),
@@ -95,10 +126,10 @@ impl<'a> From<&'a StoredDecision> for DecisionShape<'a> {
             user: decision.user.as_deref(),
             uid: decision.uid.as_deref(),
             dry_run: decision.dry_run,
-            images: review.images.iter().map(ImageShape::from).collect(),
+            images: review.images.iter().map(|image| ImageShape::of(image, depth)).collect(),
             answer: decision.answer,
             would_reject: decision.would_reject,
-            verdicts: decision.verdicts.iter().map(VerdictShape::from).collect(),
+            verdicts: decision.verdicts.iter().map(|verdict| VerdictShape::of(verdict, depth)).collect(),
             redacted: decision.redacted,
             revision: &decision.revision,
             duration_us: decision.duration_us,
@@ -106,8 +137,8 @@ impl<'a> From<&'a StoredDecision> for DecisionShape<'a> {
     }
 }
 
-impl<'a> From<&'a ImageRecord> for ImageShape<'a> {
-    fn from(image: &'a ImageRecord) -> Self {
+impl<'a> ImageShape<'a> {
+    fn of(image: &'a ImageRecord, depth: Depth) -> Self {
         Self {
             text: &image.text,
             registry: image.registry.as_deref(),
@@ -117,31 +148,40 @@ impl<'a> From<&'a ImageRecord> for ImageShape<'a> {
             error: image.error.as_deref(),
             container: image.container.as_deref(),
             role: image.role,
+            new: depth.whole(|| image.new),
         }
     }
 }
 
-impl<'a> From<&'a PolicyVerdict> for VerdictShape<'a> {
-    fn from(verdict: &'a PolicyVerdict) -> Self {
+impl<'a> VerdictShape<'a> {
+    fn of(verdict: &'a PolicyVerdict, depth: Depth) -> Self {
+        let shapes = |violations: &'a [Violation]| {
+            violations.iter().map(|violation| ViolationShape::of(violation, depth)).collect()
+        };
         Self {
             policy: &verdict.policy,
             mode: verdict.mode,
             verdict: verdict.verdict,
-            violations: verdict.violations.iter().map(ViolationShape::from).collect(),
-            standing: verdict.standing.iter().map(ViolationShape::from).collect(),
+            violations: shapes(&verdict.violations),
+            standing: shapes(&verdict.standing),
             error: verdict.error.as_deref(),
             duration_us: verdict.duration_us,
+            more: depth.whole(|| MoreOfVerdict { version: verdict.version.as_deref(), omitted: verdict.omitted }),
         }
     }
 }
 
-impl<'a> From<&'a Violation> for ViolationShape<'a> {
-    fn from(violation: &'a Violation) -> Self {
+impl<'a> ViolationShape<'a> {
+    fn of(violation: &'a Violation, depth: Depth) -> Self {
         Self {
             rule: &violation.rule,
             mode: violation.mode,
             image: violation.image.as_deref(),
             message: &violation.message,
+            more: depth.whole(|| MoreOfViolation {
+                container: violation.container.as_deref(),
+                help: violation.help.as_deref(),
+            }),
         }
     }
 }

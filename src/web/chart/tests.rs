@@ -34,7 +34,21 @@ fn nothing_is_drawn_without_buckets() {
 
 #[test]
 fn grid_steps_are_round_and_reach_the_top() {
-    for (most, step) in [(0, 1), (1, 1), (4, 1), (5, 2), (8, 2), (9, 5), (20, 5), (41, 20), (95, 25), (100, 25), (101, 50), (1_000, 250), (14_203, 5_000)] {
+    for (most, step) in [
+        (0, 1),
+        (1, 1),
+        (4, 1),
+        (5, 2),
+        (8, 2),
+        (9, 5),
+        (20, 5),
+        (41, 20),
+        (95, 25),
+        (100, 25),
+        (101, 50),
+        (1_000, 250),
+        (14_203, 5_000),
+    ] {
         assert_eq!(grid_step(most), step, "{most}");
     }
     assert!(grid_step(u64::MAX) >= u64::MAX / 4);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use self::object::{Fragment, fragments};
 use super::html;
 use crate::review::clock::DecisionId;
-use crate::review::decision::{ImageRecord, PolicyVerdict, Violation};
+use crate::review::decision::{ImageRecord, Mode, PolicyVerdict, Verdict, Violation};
 use crate::store::read::StoredDecision;
 use crate::web::WebState;
 use crate::web::address::Address;
@@ -33,7 +33,7 @@ struct DecisionPage {
     facts: Vec<Fact>,
     verdicts: Vec<VerdictCard>,
     images: Vec<ImageRow>,
-    object: Option<ObjectView>,
+    object: Option<Vec<Fragment>>,
     back: Address,
     api: Address,
 }
@@ -54,6 +54,8 @@ struct VerdictCard {
 struct ViolationLine {
     violation: Violation,
     rule: String,
+    /// The image to blame, unless the message names it.
+    image: Option<String>,
     href: Address,
     /// `help`, where it is an address on the web; other schemes stay text.
     link: Option<String>,
@@ -62,13 +64,6 @@ struct ViolationLine {
 struct ImageRow {
     image: ImageRecord,
     href: Address,
-}
-
-struct ObjectView {
-    fragments: Vec<Fragment>,
-    /// Kept of another decision on a review like this one.
-    of_another: bool,
-    at: String,
 }
 
 pub fn id_of(text: &str) -> Option<DecisionId> {
@@ -86,19 +81,15 @@ pub async fn show(
         None => None,
     };
     let stored = stored.ok_or(WebError::NoSuchDecision(id))?;
-    let sample = state.store.object(&stored).await?;
-    let object = sample.map(|sample| ObjectView {
-        fragments: fragments(&sample.object),
-        of_another: sample.decision != stored.decision.id,
-        at: visit.zone.second(sample.at),
-    });
+    let object = state.store.object(stored.decision.id).await?;
+    let object = object.map(|object| fragments(&object));
     html(&DecisionPage::of(&visit, &state, stored, object))
 }
 
 // === impl DecisionPage ===
 
 impl DecisionPage {
-    fn of(visit: &Visit, state: &WebState, stored: StoredDecision, object: Option<ObjectView>) -> Self {
+    fn of(visit: &Visit, state: &WebState, stored: StoredDecision, object: Option<Vec<Fragment>>) -> Self {
         let decision = &stored.decision;
         let here = Address::of(format!("/decisions/{}", decision.id)).with_some("tz", visit.parameters.text("tz"));
         let list = Address::of("/decisions").with_some("tz", visit.parameters.text("tz"));
@@ -155,10 +146,15 @@ impl VerdictCard {
         let lines = |violations: &[Violation]| {
             violations.iter().map(|violation| ViolationLine::of(verdict, violation, list)).collect()
         };
-        Self {
-            violations: lines(&verdict.violations),
-            standing: lines(&verdict.standing),
-            verdict: verdict.clone(),
+        Self { violations: lines(&verdict.violations), standing: lines(&verdict.standing), verdict: verdict.clone() }
+    }
+
+    /// A denial that rejects looks another than one that is rehearsed.
+    fn class(&self) -> &'static str {
+        let enforced = |line: &ViolationLine| line.violation.mode == Mode::Enforce;
+        match self.verdict.verdict {
+            Verdict::Deny if self.violations.iter().any(enforced) => "enforced",
+            verdict => verdict.as_str(),
         }
     }
 }
@@ -170,10 +166,15 @@ impl ViolationLine {
         let web = |help: &&String| help.starts_with("https://") || help.starts_with("http://");
         Self {
             rule: rule_name(verdict, violation),
+            image: violation.image.clone().filter(|image| !violation.message.contains(image.as_str())),
             href: list.clone().with("policy", &verdict.policy).with("rule", &violation.rule),
             link: violation.help.as_ref().filter(web).filter(|help| !help.contains(char::is_whitespace)).cloned(),
             violation: violation.clone(),
         }
+    }
+
+    fn has_more(&self) -> bool {
+        self.image.is_some() || self.violation.container.is_some() || self.violation.help.is_some()
     }
 }
 
@@ -182,5 +183,15 @@ impl ViolationLine {
 impl ImageRow {
     fn of(image: &ImageRecord, list: &Address) -> Self {
         Self { href: list.clone().with("image", &image.text), image: image.clone() }
+    }
+
+    fn parts(&self) -> [(&'static str, Option<&str>); 4] {
+        let image = &self.image;
+        [
+            ("Registry", image.registry.as_deref()),
+            ("Repository", image.repository.as_deref()),
+            ("Tag", image.tag.as_deref()),
+            ("Digest", image.digest.as_deref()),
+        ]
     }
 }

@@ -9,6 +9,7 @@ use axum::response::Html;
 use super::html;
 use crate::review::decision::{Decision, ReviewRecord};
 use crate::store::read::StoredDecision;
+use crate::web::WebState;
 use crate::web::address::Address;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count};
@@ -16,14 +17,17 @@ use crate::web::frame::{Frame, Visit};
 use crate::web::query::{BadParameter, FILTERS, cursor};
 use crate::web::sentence::{Fate, rule_name, workload};
 use crate::web::zone::Zone;
-use crate::web::WebState;
 
-const ROWS: usize = 50;
+const ROWS: u16 = 50;
 /// Images of one decision that its row names.
 const IMAGES: usize = 3;
 
+/// Filters that a page hides until they are asked for.
+const MORE: [&str; 6] = ["since", "until", "policy", "rule", "dry_run", "uid"];
+
 /// What `since` says, and its name.
-const RANGES: [(&str, &str); 5] = [("", "All"), ("1h", "1 hour"), ("24h", "24 hours"), ("7d", "7 days"), ("30d", "30 days")];
+const RANGES: [(&str, &str); 5] =
+    [("", "All"), ("1h", "1 hour"), ("24h", "24 hours"), ("7d", "7 days"), ("30d", "30 days")];
 
 #[derive(Template)]
 #[template(path = "pages/decisions.html")]
@@ -32,6 +36,8 @@ struct Decisions {
     here: Address,
     ranges: Vec<(&'static str, Address, bool)>,
     chips: Vec<Chip>,
+    /// One of the less common filters is in force.
+    more: bool,
     clusters: Vec<String>,
     namespaces: Vec<String>,
     policies: Vec<String>,
@@ -41,8 +47,8 @@ struct Decisions {
     heading: String,
     newest: Option<Address>,
     older: Option<Address>,
-    /// The search stopped before the page was full: what is older has not been looked at.
-    stopped: bool,
+    /// The search stopped there, before the page was full: what is older has not been looked at.
+    searched_until: Option<String>,
     api: Address,
 }
 
@@ -55,7 +61,8 @@ struct Chip {
 
 struct Row {
     href: Address,
-    at: String,
+    time: String,
+    date: String,
     datetime: String,
     fate: Fate,
     dry_run: bool,
@@ -78,7 +85,7 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     });
     let after = after.transpose()?;
     let store = &state.store;
-    let (page, clusters, namespaces, (policies, rules)) = tokio::try_join!(
+    let (page, clusters, namespaces, judges) = tokio::try_join!(
         store.decisions(&filter, ROWS, after),
         store.clusters(),
         store.namespaces(filter.cluster.as_deref()),
@@ -86,21 +93,25 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     )?;
     let live = (state.live)();
     let here = visit.parameters.address("/decisions", &FILTERS).with_some("tz", visit.parameters.text("tz"));
+    let mut rules: Vec<String> = judges.iter().flat_map(|judge| judge.rules.iter().cloned()).collect();
+    rules.sort();
+    rules.dedup();
     let rows: Vec<Row> = page.decisions.iter().map(|stored| Row::of(stored, &visit.zone, &visit)).collect();
     html(&Decisions {
         frame: Frame::of("Decisions", &visit, &live, here.clone()),
         ranges: ranges(&here),
         chips: chips(&here),
+        more: MORE.iter().any(|name| here.value(name).is_some()),
         heading: heading(rows.len(), page.next.is_some(), after.is_some()),
         newest: after.is_some().then(|| here.clone()),
-        stopped: page.next.is_some() && rows.len() < ROWS,
+        searched_until: page.searched_until.map(|at| visit.zone.second(at)),
         older: page.next.map(|next| here.clone().with("after", cursor::encode(next))),
         api: here.at("/api/v1/decisions").without("tz"),
         zone: visit.zone.abbreviation(visit.now),
-        clusters,
-        namespaces,
-        policies,
-        rules,
+        clusters: filters::proposed(clusters),
+        namespaces: filters::proposed(namespaces),
+        policies: filters::proposed(judges.into_iter().map(|judge| judge.policy).collect()),
+        rules: filters::proposed(rules),
         rows,
         here,
     })
@@ -127,6 +138,8 @@ fn ranges(here: &Address) -> Vec<(&'static str, Address, bool)> {
 fn chips(here: &Address) -> Vec<Chip> {
     let chip = |(name, value): (&'static str, &str)| Chip {
         name: match name {
+            "since" => "from",
+            "until" => "to",
             "would_reject" => "would be rejected",
             "dry_run" => "dry run",
             name => name,
@@ -161,7 +174,8 @@ impl Row {
         let images = names(review);
         Self {
             href: Address::of(format!("/decisions/{}", decision.id)).with_some("tz", visit.parameters.text("tz")),
-            at: zone.second(decision.at),
+            time: zone.time(decision.at),
+            date: zone.date(decision.at),
             datetime: decision.at.to_string(),
             fate: Fate::of(decision),
             dry_run: decision.dry_run,
@@ -176,12 +190,21 @@ impl Row {
     }
 }
 
+/// A digest is told from others by its first twelve digits.
+fn short(image: &str) -> String {
+    match image.split_once("@sha256:") {
+        Some((name, hex)) if hex.len() == 64 && hex.is_ascii() => format!("{name}@sha256:{}…", &hex[..12]),
+        _ => image.to_owned(),
+    }
+}
+
 /// Each image once.
 fn names(review: &ReviewRecord) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for image in &review.images {
-        if !names.contains(&image.text) {
-            names.push(image.text.clone());
+        let name = short(&image.text);
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     names

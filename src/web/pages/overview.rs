@@ -9,7 +9,7 @@ use axum::response::{Html, IntoResponse, Response};
 use self::tables::{Cell, HitRow, cells, image_rows, namespace_rows, rule_rows};
 use super::html;
 use crate::review::clock::Timestamp;
-use crate::store::read::{Bucket, Filter, Hit, Scope, Summary};
+use crate::store::read::{Bucket, Hit, Scope, Summary};
 use crate::web::address::Address;
 use crate::web::chart::Chart;
 use crate::web::error::PageError;
@@ -32,7 +32,7 @@ const DEFAULT_RANGE: &str = "24h";
 /// Columns that can still be told apart on a telephone.
 const MAX_COLUMNS: usize = 64;
 /// Rows that are read, so that the sentence can say how many rules and namespaces there are.
-const COUNTED: usize = 100;
+const COUNTED: u16 = 100;
 /// Rows that are shown of each table.
 const SHOWN: usize = 8;
 
@@ -134,7 +134,6 @@ fn scope_of(visit: &Visit) -> Result<Scope, BadParameter> {
 impl Found {
     async fn of(state: &WebState, scope: &Scope) -> Result<Self, PageError> {
         let store = &state.store;
-        let everything = Filter::default();
         let (summary, buckets, rules, namespaces, repositories, clusters, namespace_names, latest) = tokio::try_join!(
             store.summary(scope),
             store.chart(scope, MAX_COLUMNS),
@@ -143,9 +142,8 @@ impl Found {
             store.top_repositories(scope, COUNTED),
             store.clusters(),
             store.namespaces(scope.cluster.as_deref()),
-            store.decisions(&everything, 1, None),
+            store.last_at(),
         )?;
-        let latest = latest.decisions.first().map(|stored| stored.decision.at);
         Ok(Self { summary, buckets, rules, namespaces, repositories, clusters, namespace_names, latest })
     }
 }
@@ -175,10 +173,13 @@ impl Overview {
             .with("since", summary.since.to_string())
             .with("until", summary.until.to_string())
             .with("dry_run", "false");
-        let would = |hits: &[Hit]| Counted::of(hits.iter().filter(|hit| hit.would_reject > 0).count(), COUNTED);
+        let would = |hits: &[Hit]| Counted::of(hits.iter().filter(|hit| hit.would_reject > 0).count(), COUNTED.into());
         let sentence = state_of(&lead(&visit, scope), &summary.figures, would(&found.rules), would(&found.namespaces));
         let latest = found.latest.filter(|_| summary.figures.reviews + summary.figures.dry_runs == 0);
-        let latest = latest.map(|at| Latest { at: visit.zone.second(at), href: visit.to("/decisions").without("since").without("until") });
+        let latest = latest.map(|at| Latest {
+            at: visit.zone.second(at),
+            href: visit.to("/decisions").without("since").without("until"),
+        });
         html(&Self {
             ranges: ranges(&visit, &here),
             sentence,
@@ -188,8 +189,8 @@ impl Overview {
             rules: Table::of(rule_rows(found.rules, &list)),
             by_namespace: Table::of(namespace_rows(found.namespaces, &list)),
             images: Table::of(image_rows(found.repositories, &list)),
-            clusters: found.clusters,
-            namespaces: found.namespace_names,
+            clusters: filters::proposed(found.clusters),
+            namespaces: filters::proposed(found.namespace_names),
             policies: policies(live),
             latest,
             frame,
@@ -219,7 +220,7 @@ fn lead(visit: &Visit, scope: &Scope) -> String {
     let named = RANGES.iter().find(|(value, ..)| *value == since && visit.parameters.text("until").is_none());
     let place = match (&scope.namespace, &scope.cluster) {
         (Some(namespace), Some(cluster)) => format!(", in the namespace {namespace} of {cluster},"),
-        (Some(namespace), None) => format!(", in namespaces named {namespace},"),
+        (Some(namespace), None) => format!(", in the namespace {namespace},"),
         (None, Some(cluster)) => format!(", in the cluster {cluster},"),
         (None, None) => String::new(),
     };

@@ -39,7 +39,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "x", "AAAA", &"A".repeat(31), &"A".repeat(33), &"=".repeat(32), "../../../../../../etc/passwd1234"] {
+        for text in
+            ["", "x", "AAAA", &"A".repeat(31), &"A".repeat(33), &"=".repeat(32), "../../../../../../etc/passwd1234"]
+        {
             assert_eq!(decode(text), None, "{text}");
         }
     }

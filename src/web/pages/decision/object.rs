@@ -35,7 +35,7 @@ mod tests {
     fn redactions_are_told_apart() {
         let text = |text: &str| Fragment::Text(text.into());
         assert_eq!(
-            fragments(r#"{"value":"[redacted]","args":["--token=[redacted]"]}"#),
+            fragments(r#"{"args":["--token=[redacted]"],"value":"[redacted]"}"#),
             [
                 text("{\n  \"args\": [\n    \"--token="),
                 Fragment::Redacted,

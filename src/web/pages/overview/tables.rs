@@ -19,9 +19,9 @@ pub struct HitRow {
     pub name: String,
     pub href: Address,
     pub would_reject: u64,
-    pub would_href: Address,
+    pub would_href: Option<Address>,
     pub denied: u64,
-    pub denied_href: Address,
+    pub denied_href: Option<Address>,
     /// Of a hundred, against the row that is hit most.
     pub would_width: u64,
     pub denied_width: u64,
@@ -88,9 +88,23 @@ pub fn namespace_rows(hits: Vec<Hit>, list: &Address) -> Vec<HitRow> {
     rows(hits, |name| list.clone().with("namespace", name))
 }
 
-/// By `registry/repository`, of which the list shows every tag and digest.
+/// By `registry/repository`. Lists find images as they were written, so these lead to a search that finds every way to
+/// write the repository, and maybe others that end like it: its numbers are no links.
 pub fn image_rows(hits: Vec<Hit>, list: &Address) -> Vec<HitRow> {
-    rows(hits, |name| list.clone().with("image", format!("{name}*")))
+    let mut rows = rows(hits, |name| list.clone().with("image", written(name)));
+    for row in &mut rows {
+        row.would_href = None;
+        row.denied_href = None;
+    }
+    rows
+}
+
+/// What every way to write a repository fits. Docker's own registry may be left out, and its `library/` too.
+fn written(repository: &str) -> String {
+    match repository.strip_prefix("docker.io/") {
+        Some(path) => format!("*{}*", path.strip_prefix("library/").unwrap_or(path)),
+        None => format!("{repository}*"),
+    }
 }
 
 fn rows(hits: Vec<Hit>, list: impl Fn(&str) -> Address) -> Vec<HitRow> {
@@ -98,8 +112,8 @@ fn rows(hits: Vec<Hit>, list: impl Fn(&str) -> Address) -> Vec<HitRow> {
     let row = |hit: Hit| {
         let href = list(&hit.name);
         HitRow {
-            would_href: href.clone().with("would_reject", "true"),
-            denied_href: href.clone().with("answer", "denied"),
+            would_href: Some(href.clone().with("would_reject", "true")),
+            denied_href: Some(href.clone().with("answer", "denied")),
             would_width: width(hit.would_reject, most),
             denied_width: width(hit.denied, most),
             name: hit.name,
@@ -142,11 +156,23 @@ mod tests {
     #[test]
     fn each_row_links_what_it_counts() {
         let list = Address::of("/decisions").with("dry_run", "false");
-        let hit = |name: &str, would_reject, denied| Hit { name: name.into(), would_reject, denied };
+        let hit = |name: &str, would_reject, denied| Hit {
+            name: name.into(),
+            reviews: would_reject + denied,
+            would_reject,
+            denied,
+            standing: 0,
+        };
         let rows = rule_rows(vec![hit("images/no-latest", 200, 0), hit("bouncer/bouncer", 0, 1)], &list);
-        assert_eq!(rows[0].would_href.to_string(), "/decisions?dry_run=false&policy=images&rule=no-latest&would_reject=true");
+        assert_eq!(
+            rows[0].would_href.as_ref().expect("a link").to_string(),
+            "/decisions?dry_run=false&policy=images&rule=no-latest&would_reject=true"
+        );
         assert_eq!((rows[0].would_width, rows[0].denied_width), (100, 0));
-        assert_eq!(rows[1].denied_href.to_string(), "/decisions?dry_run=false&policy=bouncer&rule=bouncer&answer=denied");
+        assert_eq!(
+            rows[1].denied_href.as_ref().expect("a link").to_string(),
+            "/decisions?dry_run=false&policy=bouncer&rule=bouncer&answer=denied"
+        );
         assert_eq!((rows[1].would_width, rows[1].denied_width), (0, 1));
     }
 }
