@@ -188,9 +188,16 @@ fn no_lint_is_waved_through_without_a_reason() {
 
 // === what the documents promise ===
 
-/// The lines of the README's `sh` blocks that call the binary, continuation lines joined.
-fn documented_commands(document: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(root().join(document)).expect("the document");
+/// Everything that a reader is sent to: name and text.
+fn documents() -> Vec<(PathBuf, String)> {
+    let folder = std::fs::read_dir(root().join("docs")).expect("docs").map(|entry| entry.expect("readable").path());
+    let pages = folder.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let all = pages.chain(["README.md", "CONTRIBUTING.md"].map(|name| root().join(name)));
+    all.map(|path| (path.clone(), std::fs::read_to_string(&path).expect("UTF-8"))).collect()
+}
+
+/// The lines of a document's shell blocks that call the binary, continuation lines joined.
+fn documented_commands(text: &str) -> Vec<String> {
     let mut commands = Vec::new();
     let mut inside = false;
     for line in text.replace("\\\n", " ").lines() {
@@ -213,8 +220,8 @@ fn help(args: &[&str]) -> (bool, String) {
 
 #[test]
 fn every_documented_command_and_flag_exists() {
-    let commands = documented_commands("README.md");
-    assert!(commands.len() >= 3, "{commands:?}");
+    let commands: Vec<String> = documents().iter().flat_map(|(_, text)| documented_commands(text)).collect();
+    assert!(commands.len() >= 5, "{commands:?}");
     for command in commands {
         let words: Vec<&str> = command.split_whitespace().skip(1).collect();
         let path: Vec<&str> = words
@@ -234,15 +241,15 @@ fn every_documented_command_and_flag_exists() {
 
 #[test]
 fn links_of_the_documents_lead_somewhere() {
-    for document in ["README.md", "CONTRIBUTING.md"] {
-        let text = std::fs::read_to_string(root().join(document)).expect("the document");
+    for (document, text) in documents() {
+        let folder = document.parent().expect("a folder");
         for (at, _) in text.match_indices("](") {
             let target = text[at + 2..].split(')').next().expect("closed");
             let file = target.split('#').next().expect("a path");
             if file.is_empty() || file.contains("://") {
                 continue;
             }
-            assert!(root().join(file).exists(), "{document} links to {file}");
+            assert!(folder.join(file).exists(), "{} links to {file}", document.display());
         }
     }
 }
