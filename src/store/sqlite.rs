@@ -47,7 +47,7 @@ pub(super) struct Transaction(sqlx::Transaction<'static, Sqlite>);
 
 impl Database {
     pub async fn open(directory: &Path) -> Result<Self, StoreError> {
-        let path = directory.join("history.sqlite");
+        let path = directory.join(super::settings::SQLITE_FILE);
         prepare_file(directory, &path)?;
         let options = SqliteConnectOptions::new()
             .filename(&path)

@@ -1,0 +1,591 @@
+//! A webhook over real sockets that answers, or misbehaves, as a [`Script`] says, and remembers what it was sent.
+//!
+//! It runs on a thread of its own, so it goes on while the runtime of a test is blocked.
+//!
+//! ```ignore
+//! let backend = Backend::start(Script::deny("no").over(Transport::Tls(Tls::default())));
+//! backend.hold();
+//! // .. ask it ..
+//! let requests = backend.wait_received(1).await;
+//! backend.release();
+//! backend.play(Script::half_then_hang());
+//! ```
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+/// How long a condition may take to hold: far more than it needs, far less than a hung test.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A running webhook. Dropping it closes everything that it opened.
+#[derive(Debug)]
+pub struct Backend {
+    /// Without a path: `https://localhost:4711`, `http://127.0.0.1:4711`.
+    pub url: String,
+    /// Who signed its certificate; empty without TLS.
+    pub ca_pem: String,
+    pub addr: SocketAddr,
+    stage: Arc<Stage>,
+    runtime: Option<Runtime>,
+}
+
+/// One request, whole.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub method: Method,
+    pub uri: Uri,
+    pub version: Version,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// Counts accepted connections, from 1.
+    pub connection: u64,
+    /// The leaf that the client showed, DER.
+    pub client_certificate: Option<Vec<u8>>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Bytes,
+}
+
+/// What the webhook does. The transport is fixed when it starts, the rest can be switched by [`Backend::play`].
+#[derive(Debug, Clone)]
+pub struct Script {
+    act: Act,
+    transport: Transport,
+}
+
+/// What a connection is.
+#[derive(Debug, Clone)]
+pub enum Transport {
+    /// HTTP/1.1, and HTTP/2 with prior knowledge.
+    Plain,
+    Tls(Tls),
+    /// Accepts, and answers a TLS greeting with something else.
+    NotTls,
+}
+
+/// A certificate for `localhost` signed by an own CA, HTTP/2 and HTTP/1.1, no client certificate, unless said so.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    pub name: &'static str,
+    pub alpn: &'static [&'static [u8]],
+    pub client_ca_pem: Option<String>,
+    pub signed: Signed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Signed {
+    ByCa,
+    /// `ca_pem` is the certificate itself, and it is no CA.
+    ByItself,
+    /// As `openssl req -x509` makes it: `ca_pem` is the certificate itself, which also says that it is a CA.
+    ByItselfAsCa,
+}
+
+type Judge = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
+
+#[derive(Clone)]
+enum Act {
+    Reply(Judge),
+    /// Half of a valid answer, then nothing.
+    HalfThenHang,
+    /// Half of a valid answer, then the end of the connection.
+    HalfThenReset,
+    /// Reads the request and closes the connection.
+    HangUp,
+    /// As it should on a new connection; hangs up on the second request of one.
+    HangUpOnReuse,
+    /// Reads the request and never answers.
+    Never,
+    /// Closes what it accepts.
+    CloseAtOnce,
+}
+
+/// What the connections share with the test.
+#[derive(Debug)]
+struct Stage {
+    act: Mutex<Act>,
+    received: watch::Sender<Vec<Received>>,
+    held: watch::Sender<bool>,
+    /// A change ends every connection.
+    curtain: watch::Sender<u64>,
+    open: watch::Sender<u64>,
+    connections: AtomicU64,
+}
+
+/// A connection that is open while this lives.
+struct Open<'a>(&'a Stage);
+
+/// A response body that may end badly.
+#[derive(Debug)]
+struct Tape {
+    frames: VecDeque<Bytes>,
+    /// Promised in `Content-Length`.
+    length: u64,
+    end: End,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Whole,
+    Hang,
+    /// After so many more polls, in which what stands before it is sent.
+    Break(u8),
+}
+
+// === impl Backend ===
+
+impl Backend {
+    pub fn start(script: Script) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("scripted-backend")
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+        listener.set_nonblocking(true).expect("a socket");
+        let addr = listener.local_addr().expect("bound");
+        let (origin, greeting, ca_pem) = match &script.transport {
+            Transport::Plain => ("http://127.0.0.1", Greeting::Plain, String::new()),
+            Transport::NotTls => ("https://localhost", Greeting::NotTls, String::new()),
+            Transport::Tls(tls) => {
+                let (config, ca_pem) = tls.server_config();
+                ("https://localhost", Greeting::Tls(TlsAcceptor::from(Arc::new(config))), ca_pem)
+            }
+        };
+        let stage = Arc::new(Stage {
+            act: Mutex::new(script.act),
+            received: watch::channel(Vec::new()).0,
+            held: watch::channel(false).0,
+            curtain: watch::channel(0).0,
+            open: watch::channel(0).0,
+            connections: AtomicU64::new(0),
+        });
+        runtime.spawn(accept(listener, greeting, Arc::clone(&stage)));
+        let url = format!("{origin}:{}", addr.port());
+        Self { url, ca_pem, addr, stage, runtime: Some(runtime) }
+    }
+
+    /// Requests that are answered from now on are answered so.
+    pub fn play(&self, script: Script) {
+        *self.stage.act.lock().expect("no panic while held") = script.act;
+    }
+
+    /// Requests that come from now on are read, remembered, and wait.
+    pub fn hold(&self) {
+        self.stage.held.send_replace(true);
+    }
+
+    /// Answers what was held.
+    pub fn release(&self) {
+        self.stage.held.send_replace(false);
+    }
+
+    pub fn received(&self) -> Vec<Received> {
+        self.stage.received.borrow().clone()
+    }
+
+    /// What was received, once it is at least `count` requests.
+    pub async fn wait_received(&self, count: usize) -> Vec<Received> {
+        let mut received = self.stage.received.subscribe();
+        let enough = tokio::time::timeout(DEADLINE, received.wait_for(|received| received.len() >= count)).await;
+        match enough {
+            Ok(received) => received.expect("the stage is ours").clone(),
+            Err(_) => panic!("{} requests at {} after {DEADLINE:?}, {count} expected", self.received().len(), self.url),
+        }
+    }
+
+    /// How many connections were accepted.
+    pub fn connections(&self) -> u64 {
+        self.stage.connections.load(Ordering::SeqCst)
+    }
+
+    /// Ends every open connection, as a restart of the webhook would; returns when they are closed.
+    pub async fn close_connections(&self) {
+        self.stage.curtain.send_modify(|count| *count += 1);
+        let mut open = self.stage.open.subscribe();
+        let closed = tokio::time::timeout(DEADLINE, open.wait_for(|open| *open == 0)).await;
+        closed.expect("closed in time").expect("the stage is ours");
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Dropping a runtime inside another one panics.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+// === impl Script ===
+
+impl Script {
+    /// A valid answer in the protocol and version of the request.
+    pub fn allow() -> Self {
+        Self::judge(Received::allowed)
+    }
+
+    pub fn deny(message: &'static str) -> Self {
+        Self::judge(move |received| received.denied(message))
+    }
+
+    pub fn judge(judge: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+        Self::of(Act::Reply(Arc::new(judge)))
+    }
+
+    /// The same to everybody.
+    pub fn reply(reply: Reply) -> Self {
+        Self::judge(move |_| reply.clone())
+    }
+
+    pub fn half_then_hang() -> Self {
+        Self::of(Act::HalfThenHang)
+    }
+
+    pub fn half_then_reset() -> Self {
+        Self::of(Act::HalfThenReset)
+    }
+
+    /// Reads the request and closes the connection.
+    pub fn hang_up() -> Self {
+        Self::of(Act::HangUp)
+    }
+
+    /// Allows on a new connection; reads the second request of one and closes it.
+    pub fn hang_up_on_reuse() -> Self {
+        Self::of(Act::HangUpOnReuse)
+    }
+
+    pub fn never() -> Self {
+        Self::of(Act::Never)
+    }
+
+    pub fn close_at_once() -> Self {
+        Self::of(Act::CloseAtOnce)
+    }
+
+    pub fn over(self, transport: Transport) -> Self {
+        Self { transport, ..self }
+    }
+
+    fn of(act: Act) -> Self {
+        Self { act, transport: Transport::Plain }
+    }
+}
+
+impl fmt::Debug for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reply(_) => "Reply",
+            Self::HalfThenHang => "HalfThenHang",
+            Self::HalfThenReset => "HalfThenReset",
+            Self::HangUp => "HangUp",
+            Self::HangUpOnReuse => "HangUpOnReuse",
+            Self::Never => "Never",
+            Self::CloseAtOnce => "CloseAtOnce",
+        })
+    }
+}
+
+// === impl Tls ===
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self { name: "localhost", alpn: &[b"h2", b"http/1.1"], client_ca_pem: None, signed: Signed::ByCa }
+    }
+}
+
+impl Tls {
+    /// The configuration, and the PEM of who signed its certificate.
+    fn server_config(&self) -> (ServerConfig, String) {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .expect("ring speaks them");
+        let builder = match &self.client_ca_pem {
+            None => builder.with_no_client_auth(),
+            Some(pem) => {
+                let mut roots = rustls::RootCertStore::empty();
+                roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM")).expect("a CA");
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                builder.with_client_cert_verifier(verifier.expect("a root"))
+            }
+        };
+        let (certificate_pem, key_pem, ca_pem) = self.certificate();
+        let chain = vec![CertificateDer::from_pem_slice(certificate_pem.as_bytes()).expect("PEM")];
+        let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).expect("PEM");
+        let mut config = builder.with_single_cert(chain, key).expect("they belong together");
+        config.alpn_protocols = self.alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        (config, ca_pem)
+    }
+
+    fn certificate(&self) -> (String, String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec![self.name.to_owned()]).expect("a name");
+        if self.signed == Signed::ByCa {
+            let (issuer, ca_pem) = authority();
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+            return (params.signed_by(&key, &issuer).expect("signed").pem(), key.serialize_pem(), ca_pem);
+        }
+        if self.signed == Signed::ByItselfAsCa {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        let pem = params.self_signed(&key).expect("signed").pem();
+        (pem.clone(), key.serialize_pem(), pem)
+    }
+}
+
+/// A new CA and its PEM.
+fn authority() -> (Issuer<'static, KeyPair>, String) {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let pem = params.self_signed(&key).expect("signed").pem();
+    (Issuer::new(params, key), pem)
+}
+
+/// A client certificate: its CA, the certificate, its key, all PEM.
+pub fn client_identity(name: &str) -> (String, String, String) {
+    let (issuer, ca_pem) = authority();
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    (ca_pem, params.signed_by(&key, &issuer).expect("signed").pem(), key.serialize_pem())
+}
+
+// === impl Received ===
+
+impl Received {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("a review")
+    }
+
+    /// A valid answer in the protocol and version of the request; `judgement` is the part that judges.
+    pub fn answer(&self, mut judgement: Value) -> Reply {
+        let review = self.json();
+        let part = match review["kind"].as_str() {
+            Some("AdmissionReview") => {
+                judgement["uid"] = review["request"]["uid"].clone();
+                "response"
+            }
+            _ => "status",
+        };
+        Reply::json(&json!({"apiVersion": review["apiVersion"], "kind": review["kind"], part: judgement}))
+    }
+
+    pub fn allowed(&self) -> Reply {
+        self.answer(json!({"allowed": true}))
+    }
+
+    pub fn denied(&self, message: &str) -> Reply {
+        match self.json()["kind"].as_str() {
+            Some("AdmissionReview") => self.answer(json!({"allowed": false, "status": {"message": message}})),
+            _ => self.answer(json!({"allowed": false, "reason": message})),
+        }
+    }
+}
+
+// === impl Reply ===
+
+impl Reply {
+    pub fn json(body: &Value) -> Self {
+        Self::of(200, "application/json", body.to_string())
+    }
+
+    pub fn of(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
+        Self { status, headers: vec![("content-type", content_type.to_owned())], body: body.into() }
+    }
+
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    fn into_response(self, end: End) -> Response<Tape> {
+        let mut response = Response::builder().status(self.status);
+        for (name, value) in self.headers {
+            response = response.header(name, value);
+        }
+        let length = u64::try_from(self.body.len()).expect("a body fits");
+        let sent = match end {
+            End::Whole => self.body,
+            End::Hang | End::Break(_) => self.body.slice(..self.body.len() / 2),
+        };
+        response.body(Tape { frames: VecDeque::from([sent]), length, end }).expect("a response")
+    }
+}
+
+// === impl Tape ===
+
+impl Body for Tape {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(frame) = self.frames.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(frame))));
+        }
+        match self.end {
+            End::Whole => Poll::Ready(None),
+            End::Hang => Poll::Pending,
+            End::Break(0) => Poll::Ready(Some(Err(io::Error::other("as the script says")))),
+            End::Break(left) => {
+                self.end = End::Break(left - 1);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.frames.is_empty() && matches!(self.end, End::Whole)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length)
+    }
+}
+
+// === the connections ===
+
+#[derive(Clone)]
+enum Greeting {
+    Plain,
+    Tls(TlsAcceptor),
+    NotTls,
+}
+
+async fn accept(listener: std::net::TcpListener, greeting: Greeting, stage: Arc<Stage>) {
+    let listener = TcpListener::from_std(listener).expect("inside the runtime");
+    while let Ok((stream, _)) = listener.accept().await {
+        let connection = stage.connections.fetch_add(1, Ordering::SeqCst) + 1;
+        if matches!(*stage.act.lock().expect("no panic while held"), Act::CloseAtOnce) {
+            continue;
+        }
+        let (greeting, stage) = (greeting.clone(), Arc::clone(&stage));
+        let mut curtain = stage.curtain.subscribe();
+        stage.open.send_modify(|open| *open += 1);
+        tokio::spawn(async move {
+            // Outlives the socket, which the block below drops.
+            let _open = Open(&stage);
+            tokio::select! {
+                () = serve(stream, greeting, &stage, connection) => {}
+                _ = curtain.changed() => {}
+            }
+        });
+    }
+}
+
+async fn serve(mut stream: TcpStream, greeting: Greeting, stage: &Arc<Stage>, connection: u64) {
+    stream.set_nodelay(true).expect("a socket");
+    match greeting {
+        Greeting::Plain => serve_http(stream, stage, connection, None).await,
+        Greeting::NotTls => {
+            // A client that leaves before it has read this is the test's business.
+            let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.9\r\n").await;
+            let _ = stream.shutdown().await;
+        }
+        Greeting::Tls(acceptor) => {
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let chain = stream.get_ref().1.peer_certificates();
+            let leaf = chain.and_then(|chain| chain.first()).map(|leaf| leaf.to_vec());
+            serve_http(stream, stage, connection, leaf).await;
+        }
+    }
+}
+
+async fn serve_http<S>(stream: S, stage: &Arc<Stage>, connection: u64, client_certificate: Option<Vec<u8>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let served = AtomicU64::new(0);
+    let service = service_fn(|request| {
+        let before = served.fetch_add(1, Ordering::SeqCst);
+        stage.answer(request, connection, client_certificate.clone(), before)
+    });
+    // A connection that breaks is what many scripts are about.
+    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+}
+
+// === impl Open ===
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.send_modify(|open| *open -= 1);
+    }
+}
+
+// === impl Stage ===
+
+impl Stage {
+    fn answer(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        connection: u64,
+        client_certificate: Option<Vec<u8>>,
+        before: u64,
+    ) -> impl Future<Output = Result<Response<Tape>, io::Error>> + Send + use<> {
+        let stage = Arc::clone(self);
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+            let received = Received {
+                method: parts.method,
+                uri: parts.uri,
+                version: parts.version,
+                headers: parts.headers,
+                body,
+                connection,
+                client_certificate,
+            };
+            stage.received.send_modify(|all| all.push(received.clone()));
+            let mut held = stage.held.subscribe();
+            held.wait_for(|held| !held).await.map_err(io::Error::other)?;
+            stage.play(&received, before).await
+        }
+    }
+
+    async fn play(&self, received: &Received, before: u64) -> Result<Response<Tape>, io::Error> {
+        let act = self.act.lock().expect("no panic while held").clone();
+        match act {
+            Act::Reply(judge) => Ok(judge(received).into_response(End::Whole)),
+            Act::HangUpOnReuse if before == 0 => Ok(received.allowed().into_response(End::Whole)),
+            Act::HalfThenHang => Ok(received.allowed().into_response(End::Hang)),
+            Act::HalfThenReset => Ok(received.allowed().into_response(End::Break(20))),
+            Act::HangUp | Act::HangUpOnReuse | Act::CloseAtOnce => Err(io::Error::other("as the script says")),
+            Act::Never => std::future::pending().await,
+        }
+    }
+}
