@@ -104,7 +104,7 @@ impl History {
     /// The pages; while the store is not open, one that says why.
     pub fn pages(self: &Arc<Self>, settings: ReportSettings, live: Arc<dyn Fn() -> Live + Send + Sync>) -> Router {
         let (history, pages) = (Arc::clone(self), Arc::new(OnceLock::new()));
-        let closed = web::closed(settings.clone(), Arc::clone(&live));
+        let closed = web::closed(&settings, Arc::clone(&live));
         Router::new().fallback_service(tower::service_fn(move |request: Request| {
             let store = history.store.borrow().clone();
             let router: Router = match store {

@@ -17,7 +17,7 @@ use super::config::{MISTAKEN, environment};
 
 /// Runs on the configuration until SIGTERM or SIGINT.
 pub fn run(args: &ServeArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
-    match config::load(args.config.as_deref(), environment()) {
+    match config::check(args.config.as_deref(), environment(), &super::compile) {
         Ok(loaded) => start(loaded, log),
         Err(mistakes) => {
             eprintln!("{mistakes}");

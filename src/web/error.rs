@@ -25,6 +25,8 @@ pub enum WebError {
     NoSuchPage,
     #[error("the history could not be read")]
     Store(#[from] StoreError),
+    #[error("the history is not open: {0}")]
+    Closed(String),
     #[error("the page could not be written")]
     Template(#[from] askama::Error),
     #[error("the report met a fault of its own")]
@@ -53,6 +55,11 @@ pub async fn no_such_page(OriginalUri(uri): OriginalUri) -> Response {
     answer(uri.path(), WebError::NoSuchPage)
 }
 
+/// `why` the history is not open.
+pub fn closed(OriginalUri(uri): OriginalUri, why: String) -> Response {
+    answer(uri.path(), WebError::Closed(why))
+}
+
 /// The panic itself is in the log, with its place.
 pub fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     ApiError(WebError::Panic).into_response()
@@ -69,7 +76,7 @@ impl WebError {
         match self {
             Self::Parameter(_) => StatusCode::BAD_REQUEST,
             Self::NoSuchDecision(_) | Self::NoSuchPage => StatusCode::NOT_FOUND,
-            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(_) | Self::Closed(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Template(_) | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -79,7 +86,7 @@ impl WebError {
             Self::Parameter(_) => "This address asks for something that cannot be read",
             Self::NoSuchDecision(_) => "No such decision",
             Self::NoSuchPage => "No such page",
-            Self::Store(_) => "The history cannot be read just now",
+            Self::Store(_) | Self::Closed(_) => "The history cannot be read just now",
             Self::Template(_) | Self::Panic => "Something went wrong here",
         }
     }
@@ -92,7 +99,7 @@ impl WebError {
                  from the journal: in that case reload this page in a moment."
             }
             Self::NoSuchPage => "There are the overview, the list of decisions, and the API under /api/v1.",
-            Self::Store(_) => {
+            Self::Store(_) | Self::Closed(_) => {
                 "Reviews are still judged and answered, and their decisions wait in the journal. The log of this process says \
                  what is wrong with the database; reload this page when that is mended."
             }
@@ -104,6 +111,8 @@ impl WebError {
         match self {
             Self::Store(error) => tracing::error!(error = %chain(error), "the report could not read the history"),
             Self::Template(error) => tracing::error!(%error, "a page could not be written"),
+            // Whoever tries to open the history logs why it cannot.
+            Self::Closed(_) => {}
             Self::Parameter(_) | Self::NoSuchDecision(_) | Self::NoSuchPage | Self::Panic => {}
         }
     }

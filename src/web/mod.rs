@@ -80,7 +80,7 @@ pub struct LoadedRule {
 /// Pages and `/api/v1`.
 pub fn router(state: WebState) -> Router {
     let hosts = Arc::new(Hosts::of(&state.settings));
-    Router::new()
+    let routes = Router::new()
         .route("/", get(pages::overview::show))
         .route("/decisions", get(pages::decisions::list))
         .route("/decisions/{id}", get(pages::decision::show))
@@ -90,7 +90,21 @@ pub fn router(state: WebState) -> Router {
         .route(&assets::STYLE_PATH, get(assets::style))
         .route(&assets::ICON_PATH, get(assets::icon))
         .fallback(error::no_such_page)
-        .with_state(Arc::new(state))
+        .with_state(Arc::new(state));
+    guarded(routes, hosts)
+}
+
+/// Stands in for [`router`] while the history is not open: every page says why, the rest is the same.
+pub fn closed(settings: &ReportSettings, live: Arc<dyn Fn() -> Live + Send + Sync>) -> Router {
+    let routes = Router::new()
+        .route(&assets::STYLE_PATH, get(assets::style))
+        .route(&assets::ICON_PATH, get(assets::icon))
+        .fallback(move |uri| async move { error::closed(uri, live().degraded.join("; ")) });
+    guarded(routes, Arc::new(Hosts::of(settings)))
+}
+
+fn guarded(routes: Router, hosts: Arc<Hosts>) -> Router {
+    routes
         // The last one is the outermost: every answer has the headers, whoever gave it.
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn(only_reads))
