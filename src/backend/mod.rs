@@ -154,6 +154,11 @@ impl Backend {
         Ok(())
     }
 
+    /// Of its policy.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// When the certificates in use end, by role: `webhook_ca`, `webhook_client`. Not those of the system.
     pub fn ends(&self) -> Vec<(&'static str, OffsetDateTime)> {
         self.link.load().ends.clone()

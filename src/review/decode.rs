@@ -110,15 +110,25 @@ pub fn decode(body: &[u8]) -> Result<Review, DecodeError> {
     let root = document.root();
     ShapeError::unless_object(root)?;
     let (kind, api_version) = (text(root, "kind")?, text(root, "apiVersion")?);
-    if kind.as_deref() == Some("ImageReview") && api_version.as_deref() == Some(IMAGE_REVIEW) {
-        return Ok(Review::of(image_review(root)?));
-    }
-    let admission = ADMISSION_REVIEW.into_iter().find(|&version| api_version.as_deref() == Some(version));
-    if let (Some("AdmissionReview"), Some(api_version)) = (kind.as_deref(), admission) {
-        return Ok(Review::of(admission_review(root, api_version)?));
+    match protocol(kind.as_deref().unwrap_or_default(), api_version.as_deref().unwrap_or_default()) {
+        Some((Protocol::ImageReview, _)) => return Ok(Review::of(image_review(root)?)),
+        Some((Protocol::AdmissionReview, version)) => return Ok(Review::of(admission_review(root, version)?)),
+        None => {}
     }
     let owned = |text: Option<Cow<'_, str>>| text.map(|text| super::excerpt(&text).into_owned());
     Err(DecodeError::Kind { kind: owned(kind), api_version: owned(api_version) })
+}
+
+/// What a body's `kind` and `apiVersion` say that it is, where that is accepted.
+pub(super) fn protocol(kind: &str, api_version: &str) -> Option<(Protocol, &'static str)> {
+    match kind {
+        "ImageReview" => (api_version == IMAGE_REVIEW).then_some((Protocol::ImageReview, IMAGE_REVIEW)),
+        "AdmissionReview" => ADMISSION_REVIEW
+            .into_iter()
+            .find(|&version| version == api_version)
+            .map(|version| (Protocol::AdmissionReview, version)),
+        _ => None,
+    }
 }
 
 // === impl Review ===

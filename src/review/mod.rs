@@ -12,6 +12,7 @@ pub mod image;
 pub mod json;
 mod pod;
 pub mod redact;
+pub mod peek;
 pub mod reference;
 pub mod strict;
 pub mod view;
