@@ -16,7 +16,8 @@ use rehearsal::backend::metrics::Metrics;
 use rehearsal::backend::{Backend as Client, BackendSetupError, Question};
 use rehearsal::policy::settings::{Speaks, WebhookSettings};
 use rehearsal::review::decision::Protocol;
-use scripted::{Backend, Reply, Script, Signer, Tls, Transport, client_identity};
+use scripted::tls::{Signer, Tls, client_identity};
+use scripted::{Backend, Reply, Script, Transport};
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -12,7 +12,7 @@
 //! ```
 
 #[path = "backend/tls.rs"]
-mod tls;
+pub mod tls;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -39,7 +39,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-pub use tls::{Signer, Tls, client_identity};
+pub use tls::Tls;
 
 /// How long a condition may take to hold: far more than it needs, far less than a hung test.
 const DEADLINE: Duration = Duration::from_secs(20);
