@@ -16,7 +16,8 @@ use rehearsal::backend::metrics::Metrics;
 use rehearsal::backend::{Backend as Client, BackendSetupError, Question};
 use rehearsal::policy::settings::{Speaks, WebhookSettings};
 use rehearsal::review::decision::Protocol;
-use scripted::{Backend, Reply, Script, Signed, Tls, Transport, client_identity};
+use scripted::tls::{Signer, Tls, client_identity};
+use scripted::{Backend, Reply, Script, Transport};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -470,12 +471,12 @@ async fn a_certificate_of_another_name_or_of_an_unknown_ca_is_refused() {
 
 #[tokio::test]
 async fn a_self_signed_certificate_is_trusted_when_it_is_in_the_ca_file_itself() {
-    for signed in [Signed::ByItself, Signed::ByItselfAsCa] {
-        let tls = Tls { signed, ..Tls::default() };
+    for signed_by in [Signer::Itself, Signer::ItselfAsCa] {
+        let tls = Tls { signed_by, ..Tls::default() };
         let backend = Backend::start(Script::allow().over(Transport::Tls(tls)));
-        assert!(Setup::trusting(&backend).client().ask(question()).await.expect("an answer").allowed, "{signed:?}");
+        assert!(Setup::trusting(&backend).client().ask(question()).await.expect("an answer").allowed, "{signed_by:?}");
 
-        let misnamed = Tls { signed, name: "other.example", ..Tls::default() };
+        let misnamed = Tls { signed_by, name: "other.example", ..Tls::default() };
         let backend = Backend::start(Script::allow().over(Transport::Tls(misnamed)));
         unreachable(Setup::trusting(&backend).client().ask(question()).await);
     }

@@ -158,7 +158,7 @@ fn a_patch_is_a_json_patch_with_its_type() {
         (format!(r#""allowed":true,"patch":"{good}""#), "without a patchType"),
         (r#""allowed":true,"patchType":"JSONPatch""#.to_owned(), "without a patch"),
         (format!(r#""allowed":true,"patchType":"MergePatch","patch":"{good}""#), "MergePatch"),
-        (format!(r#""allowed":true,"patchType":"JSONPatch","patch":[{{"op":"add"}}]"#), "a list, not a string"),
+        (r#""allowed":true,"patchType":"JSONPatch","patch":[{"op":"add"}]"#.to_owned(), "a list, not a string"),
         (typed("%%%"), "not base64"),
         (typed(&good[1..]), "not base64"),
         (typed(&encoded("nothing")), "holds no JSON"),
