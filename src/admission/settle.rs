@@ -124,7 +124,7 @@ fn denial<'a>(denying: impl Iterator<Item = &'a Opinion<'a>>, wording: Wording<'
             texts.push(failure::message(policy, cause, wording.decision));
         }
         for violation in enforced(&opinion.verdict) {
-            let text = text(policy, violation, wording.style);
+            let text = text(opinion, violation, wording.style);
             if !texts.contains(&text) {
                 texts.push(text);
             }
@@ -132,10 +132,10 @@ fn denial<'a>(denying: impl Iterator<Item = &'a Opinion<'a>>, wording: Wording<'
         }
         omitted += opinion.verdict.omitted;
     }
-    let mut message = texts.join("; ");
     if wording.style == AnswerStyle::Bare {
-        return message;
+        return texts.into_iter().next().unwrap_or_default();
     }
+    let mut message = texts.join("; ");
     if omitted > 0 {
         message.push_str(&format!("; and {omitted} more violations"));
     }
@@ -150,10 +150,13 @@ fn enforced(verdict: &PolicyVerdict) -> impl Iterator<Item = &Violation> {
     verdict.violations.iter().filter(|violation| violation.mode == Mode::Enforce)
 }
 
-fn text(policy: &str, violation: &Violation, style: AnswerStyle) -> String {
+/// A webhook's text stands as it came.
+fn text(opinion: &Opinion<'_>, violation: &Violation, style: AnswerStyle) -> String {
     match style {
-        AnswerStyle::Prefixed => format!("{policy}/{}: {}", violation.rule, violation.message),
-        AnswerStyle::Bare => violation.message.clone(),
+        AnswerStyle::Prefixed if !opinion.is_remote() => {
+            format!("{}/{}: {}", opinion.policy.name, violation.rule, violation.message)
+        }
+        AnswerStyle::Prefixed | AnswerStyle::Bare => violation.message.clone(),
     }
 }
 

@@ -108,7 +108,9 @@ struct Facts<'a> {
 pub fn decode(body: &[u8]) -> Result<Review, DecodeError> {
     let document = strict::parse(body)?;
     let root = document.root();
-    ShapeError::unless_object(root)?;
+    if root.shape() != Shape::Object {
+        return Err(DecodeError::Kind { kind: None, api_version: None });
+    }
     let (kind, api_version) = (text(root, "kind")?, text(root, "apiVersion")?);
     match protocol(kind.as_deref().unwrap_or_default(), api_version.as_deref().unwrap_or_default()) {
         Some((Protocol::ImageReview, _)) => return Ok(Review::of(image_review(root)?)),

@@ -23,6 +23,8 @@ pub struct Activity {
 #[derive(Debug)]
 struct State {
     requests: usize,
+    /// The connection ends with its next answer.
+    retired: bool,
     framing: Framing,
     phase: Phase,
     since: Instant,
@@ -58,7 +60,8 @@ pub struct Watched<T> {
 impl Activity {
     pub fn new(header: Duration, idle: Duration, framing: Framing) -> Arc<Self> {
         // A new connection owes its first header.
-        let state = State { requests: 0, framing, phase: Phase::Header, since: Instant::now() };
+        let state =
+            State { requests: 0, retired: false, framing, phase: Phase::Header, since: Instant::now() };
         Arc::new(Self { state: Mutex::new(state), changed: Notify::new(), header, idle })
     }
 
@@ -71,6 +74,14 @@ impl Activity {
             }
         });
         Busy(Arc::clone(self))
+    }
+
+    /// Has the connection end with its next answer, if it speaks HTTP/1.1: to close it while it is idle could lose a
+    /// request that is on its way. False when it speaks HTTP/2, which can say so itself.
+    pub fn retire(&self) -> bool {
+        let mut state = self.lock();
+        state.retired = state.framing != Framing::Http2;
+        state.retired
     }
 
     /// Resolves when the connection has been idle, or at one header, for too long.
@@ -116,6 +127,15 @@ impl Activity {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+// === impl Busy ===
+
+impl Busy {
+    /// Whether the connection ends with the answer to this request.
+    pub fn is_last(&self) -> bool {
+        self.0.lock().retired
     }
 }
 

@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -23,22 +24,11 @@ use super::webhook::MAX_HEADERS;
 const MAX_WINDOW: u64 = (1 << 31) - 1;
 /// Header bytes of one HTTP/2 request.
 const MAX_HEADER_LIST: u32 = 32 * 1024;
-/// How long a connection that is told to end has for what it still has in flight, if it is not itself being stopped.
-const LINGER: Duration = Duration::from_secs(30);
-
 /// What every connection of a listener is served with.
 #[derive(Debug, Clone)]
 pub struct Protocols {
     builder: auto::Builder<TokioExecutor>,
     timeouts: Timeouts,
-}
-
-/// Why a connection is told to end.
-enum End {
-    /// It was idle or dawdled.
-    Overdue,
-    /// It is old, or the process stops.
-    Graceful,
 }
 
 // === impl Protocols ===
@@ -81,26 +71,35 @@ impl Protocols {
             let busy = busy.request(request.version());
             let service = service.clone();
             async move {
-                let response = service.oneshot(request).await;
+                let mut response = service.oneshot(request).await;
+                if let Ok(response) = &mut response
+                    && busy.is_last()
+                {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 drop(busy);
                 response
             }
         });
         let mut connection = pin!(self.builder.serve_connection(io, service));
-        let end = tokio::select! {
+        let is_stopping = tokio::select! {
             // Clients leave in many ways, none of which is news.
             _ = connection.as_mut() => return,
-            () = activity.overdue() => End::Overdue,
-            () = tokio::time::sleep(self.age()) => End::Graceful,
-            () = stop.cancelled() => End::Graceful,
+            () = activity.overdue() => return,
+            () = tokio::time::sleep(self.age()) => false,
+            () = stop.cancelled() => true,
         };
-        match end {
-            End::Overdue => {}
-            End::Graceful => {
-                connection.as_mut().graceful_shutdown();
-                // What the process waits for when it stops is bounded by `shutdown.grace`.
-                tokio::time::timeout(LINGER, connection).await.ok();
+        if !is_stopping && activity.retire() {
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                () = activity.overdue() => return,
+                () = stop.cancelled() => {}
             }
+        }
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            _ = connection => {}
+            () = activity.overdue() => {}
         }
     }
 
