@@ -95,8 +95,18 @@ fn write_sample(hir: &Hir, out: &mut String) -> bool {
             }
             Err(_) => false,
         },
+        // A single `.` was most likely meant as a dot.
+        HirKind::Class(class) if has(class, '.') && has(class, '/') => {
+            out.push('.');
+            true
+        }
         HirKind::Class(class) => sample_of_class(class).map(|character| out.push(character)).is_some(),
         HirKind::Repetition(repetition) => {
+            if let HirKind::Class(class) = repetition.sub.kind() {
+                let sample = sample_of_class(class);
+                out.extend((0..repetition.min.min(MAX_EXAMPLE as u32)).filter_map(|_| sample));
+                return sample.is_some();
+            }
             (0..repetition.min).all(|_| out.len() <= MAX_EXAMPLE && write_sample(&repetition.sub, out))
         }
         HirKind::Capture(capture) => write_sample(&capture.sub, out),
@@ -107,10 +117,14 @@ fn write_sample(hir: &Hir, out: &mut String) -> bool {
 
 /// A character that may stand in a name, if the class has one.
 fn sample_of_class(class: &Class) -> Option<char> {
+    let usual = ('a'..='z').chain('0'..='9').find(|&character| has(class, character));
     let Class::Unicode(class) = class else { return None };
-    let has = |character: char| class.iter().any(|range| (range.start()..=range.end()).contains(&character));
-    let usual = ('a'..='z').chain('0'..='9').find(|&character| has(character));
     usual.or_else(|| class.iter().next().map(|range| range.start()))
+}
+
+fn has(class: &Class, character: char) -> bool {
+    let Class::Unicode(class) = class else { return false };
+    class.iter().any(|range| (range.start()..=range.end()).contains(&character))
 }
 
 #[cfg(test)]

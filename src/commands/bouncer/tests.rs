@@ -40,6 +40,7 @@ fn defaults() -> Config {
             hosts: vec!["kept".to_owned()],
         },
         admin: None,
+        log: LogSettings::default(),
         store: StoreSettings::Sqlite("elsewhere".into()),
         journal: JournalSettings {
             dir: "elsewhere".into(),

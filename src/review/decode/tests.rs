@@ -340,7 +340,7 @@ fn a_wrong_shape_is_named_with_its_place() {
         &format!("{image}{{\"containers\":[{{}},{{\"image\":1}}]}}}}"),
         "spec.containers[1].image: expected a string",
     );
-    refused("[]", "the body: expected an object, found a list at line 1 column 1");
+    refused("[]", "without kind, without apiVersion; accepted are ImageReview");
     refused(r#"{"kind":1}"#, "kind: expected a string, found a number");
     refused("{\"kind\":", "the body is not JSON: the text ends");
     let admission = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1""#;
