@@ -144,7 +144,20 @@ impl App {
             None => None,
         };
         let registry = Arc::new(Mutex::new(registry));
-        Ok(Self { config, service, recorder, history, condition, upkeep, registry, metrics, tls, webhook, report, admin })
+        Ok(Self {
+            config,
+            service,
+            recorder,
+            history,
+            condition,
+            upkeep,
+            registry,
+            metrics,
+            tls,
+            webhook,
+            report,
+            admin,
+        })
     }
 
     pub fn addresses(&self) -> Addresses {
@@ -197,7 +210,10 @@ impl App {
         if remaining == 0 {
             info!("stopped: every decision is in the history");
         } else {
-            warn!(remaining, "stopped: {remaining} records remain in the journal; the next start takes them from there");
+            warn!(
+                remaining,
+                "stopped: {remaining} records remain in the journal; the next start takes them from there"
+            );
         }
         reporting.cancel();
         Stopped { remaining }

@@ -16,7 +16,13 @@ use crate::config::{LogFormat, LogLevel};
 ///
 /// `rehearsal serve` starts it, without any file.
 #[derive(Debug, Parser)]
-#[command(name = "rehearsal", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "rehearsal",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     #[command(flatten)]
     pub log: LogArgs,

@@ -15,9 +15,7 @@ pub fn init(format: LogFormat, level: LogLevel) {
     let theirs = if level > LogLevel::Info { ours } else { ours.min(LevelFilter::WARN) };
     let targets = tracing_subscriber::filter::Targets::new().with_default(theirs).with_target("rehearsal", ours);
     let lines = match format {
-        LogFormat::Text => {
-            fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).boxed()
-        }
+        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).boxed(),
         LogFormat::Json => fmt::layer().with_writer(std::io::stderr).json().flatten_event(true).boxed(),
     };
     // Only a second call in one process fails; the first one's choice holds.

@@ -93,7 +93,7 @@ async fn a_body_that_is_no_review_is_a_400_with_the_position_and_goes_nowhere() 
             let response = client.post(&format!("{}/review", rehearsal.webhook_url()), body).await;
             assert_eq!(response.status, 400, "{what}: {}", response.text());
             let text = response.text();
-            assert!(text.contains("line 1") && text.contains("column "), "{what}: {text}");
+            assert!(text.contains(" at line ") && text.contains(" column "), "{what}: {text}");
         }
     }
     assert_eq!(backend.received().len(), 0, "never forwarded");

@@ -205,7 +205,7 @@ async fn parts_of_references_are_recorded() {
     let digest = "sha256:beb6bd6a68f114c1dc2ea4b28db81bdf91de202a9014972bec5e4d9171d90ed0";
     assert_eq!(image["digest"], digest);
     assert_eq!(image["error"], Value::Null);
-    let unreadable = rehearsal.decision("image=UPPER/Case:bad tag!").await;
+    let unreadable = rehearsal.decision("image=UPPER/Case:bad%20tag!").await;
     for image in unreadable["images"].as_array().expect("a list") {
         assert!(image["error"].is_string(), "{image}");
         assert_eq!(image["repository"], Value::Null, "{image}");

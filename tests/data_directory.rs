@@ -18,7 +18,7 @@ async fn a_data_directory_that_another_process_holds_is_named() {
     let ended = Rehearsal::builder().config(&config).ends().await;
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains(&held.display().to_string()), "{}", ended.stderr);
-    assert!(ended.stderr.contains("another process"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("is held by process"), "{}", ended.stderr);
     assert!(rehearsal.post("/review", fixture(POD)).await.allowed(), "the first one goes on");
 }
 

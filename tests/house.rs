@@ -14,8 +14,8 @@ const FLOORS: [&[&str]; 8] = [
     &["backend", "recorder"],
     &["admission", "web"],
     &["server"],
-    &["config"],
-    &["app", "reload", "cli", "commands", "main", "lib"],
+    &["config", "watch"],
+    &["app", "cli", "commands", "logging", "main", "lib"],
 ];
 
 /// What pure floors must not know.

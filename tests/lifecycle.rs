@@ -118,7 +118,7 @@ async fn every_mistake_is_reported_at_once_with_its_place() {
             ("broken.yaml:5:", "warn_wait"),
             ("broken.yaml:8:", "enforce"),
             ("broken.yaml:10:", "id"),
-            ("broken.yaml:11:", "both"),
+            ("broken.yaml:11:", "deny and require"),
             ("broken.yaml:12:", "image_matches"),
         ] {
             let line = said.lines().find(|line| line.contains(place));

@@ -104,6 +104,7 @@ async fn a_swapped_client_ca_decides_over_new_connections_and_resumed_sessions()
     // One session store for both connections: resumption must not carry the old trust over.
     let config = client_config(Some(&old.pem), Some(&client));
     let fresh = || HttpClient::over(config.clone(), Alpn::H1);
+    assert!(rehearsal.post("/", fixture(REVIEW)).await.allowed(), "a connection that stays");
     assert!(fresh().post(&url, fixture(REVIEW)).await.allowed());
     mount(rehearsal.dir(), "2", &old.server(&[]), &new.pem);
     let admitted = new.client("kube-apiserver", Validity::Day);
@@ -193,7 +194,7 @@ async fn off_loopback_it_wants_to_be_told() {
             "webhook: {listen: '0.0.0.0:0', tls: {self_made: {names: [rehearsal.test]}}}",
             ["client_ca", "unauthenticated"],
         ),
-        ("webhook: {listen: '0.0.0.0:0', tls: off}", ["tls", "loopback"]),
+        ("webhook: {listen: '0.0.0.0:0', tls: off}", ["without TLS", "127.0.0.1"]),
     ] {
         let ended = Rehearsal::builder().config(config).ends().await;
         assert_eq!(ended.code, Some(2), "{config}: {}", ended.stderr);

@@ -100,9 +100,7 @@ pub fn remote_verdict(policy: &Policy, result: &Result<BackendAnswer, BackendErr
             };
             PolicyVerdict { violations: vec![violation], ..blank(policy, Verdict::Deny, Some(took)) }
         }
-        Err(error) => {
-            PolicyVerdict { error: Some(error.to_string()), ..blank(policy, Verdict::Error, Some(took)) }
-        }
+        Err(error) => PolicyVerdict { error: Some(error.to_string()), ..blank(policy, Verdict::Error, Some(took)) },
     }
 }
 

@@ -17,12 +17,12 @@ use crate::recorder::Recorder;
 use crate::recorder::settings::OnFailure;
 use crate::review::clock::Timestamp;
 
+use super::Reply;
 use super::course;
 use super::failure::Failure;
 use super::gate::Place;
 use super::metrics::Metrics;
 use super::sample::Samples;
-use super::Reply;
 
 /// A complete request for a verdict.
 #[derive(Debug)]

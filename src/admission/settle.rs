@@ -21,11 +21,21 @@ pub struct Settlement {
 #[derive(Debug)]
 pub enum Outcome {
     /// With the words of the enforcing webhook at `base`, if one answered.
-    Allowed { base: Option<usize> },
+    Allowed {
+        base: Option<usize>,
+    },
     /// One webhook denies and nothing else does: its answer passes whole.
-    Passed { base: usize },
-    Denied { message: String },
-    Failed { code: StatusCode, message: String, retry_after: Option<HeaderValue> },
+    Passed {
+        base: usize,
+    },
+    Denied {
+        message: String,
+    },
+    Failed {
+        code: StatusCode,
+        message: String,
+        retry_after: Option<HeaderValue>,
+    },
 }
 
 /// What the texts of an answer depend on, beside the policies.

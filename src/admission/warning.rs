@@ -17,7 +17,8 @@ pub fn warnings(verdicts: &[&PolicyVerdict], link: Option<&str>) -> Vec<String> 
         .iter()
         .flat_map(|verdict| verdict.violations.iter().map(|violation| (verdict.policy.as_str(), violation)))
         .filter(|(_, violation)| violation.mode == Mode::Warn);
-    let mut lines: Vec<String> = all.by_ref().take(LINES).map(|(policy, violation)| line(policy, violation, link)).collect();
+    let mut lines: Vec<String> =
+        all.by_ref().take(LINES).map(|(policy, violation)| line(policy, violation, link)).collect();
     let more = all.count();
     if more > 0 {
         lines.push(format!("{more} more would be rejected"));
@@ -77,9 +78,13 @@ fn cut(line: String) -> String {
     line.chars().take(MOST - 1).chain(['…']).collect()
 }
 
-/// The API server drops a warning that holds a control character.
+/// The API server drops a warning that holds a control character; a terminal would obey marks of direction.
 fn printable(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    line.chars().map(|c| if c.is_control() || is_mark_of_direction(c) { ' ' } else { c }).collect()
+}
+
+fn is_mark_of_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

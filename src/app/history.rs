@@ -1,7 +1,7 @@
 //! The journal and the store: opened now, or, where there is a history already, as soon as it can be.
 //!
 //! A first start that cannot keep a history fails, so that nobody relies on one that is not there. Later ones answer
-//! all the same (`journal.on_failure: answer`), say so, and try again.
+//! all the same (`journal.on_failure: answer`), say so, and try again. A store that can only be read is shown.
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -35,12 +35,20 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What a page about the history's state is called in [`Condition`].
 const ABOUT: &str = "history";
 
-/// The store, once it is open.
 #[derive(Debug)]
 pub struct History {
-    store: watch::Sender<Option<Store>>,
+    store: watch::Sender<Opened>,
     settings: (StoreSettings, HistorySettings),
     condition: Arc<Condition>,
+}
+
+/// How far the store is open.
+#[derive(Debug, Clone)]
+enum Opened {
+    Not,
+    /// It cannot be written: pages show what it holds.
+    ForReading(Store),
+    Wholly(Store),
 }
 
 /// The journal's way into the store.
@@ -71,11 +79,11 @@ impl History {
     pub async fn open(config: &Config, condition: Arc<Condition>) -> Result<Arc<Self>, StartError> {
         let settings = (config.store.clone(), config.history.clone());
         let store = match Store::open(&settings.0, &settings.1).await {
-            Ok(store) => Some(store),
+            Ok(store) => Opened::Wholly(store),
             Err(error) if starts_without(config) => {
-                warn!("starting without the history: {error}");
+                warn!("starting without writing the history: {error}");
                 condition.fault(ABOUT, error.to_string());
-                None
+                Store::open_for_reading(&settings.0, &settings.1).await.map_or(Opened::Not, Opened::ForReading)
             }
             Err(error) => return Err(error.into()),
         };
@@ -95,7 +103,7 @@ impl History {
     pub async fn finish(&self, recorder: &Recorder, deadline: Instant) -> u64 {
         let remaining = recorder.close(deadline.saturating_duration_since(Instant::now())).await;
         let store = self.store.borrow().clone();
-        if let Some(store) = store {
+        if let Opened::Wholly(store) | Opened::ForReading(store) = store {
             store.close().await;
         }
         remaining
@@ -103,23 +111,24 @@ impl History {
 
     /// The pages; while the store is not open, one that says why.
     pub fn pages(self: &Arc<Self>, settings: ReportSettings, live: Arc<dyn Fn() -> Live + Send + Sync>) -> Router {
-        let (history, pages) = (Arc::clone(self), Arc::new(OnceLock::new()));
         let closed = web::closed(&settings, Arc::clone(&live));
+        let open = move |store| web::router(WebState { store, settings: settings.clone(), live: Arc::clone(&live) });
+        let (history, wholly) = (Arc::clone(self), Arc::new(OnceLock::new()));
         Router::new().fallback_service(tower::service_fn(move |request: Request| {
-            let store = history.store.borrow().clone();
-            let router: Router = match store {
-                None => closed.clone(),
-                Some(store) => pages
-                    .get_or_init(|| web::router(WebState { store, settings: settings.clone(), live: Arc::clone(&live) }))
-                    .clone(),
+            let router: Router = match history.store.borrow().clone() {
+                Opened::Not => closed.clone(),
+                Opened::ForReading(store) => open(store),
+                Opened::Wholly(store) => wholly.get_or_init(|| open(store)).clone(),
             };
-            async move { Ok::<Response<Body>, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+            async move {
+                Ok::<Response<Body>, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {}))
+            }
         }))
     }
 
     async fn opened(&self) -> Store {
         loop {
-            if let Some(store) = self.store.borrow().clone() {
+            if let Opened::Wholly(store) = self.store.borrow().clone() {
                 return store;
             }
             tokio::time::sleep(RETRY).await;
@@ -127,7 +136,7 @@ impl History {
                 Ok(store) => {
                     info!("the history is open");
                     self.condition.clear(ABOUT);
-                    self.store.send_replace(Some(store));
+                    self.store.send_replace(Opened::Wholly(store));
                 }
                 Err(error) => self.condition.fault(ABOUT, error.to_string()),
             }

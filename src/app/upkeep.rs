@@ -37,13 +37,7 @@ impl Upkeep {
         metrics: &Arc<Metrics>,
         condition: &Arc<Condition>,
     ) -> Self {
-        let upkeep = Self {
-            watch,
-            tls,
-            backends,
-            metrics: Arc::clone(metrics),
-            condition: Arc::clone(condition),
-        };
+        let upkeep = Self { watch, tls, backends, metrics: Arc::clone(metrics), condition: Arc::clone(condition) };
         upkeep.tell_ends();
         upkeep
     }
@@ -98,7 +92,8 @@ impl Upkeep {
     }
 
     fn tell_ends(&self) {
-        let server = self.tls.iter().flat_map(|tls| tls.ends()).map(|end| (end.role.to_owned(), end.name, end.not_after));
+        let server =
+            self.tls.iter().flat_map(|tls| tls.ends()).map(|end| (end.role.to_owned(), end.name, end.not_after));
         let backends = self.backends.iter().flat_map(|backend| {
             backend
                 .ends()

@@ -189,6 +189,7 @@ fn rule(id: &str, check: CheckSettings, message: &str) -> RuleSettings {
         mode: None,
         check,
         message: Some(message.to_owned()),
+        unreadable: Some(UNREADABLE.to_owned()),
         help: None,
         scope: ScopeSettings::default(),
         placeholders: Vec::new(),

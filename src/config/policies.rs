@@ -160,6 +160,7 @@ fn rule(rule: Rule, path: &str, ground: &mut Ground<'_>) -> Option<RuleSettings>
         id: rule.id.map_or_else(|| MISTAKEN.to_owned(), |id| id.0.0),
         mode: rule.mode,
         check: check?,
+        unreadable: None,
         message: rule.message.map(|text| text.0.0),
         help: rule.help.map(|text| text.0.0),
         scope: ScopeSettings {

@@ -113,7 +113,10 @@ fn image_never_matches(pattern: &str) -> Option<(String, String)> {
         return None;
     }
     let problem = "every image has a tag (latest is implied) or a digest, so this matches none".to_owned();
-    Some((problem, format!("{pattern}:* for every tag, {pattern}@* for every digest; or use `registry` and `repository`")))
+    Some((
+        problem,
+        format!("{pattern}:* for every tag, {pattern}@* for every digest; or use `registry` and `repository`"),
+    ))
 }
 
 fn with_tag(path: &str) -> String {
@@ -183,24 +186,44 @@ mod tests {
 
     #[test]
     fn a_star_in_a_registry_is_one_label_or_the_port() {
-        check(Subject::Registry, "*.acmecorp.com", &["eu.acmecorp.com"], &["a.b.acmecorp.com", "acmecorp.com", "x/y.acmecorp.com"]);
+        check(
+            Subject::Registry,
+            "*.acmecorp.com",
+            &["eu.acmecorp.com"],
+            &["a.b.acmecorp.com", "acmecorp.com", "x/y.acmecorp.com"],
+        );
         check(Subject::Registry, "**.acmecorp.com", &["eu.acmecorp.com", "a.b.acmecorp.com"], &["acmecorp.com"]);
         check(Subject::Registry, "**.*.com", &["a.b.c.com"], &["a.com:80"]);
-        check(Subject::Registry, "registry-*.io:*", &["registry-1.io:5000"], &["registry-1.io", "registry-1.evil.io:5000"]);
+        check(
+            Subject::Registry,
+            "registry-*.io:*",
+            &["registry-1.io:5000"],
+            &["registry-1.io", "registry-1.evil.io:5000"],
+        );
         check(Subject::Registry, "Quay.IO", &["quay.io"], &["quay.io:443", "Quay.IO"]);
     }
 
     #[test]
     fn a_star_in_an_image_is_one_label_or_one_segment() {
         let acme = "registry.acmecorp.com/team/app:1.2@sha256:ff";
-        check(Subject::Image, "registry.acmecorp.com/**", &[acme, "registry.acmecorp.com/x:1"], &["registry.acmecorp.com.evil.example/x:1", "evil.example/registry.acmecorp.com/x:1"]);
+        check(
+            Subject::Image,
+            "registry.acmecorp.com/**",
+            &[acme, "registry.acmecorp.com/x:1"],
+            &["registry.acmecorp.com.evil.example/x:1", "evil.example/registry.acmecorp.com/x:1"],
+        );
         check(Subject::Image, "registry.acmecorp.com/*", &["registry.acmecorp.com/x:1"], &[acme]);
         check(Subject::Image, "registry.acmecorp.com/team/*", &[acme], &["registry.acmecorp.com/team/a/b:1"]);
         check(Subject::Image, "*.acmecorp.com/team/app:*", &[acme], &["a.b.acmecorp.com/team/app:1"]);
         check(Subject::Image, "*/team/**", &["localhost/team/app:1"], &[acme, "evil:80/team/app:1"]);
         check(Subject::Image, "**/app:1.2@*", &[acme, "a/b/c/app:1.2@sha256:0"], &["a/app:1.2"]);
         check(Subject::Image, "**nginx*", &["docker.io/library/nginx:1.25"], &["docker.io/nginx/x:1"]);
-        check(Subject::Image, "REGISTRY.Acmecorp.com/team/app:V*", &["registry.acmecorp.com/team/app:V1"], &["registry.acmecorp.com/team/app:v1"]);
+        check(
+            Subject::Image,
+            "REGISTRY.Acmecorp.com/team/app:V*",
+            &["registry.acmecorp.com/team/app:V1"],
+            &["registry.acmecorp.com/team/app:v1"],
+        );
         check(Subject::Repository, "library/*", &["library/nginx"], &["library/a/b", "library"]);
         check(Subject::Repository, "**/nginx", &["library/nginx", "a/b/nginx"], &["nginx"]);
     }
@@ -215,7 +238,15 @@ mod tests {
         assert!(fix("quay.io/acme/app", Subject::Image).is_some_and(|fix| fix.starts_with("quay.io/acme/app:* for")));
         assert_eq!(fix("index.docker.io", Subject::Registry).as_deref(), Some("docker.io"));
         assert!(fix("quay.io/acme", Subject::Registry).is_some() && fix("", Subject::Name).is_some());
-        for pattern in ["registry.acmecorp.com/**", "**", "**nginx", "quay.io/*", "quay.io/a/b:1", "docker.io/library/*", "quay.io/a@*"] {
+        for pattern in [
+            "registry.acmecorp.com/**",
+            "**",
+            "**nginx",
+            "quay.io/*",
+            "quay.io/a/b:1",
+            "docker.io/library/*",
+            "quay.io/a@*",
+        ] {
             assert_eq!(fix(pattern, Subject::Image), None, "{pattern}");
         }
     }

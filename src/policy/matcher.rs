@@ -28,9 +28,8 @@ impl Matcher {
             let fix = "registry, repository, tag, image or image_matches";
             mistakes.push(Mistake::new(path, "it names no image", fix));
         }
-        let mut globs = |patterns: &[String], field: &str, subject| {
-            globs(patterns, &format!("{path}.{field}"), subject, mistakes)
-        };
+        let mut globs =
+            |patterns: &[String], field: &str, subject| globs(patterns, &format!("{path}.{field}"), subject, mistakes);
         Self {
             registry: globs(registry, "registry", Subject::Registry),
             repository: globs(repository, "repository", Subject::Repository),
@@ -62,7 +61,8 @@ impl Matcher {
         one_of(&self.registry, Some(&reference.registry))
             && one_of(&self.repository, Some(&reference.repository))
             && one_of(&self.tag, reference.effective_tag())
-            && (self.image.is_empty() && self.image_matches.is_empty() || self.matches_whole(image, &reference.normalised()))
+            && (self.image.is_empty() && self.image_matches.is_empty()
+                || self.matches_whole(image, &reference.normalised()))
     }
 
     fn matches_whole(&self, image: &Image, normalised: &str) -> bool {

@@ -16,6 +16,7 @@ pub struct Rule {
     mode: Option<Mode>,
     check: Check,
     message: Template,
+    unreadable: Option<String>,
     help: Option<String>,
     scope: Scope,
     placeholders: Vec<String>,
@@ -58,6 +59,7 @@ impl Rule {
             mode: settings.mode,
             check,
             message: message.ok()?,
+            unreadable: settings.unreadable.clone(),
             help: settings.help.clone(),
             scope,
             placeholders: settings.placeholders.clone(),
@@ -93,19 +95,21 @@ impl Rule {
             // Of an image that cannot be read nothing is known that would speak for it.
             (Check::Allow(_) | Check::Require(_), Err(_)) => true,
             (Check::Allow(matcher), Ok(_)) => !matcher.matches(image),
-            (Check::Require(requirements), Ok(reference)) => !requirements.iter().all(|requirement| match requirement {
-                Requirement::Digest => reference.digest.is_some(),
-                Requirement::Tag => reference.tag.is_some(),
-            }),
+            (Check::Require(requirements), Ok(reference)) => {
+                !requirements.iter().all(|requirement| match requirement {
+                    Requirement::Digest => reference.digest.is_some(),
+                    Requirement::Tag => reference.tag.is_some(),
+                })
+            }
         }
     }
 
     /// What it says of an image that violates it.
     pub fn violation(&self, image: &Image, namespace: Option<&str>) -> RuleViolation {
         let message = match (&self.check, &image.reference) {
-            (Check::Allow(_) | Check::Require(_), Err(error)) => {
+            (Check::Allow(_) | Check::Require(_), Err(error)) => self.unreadable.clone().unwrap_or_else(|| {
                 format!("{} cannot be read as the name of an image: {error}", template::cut(&image.text))
-            }
+            }),
             _ => self.message.fill(image, namespace),
         };
         RuleViolation {

@@ -24,9 +24,8 @@ pub struct Scope {
 
 impl Scope {
     pub fn compile(settings: &ScopeSettings, path: &str, mistakes: &mut Vec<Mistake>) -> Self {
-        let mut globs = |patterns: &[String], field: &str| {
-            globs(patterns, &format!("{path}.{field}"), Subject::Name, mistakes)
-        };
+        let mut globs =
+            |patterns: &[String], field: &str| globs(patterns, &format!("{path}.{field}"), Subject::Name, mistakes);
         Self {
             namespaces: globs(&settings.namespaces, "namespaces"),
             except_namespaces: globs(&settings.except_namespaces, "except_namespaces"),

@@ -41,6 +41,9 @@ pub struct RuleSettings {
     pub check: CheckSettings,
     /// May use `{image} {registry} {repository} {tag} {namespace} {container}`.
     pub message: Option<String>,
+    /// What it says of an image that cannot be read, instead of why not. Only the drop-in for kube-image-bouncer has
+    /// words of its own.
+    pub unreadable: Option<String>,
     pub help: Option<String>,
     pub scope: ScopeSettings,
     /// On Pods only; in other kinds an image of exactly one of these texts is not judged.
@@ -129,6 +132,7 @@ pub fn built_in() -> Vec<PolicySettings> {
         mode: None,
         check: CheckSettings::Deny(MatchSettings { tag: vec!["latest".to_owned()], ..MatchSettings::default() }),
         message: Some("{image} uses the tag latest".to_owned()),
+        unreadable: None,
         help: Some("Pin a version or a digest, so that the same name is the same image tomorrow".to_owned()),
         scope: ScopeSettings::default(),
         placeholders: Vec::new(),

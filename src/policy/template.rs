@@ -119,9 +119,9 @@ pub fn cut(text: &str) -> Cow<'_, str> {
 }
 
 fn unknown(name: &str) -> TemplateError {
-    let nearest = FIELDS.iter().max_by(|(one, _), (other, _)| {
-        strsim::jaro_winkler(name, one).total_cmp(&strsim::jaro_winkler(name, other))
-    });
+    let nearest = FIELDS
+        .iter()
+        .max_by(|(one, _), (other, _)| strsim::jaro_winkler(name, one).total_cmp(&strsim::jaro_winkler(name, other)));
     let all: Vec<_> = FIELDS.iter().map(|(name, _)| format!("{{{name}}}")).collect();
     let near = nearest.filter(|(known, _)| strsim::jaro_winkler(name, known) > 0.8);
     TemplateError {
@@ -155,14 +155,22 @@ mod tests {
         let digest = format!("q.io/a/b@sha256:{}", "0".repeat(64));
         assert_eq!(fill("{tag}", &digest), "(none)");
         assert_eq!(fill("{image} {registry}", "BAD image"), "BAD image (none)");
-        assert_eq!(Template::parse("{namespace}{container}").expect("a template").fill(&Image { container: None, ..image("a") }, None), "(none)(none)");
+        assert_eq!(
+            Template::parse("{namespace}{container}")
+                .expect("a template")
+                .fill(&Image { container: None, ..image("a") }, None),
+            "(none)(none)"
+        );
         assert_eq!(fill("no placeholder", "nginx"), "no placeholder");
     }
 
     #[test]
     fn what_is_not_a_template_is_told_what_would_be_right() {
         let error = |text: &str| Template::parse(text).expect_err(text);
-        assert_eq!(error("{imgae} is bad"), TemplateError { problem: "{imgae} is not a placeholder".into(), fix: "{image}".into() });
+        assert_eq!(
+            error("{imgae} is bad"),
+            TemplateError { problem: "{imgae} is not a placeholder".into(), fix: "{image}".into() }
+        );
         assert!(error("{}").fix.contains("{image} {registry}"));
         assert!(error("{user}").fix.starts_with("one of") || error("{user}").fix.starts_with('{'));
         assert!(error("a { b").problem.contains("`{` stands alone"));

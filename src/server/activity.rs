@@ -60,8 +60,7 @@ pub struct Watched<T> {
 impl Activity {
     pub fn new(header: Duration, idle: Duration, framing: Framing) -> Arc<Self> {
         // A new connection owes its first header.
-        let state =
-            State { requests: 0, retired: false, framing, phase: Phase::Header, since: Instant::now() };
+        let state = State { requests: 0, retired: false, framing, phase: Phase::Header, since: Instant::now() };
         Arc::new(Self { state: Mutex::new(state), changed: Notify::new(), header, idle })
     }
 

@@ -144,11 +144,7 @@ fn cluster(path: &str, default: &str) -> Result<String, Failure> {
 /// RFC 1123: what Kubernetes takes as a name.
 pub fn is_dns_label(name: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !name.is_empty()
-        && name.len() <= 63
-        && name.bytes().all(inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
+    !name.is_empty() && name.len() <= 63 && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 fn media_type(parts: &Parts) -> Result<(), Failure> {

@@ -61,6 +61,13 @@ impl Store {
         Ok(Self { database, memory: Arc::new(Memory::new(history)) })
     }
 
+    /// Opens what is there for reading alone: for a process that may not write it. [`Store::apply`] fails.
+    pub async fn open_for_reading(store: &StoreSettings, history: &HistorySettings) -> Result<Self, StoreError> {
+        let StoreSettings::Sqlite(directory) = store;
+        let database = Database::open_for_reading(directory).await?;
+        Ok(Self { database, memory: Arc::new(Memory::new(history)) })
+    }
+
     /// Stores a batch in one transaction, all of it or none. What is stored already is left as it is and not counted
     /// again. Calls wait for each other.
     ///

@@ -74,6 +74,19 @@ impl Database {
         Ok(Self { writer, readers })
     }
 
+    /// For reading alone, of a file that nobody writes: also where its directory cannot be written.
+    pub async fn open_for_reading(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join(super::settings::SQLITE_FILE);
+        let options = SqliteConnectOptions::new().filename(&path).read_only(true).immutable(true);
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.pragma("temp_store", "memory"))
+            .await
+            .map_err(|error| StoreError::open(&path, error))?;
+        check_schema(&readers, &path).await?;
+        Ok(Self { writer: readers.clone(), readers })
+    }
+
     pub async fn fetch(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
         let rows = query(sql).fetch_all(&self.readers).await?;
         rows.iter().map(row).collect()
@@ -211,23 +224,29 @@ fn check_header(file: &mut File, path: &Path) -> Result<(), StoreError> {
 }
 
 async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
+    check_schema(writer, path).await?;
+    MIGRATIONS.run(writer).await.map_err(|error| StoreError::Migrate { path: path.to_owned(), cause: error.into() })
+}
+
+/// That the file is ours, and not of a later version.
+async fn check_schema(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
     let opening = |error: sqlx::Error| match StoreError::from(error) {
         StoreError::Broken(cause) => StoreError::open(path, cause),
         other => other,
     };
     let tables = "SELECT count(*), count(CASE WHEN name = '_sqlx_migrations' THEN 1 END) FROM sqlite_master \
                   WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
-    let (tables, ours): (i64, i64) = sqlx::query_as(tables).fetch_one(writer).await.map_err(opening)?;
+    let (tables, ours): (i64, i64) = sqlx::query_as(tables).fetch_one(pool).await.map_err(opening)?;
     if tables > 0 && ours == 0 {
         return Err(StoreError::NotOurs { path: path.to_owned(), problem: "it holds another application's tables" });
     }
     if ours > 0 {
         let found: Option<i64> =
-            sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(writer).await.map_err(opening)?;
+            sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(pool).await.map_err(opening)?;
         let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
         if let Some(found) = found.filter(|&found| found > known) {
             return Err(StoreError::Newer { path: path.to_owned(), found, known });
         }
     }
-    MIGRATIONS.run(writer).await.map_err(|error| StoreError::Migrate { path: path.to_owned(), cause: error.into() })
+    Ok(())
 }

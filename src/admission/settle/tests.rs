@@ -54,7 +54,8 @@ fn local<'a>(policy: &'a Policy, violations: &[(&str, &str)], exempt: bool) -> O
         message: format!("{image} is wrong"),
         help: Some("Do better".into()),
     };
-    let finding = Finding { judged: true, violations: violations.iter().map(violation).collect(), ..Finding::default() };
+    let finding =
+        Finding { judged: true, violations: violations.iter().map(violation).collect(), ..Finding::default() };
     Opinion::local(policy, "version", &finding, exempt, Duration::from_micros(5))
 }
 
@@ -64,8 +65,7 @@ fn wording() -> Wording<'static> {
 
 fn settled(opinions: &mut [Opinion<'_>]) -> (Settlement, serde_json::Value, u16) {
     let settlement = settle(opinions, wording());
-    let to =
-        Addressee { protocol: Protocol::AdmissionReview, api_version: "admission.k8s.io/v1", uid: Some("u") };
+    let to = Addressee { protocol: Protocol::AdmissionReview, api_version: "admission.k8s.io/v1", uid: Some("u") };
     let reply = answer::reply(to, &settlement, opinions, wording());
     let body = serde_json::from_slice(&reply.body).expect("a reply is JSON");
     (settlement, body, reply.status.as_u16())
