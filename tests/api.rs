@@ -178,9 +178,9 @@ async fn the_summary_counts_and_leaves_dry_runs_out() {
     for time in ["since", "until", "complete_until"] {
         assert!(summary[time].as_str().is_some_and(|time| time.ends_with('Z')), "{time}: {summary}");
     }
-    assert_eq!(rehearsal.get_json("/api/v1/summary?dry_run=include").await["reviews"], 26);
+    assert_eq!(rehearsal.get_json("/api/v1/summary?dry_run=include").await["reviews"], 27);
     assert_eq!(rehearsal.get_json("/api/v1/summary?dry_run=only").await["reviews"], 2);
-    assert_eq!(rehearsal.get_json("/api/v1/summary?namespace=mynamespace").await["reviews"], 24);
+    assert_eq!(rehearsal.get_json("/api/v1/summary?namespace=mynamespace").await["reviews"], 25);
     assert_eq!(rehearsal.get_json("/api/v1/summary?cluster=elsewhere").await["reviews"], 0);
     assert_eq!(rehearsal.get_json("/api/v1/summary?until=2020-01-01T00:00:00Z").await["reviews"], 0);
 }
