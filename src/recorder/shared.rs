@@ -136,7 +136,7 @@ impl Shared {
             backlog_bytes: backlog.bytes,
             size: self.shelf.size(),
             oldest,
-            drained_until: self.is_read().then(|| oldest.map_or(now, |oldest| oldest.min(now))),
+            drained_until: if self.is_read() { oldest.map_or(now, |oldest| oldest.min(now)) } else { Timestamp(0) },
             open_gap: self.gaps.current(),
             torn: self.metrics.torn.get(),
             damaged: self.damages.count(),
