@@ -1,14 +1,44 @@
 //! The configuration: a tree of the parts' own types.
+//!
+//! A file is read into a [`tree`] that knows where each value was written, the environment is laid over it, the
+//! [`reader`] takes it along the [`shape`] of the types in [`written`], and [`meaning`] makes a [`Config`] of that.
+//! Every step notes its mistakes and goes on, so that a person sees all of them at once.
+
+mod environment;
+mod files;
+mod form;
+mod meaning;
+mod mistake;
+mod policies;
+mod reader;
+#[cfg(test)]
+mod reference;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod written;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::policy::settings::PolicySettings;
+use crate::policy::settings::{AnswerStyle, PolicySettings};
 use crate::recorder::settings::JournalSettings;
 use crate::server::settings::{Overload, WebhookListenerSettings};
 use crate::store::settings::{HistorySettings, StoreSettings};
 use crate::web::settings::ReportSettings;
+
+use self::files::NamedFile;
+use self::meaning::Ground;
+use self::mistake::Mistakes;
+use self::policies::ReadPolicies;
+use self::tree::Node;
+use self::written::Document;
+
+pub use self::mistake::{ConfigErrors, Mistake, Place, Wrong};
+pub use self::policies::Compile;
+pub use self::shape::schema;
 
 /// What `serve` runs on: complete, absolute or relative to the working directory, every default filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +56,10 @@ pub struct Config {
     pub overload: Overload,
     pub warn_wait: Duration,
     pub shutdown: ShutdownSettings,
+    pub log: LogSettings,
     pub policies: Vec<PolicySettings>,
+    /// No field of the file: only the drop-in for kube-image-bouncer speaks otherwise.
+    pub answer_style: AnswerStyle,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -35,4 +68,186 @@ pub struct ShutdownSettings {
     pub delay: Duration,
     /// How long requests in flight and the drain have after that.
     pub grace: Duration,
+}
+
+/// What goes to standard error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    pub format: LogFormat,
+    pub level: LogLevel,
+}
+
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+/// The least important that is shown.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// A configuration without mistakes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    pub config: Config,
+    /// What is allowed but probably not meant, one sentence each.
+    pub warnings: Vec<String>,
+    /// The configuration's own file and every file that it names, to watch.
+    pub files: Vec<PathBuf>,
+}
+
+/// A commented file that works, with every field at its default.
+pub const EXAMPLE: &str = include_str!("config/example.yaml");
+
+/// Reads the configuration of `file` (without one: the defaults) with `env` over it. The files that it names are not
+/// opened and policies are not compiled: that is [`check`].
+///
+/// # Errors
+/// Every mistake, with its place.
+pub fn load(file: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Loaded, ConfigErrors> {
+    Draft::read(file, env).finish()
+}
+
+/// As [`load`], and tries all that `serve` would: opens every file that the configuration names, and has `compile`
+/// say what is wrong in the policies' own texts. Takes no lock and writes nothing.
+///
+/// # Errors
+/// Every mistake, with its place.
+pub fn check(
+    file: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+    compile: Compile<'_>,
+) -> Result<Loaded, ConfigErrors> {
+    let mut draft = Draft::read(file, env);
+    draft.open_files();
+    policies::compile(&draft.policies, &draft.tree, compile, &mut draft.mistakes);
+    draft.finish()
+}
+
+/// A configuration on its way, with what is known to be wrong in it.
+struct Draft {
+    file: Option<PathBuf>,
+    tree: Node,
+    config: Config,
+    policies: ReadPolicies,
+    named: Vec<NamedFile>,
+    mistakes: Mistakes,
+    warnings: Vec<String>,
+}
+
+// === impl Draft ===
+
+impl Draft {
+    fn read(file: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Self {
+        let mut mistakes = Mistakes::default();
+        let parsed = match file {
+            None => Some(Node::empty(Place::Default)),
+            Some(path) => text(path, &mut mistakes).and_then(|text| tree::parse(&text, &mut mistakes)),
+        };
+        let unreadable = parsed.is_none();
+        let mut tree = parsed.unwrap_or_else(|| Node::empty(Place::Default));
+        let mut warnings = environment::overlay(&mut tree, env, &mut mistakes);
+        let document = reader::read(&tree, shape::shape(), &mut mistakes).unwrap_or_else(|| serde_json::json!({}));
+        let document: Document = serde_json::from_value(document)
+            .expect("what the reader lets pass is what the types accept, as a test holds");
+        // Of a file that cannot be read nothing is known to be missing.
+        let mut echoes = Mistakes::default();
+        let mut named = Vec::new();
+        let mut ground = Ground {
+            tree: &tree,
+            base: file.and_then(Path::parent).unwrap_or(Path::new("")),
+            mistakes: if unreadable { &mut echoes } else { &mut mistakes },
+            warnings: &mut warnings,
+            files: &mut named,
+        };
+        let (config, policies) = meaning::of(document, &mut ground);
+        Self { file: file.map(Path::to_owned), tree, config, policies, named, mistakes, warnings }
+    }
+
+    fn open_files(&mut self) {
+        for file in &self.named {
+            match file.check() {
+                Ok(warning) => self.warnings.extend(warning),
+                Err(wrong) => self.mistakes.add(self.tree.place_of(&file.field), &file.field, wrong),
+            }
+        }
+        if self.config.data_dir.exists() && !self.config.data_dir.is_dir() {
+            let wrong = Wrong::new(format!("{} is not a folder", self.config.data_dir.display()), "name a folder");
+            self.mistakes.add(self.tree.place_of("data_dir"), "data_dir", wrong);
+        }
+    }
+
+    fn finish(self) -> Result<Loaded, ConfigErrors> {
+        let mut files: Vec<PathBuf> = self.file.iter().cloned().collect();
+        for named in self.named {
+            if !files.contains(&named.path) {
+                files.push(named.path);
+            }
+        }
+        let loaded = Loaded { config: self.config, warnings: self.warnings, files };
+        self.mistakes.finish(self.file, loaded)
+    }
+}
+
+fn text(path: &Path, mistakes: &mut Mistakes) -> Option<String> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        let wrong = Wrong::new(
+            format!("the file cannot be read: {}", cause(&error)),
+            "name a file that is there and that this user may read",
+        );
+        mistakes.add(&Place::Default, "", wrong);
+    });
+    String::from_utf8(bytes.ok()?)
+        .map_err(|error| {
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
+            let wrong = Wrong::new("this is not UTF-8", "save the file in the encoding UTF-8");
+            mistakes.add(&Place::File { line, column }, "", wrong);
+        })
+        .ok()
+}
+
+/// An error of the system without its number, which helps nobody.
+fn cause(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }

@@ -1,1 +1,20 @@
 //! Floor 4: the way of a review, from its body to its answer.
+//!
+//! [`service`] takes a complete body on its `course`: decode, policies and webhooks at the same time, [`settle`] what
+//! they said into one answer, record it, reply. [`failure`] turns every error into the reply that the API server can use.
+
+pub mod answer;
+mod course;
+pub mod failure;
+pub mod gate;
+pub mod metrics;
+pub mod opinion;
+pub mod reply;
+pub mod sample;
+pub mod service;
+pub mod settle;
+pub mod shed;
+pub mod warning;
+
+pub use reply::Reply;
+pub use service::{Arrival, Service};

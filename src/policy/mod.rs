@@ -1,9 +1,14 @@
 //! Floor 1: what judges. Pure and synchronous: a policy is a function of a review's image view and its own text.
 
+mod anchor;
 pub mod glob;
-pub mod memo;
+mod matcher;
+mod memo;
 pub mod revision;
+mod rule;
 pub mod rules;
+mod scope;
 pub mod settings;
+mod template;
 
 pub use revision::Revision;

@@ -1,8 +1,11 @@
 //! One loaded state of all policies.
 
 use crate::review::decision::Mode;
+use crate::review::view::digest_hex;
 
-use super::settings::{OnError, WebhookSettings};
+use super::rule::is_id;
+use super::rules::{Mistake, RulesPolicy};
+use super::settings::{OnError, PolicySettings, SourceSettings, WebhookSettings};
 
 /// Immutable; a request holds one to its end. Named by the hash of its content.
 #[derive(Debug)]
@@ -22,6 +25,73 @@ pub struct Policy {
 
 #[derive(Debug)]
 pub enum Source {
-    // Rules(..) with its compiled rules and memo
+    Rules(RulesPolicy),
     Webhook(WebhookSettings),
+}
+
+// === impl Revision ===
+
+impl Revision {
+    /// # Errors
+    /// Every mistake of every policy, with the policy's place in `settings`.
+    pub fn load(settings: &[PolicySettings]) -> Result<Self, Vec<(usize, Mistake)>> {
+        let mut mistakes = Vec::new();
+        let mut policies = Vec::with_capacity(settings.len());
+        for (at, policy) in settings.iter().enumerate() {
+            mistakes.extend(name_mistake(policy, &settings[..at]).map(|mistake| (at, mistake)));
+            match Policy::load(policy) {
+                Ok(policy) => policies.push(policy),
+                Err(more) => mistakes.extend(more.into_iter().map(|mistake| (at, mistake))),
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        // As with a policy's version, the debug form names every field and value in order.
+        let id = digest_hex(format!("{settings:?}").as_bytes(), 12);
+        Ok(Self { id, policies })
+    }
+
+    /// Whether anything in it can reject.
+    pub fn can_enforce(&self) -> bool {
+        self.policies.iter().any(Policy::can_enforce)
+    }
+}
+
+fn name_mistake(policy: &PolicySettings, earlier: &[PolicySettings]) -> Option<Mistake> {
+    let name = &policy.name;
+    if !is_id(name) {
+        let fix = "1 to 128 of A-Z, a-z, 0-9, `.`, `_` and `-`";
+        return Some(Mistake::new("name", format!("`{name}` is not a name of a policy"), fix));
+    }
+    let is_taken = earlier.iter().any(|policy| policy.name == *name);
+    is_taken.then(|| Mistake::new("name", format!("`{name}` is the name of another policy"), "a name of its own"))
+}
+
+// === impl Policy ===
+
+impl Policy {
+    fn load(settings: &PolicySettings) -> Result<Self, Vec<Mistake>> {
+        let source = match &settings.source {
+            SourceSettings::Rules(rules) => Source::Rules(RulesPolicy::compile(rules)?),
+            SourceSettings::Webhook(webhook) => Source::Webhook(webhook.clone()),
+        };
+        Ok(Self { name: settings.name.clone(), mode: settings.mode, on_error: settings.on_error, source })
+    }
+
+    /// Whether it, or one of its rules, can reject.
+    pub fn can_enforce(&self) -> bool {
+        let by_rule = match &self.source {
+            Source::Rules(rules) => rules.rules().any(|(_, mode)| mode == Some(Mode::Enforce)),
+            Source::Webhook(_) => false,
+        };
+        by_rule || self.mode == Mode::Enforce && !self.rules_all_say_otherwise()
+    }
+
+    fn rules_all_say_otherwise(&self) -> bool {
+        match &self.source {
+            Source::Rules(rules) => rules.rules().all(|(_, mode)| mode.is_some_and(|mode| mode != Mode::Enforce)),
+            Source::Webhook(_) => false,
+        }
+    }
 }

@@ -1,6 +1,15 @@
 //! Image rules.
 
+use std::sync::Arc;
+
+use crate::review::Review;
 use crate::review::decision::Mode;
+use crate::review::image::Image;
+use crate::review::view::digest_hex;
+
+use super::memo::Memo;
+use super::rule::Rule;
+use super::settings::RuleSettings;
 
 /// A mistake in a policy's text; the configuration turns `field` into file, line and column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +26,7 @@ pub struct Mistake {
 pub struct Finding {
     /// False: there was nothing to judge (verdict `none`).
     pub judged: bool,
+    /// In the order of the images, then of the rules.
     pub violations: Vec<RuleViolation>,
     pub standing: Vec<RuleViolation>,
     /// Past the cap of 100.
@@ -35,3 +45,110 @@ pub struct RuleViolation {
     pub message: String,
     pub help: Option<String>,
 }
+
+/// A policy of image rules, compiled. A pure function of a review's image view (and the cluster, where a rule's scope
+/// names clusters).
+#[derive(Debug)]
+pub struct RulesPolicy {
+    version: String,
+    rules: Vec<Rule>,
+    /// A rule's scope names clusters, so that one view may have different findings.
+    names_clusters: bool,
+    memo: Memo,
+}
+
+/// Violations of one policy that are kept for one review.
+const MAX_VIOLATIONS: usize = 100;
+/// The API server accepts some hundred containers at most.
+const MAX_IMAGES: usize = 1_000;
+/// Raised whenever the same rules may give another finding: it is part of a policy's version.
+const ENGINE: u32 = 1;
+
+// === impl RulesPolicy ===
+
+impl RulesPolicy {
+    /// # Errors
+    /// Every mistake in `settings`.
+    pub fn compile(settings: &[RuleSettings]) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        let rules: Vec<Rule> = settings
+            .iter()
+            .enumerate()
+            .filter_map(|(at, settings)| Rule::compile(settings, &format!("rules[{at}]"), &mut mistakes))
+            .collect();
+        for (at, rule) in settings.iter().enumerate() {
+            if settings[..at].iter().any(|earlier| earlier.id == rule.id) {
+                mistakes.push(Mistake::new(
+                    format!("rules[{at}].id"),
+                    format!("`{}` is the id of another rule of this policy", rule.id),
+                    "an id of its own",
+                ));
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        // The settings' debug form names every field and value in order, and changes with the code that reads them.
+        let text = format!("{ENGINE} {settings:?}");
+        let names_clusters = rules.iter().any(Rule::names_clusters);
+        Ok(Self { version: digest_hex(text.as_bytes(), 12), rules, names_clusters, memo: Memo::default() })
+    }
+
+    /// 12 hexadecimal digits of the hash of its text and of the engine's version.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Each rule's id and own mode, in order.
+    pub fn rules(&self) -> impl Iterator<Item = (&str, Option<Mode>)> {
+        self.rules.iter().map(|rule| (rule.id(), rule.mode()))
+    }
+
+    /// What it finds in `review`, evaluated once for each view.
+    pub fn judge(&self, cluster: &str, review: &Review) -> Arc<Finding> {
+        let cluster_key = self.names_clusters.then_some(cluster);
+        self.memo.recall(cluster_key, review.view.hash(), || self.evaluate(cluster, review))
+    }
+
+    fn evaluate(&self, cluster: &str, review: &Review) -> Finding {
+        if review.images.len() > MAX_IMAGES {
+            let error = format!("it has {} images, more than {MAX_IMAGES}", review.images.len());
+            return Finding { error: Some(error), ..Finding::default() };
+        }
+        let in_scope: Vec<&Rule> = self.rules.iter().filter(|rule| rule.holds_for(cluster, review)).collect();
+        let mut finding = Finding::default();
+        for image in &review.images {
+            for rule in in_scope.iter().filter(|rule| rule.judges(image, review)) {
+                finding.judged = true;
+                if rule.violated_by(image) {
+                    finding.add(rule, image, review);
+                }
+            }
+        }
+        finding
+    }
+}
+
+// === impl Finding ===
+
+impl Finding {
+    fn add(&mut self, rule: &Rule, image: &Image, review: &Review) {
+        if self.violations.len() + self.standing.len() >= MAX_VIOLATIONS {
+            self.omitted += 1;
+            return;
+        }
+        let violation = rule.violation(image, review.namespace.as_deref());
+        if image.new { self.violations.push(violation) } else { self.standing.push(violation) }
+    }
+}
+
+// === impl Mistake ===
+
+impl Mistake {
+    pub(super) fn new(field: impl Into<String>, problem: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { field: field.into(), problem: problem.into(), fix: fix.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,9 @@ pub struct RuleSettings {
     pub check: CheckSettings,
     /// May use `{image} {registry} {repository} {tag} {namespace} {container}`.
     pub message: Option<String>,
+    /// What it says of an image that cannot be read, instead of why not. Only the drop-in for kube-image-bouncer has
+    /// words of its own.
+    pub unreadable: Option<String>,
     pub help: Option<String>,
     pub scope: ScopeSettings,
     /// On Pods only; in other kinds an image of exactly one of these texts is not judged.
@@ -109,4 +112,35 @@ pub struct WebhookSettings {
 pub enum Speaks {
     ImageReview,
     AdmissionReview,
+}
+
+/// How the text of a denial by local policies is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AnswerStyle {
+    /// Every violation, `policy/rule: text`, joined by `; `, with help and a link to the decision.
+    #[default]
+    Prefixed,
+    /// The text of the first violation (of the first image, by the first rule) and nothing else, as kube-image-bouncer
+    /// answers.
+    Bare,
+}
+
+/// What judges where no policies are configured: `images` in `audit`, with the one rule that nearly everyone wants.
+pub fn built_in() -> Vec<PolicySettings> {
+    let no_latest = RuleSettings {
+        id: "no-latest".to_owned(),
+        mode: None,
+        check: CheckSettings::Deny(MatchSettings { tag: vec!["latest".to_owned()], ..MatchSettings::default() }),
+        message: Some("{image} uses the tag latest".to_owned()),
+        unreadable: None,
+        help: Some("Pin a version or a digest, so that the same name is the same image tomorrow".to_owned()),
+        scope: ScopeSettings::default(),
+        placeholders: Vec::new(),
+    };
+    vec![PolicySettings {
+        name: "images".to_owned(),
+        mode: Mode::Audit,
+        on_error: OnError::default(),
+        source: SourceSettings::Rules(vec![no_latest]),
+    }]
 }

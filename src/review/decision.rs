@@ -117,7 +117,7 @@ pub struct Decision {
     /// A verdict rested on an object of which a part is kept only as a constant.
     pub redacted: bool,
     pub revision: String,
-    /// From the complete body to the answer, the journal included where it was waited for. Monotonic.
+    /// From the complete body to the finished answer; the wait for the journal, which holds this, comes after. Monotonic.
     pub duration_us: u64,
     /// What else is to be known of it (a dropped patch, a client that left), one sentence each.
     #[serde(default)]

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::admission::shed::Overload;
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct WebhookListenerSettings {
     pub listen: SocketAddr,
@@ -48,15 +50,4 @@ pub struct Timeouts {
     pub idle: Duration,
     /// With a jitter of 10 %.
     pub connection_age: Duration,
-}
-
-/// What a review gets when there are more than [`Limits`] admit and nothing loaded can enforce.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Overload {
-    /// `allowed: true`, counted as unjudged.
-    #[default]
-    Answer,
-    /// 503.
-    Refuse,
 }

@@ -1,4 +1,178 @@
 //! Floor 2: the history in a database.
+//!
+//! [`Store::apply`] writes whole batches, each in one transaction, and takes a batch that was sent before as if it
+//! had not been. Figures and charts are read from roll-ups that are written in that same transaction; lists read a
+//! bounded number of rows of one index. What is asked of the history, and what comes back, is in [`read`].
+//!
+//! The SQL of all reads is the same for every database; what only one of them does is in one file, `sqlite.rs`.
 
+mod amendment;
+mod batch;
+mod bucket;
+mod error;
+mod fact;
+mod figures;
+mod key;
+mod list;
+mod locate;
+mod name;
+mod objects;
+mod outcome;
 pub mod read;
+mod review;
+mod rollup;
+mod row;
+mod search;
 pub mod settings;
+mod spans;
+mod sql;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub use batch::Applied;
+pub use error::StoreError;
+
+use self::batch::Memory;
+use self::figures::Hits;
+use self::read::{Bucket, Cursor, Filter, Hit, Page, PolicyRules, Range, Scope, StoredDecision, Summary};
+use self::settings::{HistorySettings, StoreSettings};
+use self::sql::Sql;
+use self::sqlite::Database;
+use crate::review::clock::{DecisionId, Timestamp};
+use crate::review::decision::{Gap, Record};
+
+/// A handle; its copies are one store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    database: Database,
+    memory: Arc<Memory>,
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Creates what is missing and brings the schema up to date.
+    pub async fn open(store: &StoreSettings, history: &HistorySettings) -> Result<Self, StoreError> {
+        let StoreSettings::Sqlite(directory) = store;
+        let database = Database::open(directory).await?;
+        Ok(Self { database, memory: Arc::new(Memory::new(history)) })
+    }
+
+    /// Opens what is there for reading alone: for a process that may not write it. [`Store::apply`] fails.
+    pub async fn open_for_reading(store: &StoreSettings, history: &HistorySettings) -> Result<Self, StoreError> {
+        let StoreSettings::Sqlite(directory) = store;
+        let database = Database::open_for_reading(directory).await?;
+        Ok(Self { database, memory: Arc::new(Memory::new(history)) })
+    }
+
+    /// Stores a batch in one transaction, all of it or none. What is stored already is left as it is and not counted
+    /// again. Calls wait for each other.
+    ///
+    /// A batch is held in memory about twice over: bound it in bytes.
+    pub async fn apply(&self, records: &[Record]) -> Result<Applied, StoreError> {
+        self.memory.apply(self.database.begin().await?, records).await
+    }
+
+    /// At most `limit` decisions, newest first, after the cursor.
+    pub async fn decisions(&self, filter: &Filter, limit: u16, after: Option<Cursor>) -> Result<Page, StoreError> {
+        list::decisions(&self.database, filter, limit, after).await
+    }
+
+    pub async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
+        match list::key_of(&self.database, id).await? {
+            Some(key) => list::decision(&self.database, key).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The redacted object of a decision, else the sample of the same review on the same day: JSON.
+    pub async fn object(&self, id: DecisionId) -> Result<Option<String>, StoreError> {
+        match list::key_of(&self.database, id).await? {
+            Some(key) => objects::read(&self.database, id, key).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Without `since`, from the oldest bucket; without `until`, up to now.
+    pub async fn summary(&self, scope: &Scope) -> Result<Summary, StoreError> {
+        figures::summary(&self.database, scope, Timestamp::now()).await
+    }
+
+    /// Bars over the same span as the [`summary`](Self::summary), empty ones too; at most `max_buckets`, but two where
+    /// that is less.
+    pub async fn chart(&self, scope: &Scope, max_buckets: usize) -> Result<Vec<Bucket>, StoreError> {
+        figures::chart(&self.database, scope, max_buckets, Timestamp::now()).await
+    }
+
+    pub async fn top_rules(&self, scope: &Scope, limit: u16) -> Result<Vec<Hit>, StoreError> {
+        figures::top(&self.database, Hits::Rules, scope, limit, Timestamp::now()).await
+    }
+
+    pub async fn top_namespaces(&self, scope: &Scope, limit: u16) -> Result<Vec<Hit>, StoreError> {
+        figures::top(&self.database, Hits::Namespaces, scope, limit, Timestamp::now()).await
+    }
+
+    pub async fn top_repositories(&self, scope: &Scope, limit: u16) -> Result<Vec<Hit>, StoreError> {
+        figures::top(&self.database, Hits::Repositories, scope, limit, Timestamp::now()).await
+    }
+
+    /// Those that touch the range, of the cluster (any, when `None`) and of every cluster; oldest first.
+    pub async fn gaps(&self, range: Range, cluster: Option<&str>) -> Result<Vec<Gap>, StoreError> {
+        spans::gaps(&self.database, range, cluster).await
+    }
+
+    /// In alphabetical order.
+    pub async fn clusters(&self) -> Result<Vec<String>, StoreError> {
+        let rows = self.database.fetch(Sql::new("SELECT name FROM clusters ORDER BY name")).await?;
+        rows.into_iter().map(|mut row| row.text(0)).collect()
+    }
+
+    /// Of one cluster, or of all; in alphabetical order.
+    pub async fn namespaces(&self, cluster: Option<&str>) -> Result<Vec<String>, StoreError> {
+        let text = "SELECT DISTINCT n.name FROM namespaces n JOIN clusters c ON c.id = n.cluster WHERE n.name <> ''";
+        let mut sql = Sql::new(text);
+        if let Some(cluster) = cluster {
+            sql.push(" AND c.name = ").bind(cluster);
+        }
+        sql.push(" ORDER BY n.name");
+        self.database.fetch(sql).await?.into_iter().map(|mut row| row.text(0)).collect()
+    }
+
+    pub async fn policies_and_rules(&self) -> Result<Vec<PolicyRules>, StoreError> {
+        let text = "SELECT p.name, r.name FROM policies p LEFT JOIN rules r ON r.policy = p.id ORDER BY p.name, r.name";
+        let mut policies: Vec<PolicyRules> = Vec::new();
+        for mut row in self.database.fetch(Sql::new(text)).await? {
+            let policy = row.text(0)?;
+            if policies.last().is_none_or(|last| last.policy != policy) {
+                policies.push(PolicyRules { policy, rules: Vec::new() });
+            }
+            if let (Some(last), Some(rule)) = (policies.last_mut(), row.opt_text(1)?) {
+                last.rules.push(rule);
+            }
+        }
+        Ok(policies)
+    }
+
+    /// The time of the oldest decision.
+    pub async fn first_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.end("SELECT min(key) FROM decisions").await
+    }
+
+    /// The time of the newest decision.
+    pub async fn last_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.end("SELECT max(key) FROM decisions").await
+    }
+
+    /// Ends its connections, which copies the log into the database file.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+
+    async fn end(&self, text: &str) -> Result<Option<Timestamp>, StoreError> {
+        let rows = self.database.fetch(Sql::new(text)).await?;
+        Ok(rows.first().map_or(Ok(None), |row| row.opt_int(0))?.map(key::at))
+    }
+}

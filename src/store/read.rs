@@ -6,7 +6,7 @@ use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Answer, Decision, Gap, ReviewRecord};
 
 /// Half open: `since` is in it, `until` is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Range {
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
@@ -22,7 +22,7 @@ pub struct Filter {
     /// Decisions with a violation (standing ones included) of this policy.
     pub policy: Option<String>,
     pub rule: Option<String>,
-    /// Exact (as written), or a glob when it holds `*`.
+    /// Exact (as written), or a glob when it holds `*`, which then stands for any run of characters.
     pub image: Option<String>,
     pub uid: Option<String>,
     pub answer: Option<Answer>,
@@ -46,8 +46,12 @@ pub struct StoredDecision {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
+    /// Newest first.
     pub decisions: Vec<StoredDecision>,
+    /// Where the next page begins; `None` when the range has no more.
     pub next: Option<Cursor>,
+    /// The search stopped here because it had read enough rows, not because the page was full or the range at its end.
+    pub searched_until: Option<Timestamp>,
 }
 
 /// What figures are over.
@@ -78,7 +82,9 @@ pub struct Figures {
     pub denied: u64,
     pub failed: u64,
     pub would_reject: u64,
+    /// Whether they are in the other figures or not.
     pub dry_runs: u64,
+    /// Of the whole cluster also where the figures are of a namespace: what was not read has none.
     pub unjudged: u64,
 }
 
@@ -102,7 +108,20 @@ pub struct Bucket {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
     pub name: String,
-    /// Would-be rejections.
+    /// Of a namespace: all. Of a rule: those in which an image that the request brought violated it. Of a repository:
+    /// those that name it.
+    pub reviews: u64,
+    /// Would-be rejections: of a rule or a repository those for which it is to blame.
     pub would_reject: u64,
+    /// Likewise.
     pub denied: u64,
+    /// Of a rule: decisions in which an image that was there before violated it.
+    pub standing: u64,
+}
+
+/// A policy that ever judged, and its rules that were ever violated; both in alphabetical order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PolicyRules {
+    pub policy: String,
+    pub rules: Vec<String>,
 }

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
+/// The database's file in the data directory.
+pub const SQLITE_FILE: &str = "history.sqlite";
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum StoreSettings {
-    /// A file `history.sqlite` in this directory.
+    /// A file [`SQLITE_FILE`] in this directory.
     Sqlite(PathBuf),
 }
 

@@ -1,3 +1,148 @@
 //! Floor 4: pages and API over the history.
+//!
+//! A page is one file in [`pages`] with a template of the same name; its address holds its whole state. It reads the
+//! [`Store`] and nothing else, but for [`Live`]: what only the running process knows.
 
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::header::ALLOW;
+use http::{Method, StatusCode};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use self::host::{HostError, Hosts};
+use self::settings::ReportSettings;
+use crate::review::clock::Timestamp;
+use crate::review::decision::{Gap, Mode};
+use crate::store::Store;
+
+mod address;
+mod api;
+mod assets;
+mod chart;
+mod error;
+mod filters;
+mod frame;
+mod gaps;
+mod headers;
+mod host;
+mod pages;
+mod query;
+mod sentence;
 pub mod settings;
+mod zone;
+
+/// What pages are made from.
+#[derive(Clone)]
+pub struct WebState {
+    pub store: Store,
+    pub settings: ReportSettings,
+    /// Called once for each page.
+    pub live: Arc<dyn Fn() -> Live + Send + Sync>,
+}
+
+/// What the running process knows and the history does not, or not yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Live {
+    /// Everything decided before is in the store.
+    pub complete_until: Timestamp,
+    /// Gaps that last, or that the store does not hold yet.
+    pub gaps: Vec<Gap>,
+    /// What does not work as configured, one sentence each, as `/readyz` says it.
+    pub degraded: Vec<String>,
+    /// In the order in which they are asked.
+    pub policies: Vec<LoadedPolicy>,
+    /// The name of the loaded revision.
+    pub revision: String,
+    /// The command line that sends a first review, ready to paste.
+    pub first_review: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedPolicy {
+    pub name: String,
+    pub mode: Mode,
+    /// A webhook has none of its own.
+    pub rules: Vec<LoadedRule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedRule {
+    pub id: String,
+    pub mode: Mode,
+}
+
+/// Pages and `/api/v1`.
+pub fn router(state: WebState) -> Router {
+    let hosts = Arc::new(Hosts::of(&state.settings));
+    let routes = Router::new()
+        .route("/", get(pages::overview::show))
+        .route("/decisions", get(pages::decisions::list))
+        .route("/decisions/{id}", get(pages::decision::show))
+        .route("/api/v1/summary", get(api::summary::show))
+        .route("/api/v1/decisions", get(api::decisions::list))
+        .route("/api/v1/decisions/{id}", get(api::decision::show))
+        .route(&assets::STYLE_PATH, get(assets::style))
+        .route(&assets::ICON_PATH, get(assets::icon))
+        .fallback(error::no_such_page)
+        .with_state(Arc::new(state));
+    guarded(routes, hosts)
+}
+
+/// Stands in for [`router`] while the history is not open: every page says why, the rest is the same.
+pub fn closed(settings: &ReportSettings, live: Arc<dyn Fn() -> Live + Send + Sync>) -> Router {
+    let routes = Router::new()
+        .route(&assets::STYLE_PATH, get(assets::style))
+        .route(&assets::ICON_PATH, get(assets::icon))
+        .fallback(move |uri| async move { error::closed(uri, live().degraded.join("; ")) });
+    guarded(routes, Arc::new(Hosts::of(settings)))
+}
+
+fn guarded(routes: Router, hosts: Arc<Hosts>) -> Router {
+    routes
+        // The last one is the outermost: every answer has the headers, whoever gave it.
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn(only_reads))
+        .layer(from_fn_with_state(hosts, only_our_names))
+        .layer(map_response(headers::secure))
+}
+
+async fn only_our_names(
+    axum::extract::State(hosts): axum::extract::State<Arc<Hosts>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    match hosts.check(&parts) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(error @ HostError::Absent) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+        Err(error @ HostError::Foreign(_)) => (StatusCode::MISDIRECTED_REQUEST, error.to_string()).into_response(),
+    }
+}
+
+/// Nothing here changes anything.
+async fn only_reads(request: Request, next: Next) -> Response {
+    match *request.method() {
+        Method::GET | Method::HEAD => next.run(request).await,
+        _ => {
+            let text = "The report is only read: GET or HEAD. Reviews go to the webhook's address.\n";
+            (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, HEAD")], text).into_response()
+        }
+    }
+}
+
+// === impl WebState ===
+
+impl fmt::Debug for WebState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebState").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

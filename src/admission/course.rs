@@ -1,0 +1,334 @@
+//! One review on its way: judged by all policies at the same time, settled, recorded, answered.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{oneshot, watch};
+
+use crate::backend::answer::{BackendAnswer, BackendError};
+use crate::backend::{Question, budget};
+use crate::policy::revision::{Policy, Source};
+use crate::policy::settings::Speaks;
+use crate::recorder::NotRecorded;
+use crate::recorder::settings::OnFailure;
+use crate::review::Review;
+use crate::review::clock::{DecisionId, Timestamp};
+use crate::review::decision::{Amendment, Decision, Mode, PolicyVerdict, Protocol, Record, ReviewRecord};
+use crate::review::decode::decode;
+use crate::review::redact::Redaction;
+
+use super::Reply;
+use super::answer::{self, Addressee};
+use super::failure::{self, Failure};
+use super::metrics::Metrics;
+use super::opinion::{self, Opinion};
+use super::service::{Arrival, Loaded, Shared};
+use super::settle::{self, Outcome, Settlement, Wording};
+
+/// One review on its way.
+struct Course {
+    shared: Arc<Shared>,
+    loaded: Arc<Loaded>,
+    arrival: Arrival,
+    review: Review,
+    record: Arc<ReviewRecord>,
+    begun: Instant,
+    /// Secrets of the object, which a webhook's words may repeat; empty when no webhook is asked.
+    redaction: Arc<Redaction>,
+    /// A late verdict amends only a decision that was recorded.
+    fate: watch::Sender<Fate>,
+}
+
+/// What became of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Open,
+    Recorded(DecisionId, Timestamp),
+    Lost,
+}
+
+/// A webhook that is being asked.
+type Asked = oneshot::Receiver<(Result<BackendAnswer, BackendError>, Duration)>;
+
+/// An answer that nobody waits for any more.
+struct Late {
+    shared: Arc<Shared>,
+    loaded: Arc<Loaded>,
+    /// Its place in the revision.
+    policy: usize,
+    redaction: Arc<Redaction>,
+    fate: watch::Receiver<Fate>,
+}
+
+/// Takes one review to its record. `gone` says whether its client has left.
+pub(super) async fn run(shared: Arc<Shared>, arrival: Arrival, gone: Arc<AtomicBool>, reply: oneshot::Sender<Reply>) {
+    let begun = Instant::now();
+    let review = match decode(&arrival.body) {
+        Ok(review) => review,
+        Err(error) => {
+            let failure = Failure::Unreadable(error);
+            shared.metrics.refused(&failure);
+            reply.send(failure.reply()).ok();
+            return;
+        }
+    };
+    let course = Course::begin(shared, arrival, review, begun);
+    let (answer, decision) = course.judge().await;
+    let (id, at) = (decision.id, decision.at);
+    let answer = course.record(answer, decision, &gone).await;
+    // A client that left is noted in the decision already.
+    reply.send(answer).ok();
+    course.sample(id, at);
+}
+
+// === impl Course ===
+
+impl Course {
+    fn begin(shared: Arc<Shared>, arrival: Arrival, review: Review, begun: Instant) -> Self {
+        let loaded = shared.loaded.load_full();
+        let asks = loaded.backends.iter().any(Option::is_some);
+        let redaction = review.object.as_deref().filter(|_| asks).map(Redaction::of).unwrap_or_default();
+        Self {
+            record: Arc::new(review.record.clone()),
+            begun,
+            redaction: Arc::new(redaction),
+            fate: watch::Sender::new(Fate::Open),
+            shared,
+            loaded,
+            arrival,
+            review,
+        }
+    }
+
+    async fn judge(&self) -> (Reply, Decision) {
+        let policies = &self.loaded.revision.policies;
+        let deadline = self.begun + budget::budget(self.arrival.timeout.as_deref(), self.review.protocol);
+        let asked: Vec<Option<Asked>> = (0..policies.len()).map(|at| self.ask(at, deadline)).collect();
+        let mut opinions: Vec<Opinion<'_>> = policies
+            .iter()
+            .zip(&asked)
+            .map(|(policy, asked)| match asked {
+                None => self.judge_locally(policy),
+                Some(_) => Opinion::pending(policy),
+            })
+            .collect();
+        // Those that are waited for longest come first: by then the others may have answered too.
+        let mut waiting: Vec<(usize, Asked)> =
+            asked.into_iter().enumerate().filter_map(|(at, asked)| Some((at, asked?))).collect();
+        waiting.sort_by_key(|(at, _)| std::cmp::Reverse(policies[*at].mode));
+        for (at, asked) in waiting {
+            opinions[at] = self.wait(&policies[at], asked, deadline).await;
+        }
+        self.conclude(opinions)
+    }
+
+    fn judge_locally<'a>(&self, policy: &'a Policy) -> Opinion<'a> {
+        // A webhook that was not asked speaks the other protocol.
+        let Source::Rules(rules) = &policy.source else { return Opinion::not_asked(policy) };
+        let begun = Instant::now();
+        let finding = rules.judge(&self.arrival.cluster, &self.review);
+        Opinion::local(policy, rules.version(), &finding, self.review.exempt_from_denial, begun.elapsed())
+    }
+
+    /// Starts the call to the webhook at `at`, if that is one and speaks the protocol of this review.
+    fn ask(&self, at: usize, deadline: Instant) -> Option<Asked> {
+        let backend = Arc::clone(self.loaded.backends[at].as_ref()?);
+        let policy = &self.loaded.revision.policies[at];
+        let Source::Webhook(settings) = &policy.source else { return None };
+        if !speaks(settings.speaks, self.review.protocol) {
+            return None;
+        }
+        // Nobody waits for an audit webhook: its own time-out is its only bound.
+        let budget = match policy.mode {
+            Mode::Enforce => deadline.saturating_duration_since(Instant::now()),
+            Mode::Audit | Mode::Warn => settings.timeout,
+        };
+        let question = Question {
+            body: self.arrival.body.clone(),
+            protocol: self.review.protocol,
+            api_version: self.review.api_version,
+            uid: self.review.uid.clone(),
+            traceparent: self.arrival.traceparent.clone(),
+            budget,
+        };
+        let (answer, asked) = oneshot::channel();
+        let late = Late {
+            shared: Arc::clone(&self.shared),
+            loaded: Arc::clone(&self.loaded),
+            policy: at,
+            redaction: Arc::clone(&self.redaction),
+            fate: self.fate.subscribe(),
+        };
+        self.shared.tasks.spawn(async move {
+            let begun = Instant::now();
+            let result = backend.ask(question).await;
+            if let Err((result, took)) = answer.send((result, begun.elapsed())) {
+                late.amend(&result, took).await;
+            }
+        });
+        Some(asked)
+    }
+
+    async fn wait<'a>(&self, policy: &'a Policy, mut asked: Asked, deadline: Instant) -> Opinion<'a> {
+        let until = match policy.mode {
+            // Its call is bounded by the same deadline.
+            Mode::Enforce => None,
+            Mode::Warn => Some(deadline.min(self.begun + self.shared.settings.warn_wait)),
+            Mode::Audit => Some(self.begun),
+        };
+        let said = match until {
+            None => asked.await.ok(),
+            Some(until) => match tokio::time::timeout_at(until.into(), &mut asked).await {
+                Ok(said) => said.ok(),
+                Err(_) => {
+                    // Whoever sends after this amends; what was sent before it is taken here.
+                    asked.close();
+                    asked.try_recv().ok()
+                }
+            },
+        };
+        match said {
+            Some((result, took)) => Opinion::remote(policy, result, took),
+            None if policy.mode == Mode::Enforce => {
+                let broken = BackendError::Invalid("its call was given up by a fault of ours; the log has it".into());
+                Opinion::remote(policy, Err(broken), self.begun.elapsed())
+            }
+            None => Opinion::pending(policy),
+        }
+    }
+
+    fn conclude(&self, mut opinions: Vec<Opinion<'_>>) -> (Reply, Decision) {
+        let settings = &self.shared.settings;
+        let at = Timestamp::now();
+        let id = DecisionId::at(at);
+        let link = settings.public_url.as_ref().map(|url| format!("{url}/decisions/{id}"));
+        let wording = Wording { style: settings.style, decision: id, link: link.as_deref() };
+        let settlement = settle::settle(&mut opinions, wording);
+        let to = Addressee {
+            protocol: self.review.protocol,
+            api_version: self.review.api_version,
+            uid: self.review.uid.as_deref(),
+        };
+        let reply = answer::reply(to, &settlement, &opinions, wording);
+        let decision = self.decision((id, at), settlement, opinions);
+        (reply, decision)
+    }
+
+    fn decision(
+        &self,
+        (id, at): (DecisionId, Timestamp),
+        settlement: Settlement,
+        opinions: Vec<Opinion<'_>>,
+    ) -> Decision {
+        let (code, message) = code_and_message(&settlement.outcome, &opinions);
+        let judged_by_webhook = opinions.iter().any(Opinion::is_remote);
+        let mut verdicts: Vec<_> = opinions.into_iter().map(|opinion| opinion.verdict).collect();
+        redact(&self.redaction, &mut verdicts);
+        Decision {
+            id,
+            at,
+            cluster: self.arrival.cluster.clone(),
+            review: self.record.hash,
+            name: self.review.name.clone(),
+            user: self.review.user.clone(),
+            uid: self.review.uid.clone(),
+            dry_run: self.review.dry_run,
+            answer: settlement.outcome.answer(),
+            code,
+            message: message.map(|message| self.redaction.message(&message).into_owned()),
+            would_reject: settlement.would_reject,
+            verdicts,
+            redacted: judged_by_webhook && !self.redaction.is_empty(),
+            revision: self.loaded.revision.id.clone(),
+            duration_us: u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+            notes: settlement.notes,
+        }
+    }
+
+    /// Recorded before answered. Without a record the answer goes out all the same, or not, by configuration.
+    async fn record(&self, reply: Reply, mut decision: Decision, gone: &AtomicBool) -> Reply {
+        if gone.load(Ordering::Acquire) {
+            decision.notes.push("the client left before the answer".to_owned());
+        }
+        let metrics = &self.shared.metrics;
+        let (id, at, answer) = (decision.id, decision.at, decision.answer);
+        let took = self.begun.elapsed().as_secs_f64();
+        for verdict in &decision.verdicts {
+            count(metrics, verdict);
+        }
+        let recorded = self.shared.recorder.record(Arc::clone(&self.record), decision).await;
+        let is_kept = matches!(recorded, Ok(()) | Err(NotRecorded::Unsure(_)));
+        self.fate.send_replace(if is_kept { Fate::Recorded(id, at) } else { Fate::Lost });
+        metrics.reviewed(self.review.protocol, answer, &self.arrival.cluster, at, took);
+        match (recorded, self.shared.settings.on_failure) {
+            (Ok(()), _) | (Err(_), OnFailure::Answer) => reply,
+            (Err(error), OnFailure::Refuse) => {
+                let message = format!("this decision could not be recorded: {error} (decision {id})");
+                failure::failed(http::StatusCode::SERVICE_UNAVAILABLE, &message, None)
+            }
+        }
+    }
+
+    /// After the answer: keeps the object as an example of its kind, where none is kept yet.
+    fn sample(&self, id: DecisionId, at: Timestamp) {
+        let Some(object) = self.shared.settings.samples.take(&self.arrival.cluster, &self.review, at) else {
+            return;
+        };
+        let sample = object.of(id, at, &self.arrival.cluster);
+        self.shared.recorder.append(Record::Object(sample));
+    }
+}
+
+// === impl Late ===
+
+impl Late {
+    /// Amends the decision, once it is known to be recorded.
+    async fn amend(mut self, result: &Result<BackendAnswer, BackendError>, took: Duration) {
+        let policy = &self.loaded.revision.policies[self.policy];
+        let mut verdict = opinion::remote_verdict(policy, result, took);
+        redact(&self.redaction, std::slice::from_mut(&mut verdict));
+        let fate = self.fate.wait_for(|fate| *fate != Fate::Open).await.map(|fate| *fate);
+        if let Ok(Fate::Recorded(decision, at)) = fate {
+            count(&self.shared.metrics, &verdict);
+            self.shared.recorder.append(Record::Amendment(Amendment { decision, at, verdict }));
+        }
+    }
+}
+
+fn speaks(webhook: Speaks, review: Protocol) -> bool {
+    match webhook {
+        Speaks::ImageReview => review == Protocol::ImageReview,
+        Speaks::AdmissionReview => review == Protocol::AdmissionReview,
+    }
+}
+
+fn redact(redaction: &Redaction, verdicts: &mut [PolicyVerdict]) {
+    if redaction.is_empty() {
+        return;
+    }
+    for verdict in verdicts {
+        for violation in verdict.violations.iter_mut().chain(&mut verdict.standing) {
+            violation.message = redaction.message(&violation.message).into_owned();
+        }
+        verdict.error = verdict.error.take().map(|error| redaction.message(&error).into_owned());
+    }
+}
+
+fn count(metrics: &Metrics, verdict: &PolicyVerdict) {
+    for violation in &verdict.violations {
+        metrics.violated(&verdict.policy, &violation.rule, violation.mode);
+    }
+}
+
+fn code_and_message(outcome: &Outcome, opinions: &[Opinion<'_>]) -> (u16, Option<String>) {
+    match outcome {
+        Outcome::Allowed { .. } => (200, None),
+        Outcome::Denied { message } => (403, Some(message.clone())),
+        Outcome::Failed { code, message, .. } => (code.as_u16(), Some(message.clone())),
+        Outcome::Passed { base } => match &opinions[*base].answer {
+            Some(answer) => (answer.code.unwrap_or(403), answer.message.clone()),
+            None => (403, None),
+        },
+    }
+}

@@ -1,0 +1,153 @@
+//! What the way of a review counts.
+
+use std::sync::Mutex;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::review::clock::Timestamp;
+use crate::review::decision::{Answer, Mode, Protocol};
+
+use super::failure::Failure;
+
+/// A sender chooses the cluster in its path: past this many, the rest count as `other`.
+const MAX_CLUSTERS: usize = 200;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reviewed {
+    protocol: &'static str,
+    answer: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Violated {
+    policy: String,
+    rule: String,
+    mode: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InCluster {
+    cluster: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Named {
+    revision: String,
+}
+
+#[derive(Debug)]
+pub struct Metrics {
+    reviews: Family<Reviewed, Counter>,
+    violations: Family<Violated, Counter>,
+    refused: Family<Reason, Counter>,
+    unjudged: Family<InCluster, Counter>,
+    last_review: Family<InCluster, Gauge>,
+    revision: Family<Named, Gauge>,
+    duration: Family<Spoken, Histogram, fn() -> Histogram>,
+    clusters: Mutex<Vec<String>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Spoken {
+    protocol: &'static str,
+}
+
+/// Seconds: a local verdict takes some 100 microseconds, a webhook up to its 30 seconds.
+fn durations() -> Histogram {
+    Histogram::new([0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0])
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            reviews: Family::default(),
+            violations: Family::default(),
+            refused: Family::default(),
+            unjudged: Family::default(),
+            last_review: Family::default(),
+            revision: Family::default(),
+            duration: Family::new_with_constructor(durations),
+            clusters: Mutex::default(),
+        };
+        registry.register("rehearsal_reviews", "Reviews answered and recorded", metrics.reviews.clone());
+        registry.register(
+            "rehearsal_violations",
+            "Violations of images that a request brought, by the mode they were in",
+            metrics.violations.clone(),
+        );
+        registry.register(
+            "rehearsal_refused",
+            "Requests that got no answer of a policy, by reason",
+            metrics.refused.clone(),
+        );
+        registry.register(
+            "rehearsal_unjudged",
+            "Reviews answered allowed without being judged, under overload",
+            metrics.unjudged.clone(),
+        );
+        registry.register(
+            "rehearsal_last_review_timestamp_seconds",
+            "When the last review of a cluster came, since the Unix epoch",
+            metrics.last_review.clone(),
+        );
+        registry.register(
+            "rehearsal_revision_loaded_timestamp_seconds",
+            "When the revision in force was loaded, since the Unix epoch",
+            metrics.revision.clone(),
+        );
+        registry.register(
+            "rehearsal_review_duration_seconds",
+            "From a complete body to the finished answer, without the journal",
+            metrics.duration.clone(),
+        );
+        metrics
+    }
+
+    pub fn refused(&self, failure: &Failure) {
+        self.refused.get_or_create(&Reason { reason: failure.label() }).inc();
+    }
+
+    pub fn unjudged(&self, cluster: &str) {
+        self.unjudged.get_or_create(&self.cluster(cluster)).inc();
+    }
+
+    pub fn reviewed(&self, protocol: Protocol, answer: Answer, cluster: &str, at: Timestamp, seconds: f64) {
+        self.reviews.get_or_create(&Reviewed { protocol: protocol.as_str(), answer: answer.as_str() }).inc();
+        self.last_review.get_or_create(&self.cluster(cluster)).set(at.0 / 1_000);
+        self.duration.get_or_create(&Spoken { protocol: protocol.as_str() }).observe(seconds);
+    }
+
+    pub fn violated(&self, policy: &str, rule: &str, mode: Mode) {
+        let label = Violated { policy: policy.to_owned(), rule: rule.to_owned(), mode: mode.as_str() };
+        self.violations.get_or_create(&label).inc();
+    }
+
+    pub fn loaded(&self, revision: &str, at: Timestamp) {
+        self.revision.clear();
+        self.revision.get_or_create(&Named { revision: revision.to_owned() }).set(at.0 / 1_000);
+    }
+
+    fn cluster(&self, name: &str) -> InCluster {
+        let mut known = self.clusters.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let listed = known.iter().any(|cluster| cluster == name);
+        if !listed && known.len() >= MAX_CLUSTERS {
+            return InCluster { cluster: "other".to_owned() };
+        }
+        if !listed {
+            known.push(name.to_owned());
+        }
+        InCluster { cluster: name.to_owned() }
+    }
+}

@@ -1,0 +1,130 @@
+//! What each policy said of one review.
+
+use std::time::Duration;
+
+use crate::backend::answer::{BackendAnswer, BackendError};
+use crate::policy::revision::{Policy, Source};
+use crate::policy::rules::{Finding, RuleViolation};
+use crate::review::decision::{Mode, PolicyVerdict, Verdict, Violation};
+
+/// A policy, its verdict, and what the answer needs of it beyond that.
+#[derive(Debug)]
+pub struct Opinion<'a> {
+    pub policy: &'a Policy,
+    pub verdict: PolicyVerdict,
+    /// Of a webhook that answered.
+    pub answer: Option<BackendAnswer>,
+    /// Of a webhook that did not.
+    pub error: Option<BackendError>,
+}
+
+// === impl Opinion ===
+
+impl<'a> Opinion<'a> {
+    /// Of a local policy. With `exempt` nothing it found is acted on: a finding is kept as standing.
+    pub fn local(policy: &'a Policy, version: &str, finding: &Finding, exempt: bool, took: Duration) -> Self {
+        let settle = |violation: &RuleViolation| settled(violation, policy.mode);
+        let mut violations: Vec<Violation> = finding.violations.iter().map(settle).collect();
+        let mut standing: Vec<Violation> = finding.standing.iter().map(settle).collect();
+        if exempt {
+            standing.append(&mut violations);
+        }
+        let verdict = match finding {
+            Finding { error: Some(_), .. } => Verdict::Error,
+            Finding { judged: false, .. } => Verdict::None,
+            _ if violations.is_empty() => Verdict::Allow,
+            _ => Verdict::Deny,
+        };
+        let verdict = PolicyVerdict {
+            version: Some(version.to_owned()),
+            violations,
+            standing,
+            omitted: finding.omitted,
+            error: finding.error.clone(),
+            ..blank(policy, verdict, Some(took))
+        };
+        Self { policy, verdict, answer: None, error: None }
+    }
+
+    /// Of a webhook that was asked.
+    pub fn remote(policy: &'a Policy, result: Result<BackendAnswer, BackendError>, took: Duration) -> Self {
+        let verdict = remote_verdict(policy, &result, took);
+        let (answer, error) = match result {
+            Ok(answer) => (Some(answer), None),
+            Err(error) => (None, Some(error)),
+        };
+        Self { policy, verdict, answer, error }
+    }
+
+    /// Of a webhook that has not answered yet.
+    pub fn pending(policy: &'a Policy) -> Self {
+        Self { policy, verdict: blank(policy, Verdict::Pending, None), answer: None, error: None }
+    }
+
+    /// Of a webhook that speaks the other protocol: it was not asked.
+    pub fn not_asked(policy: &'a Policy) -> Self {
+        Self { policy, verdict: blank(policy, Verdict::None, Some(Duration::ZERO)), answer: None, error: None }
+    }
+
+    pub fn is_remote(&self) -> bool {
+        matches!(self.policy.source, Source::Webhook(_))
+    }
+
+    /// It allows, enforces, and answered: its words reach the API server.
+    pub fn speaks(&self) -> Option<&BackendAnswer> {
+        let allows = self.verdict.verdict == Verdict::Allow && self.policy.mode == Mode::Enforce;
+        self.answer.as_ref().filter(|_| allows)
+    }
+
+    /// Turns it into an error: what it answered cannot be used.
+    pub fn fail(&mut self, why: String) {
+        self.verdict.verdict = Verdict::Error;
+        self.verdict.error = Some(why.clone());
+        self.answer = None;
+        self.error = Some(BackendError::Invalid(why));
+    }
+}
+
+/// The verdict of a webhook that was asked; its one rule has its own name.
+pub fn remote_verdict(policy: &Policy, result: &Result<BackendAnswer, BackendError>, took: Duration) -> PolicyVerdict {
+    match result {
+        Ok(answer) if answer.allowed => blank(policy, Verdict::Allow, Some(took)),
+        Ok(answer) => {
+            let violation = Violation {
+                rule: policy.name.clone(),
+                mode: policy.mode,
+                image: None,
+                container: None,
+                message: answer.violation_text().to_owned(),
+                help: None,
+            };
+            PolicyVerdict { violations: vec![violation], ..blank(policy, Verdict::Deny, Some(took)) }
+        }
+        Err(error) => PolicyVerdict { error: Some(error.to_string()), ..blank(policy, Verdict::Error, Some(took)) },
+    }
+}
+
+fn blank(policy: &Policy, verdict: Verdict, took: Option<Duration>) -> PolicyVerdict {
+    PolicyVerdict {
+        policy: policy.name.clone(),
+        version: None,
+        mode: policy.mode,
+        verdict,
+        violations: Vec::new(),
+        standing: Vec::new(),
+        omitted: 0,
+        error: None,
+        duration_us: took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+    }
+}
+
+fn settled(violation: &RuleViolation, policy: Mode) -> Violation {
+    Violation {
+        rule: violation.rule.clone(),
+        mode: violation.mode.unwrap_or(policy),
+        image: violation.image.clone(),
+        container: violation.container.clone(),
+        message: violation.message.clone(),
+        help: violation.help.clone(),
+    }
+}

@@ -1,0 +1,136 @@
+//! What reviews are judged and answered by, and who waits for whom.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::HeaderValue;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+use crate::backend::Backend;
+use crate::policy::Revision;
+use crate::policy::settings::AnswerStyle;
+use crate::recorder::Recorder;
+use crate::recorder::settings::OnFailure;
+use crate::review::clock::Timestamp;
+
+use super::Reply;
+use super::course;
+use super::failure::Failure;
+use super::gate::Place;
+use super::metrics::Metrics;
+use super::sample::Samples;
+
+/// A complete request for a verdict.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Of the path, or the configured one.
+    pub cluster: String,
+    pub body: Bytes,
+    /// The API server's `?timeout=`.
+    pub timeout: Option<String>,
+    pub traceparent: Option<HeaderValue>,
+    /// Given back when the review has its record.
+    pub place: Place,
+}
+
+/// What a review is judged and answered by. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Service {
+    shared: Arc<Shared>,
+}
+
+/// How reviews are answered, beside the policies.
+#[derive(Debug)]
+pub struct Settings {
+    pub warn_wait: Duration,
+    /// Of the report, without a slash at the end.
+    pub public_url: Option<String>,
+    pub style: AnswerStyle,
+    pub on_failure: OnFailure,
+    pub samples: Samples,
+}
+
+/// One loaded state: the policies, and the clients of those that are webhooks.
+#[derive(Debug)]
+pub struct Loaded {
+    pub revision: Revision,
+    /// In policy order; `None` for a local policy.
+    pub backends: Vec<Option<Arc<Backend>>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub loaded: ArcSwap<Loaded>,
+    pub recorder: Recorder,
+    pub metrics: Arc<Metrics>,
+    pub settings: Settings,
+    /// Every review and every webhook call that is under way.
+    pub tasks: TaskTracker,
+}
+
+/// Marks that the client left, unless it is told that the reply was handed over.
+struct Presence {
+    gone: Arc<AtomicBool>,
+    replied: bool,
+}
+
+// === impl Service ===
+
+impl Service {
+    pub fn new(loaded: Loaded, recorder: Recorder, metrics: Arc<Metrics>, settings: Settings) -> Self {
+        metrics.loaded(&loaded.revision.id, Timestamp::now());
+        let tasks = TaskTracker::new();
+        Self { shared: Arc::new(Shared { loaded: ArcSwap::from_pointee(loaded), recorder, metrics, settings, tasks }) }
+    }
+
+    pub fn loaded(&self) -> Arc<Loaded> {
+        self.shared.loaded.load_full()
+    }
+
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// A review that is answered `allowed` although nothing judged it.
+    pub fn unjudged(&self, cluster: &str) {
+        self.shared.recorder.unjudged(cluster);
+        self.shared.metrics.unjudged(cluster);
+    }
+
+    /// Judges, records and answers. The review runs to its record whether or not the caller stays.
+    pub async fn review(&self, arrival: Arrival) -> Reply {
+        let mut presence = Presence { gone: Arc::default(), replied: false };
+        let (reply, answered) = oneshot::channel();
+        let task = course::run(Arc::clone(&self.shared), arrival, Arc::clone(&presence.gone), reply);
+        self.shared.tasks.spawn(task);
+        let reply = answered.await.unwrap_or_else(|_| self.refuse(&Failure::Panicked));
+        presence.replied = true;
+        reply
+    }
+
+    /// The reply to a request that no policy answers, counted.
+    pub fn refuse(&self, failure: &Failure) -> Reply {
+        self.shared.metrics.refused(failure);
+        failure.reply()
+    }
+
+    /// Resolves when no review and no webhook call is under way any more.
+    pub async fn finished(&self) {
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+}
+
+// === impl Presence ===
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        if !self.replied {
+            self.gone.store(true, Ordering::Release);
+        }
+    }
+}

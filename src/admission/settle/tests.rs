@@ -1,0 +1,221 @@
+use std::time::Duration;
+
+use super::*;
+use crate::admission::answer::{self, Addressee};
+use crate::backend::answer::BackendAnswer;
+use crate::policy::revision::{Policy, Source};
+use crate::policy::rules::{Finding, RuleViolation};
+use crate::policy::settings::{Speaks, WebhookSettings};
+use crate::review::clock::Timestamp;
+use crate::review::decision::Protocol;
+
+/// A policy of the built-in's one rule.
+fn rules(name: &str, mode: Mode) -> Policy {
+    let mut settings = crate::policy::settings::built_in();
+    settings[0].name = name.into();
+    settings[0].mode = mode;
+    crate::policy::Revision::load(&settings).expect("the built-in loads").policies.remove(0)
+}
+
+fn webhook(name: &str, mode: Mode, on_error: OnError) -> Policy {
+    let settings = WebhookSettings {
+        url: "http://127.0.0.1/".parse().expect("a URL"),
+        speaks: Speaks::AdmissionReview,
+        timeout: Duration::from_secs(5),
+        ca: None,
+        client_identity: None,
+        token_file: None,
+        max_in_flight: 64,
+    };
+    Policy { name: name.into(), mode, on_error, source: Source::Webhook(settings) }
+}
+
+fn answered(text: &str) -> Result<BackendAnswer, BackendError> {
+    BackendAnswer::parse(text.as_bytes().to_vec().into(), Protocol::AdmissionReview, "admission.k8s.io/v1", Some("u"))
+}
+
+fn response(members: &str) -> Result<BackendAnswer, BackendError> {
+    answered(&format!(
+        r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{{"uid":"u",{members}}}}}"#
+    ))
+}
+
+fn remote(policy: &Policy, result: Result<BackendAnswer, BackendError>) -> Opinion<'_> {
+    Opinion::remote(policy, result, Duration::from_millis(1))
+}
+
+/// A local policy's opinion: one violation for each (rule, image).
+fn local<'a>(policy: &'a Policy, violations: &[(&str, &str)], exempt: bool) -> Opinion<'a> {
+    let violation = |(rule, image): &(&str, &str)| RuleViolation {
+        rule: (*rule).into(),
+        mode: None,
+        image: Some((*image).into()),
+        container: None,
+        message: format!("{image} is wrong"),
+        help: Some("Do better".into()),
+    };
+    let finding =
+        Finding { judged: true, violations: violations.iter().map(violation).collect(), ..Finding::default() };
+    Opinion::local(policy, "version", &finding, exempt, Duration::from_micros(5))
+}
+
+fn wording() -> Wording<'static> {
+    Wording { style: AnswerStyle::Prefixed, decision: DecisionId::at(Timestamp(1_000)), link: None }
+}
+
+fn settled(opinions: &mut [Opinion<'_>]) -> (Settlement, serde_json::Value, u16) {
+    let settlement = settle(opinions, wording());
+    let to = Addressee { protocol: Protocol::AdmissionReview, api_version: "admission.k8s.io/v1", uid: Some("u") };
+    let reply = answer::reply(to, &settlement, opinions, wording());
+    let body = serde_json::from_slice(&reply.body).expect("a reply is JSON");
+    (settlement, body, reply.status.as_u16())
+}
+
+#[test]
+fn with_nothing_in_enforce_all_is_allowed_and_annotated() {
+    let (audit, warn) = (rules("a", Mode::Audit), rules("w", Mode::Warn));
+    let hook = webhook("h", Mode::Audit, OnError::Fail);
+    let mut opinions = [
+        local(&audit, &[("no-latest", "nginx"), ("no-latest", "redis")], false),
+        local(&warn, &[("pinned", "nginx")], false),
+        remote(&hook, Err(BackendError::Unreachable("refused".into()))),
+    ];
+    let (settlement, body, status) = settled(&mut opinions);
+    assert_eq!((settlement.outcome.answer(), settlement.would_reject, status), (Answer::Allowed, true, 200));
+    assert_eq!(body["response"]["allowed"], true);
+    assert_eq!(body["response"]["uid"], "u");
+    assert_eq!(body["response"]["auditAnnotations"]["would-reject"], "a/no-latest,w/pinned");
+    assert_eq!(
+        body["response"]["warnings"],
+        serde_json::json!(["would be rejected by w/pinned: nginx is wrong"]),
+        "an audit violation warns nobody"
+    );
+}
+
+#[test]
+fn one_denying_webhook_is_passed_whole() {
+    let policy = webhook("bouncer", Mode::Enforce, OnError::Fail);
+    let denial = r#""allowed":false,"status":{"code":418,"message":"no teapots","details":{"x":1.50}},"extra":[1e2]"#;
+    let mut opinions = [remote(&policy, response(denial))];
+    let (settlement, body, _) = settled(&mut opinions);
+    assert_eq!(settlement.outcome.answer(), Answer::Denied);
+    assert!(!settlement.would_reject);
+    assert_eq!(body["response"]["status"]["code"], 418);
+    assert_eq!(body["response"]["status"]["message"], "no teapots");
+    assert_eq!(body["response"]["extra"], serde_json::json!([1e2]));
+}
+
+#[test]
+fn several_denials_are_joined_in_policy_order_with_each_help_once() {
+    let (rules, hook) = (rules("images", Mode::Enforce), webhook("b", Mode::Enforce, OnError::Fail));
+    let mut opinions = [
+        local(&rules, &[("no-latest", "nginx"), ("no-latest", "redis")], false),
+        remote(&hook, response(r#""allowed":false,"status":{"message":"as it came."}"#)),
+    ];
+    let (_, body, _) = settled(&mut opinions);
+    assert_eq!(body["response"]["status"]["code"], 403);
+    assert_eq!(
+        body["response"]["status"]["message"],
+        "images/no-latest: nginx is wrong; images/no-latest: redis is wrong; as it came. Do better"
+    );
+}
+
+#[test]
+fn denial_beats_failure_and_failure_beats_allow() {
+    let (rules, hook) = (rules("images", Mode::Enforce), webhook("b", Mode::Enforce, OnError::Fail));
+    let late = || Err(BackendError::Late(Duration::from_secs(5)));
+    let (settlement, ..) = settled(&mut [remote(&hook, late()), local(&rules, &[("r", "i")], false)]);
+    assert_eq!(settlement.outcome.answer(), Answer::Denied);
+    let (settlement, body, status) = settled(&mut [remote(&hook, late()), local(&rules, &[], false)]);
+    assert_eq!((settlement.outcome.answer(), status), (Answer::Failed, 503));
+    assert_eq!(body["kind"], "Status");
+    assert!(body["message"].as_str().is_some_and(|message| message.contains("policy b could not judge")), "{body}");
+}
+
+#[test]
+fn on_error_allow_and_deny_answer_so() {
+    let late = || Err(BackendError::Late(Duration::from_secs(5)));
+    for (on_error, answer) in [(OnError::Allow, Answer::Allowed), (OnError::Deny, Answer::Denied)] {
+        let hook = webhook("b", Mode::Enforce, on_error);
+        let (settlement, _, status) = settled(&mut [remote(&hook, late())]);
+        assert_eq!((settlement.outcome.answer(), status), (answer, 200));
+    }
+}
+
+#[test]
+fn a_backends_own_429_passes_with_its_retry_after() {
+    let hook = webhook("b", Mode::Enforce, OnError::Fail);
+    let busy = BackendError::Status {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        retry_after: Some(HeaderValue::from_static("7")),
+        body: bytes::Bytes::new(),
+        excerpt: "busy".into(),
+    };
+    let settlement = settle(&mut [remote(&hook, Err(busy))], wording());
+    let Outcome::Failed { code, retry_after, .. } = settlement.outcome else { panic!("{settlement:?}") };
+    assert_eq!((code.as_u16(), retry_after), (429, Some(HeaderValue::from_static("7"))));
+}
+
+const PATCH: &str = r#""allowed":true,"patchType":"JSONPatch","patch":"W10=""#;
+
+#[test]
+fn a_patch_passes_when_nothing_else_denies_and_a_second_one_is_an_error() {
+    let first = webhook("one", Mode::Enforce, OnError::Fail);
+    let second = webhook("two", Mode::Enforce, OnError::Fail);
+    let (_, body, _) = settled(&mut [remote(&second, response(r#""allowed":true"#)), remote(&first, response(PATCH))]);
+    assert_eq!(body["response"]["patch"], "W10=");
+    assert_eq!(body["response"]["patchType"], "JSONPatch");
+
+    let (settlement, body, status) = settled(&mut [remote(&first, response(PATCH)), remote(&second, response(PATCH))]);
+    assert_eq!(status, 503);
+    assert!(body["message"].as_str().is_some_and(|message| message.contains("policy two")), "{body}");
+    assert_eq!(settlement.notes, ["the patch of policy one was dropped"]);
+}
+
+#[test]
+fn a_patch_of_a_rehearsed_webhook_is_dropped_and_noted() {
+    let audit = webhook("a", Mode::Audit, OnError::Fail);
+    let (settlement, body, _) = settled(&mut [remote(&audit, response(PATCH))]);
+    assert_eq!(body["response"].get("patch"), None);
+    assert_eq!(settlement.notes, ["the patch of policy a was dropped"]);
+}
+
+#[test]
+fn a_webhooks_warnings_come_first_and_its_annotation_wins_over_ours() {
+    let hook = webhook("b", Mode::Enforce, OnError::Fail);
+    let warn = rules("w", Mode::Warn);
+    let said = r#""allowed":true,"warnings":["theirs"],"auditAnnotations":{"decision":"theirs","k":"v"}"#;
+    let (_, body, _) = settled(&mut [local(&warn, &[("r", "nginx")], false), remote(&hook, response(said))]);
+    assert_eq!(body["response"]["warnings"][0], "theirs");
+    assert_eq!(body["response"]["warnings"][1], "would be rejected by w/r: nginx is wrong");
+    let annotations = &body["response"]["auditAnnotations"];
+    assert_eq!((&annotations["decision"], &annotations["k"]), (&"theirs".into(), &"v".into()));
+    assert_eq!(annotations["would-reject"], "w/r");
+}
+
+#[test]
+fn a_request_that_may_not_be_denied_keeps_what_was_found_as_standing() {
+    let rules = rules("images", Mode::Enforce);
+    let mut opinions = [local(&rules, &[("r", "nginx")], true)];
+    let (settlement, ..) = settled(&mut opinions);
+    assert_eq!((settlement.outcome.answer(), settlement.would_reject), (Answer::Allowed, false));
+    assert_eq!(opinions[0].verdict.standing.len(), 1);
+}
+
+#[test]
+fn an_answer_without_uid_version_and_kind_is_repaired() {
+    let hook = webhook("b", Mode::Enforce, OnError::Fail);
+    let (_, body, _) = settled(&mut [remote(&hook, answered(r#"{"response":{"allowed":true}}"#))]);
+    assert_eq!(body["apiVersion"], "admission.k8s.io/v1");
+    assert_eq!(body["kind"], "AdmissionReview");
+    assert_eq!(body["response"]["uid"], "u");
+}
+
+#[test]
+fn the_drop_in_says_the_first_text_alone() {
+    let rules = rules("images", Mode::Enforce);
+    let mut opinions = [local(&rules, &[("r", "a"), ("r", "b")], false)];
+    let settlement = settle(&mut opinions, Wording { style: AnswerStyle::Bare, ..wording() });
+    let Outcome::Denied { message } = settlement.outcome else { panic!("{settlement:?}") };
+    assert_eq!(message, "a is wrong");
+}

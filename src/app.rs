@@ -1,0 +1,277 @@
+//! Wires the parts, runs them, and stops them in order.
+
+mod condition;
+mod history;
+mod upkeep;
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use prometheus_client::registry::Registry;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::admission::gate::Gate;
+use crate::admission::sample::Samples;
+use crate::admission::service::{Loaded, Settings};
+use crate::admission::{self, Service};
+use crate::backend::{self, Backend, BackendSetupError};
+use crate::config::{Config, ShutdownSettings};
+use crate::policy::Revision;
+use crate::policy::revision::Source;
+use crate::policy::rules::Mistake;
+use crate::recorder::{JournalError, Recorder};
+use crate::server::body::Bounds;
+use crate::server::health::{self, Health};
+use crate::server::listener::{ListenError, Listener, Terms};
+use crate::server::metrics::Metrics;
+use crate::server::settings::{Limits, Timeouts};
+use crate::server::tls::{ServerTls, TlsError};
+use crate::server::webhook::{self, Webhook};
+use crate::store::StoreError;
+use crate::watch::Watch;
+
+use self::condition::Condition;
+use self::history::History;
+use self::upkeep::Upkeep;
+
+/// A process that listens, ready to run.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    service: Service,
+    recorder: Recorder,
+    history: Arc<History>,
+    condition: Arc<Condition>,
+    upkeep: Upkeep,
+    registry: Arc<Mutex<Registry>>,
+    metrics: Arc<Metrics>,
+    tls: Option<Arc<ServerTls>>,
+    webhook: Listener,
+    report: Listener,
+    admin: Option<Listener>,
+}
+
+/// Where it listens; the real ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    pub webhook: SocketAddr,
+    pub report: SocketAddr,
+    pub admin: Option<SocketAddr>,
+}
+
+/// Why it does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("data_dir: {} cannot be made or used: {source}; name a directory that this user may write", .path.display())]
+    DataDir { path: PathBuf, source: io::Error },
+    #[error("policy {policy}, {}: {}; {}", .mistake.field, .mistake.problem, .mistake.fix)]
+    Policy { policy: String, mistake: Mistake },
+    #[error("policy {policy}, {error}")]
+    Backend { policy: String, error: BackendSetupError },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+/// What happened to what was recorded when the process stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// Records that wait in the journal for the next start.
+    pub remaining: u64,
+}
+
+/// Connections of the report and the admin listener: people and scrapers, a few at a time.
+const REPORT_LIMITS: Limits =
+    Limits { max_body: 64 * 1024, max_in_flight: 128, max_in_flight_bytes: 1 << 20, connections: 512 };
+const REPORT_TIMEOUTS: Timeouts = Timeouts {
+    handshake: Duration::from_secs(10),
+    header: Duration::from_secs(10),
+    body: Duration::from_secs(20),
+    idle: Duration::from_secs(120),
+    connection_age: Duration::from_secs(3_600),
+};
+
+// === impl App ===
+
+impl App {
+    /// Loads everything and binds the ports. `files` are those that the configuration names, to be watched.
+    pub async fn start(config: Config, files: Vec<PathBuf>) -> Result<Self, StartError> {
+        // Before they are loaded, so that no change falls between.
+        let watch = Watch::start(files);
+        private_dir(&config.data_dir)?;
+        let mut registry = Registry::default();
+        let condition = Arc::new(Condition::default());
+        let revision = load(&config)?;
+        let backends = backends(&revision, &mut registry)?;
+        let tls = ServerTls::load(&config.webhook.tls)?.map(Arc::new);
+        let metrics = Arc::new(Metrics::register(&mut registry));
+
+        let recorder = history::open_journal(&config)?;
+        recorder.register_metrics(&mut registry);
+        let history = History::open(&config, Arc::clone(&condition)).await?;
+
+        let settings = Settings {
+            warn_wait: config.warn_wait,
+            public_url: config.report.public_url.as_ref().map(|url| url.to_string().trim_end_matches('/').to_owned()),
+            style: config.answer_style,
+            on_failure: config.journal.on_failure,
+            samples: Samples::new(config.history.objects),
+        };
+        let loaded = Loaded { revision, backends };
+        let asked = loaded.backends.iter().flatten().cloned().collect();
+        let upkeep = Upkeep::new(watch, tls.clone(), asked, &metrics, &condition);
+        let counters = Arc::new(admission::metrics::Metrics::register(&mut registry));
+        let service = Service::new(loaded, recorder.clone(), counters, settings);
+
+        let webhook = Listener::bind("webhook.listen", config.webhook.listen).await?;
+        let report = Listener::bind("report.listen", config.report.listen).await?;
+        let admin = match config.admin {
+            Some(address) => Some(Listener::bind("admin.listen", address).await?),
+            None => None,
+        };
+        let registry = Arc::new(Mutex::new(registry));
+        Ok(Self {
+            config,
+            service,
+            recorder,
+            history,
+            condition,
+            upkeep,
+            registry,
+            metrics,
+            tls,
+            webhook,
+            report,
+            admin,
+        })
+    }
+
+    pub fn addresses(&self) -> Addresses {
+        Addresses {
+            webhook: self.webhook.address(),
+            report: self.report.address(),
+            admin: self.admin.as_ref().map(Listener::address),
+        }
+    }
+
+    /// Runs until `stop` resolves, then stops in order: not ready, no new connections, nothing in flight, all recorded
+    /// in the store as far as the grace allows.
+    pub async fn run(self, first_review: String, stop: impl Future<Output = ()>) -> Stopped {
+        let (accepting, reporting) = (CancellationToken::new(), CancellationToken::new());
+        let (reviews, rest) = (TaskTracker::new(), TaskTracker::new());
+
+        let webhook = webhook::stack(self.webhook_stack());
+        let terms = Terms {
+            tls: self.tls.clone(),
+            limits: self.config.webhook.limits.clone(),
+            timeouts: self.config.webhook.timeouts.clone(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        self.history.drain(&self.recorder, &rest);
+        let (report, admin) = self.report_routers(first_review);
+        rest.spawn(self.upkeep.run(reporting.clone()));
+        reviews.spawn(self.webhook.serve(webhook, terms, accepting.clone(), reviews.clone()));
+        rest.spawn(self.report.serve(report, report_terms(&self.metrics), reporting.clone(), rest.clone()));
+        if let (Some(listener), Some(admin)) = (self.admin, admin) {
+            rest.spawn(listener.serve(admin, report_terms(&self.metrics), reporting.clone(), rest.clone()));
+        }
+
+        stop.await;
+        let ShutdownSettings { delay, grace } = self.config.shutdown;
+        self.condition.stop();
+        info!("stopping: not ready from now on, still accepting for {} ms", delay.as_millis());
+        tokio::time::sleep(delay).await;
+
+        let deadline = Instant::now() + grace;
+        accepting.cancel();
+        reviews.close();
+        let finished = async {
+            reviews.wait().await;
+            self.service.finished().await;
+        };
+        if tokio::time::timeout_at(deadline, finished).await.is_err() {
+            warn!("some reviews were still in flight when shutdown.grace ended");
+        }
+        let remaining = self.history.finish(&self.recorder, deadline).await;
+        if remaining == 0 {
+            info!("stopped: every decision is in the history");
+        } else {
+            warn!(
+                remaining,
+                "stopped: {remaining} records remain in the journal; the next start takes them from there"
+            );
+        }
+        reporting.cancel();
+        Stopped { remaining }
+    }
+
+    fn webhook_stack(&self) -> Arc<Webhook> {
+        let limits = &self.config.webhook.limits;
+        Arc::new(Webhook {
+            service: self.service.clone(),
+            gate: Gate::new(limits.max_in_flight, limits.max_in_flight_bytes),
+            bounds: Bounds { max_body: limits.max_body, timeout: self.config.webhook.timeouts.body },
+            cluster: self.config.cluster.clone(),
+            overload: self.config.overload,
+        })
+    }
+
+    /// The report's router and, where it has a listener of its own, the admin's.
+    fn report_routers(&self, first_review: String) -> (Router, Option<Router>) {
+        let health = health::router(Health {
+            readiness: self.condition.readiness(&self.recorder, self.config.journal.on_failure),
+            registry: Arc::clone(&self.registry),
+        });
+        let live = self.condition.live(&self.recorder, &self.service, first_review);
+        let pages = self.history.pages(self.config.report.clone(), live);
+        match self.admin {
+            Some(_) => (pages, Some(health)),
+            None => (health.merge(pages), None),
+        }
+    }
+}
+
+fn private_dir(path: &Path) -> Result<(), StartError> {
+    let failed = |source| StartError::DataDir { path: path.to_owned(), source };
+    if !path.is_dir() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn load(config: &Config) -> Result<Revision, StartError> {
+    Revision::load(&config.policies).map_err(|mistakes| {
+        let (policy, mistake) = mistakes.into_iter().next().expect("a revision that does not load has a mistake");
+        StartError::Policy { policy: config.policies[policy].name.clone(), mistake }
+    })
+}
+
+fn backends(revision: &Revision, registry: &mut Registry) -> Result<Vec<Option<Arc<Backend>>>, StartError> {
+    let metrics = backend::metrics::Metrics::register(registry);
+    let backends = revision.policies.iter().map(|policy| match &policy.source {
+        Source::Webhook(settings) => match Backend::new(&policy.name, settings, &metrics) {
+            Ok(backend) => Ok(Some(Arc::new(backend))),
+            Err(error) => Err(StartError::Backend { policy: policy.name.clone(), error }),
+        },
+        Source::Rules(_) => Ok(None),
+    });
+    backends.collect()
+}
+
+fn report_terms(metrics: &Arc<Metrics>) -> Terms {
+    Terms { tls: None, limits: REPORT_LIMITS, timeouts: REPORT_TIMEOUTS, metrics: Arc::clone(metrics) }
+}

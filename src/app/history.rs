@@ -1,0 +1,155 @@
+//! The journal and the store: opened now, or, where there is a history already, as soon as it can be.
+//!
+//! A first start that cannot keep a history fails, so that nobody relies on one that is not there. Later ones answer
+//! all the same (`journal.on_failure: answer`), say so, and try again. A store that can only be read is shown.
+
+use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::recorder::drain::{self, Sink};
+use crate::recorder::settings::OnFailure;
+use crate::recorder::{JournalError, Recorder};
+use crate::review::decision::Record;
+use crate::store::settings::{HistorySettings, SQLITE_FILE, StoreSettings};
+use crate::store::{Store, StoreError};
+use crate::web::settings::ReportSettings;
+use crate::web::{self, Live, WebState};
+
+use super::StartError;
+use super::condition::Condition;
+
+/// How long a store that could not be opened is left alone.
+const RETRY: Duration = Duration::from_secs(1);
+/// What a page about the history's state is called in [`Condition`].
+const ABOUT: &str = "history";
+
+#[derive(Debug)]
+pub struct History {
+    store: watch::Sender<Opened>,
+    settings: (StoreSettings, HistorySettings),
+    condition: Arc<Condition>,
+}
+
+/// How far the store is open.
+#[derive(Debug, Clone)]
+enum Opened {
+    Not,
+    /// It cannot be written: pages show what it holds.
+    ForReading(Store),
+    Wholly(Store),
+}
+
+/// The journal's way into the store.
+struct IntoStore(Store);
+
+/// Opens the journal, or goes on without one where there is a history already.
+pub fn open_journal(config: &Config) -> Result<Recorder, StartError> {
+    match Recorder::open(&config.journal) {
+        Ok(recorder) => Ok(recorder),
+        Err(error @ JournalError::Held { .. }) => Err(error.into()),
+        Err(error) if starts_without(config) => {
+            warn!("starting without a journal, decisions are not recorded: {error}");
+            Ok(Recorder::failed_from_start(&config.journal, &error)?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a start may go on although it cannot keep a history.
+fn starts_without(config: &Config) -> bool {
+    let StoreSettings::Sqlite(directory) = &config.store;
+    config.journal.on_failure == OnFailure::Answer && directory.join(SQLITE_FILE).exists()
+}
+
+// === impl History ===
+
+impl History {
+    pub async fn open(config: &Config, condition: Arc<Condition>) -> Result<Arc<Self>, StartError> {
+        let settings = (config.store.clone(), config.history.clone());
+        let store = match Store::open(&settings.0, &settings.1).await {
+            Ok(store) => Opened::Wholly(store),
+            Err(error) if starts_without(config) => {
+                warn!("starting without writing the history: {error}");
+                condition.fault(ABOUT, error.to_string());
+                Store::open_for_reading(&settings.0, &settings.1).await.map_or(Opened::Not, Opened::ForReading)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Arc::new(Self { store: watch::Sender::new(store), settings, condition }))
+    }
+
+    /// Drains the journal into the store, which is opened first where it is not yet.
+    pub fn drain(self: &Arc<Self>, recorder: &Recorder, tasks: &TaskTracker) {
+        let (history, recorder) = (Arc::clone(self), recorder.clone());
+        tasks.spawn(async move {
+            let store = history.opened().await;
+            drain::run(recorder, IntoStore(store), std::future::pending()).await;
+        });
+    }
+
+    /// Stops the drain, as far as it can within the time until `deadline`. How many records stay in the journal.
+    pub async fn finish(&self, recorder: &Recorder, deadline: Instant) -> u64 {
+        let remaining = recorder.close(deadline.saturating_duration_since(Instant::now())).await;
+        let store = self.store.borrow().clone();
+        if let Opened::Wholly(store) | Opened::ForReading(store) = store {
+            store.close().await;
+        }
+        remaining
+    }
+
+    /// The pages; while the store is not open, one that says why.
+    pub fn pages(self: &Arc<Self>, settings: ReportSettings, live: Arc<dyn Fn() -> Live + Send + Sync>) -> Router {
+        let closed = web::closed(&settings, Arc::clone(&live));
+        let open = move |store| web::router(WebState { store, settings: settings.clone(), live: Arc::clone(&live) });
+        let (history, wholly) = (Arc::clone(self), Arc::new(OnceLock::new()));
+        Router::new().fallback_service(tower::service_fn(move |request: Request| {
+            let router: Router = match history.store.borrow().clone() {
+                Opened::Not => closed.clone(),
+                Opened::ForReading(store) => open(store),
+                Opened::Wholly(store) => wholly.get_or_init(|| open(store)).clone(),
+            };
+            async move {
+                Ok::<Response<Body>, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {}))
+            }
+        }))
+    }
+
+    async fn opened(&self) -> Store {
+        loop {
+            if let Opened::Wholly(store) = self.store.borrow().clone() {
+                return store;
+            }
+            tokio::time::sleep(RETRY).await;
+            match Store::open(&self.settings.0, &self.settings.1).await {
+                Ok(store) => {
+                    info!("the history is open");
+                    self.condition.clear(ABOUT);
+                    self.store.send_replace(Opened::Wholly(store));
+                }
+                Err(error) => self.condition.fault(ABOUT, error.to_string()),
+            }
+        }
+    }
+}
+
+// === impl IntoStore ===
+
+impl Sink for IntoStore {
+    type Error = StoreError;
+
+    async fn apply(&self, records: &[Record]) -> Result<(), StoreError> {
+        self.0.apply(records).await.map(|_| ())
+    }
+}

@@ -1,0 +1,53 @@
+//! Commands and flags.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::bouncer::BouncerArgs;
+use crate::commands::certs::CertsArgs;
+use crate::commands::config::ConfigCommand;
+use crate::commands::serve::ServeArgs;
+use crate::logging::LogArgs;
+
+/// Rehearses an image policy on live traffic before it can break a deploy.
+///
+/// Rehearsal stands between kube-apiserver and the webhook that enforces policy. It judges every review with the
+/// policies that a team is thinking of enforcing, answers as if they were not there yet, records every decision, and
+/// shows what would have been rejected.
+///
+/// `rehearsal serve` starts it, without any file.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rehearsal",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub log: LogArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Receive reviews, judge, forward, answer and remember them.
+    ///
+    /// Without a configuration: webhook on https://127.0.0.1:8443 with a certificate of its own making, report on
+    /// http://127.0.0.1:8080, history in ./rehearsal-data, and one policy in audit that notes images with the tag
+    /// latest. Environment variables (REHEARSAL_WEBHOOK_LISTEN, ..) win over the file.
+    Serve(ServeArgs),
+    /// Check, describe or begin a configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Make a CA, a server certificate and a client certificate, and print the caBundle.
+    ///
+    /// For trying out and for clusters without a PKI of their own: the server certificate is for
+    /// `webhook.tls.certificate`, the client's is for the API server's kubeconfig, the CA for `webhook.tls.client_ca`.
+    Certs(CertsArgs),
+    /// Stand in for kube-image-bouncer: its flags and variables, its endpoints, verdicts and messages.
+    ///
+    /// History and report work as in `serve`. `--mode audit` or `--mode warn` rehearses instead of enforcing.
+    Bouncer(BouncerArgs),
+}

@@ -1,0 +1,39 @@
+//! One file a command.
+
+pub mod bouncer;
+pub mod certs;
+pub mod config;
+pub mod serve;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::config::LogSettings;
+use crate::logging::{self, LogArgs};
+use crate::policy::Revision;
+use crate::policy::rules::Mistake;
+use crate::policy::settings::PolicySettings;
+
+/// Runs the command that was typed.
+pub fn run(cli: &Cli) -> ExitCode {
+    let done = match &cli.command {
+        Command::Serve(args) => serve::run(args, cli.log),
+        Command::Bouncer(args) => bouncer::run(args, cli.log),
+        Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Config(command) => config::run(command, &compile),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// What `serve` compiles policies with.
+fn compile(policies: &[PolicySettings]) -> Vec<(usize, Mistake)> {
+    Revision::load(policies).err().unwrap_or_default()
+}
+
+/// Flags win over the configuration.
+fn start_logging(flags: LogArgs, configured: LogSettings) {
+    logging::init(flags.log_format.unwrap_or(configured.format), flags.log_level.unwrap_or(configured.level));
+}

@@ -1,0 +1,134 @@
+//! `rehearsal serve`.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::warn;
+
+use crate::app::{Addresses, App};
+use crate::config::{self, Config, Loaded};
+use crate::logging::LogArgs;
+use crate::server::settings::TlsSettings;
+
+use super::config::{MISTAKEN, environment};
+
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// YAML file. `rehearsal config example` prints one to begin with.
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Runs on the configuration until SIGTERM or SIGINT.
+pub fn run(args: &ServeArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
+    match config::check(args.config.as_deref(), environment(), &super::compile) {
+        Ok(loaded) => start(loaded, log),
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            Ok(ExitCode::from(MISTAKEN))
+        }
+    }
+}
+
+/// Runs on `loaded`.
+pub(super) fn start(loaded: Loaded, log: LogArgs) -> anyhow::Result<ExitCode> {
+    super::start_logging(log, loaded.config.log);
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(loaded))
+}
+
+async fn serve(loaded: Loaded) -> anyhow::Result<ExitCode> {
+    let config = loaded.config.clone();
+    let app = App::start(loaded.config, loaded.files).await?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let lines = Lines::of(&config, &app.addresses());
+    lines.print().context("standard output")?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    app.run(lines.first_review, stop).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a person sees first.
+struct Lines {
+    listening: Vec<String>,
+    /// A command line that sends a first review.
+    first_review: String,
+    look: String,
+}
+
+// === impl Lines ===
+
+impl Lines {
+    fn of(config: &Config, addresses: &Addresses) -> Self {
+        let scheme = if config.webhook.tls == TlsSettings::Off { "http" } else { "https" };
+        let report = format!("http://{}", addresses.report);
+        let mut listening = vec![format!("webhook {scheme}://{}", addresses.webhook), format!("report {report}")];
+        listening.extend(addresses.admin.map(|admin| format!("admin http://{admin}")));
+        let webhook = format!("{scheme}://{}/review", reachable(addresses.webhook));
+        Self {
+            listening,
+            first_review: format!("curl -sS{}{} {webhook}", trust(&config.webhook.tls), FIRST_REVIEW),
+            look: format!("http://{}/decisions", reachable(addresses.report)),
+        }
+    }
+
+    fn print(&self) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        for line in &self.listening {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out, "\nSend a first review:\n\n  {}\n\nand look at {}", self.first_review, self.look)?;
+        out.flush()
+    }
+}
+
+const FIRST_REVIEW: &str = concat!(
+    " -H 'Content-Type: application/json' -d '",
+    r#"{"apiVersion":"imagepolicy.k8s.io/v1alpha1","kind":"ImageReview","#,
+    r#""spec":{"containers":[{"image":"nginx"}],"namespace":"default"}}'"#
+);
+
+/// What curl needs to trust us, and for us to trust it.
+fn trust(tls: &TlsSettings) -> String {
+    let (trust, client_ca) = match tls {
+        TlsSettings::Off => return String::new(),
+        TlsSettings::SelfMade { dir, client_ca, .. } => {
+            (format!(" --cacert {}", quoted(&dir.join("ca.crt").display().to_string())), client_ca)
+        }
+        // Its names need not be the address; this is the same machine.
+        TlsSettings::Files { client_ca, .. } => (" --insecure".to_owned(), client_ca),
+    };
+    match client_ca {
+        None => trust,
+        Some(_) => format!("{trust} --cert client.crt --key client.key"),
+    }
+}
+
+/// As one word of a shell.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// An address that a client on this machine can use.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
+    } else {
+        address
+    }
+}

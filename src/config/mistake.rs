@@ -1,0 +1,162 @@
+//! What is wrong with a configuration, and where.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Where a value was written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// Both from 1.
+    File { line: usize, column: usize },
+    /// An environment variable, by name.
+    Variable(String),
+    /// Neither: the default stands.
+    Default,
+}
+
+/// What is wrong with a value, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    pub problem: String,
+    pub fix: String,
+}
+
+/// One mistake of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    pub place: Place,
+    /// `policies[1].webhook.url`; empty for the document as a whole.
+    pub field: String,
+    pub wrong: Wrong,
+}
+
+/// Every mistake of a configuration, in the order of the file, those of the environment after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors {
+    pub file: Option<PathBuf>,
+    /// Never empty.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// Gathers mistakes, so that a reader can go on after one.
+#[derive(Debug, Default)]
+pub struct Mistakes {
+    found: Vec<Mistake>,
+}
+
+// === impl Place ===
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { line, column } => write!(f, "line {line}, column {column}"),
+            Self::Variable(name) => f.write_str(name),
+            Self::Default => f.write_str("the default"),
+        }
+    }
+}
+
+// === impl Wrong ===
+
+impl Wrong {
+    pub fn new(problem: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { problem: problem.into(), fix: fix.into() }
+    }
+}
+
+// === impl ConfigErrors ===
+
+impl std::error::Error for ConfigErrors {}
+
+impl fmt::Display for ConfigErrors {
+    /// One mistake a line, in the form that editors and terminals turn into a link: `FILE:LINE:COLUMN: FIELD: ..`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, mistake) in self.mistakes.iter().enumerate() {
+            if at > 0 {
+                writeln!(f)?;
+            }
+            match (&mistake.place, &self.file) {
+                (Place::File { line, column }, Some(file)) => write!(f, "{}:{line}:{column}: ", file.display())?,
+                (Place::Variable(name), _) => write!(f, "{name}: ")?,
+                (_, Some(file)) => write!(f, "{}: ", file.display())?,
+                (_, None) => f.write_str("configuration: ")?,
+            }
+            if !mistake.field.is_empty() {
+                write!(f, "{}: ", mistake.field)?;
+            }
+            write!(f, "{}; {}", mistake.wrong.problem, mistake.wrong.fix)?;
+        }
+        Ok(())
+    }
+}
+
+// === impl Mistakes ===
+
+impl Mistakes {
+    pub fn add(&mut self, place: &Place, field: &str, wrong: Wrong) {
+        self.found.push(Mistake { place: place.clone(), field: field.to_owned(), wrong });
+    }
+
+    /// Whether a mistake was found at `field`, in it, or in what it is a part of: what else is said of it may only be
+    /// an echo of that one.
+    pub fn touch(&self, field: &str) -> bool {
+        self.found.iter().any(|mistake| holds(&mistake.field, field) || holds(field, &mistake.field))
+    }
+
+    /// Whether `field` itself is mistaken.
+    pub fn at(&self, field: &str) -> bool {
+        self.found.iter().any(|mistake| mistake.field == field)
+    }
+
+    /// `ok`, or every mistake in the order of its place.
+    pub fn finish<T>(mut self, file: Option<PathBuf>, ok: T) -> Result<T, ConfigErrors> {
+        if self.found.is_empty() {
+            return Ok(ok);
+        }
+        self.found.sort_by(|a, b| a.place.cmp(&b.place));
+        Err(ConfigErrors { file, mistakes: self.found })
+    }
+}
+
+/// Whether `inner` is `outer` or a part of it.
+fn holds(outer: &str, inner: &str) -> bool {
+    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// The name of `names` that `text` was most likely meant to be, unless none resembles it.
+pub fn nearest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let text = text.to_lowercase();
+    names
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&text, &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance * 2 <= name.len().max(3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// "did you mean X?", or what could be written at all.
+pub fn suggestion(text: &str, names: &[&str]) -> String {
+    match nearest(text, names.iter().copied()) {
+        Some(name) => format!("did you mean {name}?"),
+        None => format!("write {}", list(names)),
+    }
+}
+
+/// `a, b or c`.
+pub fn list(names: &[&str]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+/// A value as a message shows it: quoted, what cannot be printed escaped, cut where it is long.
+pub fn shown(text: &str) -> String {
+    /// Enough to recognise a value, short enough for one line with its place and field.
+    const LONGEST: usize = 80;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}..", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}

@@ -1,0 +1,269 @@
+//! The policies of a configuration.
+
+use crate::policy::rules;
+use crate::policy::settings::{
+    CheckSettings, MatchSettings, PolicySettings, RuleSettings, ScopeSettings, SourceSettings, WebhookSettings,
+    built_in,
+};
+
+use super::files::Purpose;
+use super::form::{Text, Written};
+use super::meaning::{Ground, count};
+use super::mistake::{Mistakes, Wrong, list};
+use super::tree::Node;
+use super::written::{self, Match, OneOrMore, Policy, Remote, Rule, WEBHOOK_TIMEOUT};
+
+/// The policies, as far as they could be read: complete only where no mistakes came up.
+#[derive(Debug, Default)]
+pub struct ReadPolicies {
+    pub settings: Vec<PolicySettings>,
+    /// Where each of them stands in the file.
+    written_as: Vec<WrittenAs>,
+}
+
+#[derive(Debug, Default)]
+struct WrittenAs {
+    policy: usize,
+    /// For each rule that could be read, which one of the file it is.
+    rules: Vec<usize>,
+}
+
+/// Checks of a policy's own text, which the policy's floor knows: [`crate::policy::Revision::load`], its mistakes.
+pub type Compile<'a> = &'a dyn Fn(&[PolicySettings]) -> Vec<(usize, rules::Mistake)>;
+
+/// The meaning of `policies`: of none given, the built-in.
+pub fn of(policies: Option<Vec<Policy>>, ground: &mut Ground<'_>) -> ReadPolicies {
+    let Some(policies) = policies else {
+        let settings = if ground.mistakes.at("policies") { Vec::new() } else { built_in() };
+        return ReadPolicies { settings, written_as: Vec::new() };
+    };
+    let mut read = ReadPolicies::default();
+    let mut names: Vec<String> = Vec::new();
+    for (at, written) in policies.into_iter().enumerate() {
+        let path = format!("policies[{at}]");
+        if let Some(name) = &written.name {
+            unique(&mut names, &name.0.0, &format!("{path}.name"), "policies", ground);
+        }
+        if let Some((settings, rules)) = policy(written, &path, ground) {
+            read.settings.push(settings);
+            read.written_as.push(WrittenAs { policy: at, rules });
+        }
+    }
+    read
+}
+
+/// What `compile` finds wrong, unless it is an echo of a mistake that is known already.
+pub fn compile(read: &ReadPolicies, tree: &Node, compile: Compile<'_>, mistakes: &mut Mistakes) {
+    for (at, mistake) in compile(&read.settings) {
+        let field = match read.written_as.get(at) {
+            Some(written_as) => written_as.field(&mistake.field),
+            None => format!("policies[{at}].{}", mistake.field),
+        };
+        if !mistakes.touch(&field) {
+            mistakes.add(tree.place_of(&field), &field, Wrong::new(mistake.problem, mistake.fix));
+        }
+    }
+}
+
+// === impl WrittenAs ===
+
+impl WrittenAs {
+    /// The path in the file of a `field` that is relative to the policy as it was read.
+    fn field(&self, field: &str) -> String {
+        let rule = field.strip_prefix("rules[").and_then(|rest| rest.split_once(']'));
+        let written = rule.and_then(|(at, rest)| Some((self.rules.get(at.parse::<usize>().ok()?)?, rest)));
+        match written {
+            Some((rule, rest)) => format!("policies[{}].rules[{rule}]{rest}", self.policy),
+            None => format!("policies[{}].{field}", self.policy),
+        }
+    }
+}
+
+/// Stands for a name that is mistaken, so that what else is wrong in its policy or rule shows too.
+const MISTAKEN: &str = "mistaken";
+
+/// With which of its rules could be read.
+fn policy(policy: Policy, path: &str, ground: &mut Ground<'_>) -> Option<(PolicySettings, Vec<usize>)> {
+    let field = |name: &str| format!("{path}.{name}");
+    let given = |name: &str| ground.tree.at(&field(name)).is_some();
+    let (has_rules, has_webhook) = (given("rules"), given("webhook"));
+    if given("timeout") && has_rules && !has_webhook {
+        let wrong = Wrong::new(
+            "a timeout is for a webhook, and rules are judged in place",
+            "remove it (only a policy with `webhook` waits for an answer)",
+        );
+        ground.wrong(&field("timeout"), wrong);
+    }
+    // Both are read where both are given, so that the mistakes of both show.
+    let (rules, read) = policy.rules.map(|rules| self::rules(rules, path, ground)).unzip();
+    let timeout = policy.timeout.unwrap_or(Written(WEBHOOK_TIMEOUT));
+    let timeout = ground.not_zero(&field("timeout"), timeout);
+    let webhook = policy.webhook.and_then(|remote| remote_settings(remote, timeout, path, ground));
+    let source = match (has_rules, has_webhook) {
+        (true, false) => rules.map(SourceSettings::Rules),
+        (false, true) => webhook.map(SourceSettings::Webhook),
+        (true, true) => {
+            let wrong =
+                Wrong::new("stands beside rules", "keep one of them, and make a policy of its own of the other");
+            ground.wrong(&field("webhook"), wrong);
+            None
+        }
+        (false, false) => {
+            ground.wrong_once(
+                path,
+                Wrong::new("the policy has nothing to judge with", "give it either rules or webhook"),
+            );
+            None
+        }
+    };
+    let name = policy.name.map_or_else(|| MISTAKEN.to_owned(), |name| name.0.0);
+    Some((
+        PolicySettings { name, mode: policy.mode, on_error: policy.on_error, source: source? },
+        read.unwrap_or_default(),
+    ))
+}
+
+/// The rules that could be read, and which ones those are.
+fn rules(rules: Vec<Rule>, path: &str, ground: &mut Ground<'_>) -> (Vec<RuleSettings>, Vec<usize>) {
+    let mut ids: Vec<String> = Vec::new();
+    let mut read = Vec::with_capacity(rules.len());
+    for (at, written) in rules.into_iter().enumerate() {
+        let path = format!("{path}.rules[{at}]");
+        if let Some(id) = &written.id {
+            unique(&mut ids, &id.0.0, &format!("{path}.id"), "rules of this policy", ground);
+        }
+        read.extend(rule(written, &path, ground).map(|rule| (rule, at)));
+    }
+    read.into_iter().unzip()
+}
+
+fn rule(rule: Rule, path: &str, ground: &mut Ground<'_>) -> Option<RuleSettings> {
+    let deny = rule.deny.map(|written| pattern(written, &format!("{path}.deny"), ground).map(CheckSettings::Deny));
+    let allow = rule.allow.map(|written| pattern(written, &format!("{path}.allow"), ground).map(CheckSettings::Allow));
+    let require = rule.require.map(|written| Some(CheckSettings::Require(written.into_vec())));
+    let given = |name: &&str| ground.tree.at(&format!("{path}.{name}")).is_some();
+    let names: Vec<&str> = ["deny", "allow", "require"].into_iter().filter(given).collect();
+    match names.as_slice() {
+        [_] => {}
+        [] => {
+            let fix = "give one of deny (an image that matches violates), allow (one that does not match violates) and \
+                       require (what must be spelled out)";
+            ground.wrong_once(path, Wrong::new("the rule checks nothing", fix));
+        }
+        several => {
+            let problem = format!("the rule has {}", several.join(" and "));
+            ground.wrong(path, Wrong::new(problem, "keep one of them, and make a rule of its own of each other"));
+        }
+    }
+    let check = deny.or(allow).or(require).flatten();
+    Some(RuleSettings {
+        id: rule.id.map_or_else(|| MISTAKEN.to_owned(), |id| id.0.0),
+        mode: rule.mode,
+        check: check?,
+        unreadable: None,
+        message: rule.message.map(|text| text.0.0),
+        help: rule.help.map(|text| text.0.0),
+        scope: ScopeSettings {
+            namespaces: texts(rule.namespaces),
+            except_namespaces: texts(rule.except_namespaces),
+            clusters: texts(rule.clusters),
+            kinds: texts(rule.kinds),
+            operations: rule.operations.map(OneOrMore::into_vec).unwrap_or_default(),
+            containers: rule.containers.map(OneOrMore::into_vec).unwrap_or_default(),
+        },
+        placeholders: texts(rule.placeholders),
+    })
+}
+
+fn pattern(written: Match, path: &str, ground: &mut Ground<'_>) -> Option<MatchSettings> {
+    let settings = MatchSettings {
+        registry: texts(written.registry),
+        repository: texts(written.repository),
+        tag: texts(written.tag),
+        image: texts(written.image),
+        image_matches: texts(written.image_matches),
+    };
+    if settings != MatchSettings::default() {
+        return Some(settings);
+    }
+    if !ground.mistakes.touch(path) {
+        let fields = list(&["registry", "repository", "tag", "image", "image_matches"]);
+        ground.wrong(path, Wrong::new("it says nothing of the image", format!("give at least one of {fields}")));
+    }
+    None
+}
+
+fn texts(written: Option<OneOrMore<Written<Text>>>) -> Vec<String> {
+    written.map(OneOrMore::into_vec).unwrap_or_default().into_iter().map(|text| text.0.0).collect()
+}
+
+fn remote_settings(
+    remote: Remote,
+    timeout: std::time::Duration,
+    policy: &str,
+    ground: &mut Ground<'_>,
+) -> Option<WebhookSettings> {
+    let path = format!("{policy}.webhook");
+    let field = |name: &str| format!("{path}.{name}");
+    if let Some(Written(url)) = &remote.url {
+        plain_http(url, &path, ground);
+    }
+    let ca = remote.ca.as_ref().map(|file| ground.file(&field("ca"), file, Purpose::Authorities));
+    let client_identity = client_identity(&remote, &path, ground);
+    let token_file = remote.token_file.as_ref().map(|file| ground.file(&field("token_file"), file, Purpose::Token));
+    Some(WebhookSettings {
+        url: remote.url?.0,
+        speaks: remote.speaks,
+        timeout,
+        ca,
+        client_identity,
+        token_file,
+        max_in_flight: count(remote.max_in_flight),
+    })
+}
+
+fn plain_http(url: &http::Uri, path: &str, ground: &mut Ground<'_>) {
+    if url.scheme_str() != Some("http") {
+        return;
+    }
+    for name in ["ca", "client_certificate", "client_key"] {
+        let field = format!("{path}.{name}");
+        if ground.tree.at(&field).is_some() {
+            ground.wrong(&field, Wrong::new("has no meaning for an http:// url", "write https://, or remove it"));
+        }
+    }
+    let host = url.host().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if !is_loopback {
+        ground.warnings.push(format!("{path}.url: reviews go to {host} in plain text, and anyone between can answer"));
+    }
+}
+
+fn client_identity(
+    remote: &written::Remote,
+    path: &str,
+    ground: &mut Ground<'_>,
+) -> Option<(std::path::PathBuf, std::path::PathBuf)> {
+    let [certificate, key] = ["client_certificate", "client_key"].map(|name| format!("{path}.{name}"));
+    match (ground.tree.at(&certificate).is_some(), ground.tree.at(&key).is_some()) {
+        (true, false) => ground.wrong(&certificate, Wrong::new("stands without client_key", "add `client_key: FILE`")),
+        (false, true) => {
+            ground.wrong(&key, Wrong::new("stands without client_certificate", "add `client_certificate: FILE`"));
+        }
+        (true, true) | (false, false) => {}
+    }
+    let (certificate_file, key_file) = (remote.client_certificate.as_ref()?, remote.client_key.as_ref()?);
+    let path = ground.file(&certificate, certificate_file, Purpose::Certificate);
+    let purpose = Purpose::KeyOf { field: certificate, path: path.clone() };
+    Some((path, ground.file(&key, key_file, purpose)))
+}
+
+fn unique(names: &mut Vec<String>, name: &str, field: &str, of: &str, ground: &mut Ground<'_>) {
+    if names.iter().any(|known| known == name) {
+        let problem = format!("another of the {of} is called {name}");
+        ground.wrong(field, Wrong::new(problem, "give each a name of its own: the history tells them apart by it"));
+    } else {
+        names.push(name.to_owned());
+    }
+}

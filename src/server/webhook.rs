@@ -1,0 +1,204 @@
+//! From an HTTP request to the way of a review.
+//!
+//! A request is checked in the order Host, method, path, media type, size, JSON; the first that is wrong is answered.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST};
+use http::request::Parts;
+use http::{Method, Request, Response};
+use http_body_util::Full;
+
+use hyper::body::Incoming;
+use tower::{Service as TowerService, ServiceBuilder};
+use tower_http::BoxError;
+use tower_http::body::UnsyncBoxBody;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::admission::failure::Failure;
+use crate::admission::gate::Gate;
+use crate::admission::shed::{BEGINNING, Overload};
+use crate::admission::{Arrival, Reply, Service};
+
+use super::body::{self, Bounds, Read};
+
+/// More would be refused by an HTTP/1.1 parser of this size; HTTP/2 has no such bound of its own.
+pub const MAX_HEADERS: usize = 100;
+
+#[derive(Debug)]
+pub struct Webhook {
+    pub service: Service,
+    pub gate: Arc<Gate>,
+    pub bounds: Bounds,
+    /// For reviews whose path names none.
+    pub cluster: String,
+    pub overload: Overload,
+}
+
+/// What the head of a request says of its review.
+#[derive(Debug, PartialEq, Eq)]
+struct Head {
+    cluster: String,
+    timeout: Option<String>,
+}
+
+/// What a request passes through, outermost first.
+pub fn stack(
+    webhook: Arc<Webhook>,
+) -> impl TowerService<
+    Request<Incoming>,
+    Response = Response<UnsyncBoxBody<Bytes, BoxError>>,
+    Error = Infallible,
+    Future: Send,
+> + Clone
++ Send
++ Sync
++ 'static {
+    let panicked = Arc::clone(&webhook);
+    ServiceBuilder::new()
+        // Nothing that a request does ends the connection of others.
+        .layer(CatchPanicLayer::custom(move |_: Box<dyn Any + Send>| {
+            panicked.service.refuse(&Failure::Panicked).into_response()
+        }))
+        .service_fn(move |request| {
+            let webhook = Arc::clone(&webhook);
+            async move { Ok::<_, Infallible>(webhook.answer(request).await) }
+        })
+}
+
+// === impl Webhook ===
+
+impl Webhook {
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (parts, body) = request.into_parts();
+        self.reply(&parts, body).await.into_response()
+    }
+
+    async fn reply(&self, parts: &Parts, body: Incoming) -> Reply {
+        let head = match Head::read(parts, &self.cluster) {
+            Ok(head) => head,
+            Err(failure) => {
+                body::discard(body, self.bounds).await;
+                return self.service.refuse(&failure);
+            }
+        };
+        let (body, room) = match body::read(body, self.gate.bytes(), self.bounds).await {
+            Read::Whole(body, room) => (body, room),
+            Read::NoRoom(beginning) => return self.shed(&head.cluster, &beginning),
+            Read::TooLarge => return self.service.refuse(&Failure::TooLarge { max_body: self.bounds.max_body }),
+            Read::Slow => return self.service.refuse(&Failure::SlowBody(self.bounds.timeout)),
+            Read::Broken(why) => return self.service.refuse(&Failure::BrokenBody(why)),
+        };
+        let Ok(place) = room.enter() else {
+            return self.shed(&head.cluster, &body[..body.len().min(BEGINNING)]);
+        };
+        let traceparent = parts.headers.get("traceparent").cloned();
+        self.service.review(Arrival { cluster: head.cluster, body, timeout: head.timeout, traceparent, place }).await
+    }
+
+    fn shed(&self, cluster: &str, beginning: &[u8]) -> Reply {
+        if self.service.sheds(self.overload) {
+            self.service.shed(cluster, beginning)
+        } else {
+            self.service.refuse(&Failure::Overloaded)
+        }
+    }
+}
+
+// === impl Head ===
+
+impl Head {
+    fn read(parts: &Parts, default_cluster: &str) -> Result<Self, Failure> {
+        if parts.headers.len() > MAX_HEADERS {
+            return Err(Failure::TooManyHeaders);
+        }
+        if !has_host(parts) {
+            return Err(Failure::NoHost);
+        }
+        if parts.method != Method::POST {
+            return Err(Failure::Method { method: parts.method.clone() });
+        }
+        let cluster = cluster(parts.uri.path(), default_cluster)?;
+        media_type(parts)?;
+        Ok(Self { cluster, timeout: timeout(parts.uri.query()) })
+    }
+}
+
+fn has_host(parts: &Parts) -> bool {
+    parts.uri.authority().is_some() || parts.headers.get(HOST).is_some_and(|host| !host.is_empty())
+}
+
+fn cluster(path: &str, default: &str) -> Result<String, Failure> {
+    match path {
+        "/" | "/image_policy" | "/review" => Ok(default.to_owned()),
+        _ => match path.strip_prefix("/review/") {
+            Some(name) if is_dns_label(name) => Ok(name.to_owned()),
+            _ => Err(Failure::Path { path: path.to_owned() }),
+        },
+    }
+}
+
+/// RFC 1123: what Kubernetes takes as a name.
+pub fn is_dns_label(name: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !name.is_empty() && name.len() <= 63 && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-')
+}
+
+fn media_type(parts: &Parts) -> Result<(), Failure> {
+    let given = parts.headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let essence = given.as_deref().map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    if essence.as_deref() == Some("application/json") { Ok(()) } else { Err(Failure::MediaType(given)) }
+}
+
+fn timeout(query: Option<&str>) -> Option<String> {
+    let value = query?.split('&').find_map(|pair| pair.strip_prefix("timeout="))?;
+    Some(value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(method: &str, uri: &str, headers: &[(&str, &str)]) -> Result<Head, &'static str> {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).expect("a request").into_parts();
+        Head::read(&parts, "local").map_err(|failure| failure.label())
+    }
+
+    const HOST_AND_TYPE: [(&str, &str); 2] = [("host", "h"), ("content-type", "application/json")];
+
+    #[test]
+    fn the_first_mistake_in_the_order_is_the_one_answered() {
+        assert_eq!(head("GET", "/nowhere", &[]), Err("no_host"));
+        assert_eq!(head("GET", "/nowhere", &[("host", "h")]), Err("method"));
+        assert_eq!(head("POST", "/nowhere", &[("host", "h")]), Err("path"));
+        assert_eq!(head("POST", "/review", &[("host", "h")]), Err("media_type"));
+        assert_eq!(head("POST", "/review", &[("host", "h"), ("content-type", "text/json")]), Err("media_type"));
+    }
+
+    #[test]
+    fn the_path_names_the_cluster() {
+        let cluster = |path: &str| head("POST", path, &HOST_AND_TYPE).map(|head| head.cluster);
+        for path in ["/", "/review", "/image_policy"] {
+            assert_eq!(cluster(path).as_deref(), Ok("local"), "{path}");
+        }
+        assert_eq!(cluster("/review/prod-eu").as_deref(), Ok("prod-eu"));
+        for path in ["/review/", "/review/Prod", "/review/a/b", "/review/-a", "/review/a%20b", "/images"] {
+            assert_eq!(cluster(path), Err("path"), "{path}");
+        }
+        assert_eq!(cluster(&format!("/review/{}", "a".repeat(64))), Err("path"));
+    }
+
+    #[test]
+    fn parameters_of_the_media_type_and_the_time_out_are_read() {
+        let headers = [("host", "h"), ("content-type", "Application/JSON; charset=utf-8")];
+        let head = head("POST", "/review?a=b&timeout=10s", &headers).expect("it is right");
+        assert_eq!(head.timeout.as_deref(), Some("10s"));
+    }
+}

@@ -1,0 +1,126 @@
+//! Verdicts that came after the answer: in the same batch as their decision, after it, or before it.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use super::batch::{Batch, Entry};
+use super::error::StoreError;
+use super::key;
+use super::locate::Located;
+use super::outcome::{self, Outcome};
+use super::row;
+use super::sql::{Insert, Sql, Value};
+use super::sqlite::Transaction;
+use crate::review::clock::DecisionId;
+use crate::review::decision::{Decision, PolicyVerdict};
+
+/// Rows looked up or updated in one statement.
+const AT_ONCE: usize = 500;
+
+/// Stored decisions that verdicts of this batch change.
+#[derive(Debug, Default)]
+pub(super) struct Amended {
+    /// As they were, in the order of `after`.
+    pub before: Vec<Decision>,
+    pub after: Vec<Entry<'static>>,
+    /// How many verdicts took the place of a pending one.
+    pub verdicts: u64,
+}
+
+// === impl Amended ===
+
+impl Amended {
+    pub async fn find(tx: &mut Transaction, batch: &Batch<'_>, located: &Located) -> Result<Self, StoreError> {
+        let mut late: BTreeMap<i64, Vec<&PolicyVerdict>> = BTreeMap::new();
+        for amendment in &batch.amendments {
+            if let Some(key) = located.key(amendment.decision) {
+                late.entry(key).or_default().push(&amendment.verdict);
+            }
+        }
+        let mut amended = Self::default();
+        let keys: Vec<i64> = late.keys().copied().collect();
+        for keys in keys.chunks(AT_ONCE) {
+            let (columns, joins) = (row::COLUMNS, row::JOINS);
+            let mut sql = Sql::new(&format!("SELECT {columns} FROM decisions d {joins} WHERE d.key IN "));
+            sql.list(keys.iter().copied());
+            for row in tx.fetch(sql).await? {
+                let key = row.int(0)?;
+                amended.amend(key, row::decision(row)?.decision, &late[&key])?;
+            }
+        }
+        Ok(amended)
+    }
+
+    fn amend(&mut self, key: i64, before: Decision, late: &[&PolicyVerdict]) -> Result<(), StoreError> {
+        let mut decision = before.clone();
+        let verdicts = late.iter().filter(|verdict| outcome::amend(&mut decision, verdict)).count();
+        if verdicts > 0 {
+            let outcome = Outcome::of(&decision.verdicts)?;
+            self.before.push(before);
+            self.after.push(Entry { key, decision: Cow::Owned(decision), outcome });
+            self.verdicts += verdicts as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Removes and answers what was kept for decisions that come now.
+pub(super) async fn take_early(
+    tx: &mut Transaction,
+    decisions: &[&Decision],
+) -> Result<HashMap<DecisionId, Vec<PolicyVerdict>>, StoreError> {
+    let mut verdicts: HashMap<DecisionId, Vec<PolicyVerdict>> = HashMap::new();
+    for decisions in decisions.chunks(AT_ONCE) {
+        let ids = || decisions.iter().map(|decision| Value::Blob(key::id_bytes(decision.id)));
+        let mut sql = Sql::new("SELECT decision, verdict FROM pending_amendments WHERE decision IN ");
+        sql.list(ids());
+        let rows = tx.fetch(sql).await?;
+        if rows.is_empty() {
+            continue;
+        }
+        for mut row in rows {
+            verdicts.entry(key::id_of(row.bytes(0)?)).or_default().push(serde_json::from_str(&row.text(1)?)?);
+        }
+        let mut sql = Sql::new("DELETE FROM pending_amendments WHERE decision IN ");
+        sql.list(ids());
+        tx.execute(sql).await?;
+    }
+    Ok(verdicts)
+}
+
+/// Keeps the verdicts whose decision is not there yet.
+pub(super) async fn keep_early(tx: &mut Transaction, batch: &Batch<'_>, located: &Located) -> Result<(), StoreError> {
+    let columns = &["decision", "policy", "at", "verdict"];
+    let mut insert = Insert::into("pending_amendments", columns, "ON CONFLICT DO NOTHING");
+    for amendment in batch.amendments.iter().filter(|amendment| !located.is_known(amendment.decision)) {
+        insert.row([
+            Value::Blob(key::id_bytes(amendment.decision)),
+            amendment.verdict.policy.as_str().into(),
+            amendment.at.0.into(),
+            serde_json::to_string(&amendment.verdict)?.into(),
+        ]);
+    }
+    tx.insert(insert).await
+}
+
+/// Writes what an amendment changes of a decision's row.
+pub(super) async fn update(
+    tx: &mut Transaction,
+    entries: &[Entry<'_>],
+    outcomes: &HashMap<[u8; 32], i64>,
+) -> Result<(), StoreError> {
+    for entries in entries.chunks(AT_ONCE) {
+        let rows = entries.iter().map(|Entry { key, decision, outcome }| -> [Value; 4] {
+            let outcome_id = outcomes[&outcome.hash];
+            let durations = outcome.durations.as_deref();
+            [(*key).into(), outcome_id.into(), decision.would_reject.into(), durations.into()]
+        });
+        let mut sql = Sql::new("WITH late(key, outcome, would_reject, durations) AS (");
+        sql.values(rows).push(
+            ") UPDATE decisions SET outcome = late.outcome, would_reject = late.would_reject, \
+             durations = late.durations FROM late WHERE decisions.key = late.key",
+        );
+        tx.execute(sql).await?;
+    }
+    Ok(())
+}

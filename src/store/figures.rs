@@ -1,0 +1,288 @@
+//! Figures and charts, all from roll-ups.
+
+use super::bucket::{Piece, Step, Width, pieces, widen};
+use super::error::StoreError;
+use super::read::{Bucket, DryRuns, Figures, Hit, Range, Scope, Summary};
+use super::spans;
+use super::sql::{Row, Sql, Value};
+use super::sqlite::{Database, FOR_EACH_JOIN};
+use crate::review::clock::Timestamp;
+
+/// A scope with its ends known: whole buckets.
+#[derive(Debug)]
+struct Span {
+    since: Timestamp,
+    until: Timestamp,
+    /// Ids; a cluster's namespace is 0 where it is not narrowed to one.
+    places: Vec<Place>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    cluster: i64,
+    namespace: i64,
+}
+
+/// One row of totals.
+#[derive(Debug)]
+struct Total {
+    bucket: Timestamp,
+    dry_run: bool,
+    figures: Figures,
+}
+
+/// What a table of hits is of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Hits {
+    Rules,
+    Namespaces,
+    Repositories,
+}
+
+pub(super) async fn summary(database: &Database, scope: &Scope, now: Timestamp) -> Result<Summary, StoreError> {
+    let span = Span::of(database, scope, now).await?;
+    let mut figures = Figures::default();
+    for total in totals(database, &span, Width::Day).await? {
+        figures.add(&total, scope.dry_run);
+    }
+    let range = Range { since: Some(span.since), until: Some(span.until) };
+    let gaps = spans::gaps(database, range, scope.cluster.as_deref()).await?;
+    Ok(Summary { since: span.since, until: span.until, figures, gaps })
+}
+
+pub(super) async fn chart(
+    database: &Database,
+    scope: &Scope,
+    max_buckets: usize,
+    now: Timestamp,
+) -> Result<Vec<Bucket>, StoreError> {
+    let span = Span::of(database, scope, now).await?;
+    if span.since >= span.until {
+        return Ok(Vec::new());
+    }
+    let step = Step::of(span.since, span.until, now, max_buckets);
+    let mut bars = Vec::new();
+    let mut from = span.since;
+    while from < span.until {
+        let to = step.next(from).min(span.until);
+        bars.push(Bucket { from, to, figures: Figures::default() });
+        from = to;
+    }
+    for total in totals(database, &span, step.width()).await? {
+        let at = bars.partition_point(|bar| bar.to <= total.bucket);
+        if let Some(bar) = bars.get_mut(at) {
+            bar.figures.add(&total, scope.dry_run);
+        }
+    }
+    Ok(bars)
+}
+
+/// Those with the most would-be rejections, then denials; those with neither are left out.
+pub(super) async fn top(
+    database: &Database,
+    hits: Hits,
+    scope: &Scope,
+    limit: u16,
+    now: Timestamp,
+) -> Result<Vec<Hit>, StoreError> {
+    let span = Span::of(database, scope, now).await?;
+    let Some(mut sql) = span.with_pieces(&span.places, Width::Day) else { return Ok(Vec::new()) };
+    let (name, standing, tables, subject) = match hits {
+        Hits::Rules => (
+            "p.name || '/' || r.name",
+            "CAST(sum(t.standing) AS BIGINT)",
+            "rollup_rules t JOIN rules r ON r.id = t.rule JOIN policies p ON p.id = r.policy",
+            "t.namespace = s.namespace",
+        ),
+        Hits::Repositories => (
+            "r.name",
+            "0",
+            "rollup_repositories t JOIN repositories r ON r.id = t.repository",
+            "t.namespace = s.namespace",
+        ),
+        Hits::Namespaces => (
+            "n.name",
+            "0",
+            "namespaces n",
+            "n.cluster = s.cluster AND n.name <> '' AND (s.namespace = 0 OR n.id = s.namespace) AND t.namespace = n.id",
+        ),
+    };
+    sql.push(&format!(
+        "SELECT {name} AS name, CAST(sum(t.reviews) AS BIGINT), CAST(sum(t.would_reject) AS BIGINT) AS rejected, \
+         CAST(sum(t.denied) AS BIGINT) AS denied, {standing} FROM pieces s {FOR_EACH_JOIN} {tables} "
+    ));
+    if matches!(hits, Hits::Namespaces) {
+        sql.push(FOR_EACH_JOIN).push(" rollup_totals t ");
+    }
+    sql.push(&format!("WHERE {subject} AND {IN_PIECE}"));
+    match scope.dry_run {
+        DryRuns::Exclude => {
+            sql.push(" AND t.dry_run = 0");
+        }
+        DryRuns::Only => {
+            sql.push(" AND t.dry_run = 1");
+        }
+        DryRuns::Include => {}
+    }
+    sql.push(
+        " GROUP BY 1 HAVING sum(t.would_reject) > 0 OR sum(t.denied) > 0 ORDER BY rejected DESC, denied DESC, name",
+    );
+    sql.push(" LIMIT ").bind(i64::from(limit));
+    database.fetch(sql).await?.into_iter().map(hit).collect()
+}
+
+/// The rows of a roll-up `t` that a piece `s` covers, its namespace aside.
+const IN_PIECE: &str = "t.cluster = s.cluster AND t.width = s.width AND t.bucket >= s.since AND t.bucket < s.until";
+
+// === impl Span ===
+
+impl Span {
+    async fn of(database: &Database, scope: &Scope, now: Timestamp) -> Result<Self, StoreError> {
+        let places = places(database, scope).await?;
+        // The present quarter hour is not over: it is in.
+        let until = scope.until.unwrap_or(Timestamp(now.0 + 1));
+        let since = match scope.since {
+            Some(since) => since,
+            None => oldest(database, &places).await?.unwrap_or(until).min(until),
+        };
+        let (since, until) = widen(since, until, now);
+        Ok(Self { since, until, places })
+    }
+
+    /// `WITH pieces(..) AS (..)`: each place with each piece of the range; `None` when there is nothing to read.
+    fn with_pieces(&self, places: &[Place], coarsest: Width) -> Option<Sql> {
+        let pieces = pieces(self.since, self.until, coarsest);
+        if places.is_empty() || pieces.is_empty() {
+            return None;
+        }
+        let row = |place: Place, piece: Piece| -> [Value; 5] {
+            let minutes = piece.width.minutes();
+            [place.cluster.into(), place.namespace.into(), minutes.into(), piece.from.0.into(), piece.to.0.into()]
+        };
+        let rows = places.iter().flat_map(|&place| pieces.iter().map(move |&piece| row(place, piece)));
+        let mut sql = Sql::new("WITH pieces(cluster, namespace, width, since, until) AS (");
+        sql.values(rows).push(") ");
+        Some(sql)
+    }
+
+    fn is_of_namespaces(&self) -> bool {
+        self.places.iter().any(|place| place.namespace != 0)
+    }
+
+    fn whole_clusters(&self) -> Vec<Place> {
+        self.places.iter().map(|place| Place { namespace: 0, ..*place }).collect()
+    }
+}
+
+// === impl Figures ===
+
+impl Figures {
+    fn add(&mut self, total: &Total, dry_runs: DryRuns) {
+        let other = &total.figures;
+        self.unjudged += other.unjudged;
+        if total.dry_run {
+            self.dry_runs += other.reviews;
+        }
+        let counts = match dry_runs {
+            DryRuns::Exclude => !total.dry_run,
+            DryRuns::Only => total.dry_run,
+            DryRuns::Include => true,
+        };
+        if counts {
+            self.reviews += other.reviews;
+            self.allowed += other.allowed;
+            self.denied += other.denied;
+            self.failed += other.failed;
+            self.would_reject += other.would_reject;
+        }
+    }
+}
+
+/// The clusters and namespaces that the scope names, as far as there is anything of them.
+async fn places(database: &Database, scope: &Scope) -> Result<Vec<Place>, StoreError> {
+    let mut sql = match &scope.namespace {
+        None => Sql::new("SELECT c.id, 0 FROM clusters c WHERE 1 = 1"),
+        Some(namespace) => {
+            let text = "SELECT c.id, s.id FROM clusters c JOIN namespaces s ON s.cluster = c.id WHERE s.name = ";
+            let mut sql = Sql::new(text);
+            sql.bind(namespace.as_str());
+            sql
+        }
+    };
+    if let Some(cluster) = &scope.cluster {
+        sql.push(" AND c.name = ").bind(cluster.as_str());
+    }
+    sql.push(" ORDER BY c.id");
+    let place = |row: &Row| Ok(Place { cluster: row.int(0)?, namespace: row.int(1)? });
+    database.fetch(sql).await?.iter().map(place).collect()
+}
+
+/// The start of the oldest bucket: by the quarter hour where those are still kept, else by the day.
+async fn oldest(database: &Database, places: &[Place]) -> Result<Option<Timestamp>, StoreError> {
+    if places.is_empty() {
+        return Ok(None);
+    }
+    let mut oldest = [None; 2];
+    for (found, width) in oldest.iter_mut().zip([Width::Day, Width::Quarter]) {
+        let mut sql = Sql::new("WITH places(cluster, namespace) AS (");
+        sql.values(places.iter().map(|place| [place.cluster, place.namespace]));
+        sql.push(") SELECT min((SELECT min(t.bucket) FROM rollup_totals t WHERE t.cluster = s.cluster ");
+        sql.push("AND t.namespace = s.namespace AND t.width = ").bind(width.minutes()).push(")) FROM places s");
+        *found = database.fetch(sql).await?.first().map_or(Ok(None), |row| row.opt_int(0))?.map(Timestamp);
+    }
+    let [day, quarter] = oldest;
+    Ok(match (day, quarter) {
+        (Some(day), Some(quarter)) if Width::Day.floor(quarter) == day => Some(quarter),
+        (day, _) => day,
+    })
+}
+
+/// Totals of the span by bucket, the oldest first.
+async fn totals(database: &Database, span: &Span, coarsest: Width) -> Result<Vec<Total>, StoreError> {
+    let Some(mut sql) = span.with_pieces(&span.places, coarsest) else { return Ok(Vec::new()) };
+    let sum = |column: &str| format!("CAST(sum(t.{column}) AS BIGINT)");
+    let columns = ["reviews", "allowed", "denied", "failed", "would_reject", "unjudged"].map(sum).join(", ");
+    let text = format!(
+        "SELECT t.bucket, t.dry_run, {columns} FROM pieces s {FOR_EACH_JOIN} rollup_totals t \
+         WHERE t.namespace = s.namespace AND {IN_PIECE} GROUP BY t.bucket, t.dry_run ORDER BY t.bucket"
+    );
+    sql.push(&text);
+    let mut totals = database.fetch(sql).await?.iter().map(total).collect::<Result<Vec<_>, _>>()?;
+    if span.is_of_namespaces()
+        && let Some(mut sql) = span.with_pieces(&span.whole_clusters(), coarsest)
+    {
+        sql.push(&text);
+        for row in database.fetch(sql).await? {
+            let of_cluster = total(&row)?;
+            let figures = Figures { unjudged: of_cluster.figures.unjudged, ..Figures::default() };
+            totals.push(Total { figures, ..of_cluster });
+        }
+    }
+    Ok(totals)
+}
+
+fn total(row: &Row) -> Result<Total, StoreError> {
+    Ok(Total {
+        bucket: Timestamp(row.int(0)?),
+        dry_run: row.flag(1)?,
+        figures: Figures {
+            reviews: row.count(2)?,
+            allowed: row.count(3)?,
+            denied: row.count(4)?,
+            failed: row.count(5)?,
+            would_reject: row.count(6)?,
+            dry_runs: 0,
+            unjudged: row.count(7)?,
+        },
+    })
+}
+
+fn hit(mut row: Row) -> Result<Hit, StoreError> {
+    Ok(Hit {
+        name: row.text(0)?,
+        reviews: row.count(1)?,
+        would_reject: row.count(2)?,
+        denied: row.count(3)?,
+        standing: row.count(4)?,
+    })
+}

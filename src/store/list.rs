@@ -1,0 +1,216 @@
+//! Lists of decisions, newest first.
+//!
+//! A list reads one index: that of its rarest filter. What the other filters leave out is read too, so a page reads at
+//! most [`SCANNED`] rows and then says how far it came. Its cost does not grow with the history.
+
+use super::error::StoreError;
+use super::key;
+use super::read::{Cursor, Filter, Page, StoredDecision};
+use super::row;
+use super::search::{MERGED, Predicate, Source, predicates};
+use super::sql::Sql;
+use super::sqlite::{Database, FOR_EACH_JOIN};
+
+/// Rows that one page reads of its index where it must leave some out.
+pub(super) const SCANNED: usize = 10_000;
+
+/// Keys: `from` is in it, `below` is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bounds {
+    from: i64,
+    below: i64,
+}
+
+/// One index to read, and what to leave out of what it finds.
+#[derive(Debug)]
+struct Plan {
+    source: Source,
+    conditions: Vec<Sql>,
+    bounds: Bounds,
+}
+
+/// The last row that a search reads.
+#[derive(Debug, Clone, Copy)]
+struct Floor {
+    key: i64,
+    cursor: Cursor,
+}
+
+pub(super) async fn decisions(
+    database: &Database,
+    filter: &Filter,
+    limit: u16,
+    after: Option<Cursor>,
+) -> Result<Page, StoreError> {
+    let nothing = Page { decisions: Vec::new(), next: None, searched_until: None };
+    let bounds = bounds(database, filter, after).await?;
+    let Some(predicates) = predicates(database, filter).await? else { return Ok(nothing) };
+    if bounds.from >= bounds.below || limit == 0 {
+        return Ok(nothing);
+    }
+    let mut plan = choose(database, predicates, bounds).await?;
+    let wanted = usize::from(limit);
+    let floor = if plan.conditions.is_empty() { None } else { floor(database, &plan, wanted).await? };
+    if let Some(floor) = floor {
+        plan.bounds.from = floor.key;
+    }
+    let rows = database.fetch(plan.page(wanted + 1)).await?;
+    let mut decisions = rows.into_iter().map(row::decision).collect::<Result<Vec<_>, _>>()?;
+    let full = decisions.len() > wanted;
+    decisions.truncate(wanted);
+    let next = if full { decisions.last().map(cursor) } else { floor.map(|floor| floor.cursor) };
+    let searched_until = if full { None } else { floor.map(|floor| floor.cursor.at) };
+    Ok(Page { decisions, next, searched_until })
+}
+
+/// The key of a decision by its id alone.
+pub(super) async fn key_of(
+    database: &Database,
+    id: crate::review::clock::DecisionId,
+) -> Result<Option<i64>, StoreError> {
+    if let Some(at) = key::time_of(id) {
+        let found = database.fetch(at_place(Cursor { at, id })).await?;
+        if let Some(row) = found.first() {
+            return row.int(0).map(Some);
+        }
+    }
+    let mut sql = Sql::new("SELECT key FROM displaced_ids WHERE id = ");
+    sql.bind(key::id_bytes(id).as_slice());
+    database.fetch(sql).await?.first().map(|row| row.int(0)).transpose()
+}
+
+pub(super) async fn decision(database: &Database, key: i64) -> Result<Option<StoredDecision>, StoreError> {
+    let (columns, joins) = (row::COLUMNS, row::JOINS);
+    let mut sql = Sql::new(&format!("SELECT {columns} FROM decisions d {joins} WHERE d.key = "));
+    sql.bind(key);
+    database.fetch(sql).await?.pop().map(row::decision).transpose()
+}
+
+fn cursor(stored: &StoredDecision) -> Cursor {
+    Cursor { at: stored.decision.at, id: stored.decision.id }
+}
+
+async fn bounds(database: &Database, filter: &Filter, after: Option<Cursor>) -> Result<Bounds, StoreError> {
+    let mut below = filter.until.map_or(i64::MAX, key::start);
+    if let Some(after) = after {
+        let rows = database.fetch(at_place(after)).await?;
+        // Its row may be gone by now: then its place is where it would stand.
+        let key = rows.first().map_or(Ok(key::of(after.at, after.id)), |row| row.int(0))?;
+        below = below.min(key);
+    }
+    Ok(Bounds { from: filter.since.map_or(i64::MIN, key::start), below })
+}
+
+fn at_place(place: Cursor) -> Sql {
+    let keys = key::candidates(place.at, place.id);
+    let mut sql = Sql::new("SELECT d.key FROM decisions d WHERE d.key >= ");
+    sql.bind(keys.start).push(" AND d.key < ").bind(keys.end);
+    sql.push(" AND d.id = ").bind(key::id_bytes(place.id).as_slice());
+    sql
+}
+
+/// The index of the filter that leaves the fewest rows; without one, the table itself.
+async fn choose(database: &Database, predicates: Vec<Predicate>, bounds: Bounds) -> Result<Plan, StoreError> {
+    let mut best: Option<(usize, u64)> = None;
+    let indexed = || predicates.iter().enumerate().filter(|(_, predicate)| predicate.source.is_some());
+    let compare = indexed().count() > 1 || predicates.iter().any(|predicate| predicate.only_if_rare);
+    for (at, predicate) in indexed() {
+        let Some(source) = &predicate.source else { continue };
+        let rows = if compare { count(database, source, bounds).await? } else { 0 };
+        let rare = rows <= SCANNED as u64 || !predicate.only_if_rare;
+        if rare && best.is_none_or(|(_, least)| rows < least) {
+            best = Some((at, rows));
+        }
+    }
+    let mut source = Source::All;
+    let mut conditions = Vec::new();
+    for (at, predicate) in predicates.into_iter().enumerate() {
+        match predicate.source {
+            Some(chosen) if best.is_some_and(|(best, _)| best == at) => source = chosen,
+            _ => conditions.push(predicate.condition),
+        }
+    }
+    Ok(Plan { source, conditions, bounds })
+}
+
+/// How many rows of an index are in the bounds, counted no further than matters.
+async fn count(database: &Database, source: &Source, bounds: Bounds) -> Result<u64, StoreError> {
+    let mut sql = Sql::new("SELECT count(*) FROM (");
+    for (at, arm) in source.arms().into_iter().enumerate() {
+        sql.push(if at == 0 { "SELECT d.key FROM " } else { " UNION ALL SELECT d.key FROM " });
+        sql.append(bounded(arm, bounds));
+    }
+    sql.push(" LIMIT ").bind(SCANNED as i64 + 1).push(") AS counted");
+    database.fetch(sql).await?.first().map_or(Ok(0), |row| row.count(0))
+}
+
+/// Where a search has to stop; `None` when it can read all that its index has.
+async fn floor(database: &Database, plan: &Plan, wanted: usize) -> Result<Option<Floor>, StoreError> {
+    // Each merged range is read up to the limit.
+    let most = (SCANNED / plan.source.arms().len().max(1)).max(wanted + 1);
+    let mut sql = Sql::new("SELECT d.key, d.id FROM (SELECT count(*) AS rows, min(key) AS key FROM (");
+    sql.append(plan.candidates(Some(most))).push(") AS candidates) AS last ");
+    sql.push(FOR_EACH_JOIN).push(" decisions d WHERE d.key = last.key AND last.rows >= ").bind(most as i64);
+    let rows = database.fetch(sql).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let key = row.int(0)?;
+    Ok(Some(Floor { key, cursor: Cursor { at: key::at(key), id: key::id_of(row.bytes(1)?) } }))
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// The newest `rows` decisions, whole.
+    fn page(&self, rows: usize) -> Sql {
+        let (columns, joins) = (row::COLUMNS, row::JOINS);
+        let mut sql =
+            Sql::new(&format!("SELECT {columns} FROM (SELECT d.key AS key FROM decisions d WHERE d.key IN ("));
+        sql.append(self.candidates(self.conditions.is_empty().then_some(rows))).push(")");
+        for condition in &self.conditions {
+            sql.push(" AND ").append(condition.clone());
+        }
+        sql.push(" ORDER BY d.key DESC LIMIT ").bind(rows as i64).push(") AS page ");
+        sql.push(FOR_EACH_JOIN).push(&format!(" decisions d {joins} WHERE d.key = page.key ORDER BY d.key DESC"));
+        sql
+    }
+
+    /// The newest keys of the source, at most `most`.
+    fn candidates(&self, most: Option<usize>) -> Sql {
+        let newest = |sql: &mut Sql, column: &str| {
+            if let Some(most) = most {
+                sql.push(&format!(" ORDER BY {column} DESC LIMIT ")).bind(most as i64);
+            }
+        };
+        let mut arms: Vec<Sql> = self.source.arms();
+        debug_assert!(arms.len() <= MERGED);
+        if arms.len() == 1 {
+            let mut sql = Sql::new("SELECT d.key AS key FROM ");
+            sql.append(bounded(arms.remove(0), self.bounds));
+            newest(&mut sql, "d.key");
+            return sql;
+        }
+        let mut sql = Sql::new("SELECT key FROM (");
+        for (at, arm) in arms.into_iter().enumerate() {
+            sql.push(if at == 0 { "SELECT key FROM (" } else { " UNION SELECT key FROM (" });
+            sql.push("SELECT d.key AS key FROM ").append(bounded(arm, self.bounds));
+            newest(&mut sql, "d.key");
+            sql.push(&format!(") AS arm{at}"));
+        }
+        sql.push(") AS merged");
+        newest(&mut sql, "key");
+        sql
+    }
+}
+
+fn bounded(mut arm: Sql, bounds: Bounds) -> Sql {
+    arm.push(" AND d.key >= ").bind(bounds.from).push(" AND d.key < ").bind(bounds.below);
+    arm
+}
+
+#[cfg(test)]
+pub(super) async fn statements(database: &Database, filter: &Filter) -> Result<Vec<Sql>, StoreError> {
+    let Some(predicates) = predicates(database, filter).await? else { return Ok(Vec::new()) };
+    let bounds = bounds(database, filter, None).await?;
+    let plan = choose(database, predicates, bounds).await?;
+    Ok(vec![plan.page(51), plan.candidates(Some(SCANNED))])
+}

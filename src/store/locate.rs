@@ -1,0 +1,81 @@
+//! Which decisions are stored, and at which keys.
+
+use std::collections::{HashMap, HashSet};
+
+use super::error::StoreError;
+use super::key;
+use super::sql::Sql;
+use super::sqlite::Transaction;
+use crate::review::clock::{DecisionId, Timestamp};
+
+/// Keys looked up in one statement.
+const LOOKED_UP: usize = 1_000;
+
+#[derive(Debug, Default)]
+pub(super) struct Located {
+    stored: HashMap<DecisionId, i64>,
+    /// Assigned in this batch.
+    assigned: HashMap<DecisionId, i64>,
+    taken: HashSet<i64>,
+}
+
+// === impl Located ===
+
+impl Located {
+    /// Looks for decisions by their times and ids.
+    pub async fn find(
+        tx: &mut Transaction,
+        places: impl Iterator<Item = (Timestamp, DecisionId)>,
+    ) -> Result<Self, StoreError> {
+        let places: HashMap<DecisionId, Timestamp> = places.map(|(at, id)| (id, at)).collect();
+        let first_keys: Vec<i64> = places.iter().map(|(&id, &at)| key::of(at, id)).collect();
+        let mut located = Self::default();
+        for keys in first_keys.chunks(LOOKED_UP) {
+            let mut sql = Sql::new("SELECT key, id FROM decisions WHERE key IN ");
+            sql.list(keys.iter().copied());
+            located.read(tx, sql).await?;
+        }
+        // Another decision has its first key: it may stand further on.
+        let displaced: Vec<(Timestamp, DecisionId)> = places
+            .into_iter()
+            .filter(|&(id, at)| !located.stored.contains_key(&id) && located.taken.contains(&key::of(at, id)))
+            .map(|(id, at)| (at, id))
+            .collect();
+        for (at, id) in displaced {
+            let keys = key::candidates(at, id);
+            let mut sql = Sql::new("SELECT key, id FROM decisions WHERE key >= ");
+            sql.bind(keys.start).push(" AND key < ").bind(keys.end);
+            located.read(tx, sql).await?;
+        }
+        Ok(located)
+    }
+
+    /// Of a decision that was stored before this batch.
+    pub fn key(&self, id: DecisionId) -> Option<i64> {
+        self.stored.get(&id).copied()
+    }
+
+    /// Stored, or about to be.
+    pub fn is_known(&self, id: DecisionId) -> bool {
+        self.stored.contains_key(&id) || self.assigned.contains_key(&id)
+    }
+
+    /// The first free key of a new decision.
+    pub fn assign(&mut self, at: Timestamp, id: DecisionId) -> Result<i64, StoreError> {
+        let mut keys = key::candidates(at, id);
+        let free = keys.find(|key| !self.taken.contains(key));
+        let key = free.ok_or_else(|| StoreError::broken(format!("no key is free for the decision {id}")))?;
+        self.taken.insert(key);
+        self.assigned.insert(id, key);
+        Ok(key)
+    }
+
+    async fn read(&mut self, tx: &mut Transaction, sql: Sql) -> Result<(), StoreError> {
+        for row in tx.fetch(sql).await? {
+            let key = row.int(0)?;
+            self.taken.insert(key);
+            self.stored.insert(key::id_of(row.bytes(1)?), key);
+        }
+        Ok(())
+    }
+}

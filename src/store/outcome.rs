@@ -1,0 +1,117 @@
+//! What the policies said of a decision, taken apart: the content that many decisions share, the durations that are its
+//! own, and what of it counts for a rule.
+
+use std::collections::{BTreeMap, HashSet};
+
+use sha2::{Digest, Sha256};
+
+use super::error::StoreError;
+use crate::review::decision::{Answer, Decision, Mode, PolicyVerdict, Verdict};
+
+/// The verdicts of a decision as rows hold them.
+#[derive(Debug, Clone)]
+pub(super) struct Outcome {
+    /// JSON without durations.
+    pub verdicts: String,
+    /// SHA-256 of that.
+    pub hash: [u8; 32],
+    /// JSON; `None` where no verdict has a duration.
+    pub durations: Option<String>,
+}
+
+/// How one rule stands in one decision.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Violated {
+    /// Violated by an image that the request brought.
+    pub brought: bool,
+    /// Such a violation is why the decision is a denial.
+    pub denied: bool,
+    /// Such a violation is why it is a would-be rejection.
+    pub would_reject: bool,
+    /// Violated by an image that was there before.
+    pub standing: bool,
+}
+
+/// Policy and rule.
+pub(super) type RuleName<'a> = (&'a str, &'a str);
+
+// === impl Outcome ===
+
+impl Outcome {
+    pub fn of(verdicts: &[PolicyVerdict]) -> Result<Self, StoreError> {
+        let durations: Vec<Option<u64>> = verdicts.iter().map(|verdict| verdict.duration_us).collect();
+        let shared: Vec<PolicyVerdict> =
+            verdicts.iter().map(|verdict| PolicyVerdict { duration_us: None, ..verdict.clone() }).collect();
+        let verdicts = serde_json::to_string(&shared)?;
+        let hash = Sha256::digest(verdicts.as_bytes()).into();
+        let any = durations.iter().any(Option::is_some);
+        let durations = if any { Some(serde_json::to_string(&durations)?) } else { None };
+        Ok(Self { verdicts, hash, durations })
+    }
+
+    /// The verdicts as they were.
+    pub fn join(verdicts: &str, durations: Option<&str>) -> Result<Vec<PolicyVerdict>, StoreError> {
+        let mut verdicts: Vec<PolicyVerdict> = serde_json::from_str(verdicts)?;
+        if let Some(durations) = durations {
+            let durations: Vec<Option<u64>> = serde_json::from_str(durations)?;
+            for (verdict, duration) in verdicts.iter_mut().zip(durations) {
+                verdict.duration_us = duration;
+            }
+        }
+        Ok(verdicts)
+    }
+}
+
+/// Puts a late verdict in the place of the pending one of its policy. False: there is none, so it was done before.
+pub(super) fn amend(decision: &mut Decision, late: &PolicyVerdict) -> bool {
+    let pending = |verdict: &&mut PolicyVerdict| verdict.policy == late.policy && verdict.verdict == Verdict::Pending;
+    let Some(place) = decision.verdicts.iter_mut().find(pending) else { return false };
+    *place = late.clone();
+    if decision.answer == Answer::Allowed {
+        let rejected = rejections(decision, is_rehearsed).next().is_some();
+        decision.would_reject |= rejected;
+    }
+    true
+}
+
+/// Each rule that was violated, standing violations included.
+pub(super) fn rules(decision: &Decision) -> BTreeMap<RuleName<'_>, Violated> {
+    let mut rules: BTreeMap<RuleName<'_>, Violated> = BTreeMap::new();
+    for verdict in &decision.verdicts {
+        for violation in &verdict.violations {
+            let rule = rules.entry((&verdict.policy, &violation.rule)).or_default();
+            rule.brought = true;
+            let counts = verdict.verdict == Verdict::Deny;
+            rule.denied |= counts && decision.answer == Answer::Denied && violation.mode == Mode::Enforce;
+            rule.would_reject |= counts && decision.would_reject && is_rehearsed(violation.mode);
+        }
+        for violation in &verdict.standing {
+            rules.entry((&verdict.policy, &violation.rule)).or_default().standing = true;
+        }
+    }
+    rules
+}
+
+/// The images, as written, that are to blame: for the denial, and for the would-be rejection.
+pub(super) fn blamed(decision: &Decision) -> (HashSet<&str>, HashSet<&str>) {
+    let denied = if decision.answer == Answer::Denied {
+        rejections(decision, |mode| mode == Mode::Enforce).flatten().collect()
+    } else {
+        HashSet::new()
+    };
+    let would_reject =
+        if decision.would_reject { rejections(decision, is_rehearsed).flatten().collect() } else { HashSet::new() };
+    (denied, would_reject)
+}
+
+/// The image of each violation in such a mode of each policy that says `deny`.
+fn rejections(decision: &Decision, acts: fn(Mode) -> bool) -> impl Iterator<Item = Option<&str>> {
+    let denying = decision.verdicts.iter().filter(|verdict| verdict.verdict == Verdict::Deny);
+    let violations = denying.flat_map(|verdict| &verdict.violations);
+    violations.filter(move |violation| acts(violation.mode)).map(|violation| violation.image.as_deref())
+}
+
+/// It records or warns, but does not reject.
+fn is_rehearsed(mode: Mode) -> bool {
+    mode != Mode::Enforce
+}

@@ -1,0 +1,317 @@
+//! The content-addressed rows: reviews with the images that they name, and outcomes.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+
+use super::error::StoreError;
+use super::outcome::Outcome;
+use super::sql::{Insert, Sql};
+use super::sqlite::Transaction;
+use crate::review::decision::{Operation, Protocol, ReviewHash, ReviewRecord};
+use crate::review::workload::Workload;
+
+/// Reviews remembered: about 500 bytes each.
+const REVIEWS: usize = 8_000;
+/// Outcomes remembered: 40 bytes each.
+const OUTCOMES: usize = 50_000;
+/// Hashes or names looked up in one statement.
+const LOOKED_UP: usize = 500;
+
+/// The row of `repositories` into which those past `history.max_names` fall.
+const OTHER: i64 = 1;
+
+/// What a decision's row and its figures need of its review.
+#[derive(Debug)]
+pub(super) struct StoredReview {
+    pub id: i64,
+    /// Empty: none.
+    pub namespace: String,
+    pub workload: Workload,
+    /// Each image once, as written, and its repository where it could be read.
+    pub images: Vec<(String, Option<i64>)>,
+}
+
+pub(super) type Reviews = HashMap<ReviewHash, Arc<StoredReview>>;
+
+/// An image's row.
+#[derive(Debug, Clone, Copy)]
+struct ImageRow {
+    id: i64,
+    repository: Option<i64>,
+}
+
+/// What is remembered of these tables. Filled only after a commit, as names are.
+#[derive(Debug)]
+pub(super) struct Contents {
+    reviews: Cache<ReviewHash, Arc<StoredReview>>,
+    outcomes: Cache<[u8; 32], i64>,
+    max_names: u64,
+}
+
+// === impl Contents ===
+
+impl Contents {
+    pub fn new(max_names: u64) -> Self {
+        Self { reviews: Cache::new(REVIEWS), outcomes: Cache::new(OUTCOMES), max_names }
+    }
+
+    /// Stores those of `given` that are new; finds those of `given` and of `wanted`. One that is wanted, but neither
+    /// given nor stored, is missing from the answer.
+    pub async fn resolve_reviews(
+        &self,
+        tx: &mut Transaction,
+        given: &HashMap<ReviewHash, &ReviewRecord>,
+        wanted: impl IntoIterator<Item = ReviewHash>,
+    ) -> Result<Reviews, StoreError> {
+        let hashes: BTreeSet<ReviewHash> = given.keys().copied().chain(wanted).collect();
+        let mut found: Reviews = HashMap::new();
+        let mut missing = Vec::new();
+        for hash in hashes {
+            match self.reviews.get(&hash) {
+                Some(review) => {
+                    found.insert(hash, review);
+                }
+                None => missing.push(hash),
+            }
+        }
+        let stored = stored_reviews(tx, &missing).await?;
+        let known: HashSet<ReviewHash> = stored.iter().map(|(_, record)| record.hash).collect();
+        let new: Vec<&ReviewRecord> =
+            missing.iter().filter(|hash| !known.contains(hash)).filter_map(|hash| given.get(hash).copied()).collect();
+        let inserted = insert_reviews(tx, &new).await?;
+        let all: Vec<(i64, &ReviewRecord)> = stored
+            .iter()
+            .map(|(id, record)| (*id, record))
+            .chain(inserted.into_iter().zip(new.iter().copied()))
+            .collect();
+        let images = self.resolve_images(tx, all.iter().map(|(_, record)| *record)).await?;
+        insert_review_images(tx, &all[stored.len()..], &images).await?;
+        found
+            .extend(all.into_iter().map(|(id, record)| (record.hash, Arc::new(StoredReview::of(id, record, &images)))));
+        Ok(found)
+    }
+
+    /// To be called once the transaction is committed.
+    pub fn remember(&self, reviews: Reviews, outcomes: HashMap<[u8; 32], i64>) {
+        for (hash, review) in reviews {
+            self.reviews.insert(hash, review);
+        }
+        for (hash, id) in outcomes {
+            self.outcomes.insert(hash, id);
+        }
+    }
+
+    /// The id of each outcome; new ones are added.
+    pub async fn resolve_outcomes(
+        &self,
+        tx: &mut Transaction,
+        outcomes: impl IntoIterator<Item = &Outcome>,
+    ) -> Result<HashMap<[u8; 32], i64>, StoreError> {
+        let mut ids = HashMap::new();
+        let mut missing: HashMap<[u8; 32], &Outcome> = HashMap::new();
+        for outcome in outcomes {
+            match self.outcomes.get(&outcome.hash) {
+                Some(id) => {
+                    ids.insert(outcome.hash, id);
+                }
+                None => {
+                    missing.insert(outcome.hash, outcome);
+                }
+            }
+        }
+        look_up_outcomes(tx, &missing, &mut ids).await?;
+        missing.retain(|hash, _| !ids.contains_key(hash));
+        if !missing.is_empty() {
+            let mut insert = Insert::into("outcomes", &["hash", "verdicts"], "ON CONFLICT DO NOTHING");
+            for outcome in missing.values() {
+                insert.row([outcome.hash.as_slice().into(), outcome.verdicts.as_str().into()]);
+            }
+            tx.insert(insert).await?;
+            look_up_outcomes(tx, &missing, &mut ids).await?;
+        }
+        Ok(ids)
+    }
+
+    /// The row of each image; new ones are added, and their repositories while there is room.
+    async fn resolve_images(
+        &self,
+        tx: &mut Transaction,
+        reviews: impl Iterator<Item = &ReviewRecord>,
+    ) -> Result<HashMap<String, ImageRow>, StoreError> {
+        let mut missing: HashMap<&str, Option<String>> = HashMap::new();
+        for image in reviews.flat_map(|review| &review.images) {
+            let name = image.registry.as_ref().zip(image.repository.as_ref());
+            missing.entry(&image.text).or_insert_with(|| name.map(|(registry, path)| format!("{registry}/{path}")));
+        }
+        let mut rows = HashMap::new();
+        look_up_images(tx, missing.keys().copied(), &mut rows).await?;
+        missing.retain(|text, _| !rows.contains_key(*text));
+        if missing.is_empty() {
+            return Ok(rows);
+        }
+        let repositories = self.resolve_repositories(tx, missing.values().flatten()).await?;
+        let mut insert = Insert::into("images", &["text", "repository"], "ON CONFLICT DO NOTHING");
+        for (text, repository) in &missing {
+            let repository = repository.as_ref().map(|name| repositories.get(name).copied().unwrap_or(OTHER));
+            insert.row([(*text).into(), repository.into()]);
+        }
+        tx.insert(insert).await?;
+        look_up_images(tx, missing.keys().copied(), &mut rows).await?;
+        Ok(rows)
+    }
+
+    /// The id of each repository that has one, or gets one.
+    async fn resolve_repositories(
+        &self,
+        tx: &mut Transaction,
+        names: impl Iterator<Item = &String>,
+    ) -> Result<HashMap<String, i64>, StoreError> {
+        let mut missing: BTreeSet<&String> = names.collect();
+        let mut ids = HashMap::new();
+        look_up_repositories(tx, &missing, &mut ids).await?;
+        missing.retain(|name| !ids.contains_key(*name));
+        if missing.is_empty() {
+            return Ok(ids);
+        }
+        let count = tx.fetch(Sql::new("SELECT count(*) FROM repositories WHERE id <> 1")).await?;
+        let count = count.first().map_or(Ok(0), |row| row.count(0))?;
+        let room = usize::try_from(self.max_names.saturating_sub(count)).unwrap_or(usize::MAX);
+        let new: BTreeSet<&String> = missing.into_iter().take(room).collect();
+        let mut insert = Insert::into("repositories", &["name"], "ON CONFLICT DO NOTHING");
+        insert.values = new.iter().map(|name| name.as_str().into()).collect();
+        tx.insert(insert).await?;
+        look_up_repositories(tx, &new, &mut ids).await?;
+        Ok(ids)
+    }
+}
+
+// === impl StoredReview ===
+
+impl StoredReview {
+    fn of(id: i64, record: &ReviewRecord, images: &HashMap<String, ImageRow>) -> Self {
+        let repository = |text: &&str| images.get(*text).and_then(|row| row.repository);
+        Self {
+            id,
+            namespace: record.namespace.clone().unwrap_or_default(),
+            workload: record.workload.clone(),
+            images: texts(record).iter().map(|text| ((*text).to_owned(), repository(text))).collect(),
+        }
+    }
+}
+
+/// What stands for a review whose record was lost with a damaged part of the journal.
+pub(super) fn lost_review() -> ReviewRecord {
+    let unknown = || "unknown".to_owned();
+    ReviewRecord {
+        hash: ReviewHash([0; 32]),
+        protocol: Protocol::AdmissionReview,
+        api_version: unknown(),
+        operation: Operation::Create,
+        subresource: None,
+        group: None,
+        kind: None,
+        namespace: None,
+        workload: Workload { kind: unknown(), name: unknown() },
+        images: Vec::new(),
+        annotations: Default::default(),
+    }
+}
+
+fn texts(record: &ReviewRecord) -> BTreeSet<&str> {
+    record.images.iter().map(|image| image.text.as_str()).collect()
+}
+
+async fn stored_reviews(tx: &mut Transaction, hashes: &[ReviewHash]) -> Result<Vec<(i64, ReviewRecord)>, StoreError> {
+    let mut reviews = Vec::new();
+    for hashes in hashes.chunks(LOOKED_UP) {
+        let mut sql = Sql::new("SELECT id, record FROM reviews WHERE hash IN ");
+        sql.list(hashes.iter().map(|hash| hash.0.as_slice()));
+        for mut row in tx.fetch(sql).await? {
+            reviews.push((row.int(0)?, serde_json::from_str(&row.text(1)?)?));
+        }
+    }
+    Ok(reviews)
+}
+
+/// Their ids, in the same order.
+async fn insert_reviews(tx: &mut Transaction, reviews: &[&ReviewRecord]) -> Result<Vec<i64>, StoreError> {
+    let mut insert = Insert::into("reviews", &["hash", "record"], "ON CONFLICT DO NOTHING");
+    for review in reviews {
+        insert.row([review.hash.0.as_slice().into(), serde_json::to_string(review)?.into()]);
+    }
+    tx.insert(insert).await?;
+    let mut ids: HashMap<[u8; 32], i64> = HashMap::new();
+    for reviews in reviews.chunks(LOOKED_UP) {
+        let mut sql = Sql::new("SELECT id, hash FROM reviews WHERE hash IN ");
+        sql.list(reviews.iter().map(|review| review.hash.0.as_slice()));
+        for row in tx.fetch(sql).await? {
+            ids.insert(row.bytes(1)?, row.int(0)?);
+        }
+    }
+    let id = |review: &&ReviewRecord| ids.get(&review.hash.0).copied();
+    reviews.iter().map(id).collect::<Option<_>>().ok_or_else(|| StoreError::broken("a review was not stored"))
+}
+
+async fn insert_review_images(
+    tx: &mut Transaction,
+    reviews: &[(i64, &ReviewRecord)],
+    images: &HashMap<String, ImageRow>,
+) -> Result<(), StoreError> {
+    let mut insert = Insert::into("review_images", &["image", "review"], "ON CONFLICT DO NOTHING");
+    for (review, record) in reviews {
+        for image in texts(record).into_iter().filter_map(|text| images.get(text)) {
+            insert.row([image.id.into(), (*review).into()]);
+        }
+    }
+    tx.insert(insert).await
+}
+
+async fn look_up_images<'a>(
+    tx: &mut Transaction,
+    texts: impl Iterator<Item = &'a str>,
+    rows: &mut HashMap<String, ImageRow>,
+) -> Result<(), StoreError> {
+    let texts: Vec<&str> = texts.collect();
+    for texts in texts.chunks(LOOKED_UP) {
+        let mut sql = Sql::new("SELECT id, text, repository FROM images WHERE text IN ");
+        sql.list(texts.iter().copied());
+        for mut row in tx.fetch(sql).await? {
+            rows.insert(row.text(1)?, ImageRow { id: row.int(0)?, repository: row.opt_int(2)? });
+        }
+    }
+    Ok(())
+}
+
+async fn look_up_repositories(
+    tx: &mut Transaction,
+    names: &BTreeSet<&String>,
+    ids: &mut HashMap<String, i64>,
+) -> Result<(), StoreError> {
+    let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+    for names in names.chunks(LOOKED_UP) {
+        let mut sql = Sql::new("SELECT id, name FROM repositories WHERE name IN ");
+        sql.list(names.iter().copied());
+        for mut row in tx.fetch(sql).await? {
+            ids.insert(row.text(1)?, row.int(0)?);
+        }
+    }
+    Ok(())
+}
+
+async fn look_up_outcomes(
+    tx: &mut Transaction,
+    outcomes: &HashMap<[u8; 32], &Outcome>,
+    ids: &mut HashMap<[u8; 32], i64>,
+) -> Result<(), StoreError> {
+    let hashes: Vec<&[u8; 32]> = outcomes.keys().collect();
+    for hashes in hashes.chunks(LOOKED_UP) {
+        let mut sql = Sql::new("SELECT id, hash FROM outcomes WHERE hash IN ");
+        sql.list(hashes.iter().map(|hash| hash.as_slice()));
+        for row in tx.fetch(sql).await? {
+            ids.insert(row.bytes(1)?, row.int(0)?);
+        }
+    }
+    Ok(())
+}

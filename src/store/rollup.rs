@@ -1,0 +1,325 @@
+//! Figures: what each decision adds to them, gathered over a batch and written in the order of their keys.
+
+use std::collections::BTreeMap;
+
+use super::bucket::Width;
+use super::error::StoreError;
+use super::outcome::Violated;
+use super::sql::{Insert, Value};
+use super::sqlite::Transaction;
+use crate::review::clock::Timestamp;
+use crate::review::decision::Answer;
+
+/// Who writes the rows: SQLite has one writer.
+const REPLICA: i64 = 1;
+
+/// What one decision says to the figures.
+#[derive(Debug, Clone)]
+pub(super) struct Fact {
+    pub at: Timestamp,
+    pub cluster: i64,
+    pub namespace: i64,
+    pub workload: i64,
+    pub dry_run: bool,
+    pub answer: Answer,
+    pub would_reject: bool,
+    /// By rule id, each once.
+    pub rules: Vec<(i64, Violated)>,
+    /// By repository id, each once.
+    pub repositories: Vec<(i64, Blame)>,
+}
+
+/// What an image of a repository is to blame for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Blame {
+    pub denied: bool,
+    pub would_reject: bool,
+}
+
+/// Additions to the figures, by key.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// reviews, allowed, denied, failed, would_reject, unjudged
+    totals: BTreeMap<(Bucket, bool), [i64; 6]>,
+    /// reviews, denied, would_reject, standing; by rule
+    rules: BTreeMap<(Bucket, i64, bool), [i64; 4]>,
+    /// reviews, denied, would_reject; by repository
+    repositories: BTreeMap<(Bucket, i64, bool), [i64; 3]>,
+    /// reviews, denied, would_reject; by workload
+    workloads: BTreeMap<(i64, bool), Seen<3>>,
+    /// reviews, denied, would_reject, standing; by rule, day, workload
+    workload_rules: BTreeMap<(i64, i64, i64, bool), Seen<4>>,
+}
+
+/// Ordered as the tables' keys are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Bucket {
+    cluster: i64,
+    /// 0: all of the cluster.
+    namespace: i64,
+    minutes: i64,
+    start: i64,
+}
+
+#[derive(Debug)]
+struct Seen<const N: usize> {
+    first: Timestamp,
+    last: Timestamp,
+    counts: [i64; N],
+}
+
+// === impl Tally ===
+
+impl Tally {
+    pub fn add(&mut self, fact: &Fact) {
+        self.count(fact, 1);
+    }
+
+    /// A decision that said `before` says `after` now.
+    pub fn replace(&mut self, before: &Fact, after: &Fact) {
+        self.count(before, -1);
+        self.count(after, 1);
+    }
+
+    pub fn add_unjudged(&mut self, cluster: i64, at: Timestamp, count: u64) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        for bucket in Bucket::of(cluster, 0, at) {
+            add(self.totals.entry((bucket, false)).or_default(), [0, 0, 0, 0, 0, count]);
+        }
+    }
+
+    fn count(&mut self, fact: &Fact, sign: i64) {
+        let one = |yes: bool| if yes { sign } else { 0 };
+        let denied = fact.answer == Answer::Denied;
+        let total = [
+            sign,
+            one(fact.answer == Answer::Allowed),
+            one(denied),
+            one(fact.answer == Answer::Failed),
+            one(fact.would_reject),
+            0,
+        ];
+        let of_rule =
+            |rule: &Violated| [one(rule.brought), one(rule.denied), one(rule.would_reject), one(rule.standing)];
+        for namespace in [0, fact.namespace] {
+            for bucket in Bucket::of(fact.cluster, namespace, fact.at) {
+                add(self.totals.entry((bucket, fact.dry_run)).or_default(), total);
+                for (id, rule) in &fact.rules {
+                    add(self.rules.entry((bucket, *id, fact.dry_run)).or_default(), of_rule(rule));
+                }
+                for (id, blame) in &fact.repositories {
+                    let counts = [sign, one(blame.denied), one(blame.would_reject)];
+                    add(self.repositories.entry((bucket, *id, fact.dry_run)).or_default(), counts);
+                }
+            }
+        }
+        let workload = self.workloads.entry((fact.workload, fact.dry_run)).or_insert_with(|| Seen::new(fact.at));
+        workload.add(fact.at, [sign, one(denied), one(fact.would_reject)]);
+        let day = Width::Day.floor(fact.at).0;
+        for (id, rule) in &fact.rules {
+            let key = (*id, day, fact.workload, fact.dry_run);
+            self.workload_rules.entry(key).or_insert_with(|| Seen::new(fact.at)).add(fact.at, of_rule(rule));
+        }
+    }
+
+    pub async fn write(self, tx: &mut Transaction) -> Result<(), StoreError> {
+        for insert in [
+            totals(self.totals),
+            rules(self.rules),
+            repositories(self.repositories),
+            workloads(self.workloads),
+            workload_rules(self.workload_rules),
+        ] {
+            tx.insert(insert).await?;
+        }
+        Ok(())
+    }
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    fn of(cluster: i64, namespace: i64, at: Timestamp) -> [Self; 3] {
+        Width::ALL.map(|width| Self { cluster, namespace, minutes: width.minutes(), start: width.floor(at).0 })
+    }
+
+    fn values(self) -> [Value; 4] {
+        [self.cluster.into(), self.namespace.into(), self.minutes.into(), self.start.into()]
+    }
+}
+
+// === impl Seen ===
+
+impl<const N: usize> Seen<N> {
+    fn new(at: Timestamp) -> Self {
+        Self { first: at, last: at, counts: [0; N] }
+    }
+
+    fn add(&mut self, at: Timestamp, counts: [i64; N]) {
+        self.first = self.first.min(at);
+        self.last = self.last.max(at);
+        add(&mut self.counts, counts);
+    }
+}
+
+fn add<const N: usize>(sum: &mut [i64; N], counts: [i64; N]) {
+    for (sum, count) in sum.iter_mut().zip(counts) {
+        *sum += count;
+    }
+}
+
+/// A replaced decision leaves most of its keys as they were.
+fn changes<const N: usize>(counts: &[i64; N]) -> bool {
+    counts.iter().any(|&count| count != 0)
+}
+
+fn totals(tally: BTreeMap<(Bucket, bool), [i64; 6]>) -> Insert {
+    let mut insert = Insert::into(
+        "rollup_totals",
+        &[
+            "cluster",
+            "namespace",
+            "width",
+            "bucket",
+            "dry_run",
+            "replica",
+            "reviews",
+            "allowed",
+            "denied",
+            "failed",
+            "would_reject",
+            "unjudged",
+        ],
+        "ON CONFLICT (cluster, namespace, width, bucket, dry_run, replica) DO UPDATE SET \
+         reviews = rollup_totals.reviews + excluded.reviews, \
+         allowed = rollup_totals.allowed + excluded.allowed, \
+         denied = rollup_totals.denied + excluded.denied, \
+         failed = rollup_totals.failed + excluded.failed, \
+         would_reject = rollup_totals.would_reject + excluded.would_reject, \
+         unjudged = rollup_totals.unjudged + excluded.unjudged",
+    );
+    for ((bucket, dry_run), counts) in tally.into_iter().filter(|(_, counts)| changes(counts)) {
+        insert.values.extend(bucket.values());
+        insert.values.extend([dry_run.into(), REPLICA.into()]);
+        insert.values.extend(counts.map(Value::Int));
+    }
+    insert
+}
+
+fn rules(tally: BTreeMap<(Bucket, i64, bool), [i64; 4]>) -> Insert {
+    let mut insert = Insert::into(
+        "rollup_rules",
+        &[
+            "cluster",
+            "namespace",
+            "width",
+            "bucket",
+            "rule",
+            "dry_run",
+            "replica",
+            "reviews",
+            "denied",
+            "would_reject",
+            "standing",
+        ],
+        "ON CONFLICT (cluster, namespace, width, bucket, rule, dry_run, replica) DO UPDATE SET \
+         reviews = rollup_rules.reviews + excluded.reviews, \
+         denied = rollup_rules.denied + excluded.denied, \
+         would_reject = rollup_rules.would_reject + excluded.would_reject, \
+         standing = rollup_rules.standing + excluded.standing",
+    );
+    for ((bucket, rule, dry_run), counts) in tally.into_iter().filter(|(_, counts)| changes(counts)) {
+        insert.values.extend(bucket.values());
+        insert.values.extend([rule.into(), dry_run.into(), REPLICA.into()]);
+        insert.values.extend(counts.map(Value::Int));
+    }
+    insert
+}
+
+fn repositories(tally: BTreeMap<(Bucket, i64, bool), [i64; 3]>) -> Insert {
+    let mut insert = Insert::into(
+        "rollup_repositories",
+        &[
+            "cluster",
+            "namespace",
+            "width",
+            "bucket",
+            "repository",
+            "dry_run",
+            "replica",
+            "reviews",
+            "denied",
+            "would_reject",
+        ],
+        "ON CONFLICT (cluster, namespace, width, bucket, repository, dry_run, replica) DO UPDATE SET \
+         reviews = rollup_repositories.reviews + excluded.reviews, \
+         denied = rollup_repositories.denied + excluded.denied, \
+         would_reject = rollup_repositories.would_reject + excluded.would_reject",
+    );
+    for ((bucket, repository, dry_run), counts) in tally.into_iter().filter(|(_, counts)| changes(counts)) {
+        insert.values.extend(bucket.values());
+        insert.values.extend([repository.into(), dry_run.into(), REPLICA.into()]);
+        insert.values.extend(counts.map(Value::Int));
+    }
+    insert
+}
+
+fn workloads(tally: BTreeMap<(i64, bool), Seen<3>>) -> Insert {
+    let mut insert = Insert::into(
+        "workload_totals",
+        &["workload", "dry_run", "replica", "first_at", "last_at", "reviews", "denied", "would_reject"],
+        "ON CONFLICT (workload, dry_run, replica) DO UPDATE SET \
+         first_at = CASE WHEN excluded.first_at < workload_totals.first_at \
+             THEN excluded.first_at ELSE workload_totals.first_at END, \
+         last_at = CASE WHEN excluded.last_at > workload_totals.last_at \
+             THEN excluded.last_at ELSE workload_totals.last_at END, \
+         reviews = workload_totals.reviews + excluded.reviews, \
+         denied = workload_totals.denied + excluded.denied, \
+         would_reject = workload_totals.would_reject + excluded.would_reject",
+    );
+    for ((workload, dry_run), seen) in tally.into_iter().filter(|(_, seen)| changes(&seen.counts)) {
+        insert.values.extend([
+            workload.into(),
+            dry_run.into(),
+            REPLICA.into(),
+            seen.first.0.into(),
+            seen.last.0.into(),
+        ]);
+        insert.values.extend(seen.counts.map(Value::Int));
+    }
+    insert
+}
+
+fn workload_rules(tally: BTreeMap<(i64, i64, i64, bool), Seen<4>>) -> Insert {
+    let mut insert = Insert::into(
+        "workload_rules",
+        &[
+            "rule",
+            "day",
+            "workload",
+            "dry_run",
+            "replica",
+            "first_at",
+            "last_at",
+            "reviews",
+            "denied",
+            "would_reject",
+            "standing",
+        ],
+        "ON CONFLICT (rule, day, workload, dry_run, replica) DO UPDATE SET \
+         first_at = CASE WHEN excluded.first_at < workload_rules.first_at \
+             THEN excluded.first_at ELSE workload_rules.first_at END, \
+         last_at = CASE WHEN excluded.last_at > workload_rules.last_at \
+             THEN excluded.last_at ELSE workload_rules.last_at END, \
+         reviews = workload_rules.reviews + excluded.reviews, \
+         denied = workload_rules.denied + excluded.denied, \
+         would_reject = workload_rules.would_reject + excluded.would_reject, \
+         standing = workload_rules.standing + excluded.standing",
+    );
+    for ((rule, day, workload, dry_run), seen) in tally.into_iter().filter(|(_, seen)| changes(&seen.counts)) {
+        insert.values.extend([rule.into(), day.into(), workload.into(), dry_run.into(), REPLICA.into()]);
+        insert.values.extend([seen.first.0.into(), seen.last.0.into()]);
+        insert.values.extend(seen.counts.map(Value::Int));
+    }
+    insert
+}

@@ -1,0 +1,175 @@
+//! A decision as a row, and back.
+
+use uuid::Uuid;
+
+use super::error::StoreError;
+use super::key;
+use super::outcome::Outcome;
+use super::read::StoredDecision;
+use super::sql::{Row, Sql, Value};
+use crate::review::decision::{Answer, Decision, ReviewHash};
+
+/// What [`decision`] reads, of the rows that [`JOINS`] brings together.
+pub(super) const COLUMNS: &str = "d.key, d.id, c.name, v.hash, d.name, u.name, d.uid, d.uid_text, d.dry_run, d.answer, \
+     d.code, d.message, d.would_reject, d.redacted, n.name, d.duration_us, d.durations, d.notes, o.verdicts, v.record";
+
+pub(super) const JOINS: &str = "JOIN clusters c ON c.id = d.cluster JOIN revisions n ON n.id = d.revision \
+     JOIN outcomes o ON o.id = d.outcome JOIN reviews v ON v.id = d.review LEFT JOIN users u ON u.id = d.by_user";
+
+/// The columns of a decision that [`values`] fills.
+pub(super) const STORED: [&str; 22] = [
+    "key",
+    "id",
+    "batch",
+    "cluster",
+    "namespace",
+    "workload",
+    "name",
+    "by_user",
+    "uid",
+    "uid_text",
+    "dry_run",
+    "review",
+    "outcome",
+    "answer",
+    "code",
+    "message",
+    "would_reject",
+    "redacted",
+    "revision",
+    "duration_us",
+    "durations",
+    "notes",
+];
+
+/// The numbers that stand for a decision's names and contents.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbers {
+    pub batch: i64,
+    pub cluster: i64,
+    pub namespace: i64,
+    pub workload: i64,
+    pub user: Option<i64>,
+    pub revision: i64,
+    pub review: i64,
+    pub outcome: i64,
+}
+
+/// A uid as it is stored, and looked for: nearly all are UUIDs, which take half the space as bytes.
+pub(super) enum Uid {
+    Uuid(Uuid),
+    Text(String),
+}
+
+// === impl Uid ===
+
+impl Uid {
+    pub fn of(text: &str) -> Self {
+        match Uuid::try_parse(text) {
+            Ok(uuid) if uuid.hyphenated().to_string() == text => Self::Uuid(uuid),
+            _ => Self::Text(text.to_owned()),
+        }
+    }
+
+    /// A test that the index over the first bytes answers.
+    pub fn condition(&self) -> Sql {
+        let mut sql = Sql::default();
+        match self {
+            Self::Uuid(uuid) => {
+                let bytes = uuid.as_bytes().as_slice();
+                sql.push("(d.uid IS NOT NULL AND substr(d.uid, 1, 4) = ").bind(&bytes[..4]);
+                sql.push(" AND d.uid = ").bind(bytes).push(")");
+            }
+            Self::Text(text) => {
+                sql.push("d.uid_text = ").bind(text.as_str());
+            }
+        }
+        sql
+    }
+}
+
+pub(super) fn answer_number(answer: Answer) -> i64 {
+    match answer {
+        Answer::Allowed => 0,
+        Answer::Denied => 1,
+        Answer::Failed => 2,
+    }
+}
+
+pub(super) fn answer_of(number: i64) -> Result<Answer, StoreError> {
+    match number {
+        0 => Ok(Answer::Allowed),
+        1 => Ok(Answer::Denied),
+        2 => Ok(Answer::Failed),
+        other => Err(StoreError::broken(format!("a decision's answer is {other}"))),
+    }
+}
+
+pub(super) fn values(
+    key: i64,
+    decision: &Decision,
+    outcome: &Outcome,
+    numbers: Numbers,
+) -> Result<[Value; 22], StoreError> {
+    let (uid, uid_text) = match decision.uid.as_deref().map(Uid::of) {
+        Some(Uid::Uuid(uuid)) => (Value::Blob(uuid.as_bytes().to_vec()), Value::Null),
+        Some(Uid::Text(text)) => (Value::Null, Value::Text(text)),
+        None => (Value::Null, Value::Null),
+    };
+    let notes = if decision.notes.is_empty() { None } else { Some(serde_json::to_string(&decision.notes)?) };
+    Ok([
+        key.into(),
+        Value::Blob(key::id_bytes(decision.id)),
+        numbers.batch.into(),
+        numbers.cluster.into(),
+        numbers.namespace.into(),
+        numbers.workload.into(),
+        decision.name.as_deref().into(),
+        numbers.user.into(),
+        uid,
+        uid_text,
+        decision.dry_run.into(),
+        numbers.review.into(),
+        numbers.outcome.into(),
+        answer_number(decision.answer).into(),
+        i64::from(decision.code).into(),
+        decision.message.as_deref().into(),
+        decision.would_reject.into(),
+        decision.redacted.into(),
+        numbers.revision.into(),
+        decision.duration_us.into(),
+        outcome.durations.as_deref().into(),
+        notes.into(),
+    ])
+}
+
+/// From a row of [`COLUMNS`].
+pub(super) fn decision(mut row: Row) -> Result<StoredDecision, StoreError> {
+    let uid = match row.opt_bytes::<16>(6)? {
+        Some(bytes) => Some(Uuid::from_bytes(bytes).hyphenated().to_string()),
+        None => row.opt_text(7)?,
+    };
+    let code = row.int(10)?;
+    let durations = row.opt_text(16)?;
+    let notes = row.opt_text(17)?;
+    let decision = Decision {
+        id: key::id_of(row.bytes(1)?),
+        at: key::at(row.int(0)?),
+        cluster: row.text(2)?,
+        review: ReviewHash(row.bytes(3)?),
+        name: row.opt_text(4)?,
+        user: row.opt_text(5)?,
+        uid,
+        dry_run: row.flag(8)?,
+        answer: answer_of(row.int(9)?)?,
+        code: u16::try_from(code).map_err(|_| StoreError::broken(format!("a decision's code is {code}")))?,
+        message: row.opt_text(11)?,
+        would_reject: row.flag(12)?,
+        redacted: row.flag(13)?,
+        revision: row.text(14)?,
+        duration_us: row.count(15)?,
+        verdicts: Outcome::join(&row.text(18)?, durations.as_deref())?,
+        notes: notes.map_or(Ok(Vec::new()), |notes| serde_json::from_str(&notes))?,
+    };
+    Ok(StoredDecision { decision, review: serde_json::from_str(&row.text(19)?)? })
+}

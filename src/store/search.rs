@@ -1,0 +1,191 @@
+//! What each filter of a list means in SQL, and which index finds it.
+
+use super::error::StoreError;
+use super::read::Filter;
+use super::row::{self, Uid};
+use super::sql::Sql;
+use super::sqlite::{self, Database};
+use crate::review::decision::Answer;
+
+/// Ranges of one index that a list merges. A filter that would need more of them is only a condition.
+pub(super) const MERGED: usize = 200;
+
+/// Ranges of an index, each in the order of the keys.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// The table itself.
+    All,
+    Namespaces(Vec<i64>),
+    Reviews(Vec<i64>),
+    Rules(Vec<i64>),
+    Uid(String),
+    /// Not `Allowed`, which has no index.
+    Answer(Answer),
+    WouldReject,
+    DryRun,
+}
+
+/// One filter.
+#[derive(Debug)]
+pub(super) struct Predicate {
+    /// Of a row `d` of `decisions`.
+    pub condition: Sql,
+    pub source: Option<Source>,
+    /// The source merges many ranges: the table itself is better where it does not leave most of it out.
+    pub only_if_rare: bool,
+}
+
+/// The filters that are given; `None` when nothing can match them.
+pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<Option<Vec<Predicate>>, StoreError> {
+    let mut found = Vec::new();
+    if let Some(uid) = &filter.uid {
+        found.push(Predicate::new(Uid::of(uid).condition(), Some(Source::Uid(uid.clone()))));
+    }
+    if filter.policy.is_some() || filter.rule.is_some() {
+        let Some(predicate) = of_rules(database, filter).await? else { return Ok(None) };
+        found.push(predicate);
+    }
+    if let Some(image) = &filter.image {
+        let Some(predicate) = of_image(database, image).await? else { return Ok(None) };
+        found.push(predicate);
+    }
+    if let Some(would_reject) = filter.would_reject {
+        let condition = Sql::new(if would_reject { "d.would_reject <> 0" } else { "d.would_reject = 0" });
+        found.push(Predicate::new(condition, would_reject.then_some(Source::WouldReject)));
+    }
+    if let Some(answer) = filter.answer {
+        let mut condition = Sql::new("d.answer = ");
+        condition.bind(row::answer_number(answer));
+        found.push(Predicate::new(condition, (answer != Answer::Allowed).then_some(Source::Answer(answer))));
+    }
+    if let Some(dry_run) = filter.dry_run {
+        let condition = Sql::new(if dry_run { "d.dry_run <> 0" } else { "d.dry_run = 0" });
+        found.push(Predicate::new(condition, dry_run.then_some(Source::DryRun)));
+    }
+    if filter.namespace.is_some() || filter.cluster.is_some() {
+        let Some(predicate) = of_place(database, filter).await? else { return Ok(None) };
+        found.push(predicate);
+    }
+    Ok(Some(found))
+}
+
+// === impl Predicate ===
+
+impl Predicate {
+    fn new(condition: Sql, source: Option<Source>) -> Self {
+        Self { condition, source, only_if_rare: false }
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    /// Table and condition of each range; the table is called `d` and has a `key`. The tests beside an equality are
+    /// those of partial indexes, which are only used where they are repeated.
+    pub fn arms(&self) -> Vec<Sql> {
+        let each = |ids: &[i64], text: &str| {
+            let arm = |&id: &i64| {
+                let mut sql = Sql::new(text);
+                sql.bind(id);
+                sql
+            };
+            ids.iter().map(arm).collect()
+        };
+        match self {
+            Self::All => vec![Sql::new("decisions d WHERE 1 = 1")],
+            Self::Namespaces(ids) => each(ids, "decisions d WHERE d.namespace = "),
+            Self::Reviews(ids) => each(ids, "decisions d WHERE d.review = "),
+            Self::Rules(ids) => each(ids, "decision_rules d WHERE d.rule = "),
+            Self::Uid(uid) => {
+                let mut sql = Sql::new("decisions d WHERE ");
+                sql.append(Uid::of(uid).condition());
+                vec![sql]
+            }
+            Self::Answer(answer) => {
+                let number = row::answer_number(*answer);
+                vec![Sql::new(&format!("decisions d WHERE d.answer <> 0 AND d.answer = {number}"))]
+            }
+            Self::WouldReject => vec![Sql::new("decisions d WHERE d.would_reject <> 0 AND d.would_reject = 1")],
+            Self::DryRun => vec![Sql::new("decisions d WHERE d.dry_run <> 0 AND d.dry_run = 1")],
+        }
+    }
+}
+
+async fn of_rules(database: &Database, filter: &Filter) -> Result<Option<Predicate>, StoreError> {
+    let mut sql = Sql::new("SELECT r.id FROM rules r JOIN policies p ON p.id = r.policy WHERE 1 = 1");
+    if let Some(policy) = &filter.policy {
+        sql.push(" AND p.name = ").bind(policy.as_str());
+    }
+    if let Some(rule) = &filter.rule {
+        sql.push(" AND r.name = ").bind(rule.as_str());
+    }
+    let rules = ids(database, sql).await?;
+    if rules.is_empty() {
+        return Ok(None);
+    }
+    let mut condition = Sql::new("EXISTS (SELECT 1 FROM decision_rules x WHERE x.key = d.key AND x.rule IN ");
+    condition.list(rules.iter().copied()).push(")");
+    let source = (rules.len() <= MERGED).then_some(Source::Rules(rules));
+    Ok(Some(Predicate::new(condition, source)))
+}
+
+/// A namespace is a number in each cluster; a cluster alone is the ranges of all its namespaces.
+async fn of_place(database: &Database, filter: &Filter) -> Result<Option<Predicate>, StoreError> {
+    let mut sql = Sql::new("SELECT s.id FROM namespaces s JOIN clusters c ON c.id = s.cluster WHERE 1 = 1");
+    if let Some(cluster) = &filter.cluster {
+        sql.push(" AND c.name = ").bind(cluster.as_str());
+    }
+    if let Some(namespace) = &filter.namespace {
+        sql.push(" AND s.name = ").bind(namespace.as_str());
+    }
+    let namespaces = ids(database, sql).await?;
+    if namespaces.is_empty() {
+        return Ok(None);
+    }
+    let mut condition = Sql::default();
+    match (&filter.namespace, &filter.cluster) {
+        (None, Some(cluster)) => {
+            condition.push("d.cluster = (SELECT id FROM clusters WHERE name = ").bind(cluster.as_str()).push(")");
+        }
+        _ => {
+            condition.push("d.namespace IN ").list(namespaces.iter().copied());
+        }
+    }
+    let source = (namespaces.len() <= MERGED).then_some(Source::Namespaces(namespaces));
+    Ok(Some(Predicate { condition, source, only_if_rare: filter.namespace.is_none() }))
+}
+
+async fn of_image(database: &Database, image: &str) -> Result<Option<Predicate>, StoreError> {
+    let names = || {
+        if image.contains('*') {
+            return sqlite::glob("m.text", image);
+        }
+        let mut sql = Sql::new("m.text = ");
+        sql.bind(image);
+        sql
+    };
+    let some = MERGED as i64 + 1;
+    let mut sql = Sql::new("SELECT m.id FROM images m WHERE ");
+    sql.append(names()).push(" LIMIT ").bind(some);
+    let images = ids(database, sql).await?;
+    if images.is_empty() {
+        return Ok(None);
+    }
+    if images.len() <= MERGED {
+        let mut sql = Sql::new("SELECT DISTINCT i.review FROM review_images i WHERE i.image IN ");
+        sql.list(images.iter().copied()).push(" LIMIT ").bind(some);
+        let reviews = ids(database, sql).await?;
+        if reviews.len() <= MERGED {
+            let mut condition = Sql::new("d.review IN ");
+            condition.list(reviews.iter().copied());
+            return Ok((!reviews.is_empty()).then(|| Predicate::new(condition, Some(Source::Reviews(reviews)))));
+        }
+    }
+    let mut condition = Sql::new("EXISTS (SELECT 1 FROM review_images i JOIN images m ON m.id = i.image WHERE ");
+    condition.append(names()).push(" AND i.review = d.review)");
+    Ok(Some(Predicate::new(condition, None)))
+}
+
+async fn ids(database: &Database, sql: Sql) -> Result<Vec<i64>, StoreError> {
+    database.fetch(sql).await?.iter().map(|row| row.int(0)).collect()
+}

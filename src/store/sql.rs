@@ -1,0 +1,193 @@
+//! Statements and rows apart from any driver: both databases run the same text.
+//!
+//! Every value is bound at a `?` as the text grows, so the order of the two is always the same. (SQLite walks a list to
+//! find a numbered or named parameter, but not a plain one: with thousands of values that is the difference.)
+
+use super::error::StoreError;
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Value {
+    Null,
+    Int(i64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+/// A statement and its values.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sql {
+    pub text: String,
+    pub values: Vec<Value>,
+}
+
+/// Rows for one table. `values` holds them one after the other.
+#[derive(Debug)]
+pub(super) struct Insert {
+    pub table: &'static str,
+    pub columns: &'static [&'static str],
+    pub values: Vec<Value>,
+    /// `ON CONFLICT ...`, or empty.
+    pub conflict: &'static str,
+}
+
+/// One row of an answer, its columns by position.
+#[derive(Debug)]
+pub(super) struct Row(pub Vec<Value>);
+
+// === impl Value ===
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Int(i64::from(value))
+    }
+}
+
+/// Counts past the range of a database integer stay at its end.
+impl From<u64> for Value {
+    fn from(value: u64) -> Self {
+        Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl From<&[u8]> for Value {
+    fn from(value: &[u8]) -> Self {
+        Self::Blob(value.to_vec())
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+// === impl Sql ===
+
+impl Sql {
+    pub fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), values: Vec::new() }
+    }
+
+    pub fn push(&mut self, text: &str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+
+    pub fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
+        self.text.push('?');
+        self.values.push(value.into());
+        self
+    }
+
+    pub fn append(&mut self, other: Sql) -> &mut Self {
+        self.text.push_str(&other.text);
+        self.values.extend(other.values);
+        self
+    }
+
+    /// `(?, ?, ...)`.
+    pub fn list<T: Into<Value>>(&mut self, values: impl IntoIterator<Item = T>) -> &mut Self {
+        self.push("(");
+        for (at, value) in values.into_iter().enumerate() {
+            self.push(if at == 0 { "" } else { ", " }).bind(value);
+        }
+        self.push(")")
+    }
+
+    /// `VALUES (..), (..)`. There must be a row: no database has an empty `VALUES`.
+    pub fn values<R: IntoIterator<Item: Into<Value>>>(&mut self, rows: impl IntoIterator<Item = R>) -> &mut Self {
+        self.push("VALUES ");
+        for (at, row) in rows.into_iter().enumerate() {
+            self.push(if at == 0 { "" } else { ", " }).list(row);
+        }
+        self
+    }
+}
+
+// === impl Insert ===
+
+impl Insert {
+    pub fn into(table: &'static str, columns: &'static [&'static str], conflict: &'static str) -> Self {
+        Self { table, columns, values: Vec::new(), conflict }
+    }
+
+    pub fn row<const N: usize>(&mut self, row: [Value; N]) {
+        debug_assert_eq!(N, self.columns.len(), "{}", self.table);
+        self.values.extend(row);
+    }
+}
+
+// === impl Row ===
+
+impl Row {
+    pub fn int(&self, at: usize) -> Result<i64, StoreError> {
+        self.opt_int(at)?.ok_or_else(|| self.unexpected(at, "a number"))
+    }
+
+    pub fn opt_int(&self, at: usize) -> Result<Option<i64>, StoreError> {
+        match self.0.get(at) {
+            Some(Value::Int(value)) => Ok(Some(*value)),
+            Some(Value::Null) => Ok(None),
+            _ => Err(self.unexpected(at, "a number or nothing")),
+        }
+    }
+
+    /// A count: never below 0.
+    pub fn count(&self, at: usize) -> Result<u64, StoreError> {
+        u64::try_from(self.int(at)?).map_err(|_| self.unexpected(at, "a count"))
+    }
+
+    pub fn flag(&self, at: usize) -> Result<bool, StoreError> {
+        Ok(self.int(at)? != 0)
+    }
+
+    /// Moves the text out.
+    pub fn text(&mut self, at: usize) -> Result<String, StoreError> {
+        self.opt_text(at)?.ok_or_else(|| self.unexpected(at, "text"))
+    }
+
+    /// Moves the text out.
+    pub fn opt_text(&mut self, at: usize) -> Result<Option<String>, StoreError> {
+        match self.0.get_mut(at) {
+            Some(Value::Text(value)) => Ok(Some(std::mem::take(value))),
+            Some(Value::Null) => Ok(None),
+            _ => Err(self.unexpected(at, "text or nothing")),
+        }
+    }
+
+    pub fn bytes<const N: usize>(&self, at: usize) -> Result<[u8; N], StoreError> {
+        self.opt_bytes(at)?.ok_or_else(|| self.unexpected(at, "bytes"))
+    }
+
+    pub fn opt_bytes<const N: usize>(&self, at: usize) -> Result<Option<[u8; N]>, StoreError> {
+        match self.0.get(at) {
+            Some(Value::Blob(value)) => {
+                value.as_slice().try_into().map(Some).map_err(|_| self.unexpected(at, "bytes of another length"))
+            }
+            Some(Value::Null) => Ok(None),
+            _ => Err(self.unexpected(at, "bytes or nothing")),
+        }
+    }
+
+    fn unexpected(&self, at: usize, wanted: &str) -> StoreError {
+        StoreError::broken(format!("column {at} of a row holds {:?}, not {wanted}", self.0.get(at)))
+    }
+}

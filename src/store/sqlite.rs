@@ -1,0 +1,252 @@
+//! SQLite: the file, its connections, and what only it does.
+//!
+//! One connection writes, a few read; in WAL mode neither waits for the other. A transaction begins IMMEDIATE, so that
+//! waiting for another process's lock happens at its start and never halfway.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::query::Query;
+use sqlx::sqlite::{
+    SqliteArguments, SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteRow, SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, Row as _, Sqlite, TypeInfo as _, ValueRef as _};
+
+use super::error::StoreError;
+use super::sql::{Insert, Row, Sql, Value};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long a statement waits for another process (a backup, the `sqlite3` shell) before it is busy.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pages are short; more readers than this only take cache from each other.
+const READERS: u32 = 4;
+
+/// SQLite allows 32,766 values in a statement; a few hundred rows already share out the cost of one.
+const MAX_VALUES: usize = 8_000;
+
+/// The log is cut back to this once it has been copied into the database.
+const LOG_BYTES: &str = "67108864";
+
+#[derive(Debug, Clone)]
+pub(super) struct Database {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+#[derive(Debug)]
+pub(super) struct Transaction(sqlx::Transaction<'static, Sqlite>);
+
+// === impl Database ===
+
+impl Database {
+    pub async fn open(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join(super::settings::SQLITE_FILE);
+        prepare_file(directory, &path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(false)
+            .pragma("temp_store", "memory");
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(
+                options
+                    .clone()
+                    .auto_vacuum(SqliteAutoVacuum::Incremental)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .pragma("journal_size_limit", LOG_BYTES),
+            )
+            .await
+            .map_err(|error| StoreError::open(&path, error))?;
+        migrate(&writer, &path).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .min_connections(0)
+            .connect_lazy_with(options.read_only(true).pragma("query_only", "on"));
+        Ok(Self { writer, readers })
+    }
+
+    /// For reading alone, of a file that nobody writes: also where its directory cannot be written.
+    pub async fn open_for_reading(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join(super::settings::SQLITE_FILE);
+        let options = SqliteConnectOptions::new().filename(&path).read_only(true).immutable(true);
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.pragma("temp_store", "memory"))
+            .await
+            .map_err(|error| StoreError::open(&path, error))?;
+        check_schema(&readers, &path).await?;
+        Ok(Self { writer: readers.clone(), readers })
+    }
+
+    pub async fn fetch(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+        let rows = query(sql).fetch_all(&self.readers).await?;
+        rows.iter().map(row).collect()
+    }
+
+    pub async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(Transaction(self.writer.begin_with("BEGIN IMMEDIATE").await?))
+    }
+
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+// === impl Transaction ===
+
+impl Transaction {
+    pub async fn fetch(&mut self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+        let rows = query(sql).fetch_all(&mut *self.0).await?;
+        rows.iter().map(row).collect()
+    }
+
+    pub async fn execute(&mut self, sql: Sql) -> Result<(), StoreError> {
+        query(sql).execute(&mut *self.0).await?;
+        Ok(())
+    }
+
+    /// In as few statements as their values allow. Nothing where there are no rows.
+    pub async fn insert(&mut self, insert: Insert) -> Result<(), StoreError> {
+        let Insert { table, columns, values, conflict } = insert;
+        let rows = values.len() / columns.len();
+        let most = MAX_VALUES / columns.len();
+        let mut values = values.into_iter();
+        let mut left = rows;
+        while left > 0 {
+            let rows = left.min(most);
+            let text = insert_text(table, columns, rows, conflict);
+            let chunk = Sql { text, values: values.by_ref().take(rows * columns.len()).collect() };
+            // A full chunk has the same text each time; of the others there are too many to keep prepared.
+            query(chunk).persistent(rows == most).execute(&mut *self.0).await?;
+            left -= rows;
+        }
+        Ok(())
+    }
+
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.0.commit().await?)
+    }
+}
+
+/// A test of `column` against a pattern in which only `*` is special; it stands for any run of characters.
+pub(super) fn glob(column: &str, pattern: &str) -> Sql {
+    let mut escaped = String::with_capacity(pattern.len() + 8);
+    for character in pattern.chars() {
+        match character {
+            '?' | '[' => escaped.extend(['[', character, ']']),
+            _ => escaped.push(character),
+        }
+    }
+    let mut sql = Sql::new(column);
+    sql.push(" GLOB ").bind(escaped);
+    sql
+}
+
+/// A walk of a short list on the left that looks each row up on the right: the planner must not turn it round.
+pub(super) const FOR_EACH_JOIN: &str = "CROSS JOIN";
+
+fn insert_text(table: &str, columns: &[&str], rows: usize, conflict: &str) -> String {
+    let row = format!("({})", vec!["?"; columns.len()].join(","));
+    let mut text = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
+    text.reserve(rows * (row.len() + 1) + conflict.len() + 1);
+    for at in 0..rows {
+        text.push_str(if at == 0 { "" } else { "," });
+        text.push_str(&row);
+    }
+    text.push(' ');
+    text.push_str(conflict);
+    text
+}
+
+fn query(sql: Sql) -> Query<'static, Sqlite, SqliteArguments> {
+    // Every text is put together from constants of this module; what comes from outside is always bound.
+    let query = sqlx::query(AssertSqlSafe(sql.text));
+    sql.values.into_iter().fold(query, |query, value| match value {
+        Value::Null => query.bind(None::<i64>),
+        Value::Int(value) => query.bind(value),
+        Value::Text(value) => query.bind(value),
+        Value::Blob(value) => query.bind(value),
+    })
+}
+
+fn row(row: &SqliteRow) -> Result<Row, StoreError> {
+    (0..row.len())
+        .map(|at| {
+            let raw = row.try_get_raw(at)?;
+            if raw.is_null() {
+                return Ok(Value::Null);
+            }
+            let kind = raw.type_info().into_owned();
+            match kind.name() {
+                "INTEGER" => Ok(Value::Int(row.try_get_unchecked(at)?)),
+                "TEXT" => Ok(Value::Text(row.try_get_unchecked(at)?)),
+                "BLOB" => Ok(Value::Blob(row.try_get_unchecked(at)?)),
+                other => Err(StoreError::broken(format!("column {at} of a row is {other}"))),
+            }
+        })
+        .collect::<Result<_, _>>()
+        .map(Row)
+}
+
+/// The directory and the file exist, readable by this user only; the file is empty or a database.
+fn prepare_file(directory: &Path, path: &Path) -> Result<(), StoreError> {
+    let read_only = |cause| StoreError::ReadOnly { path: path.to_owned(), cause };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(read_only)?;
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(
+            |cause| match cause.kind() {
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => read_only(cause),
+                _ => StoreError::open(path, cause),
+            },
+        )?;
+    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(read_only)?;
+    check_header(&mut file, path)
+}
+
+fn check_header(file: &mut File, path: &Path) -> Result<(), StoreError> {
+    const HEADER: &[u8] = b"SQLite format 3\0";
+    let mut found = Vec::new();
+    file.take(HEADER.len() as u64).read_to_end(&mut found).map_err(|cause| StoreError::open(path, cause))?;
+    match found.as_slice() {
+        [] | HEADER => Ok(()),
+        _ => Err(StoreError::NotOurs { path: path.to_owned(), problem: "it is not an SQLite file" }),
+    }
+}
+
+async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
+    check_schema(writer, path).await?;
+    MIGRATIONS.run(writer).await.map_err(|error| StoreError::Migrate { path: path.to_owned(), cause: error.into() })
+}
+
+/// That the file is ours, and not of a later version.
+async fn check_schema(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
+    let opening = |error: sqlx::Error| match StoreError::from(error) {
+        StoreError::Broken(cause) => StoreError::open(path, cause),
+        other => other,
+    };
+    let tables = "SELECT count(*), count(CASE WHEN name = '_sqlx_migrations' THEN 1 END) FROM sqlite_master \
+                  WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let (tables, ours): (i64, i64) = sqlx::query_as(tables).fetch_one(pool).await.map_err(opening)?;
+    if tables > 0 && ours == 0 {
+        return Err(StoreError::NotOurs { path: path.to_owned(), problem: "it holds another application's tables" });
+    }
+    if ours > 0 {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(pool).await.map_err(opening)?;
+        let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+        if let Some(found) = found.filter(|&found| found > known) {
+            return Err(StoreError::Newer { path: path.to_owned(), found, known });
+        }
+    }
+    Ok(())
+}

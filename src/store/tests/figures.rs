@@ -1,0 +1,173 @@
+use super::history::History;
+use super::{HISTORY, TestStore};
+use crate::review::clock::{DecisionId, Timestamp};
+use crate::review::decision::{Answer, Gap, Record};
+use crate::store::figures::{Hits, chart, summary, top};
+use crate::store::read::{DryRuns, Figures, Range, Scope, StoredDecision};
+
+const QUARTER: i64 = 15 * 60_000;
+const NOW: Timestamp = Timestamp(1_790_000_000_123);
+
+fn expected(history: &History, scope: &Scope, since: Timestamp, until: Timestamp) -> Figures {
+    let mut figures = Figures::default();
+    for StoredDecision { decision, review } in &history.decisions {
+        let inside = decision.at >= since
+            && decision.at < until
+            && scope.cluster.as_ref().is_none_or(|cluster| *cluster == decision.cluster)
+            && scope.namespace.as_ref().is_none_or(|namespace| Some(namespace) == review.namespace.as_ref());
+        if !inside {
+            continue;
+        }
+        figures.dry_runs += u64::from(decision.dry_run);
+        let counts = match scope.dry_run {
+            DryRuns::Include => true,
+            DryRuns::Exclude => !decision.dry_run,
+            DryRuns::Only => decision.dry_run,
+        };
+        if counts {
+            figures.reviews += 1;
+            figures.allowed += u64::from(decision.answer == Answer::Allowed);
+            figures.denied += u64::from(decision.answer == Answer::Denied);
+            figures.failed += u64::from(decision.answer == Answer::Failed);
+            figures.would_reject += u64::from(decision.would_reject);
+        }
+    }
+    figures
+}
+
+fn scopes() -> Vec<Scope> {
+    let ago = |hours: i64| Some(Timestamp(NOW.0 - hours * 3_600_000));
+    let mut all = Vec::new();
+    for (since, until) in [(None, None), (ago(30), None), (ago(30), ago(2)), (None, ago(50)), (ago(3_000), ago(2_900))]
+    {
+        for cluster in [None, Some("prod-eu".to_owned()), Some("nowhere".to_owned())] {
+            for namespace in [None, Some("team-1".to_owned())] {
+                for dry_run in [DryRuns::Exclude, DryRuns::Include, DryRuns::Only] {
+                    all.push(Scope { since, until, cluster: cluster.clone(), namespace: namespace.clone(), dry_run });
+                }
+            }
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn summary_and_chart_are_what_the_decisions_add_up_to() {
+    let history = History::new(21, 700, 100, NOW);
+    let test = TestStore::new(&HISTORY).await;
+    test.store.apply(&history.records).await.expect("a batch");
+    for scope in scopes() {
+        let found = summary(&test.store.database, &scope, NOW).await.expect("a summary");
+        assert_eq!(found.figures, expected(&history, &scope, found.since, found.until), "{scope:?}");
+        assert!(found.since.0 % QUARTER == 0 && found.until.0 % QUARTER == 0, "{found:?}");
+        assert!(scope.since.is_none_or(|since| found.since <= since), "{scope:?}");
+        assert!(found.until >= scope.until.unwrap_or(NOW), "{scope:?}");
+        for most in [5, 60, 400] {
+            let bars = chart(&test.store.database, &scope, most, NOW).await.expect("a chart");
+            assert!(bars.len() <= most, "{} bars", bars.len());
+            assert_eq!(bars.first().map(|bar| bar.from), Some(found.since));
+            assert_eq!(bars.last().map(|bar| bar.to), Some(found.until));
+            assert!(bars.windows(2).all(|pair| pair[0].to == pair[1].from));
+            for bar in bars {
+                assert_eq!(bar.figures, expected(&history, &scope, bar.from, bar.to), "{scope:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_history_has_empty_figures() {
+    let test = TestStore::new(&HISTORY).await;
+    let found = test.store.summary(&Scope::default()).await.expect("a summary");
+    assert_eq!(found.figures, Figures::default());
+    assert!(test.store.top_rules(&Scope::default(), 5).await.expect("hits").is_empty());
+    assert_eq!(test.store.first_at().await.expect("a time"), None);
+}
+
+#[tokio::test]
+async fn the_most_hit_come_first() {
+    let history = History::new(22, 500, 40, NOW);
+    let test = TestStore::new(&HISTORY).await;
+    test.store.apply(&history.records).await.expect("a batch");
+    for scope in scopes() {
+        let range = summary(&test.store.database, &scope, NOW).await.expect("a summary");
+        for hits in [Hits::Rules, Hits::Namespaces, Hits::Repositories] {
+            let found = top(&test.store.database, hits, &scope, 100, NOW).await.expect("hits");
+            assert!(found.is_sorted_by_key(|hit| std::cmp::Reverse((hit.would_reject, hit.denied))));
+            let first = top(&test.store.database, hits, &scope, 1, NOW).await.expect("hits");
+            assert_eq!(first.first(), found.first());
+            if matches!(hits, Hits::Namespaces) {
+                for hit in found {
+                    let scope = Scope { namespace: Some(hit.name.clone()), ..scope.clone() };
+                    let of_namespace = expected(&history, &scope, range.since, range.until);
+                    let counts = (of_namespace.reviews, of_namespace.would_reject, of_namespace.denied);
+                    assert_eq!((hit.reviews, hit.would_reject, hit.denied), counts, "{hit:?}");
+                }
+            }
+        }
+    }
+    let rules: Vec<String> = test
+        .store
+        .top_rules(&Scope { dry_run: DryRuns::Include, ..Scope::default() }, 9)
+        .await
+        .expect("hits")
+        .into_iter()
+        .map(|hit| hit.name)
+        .collect();
+    assert!(
+        rules.contains(&"images/no-latest".to_owned()) && rules.contains(&"bouncer/bouncer".to_owned()),
+        "{rules:?}"
+    );
+    let policies = test.store.policies_and_rules().await.expect("names");
+    let names: Vec<(&str, usize)> = policies.iter().map(|one| (one.policy.as_str(), one.rules.len())).collect();
+    assert_eq!(names, [("bouncer", 1), ("images", 3)]);
+    assert_eq!(test.store.clusters().await.expect("names"), ["lab", "prod-eu", "prod-us"]);
+    assert_eq!(test.store.namespaces(Some("lab")).await.expect("names"), ["team-0", "team-1", "team-2", "team-3"]);
+}
+
+#[tokio::test]
+async fn unjudged_reviews_are_added_once() {
+    let test = TestStore::new(&HISTORY).await;
+    let unjudged = |id: DecisionId, cluster: &str, count| Record::Unjudged {
+        id,
+        cluster: cluster.to_owned(),
+        bucket: Timestamp(NOW.0 - NOW.0 % QUARTER),
+        count,
+    };
+    let ids = [0, 1, 2].map(|n| DecisionId::at(Timestamp(NOW.0 + n)));
+    let records = [unjudged(ids[0], "a", 5), unjudged(ids[1], "a", 7), unjudged(ids[2], "b", 11)];
+    test.store.apply(&records[..2]).await.expect("a batch");
+    test.store.apply(&records).await.expect("a batch");
+    for (cluster, count) in [(None, 23), (Some("a"), 12), (Some("b"), 11)] {
+        let scope = Scope { cluster: cluster.map(str::to_owned), ..Scope::default() };
+        let found = summary(&test.store.database, &scope, NOW).await.expect("a summary");
+        assert_eq!((found.figures.unjudged, found.figures.reviews), (count, 0));
+    }
+}
+
+#[tokio::test]
+async fn the_last_word_on_a_gap_counts_and_gaps_stand_where_they_touch() {
+    let test = TestStore::new(&HISTORY).await;
+    let gap = |n: i64, cluster: Option<&str>, from, to: Option<i64>| Gap {
+        id: DecisionId(uuid::Uuid::from_u128(n as u128)),
+        cluster: cluster.map(str::to_owned),
+        from: Timestamp(from),
+        to: to.map(Timestamp),
+        count: to.map(|_| 3),
+        reason: "the disk was full".to_owned(),
+    };
+    let open = gap(1, None, 1_000, None);
+    let closed = gap(1, None, 1_000, Some(2_000));
+    let of_lab = gap(2, Some("lab"), 5_000, None);
+    test.store.apply(&[Record::Gap(open), Record::Gap(of_lab.clone())]).await.expect("a batch");
+    test.store.apply(&[Record::Gap(closed.clone())]).await.expect("a batch");
+    let found = async |since: i64, until: i64, cluster: Option<&str>| {
+        let range = Range { since: Some(Timestamp(since)), until: Some(Timestamp(until)) };
+        test.store.gaps(range, cluster).await.expect("gaps")
+    };
+    assert_eq!(found(0, 9_000, None).await, [closed.clone(), of_lab.clone()]);
+    assert_eq!(found(0, 9_000, Some("prod")).await, std::slice::from_ref(&closed));
+    assert_eq!(found(0, 1_000, None).await, []);
+    assert_eq!(found(1_500, 1_600, Some("lab")).await, [closed]);
+    assert_eq!(found(2_500, 9_000, Some("lab")).await, [of_lab]);
+}

@@ -1,0 +1,210 @@
+use super::history::History;
+use super::{HISTORY, TestStore, line};
+use crate::review::clock::{DecisionId, Timestamp};
+use crate::review::decision::{Answer, Decision, Record};
+use crate::store::list::{self, SCANNED};
+use crate::store::read::{Filter, StoredDecision};
+
+const NOW: Timestamp = Timestamp(1_790_000_000_123);
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+/// What a filter means, said once more.
+fn matching(filter: &Filter, history: &History) -> Vec<StoredDecision> {
+    let glob = filter.image.as_ref().map(|pattern| {
+        let text = format!("^{}$", regex::escape(pattern).replace("\\*", ".*"));
+        regex::Regex::new(&text).expect("a pattern")
+    });
+    let is = |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|text| Some(text) == found);
+    let matches = |StoredDecision { decision, review }: &&StoredDecision| {
+        let violated = decision.verdicts.iter().any(|verdict| {
+            let mut all = verdict.violations.iter().chain(&verdict.standing);
+            is(&filter.policy, Some(&verdict.policy)) && all.any(|one| is(&filter.rule, Some(&one.rule)))
+        });
+        filter.since.is_none_or(|since| decision.at >= since)
+            && filter.until.is_none_or(|until| decision.at < until)
+            && is(&filter.cluster, Some(&decision.cluster))
+            && is(&filter.namespace, review.namespace.as_deref())
+            && ((filter.policy.is_none() && filter.rule.is_none()) || violated)
+            && glob.as_ref().is_none_or(|glob| review.images.iter().any(|image| glob.is_match(&image.text)))
+            && is(&filter.uid, decision.uid.as_deref())
+            && filter.answer.is_none_or(|answer| answer == decision.answer)
+            && filter.would_reject.is_none_or(|would_reject| would_reject == decision.would_reject)
+            && filter.dry_run.is_none_or(|dry_run| dry_run == decision.dry_run)
+    };
+    history.decisions.iter().filter(matches).cloned().collect()
+}
+
+/// Each filter alone, then pairs and triples of them.
+fn filters(history: &History) -> Vec<Filter> {
+    let uid = |with: &str| {
+        let mut uids = history.decisions.iter().filter_map(|one| one.decision.uid.clone());
+        uids.find(|uid| uid.starts_with(with))
+    };
+    let alone = vec![
+        Filter { since: Some(Timestamp(NOW.0 - 7_200_000)), ..Filter::default() },
+        Filter { until: Some(Timestamp(NOW.0 - 7_200_000)), ..Filter::default() },
+        Filter { cluster: some("lab"), ..Filter::default() },
+        Filter { namespace: some("team-1"), ..Filter::default() },
+        Filter { policy: some("images"), ..Filter::default() },
+        Filter { rule: some("pinned"), ..Filter::default() },
+        Filter { image: some("nginx"), ..Filter::default() },
+        Filter { image: some("*/shop/*"), ..Filter::default() },
+        Filter { image: some("[::1]:5000/a?b"), ..Filter::default() },
+        Filter { image: some("[:*a?b*"), ..Filter::default() },
+        Filter { image: some("quay.io/team/*"), ..Filter::default() },
+        Filter { uid: uid("uid-"), ..Filter::default() },
+        Filter { uid: uid("01"), ..Filter::default() },
+        Filter { answer: Some(Answer::Allowed), ..Filter::default() },
+        Filter { answer: Some(Answer::Denied), ..Filter::default() },
+        Filter { would_reject: Some(true), ..Filter::default() },
+        Filter { would_reject: Some(false), ..Filter::default() },
+        Filter { dry_run: Some(true), ..Filter::default() },
+        Filter { dry_run: Some(false), ..Filter::default() },
+    ];
+    let mut all = vec![
+        Filter::default(),
+        Filter { policy: some("bouncer"), rule: some("bouncer"), ..Filter::default() },
+        Filter { policy: some("bouncer"), rule: some("pinned"), ..Filter::default() },
+        Filter { namespace: some("nowhere"), ..Filter::default() },
+        Filter { image: some("none*"), ..Filter::default() },
+    ];
+    for one in &alone {
+        for two in &alone {
+            all.push(both(one, two));
+            all.push(both(&both(one, two), &Filter { would_reject: Some(true), ..Filter::default() }));
+        }
+    }
+    all
+}
+
+/// Where both say something, the first counts.
+fn both(one: &Filter, two: &Filter) -> Filter {
+    let (one, two) = (one.clone(), two.clone());
+    Filter {
+        since: one.since.or(two.since),
+        until: one.until.or(two.until),
+        cluster: one.cluster.or(two.cluster),
+        namespace: one.namespace.or(two.namespace),
+        policy: one.policy.or(two.policy),
+        rule: one.rule.or(two.rule),
+        image: one.image.or(two.image),
+        uid: one.uid.or(two.uid),
+        answer: one.answer.or(two.answer),
+        would_reject: one.would_reject.or(two.would_reject),
+        dry_run: one.dry_run.or(two.dry_run),
+    }
+}
+
+async fn walk(test: &TestStore, filter: &Filter, limit: u16) -> Vec<StoredDecision> {
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let page = test.store.decisions(filter, limit, after).await.expect("a page");
+        assert!(page.decisions.len() <= usize::from(limit));
+        assert_eq!(page.searched_until, None, "so few rows are all read");
+        found.extend(page.decisions);
+        after = page.next;
+        if after.is_none() {
+            return found;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_filter_finds_what_it_says() {
+    let history = History::new(11, 500, 6, NOW);
+    let test = TestStore::new(&HISTORY).await;
+    test.store.apply(&history.records).await.expect("a batch");
+    let mut found_some = 0;
+    for filter in filters(&history) {
+        let expected = matching(&filter, &history);
+        found_some += usize::from(!expected.is_empty());
+        assert_eq!(walk(&test, &filter, 1_000).await, expected, "{filter:?}");
+    }
+    assert!(found_some > 300, "only {found_some} of the filters found anything");
+}
+
+#[tokio::test]
+async fn pages_show_each_decision_once_also_where_times_are_equal() {
+    let mut history = History::new(12, 300, 1, NOW);
+    history.decisions.sort_by_key(|one| std::cmp::Reverse((one.decision.at, one.decision.id)));
+    let ties = history.decisions.windows(2).filter(|pair| pair[0].decision.at == pair[1].decision.at).count();
+    assert!(ties > 30, "{ties}");
+    let test = TestStore::new(&HISTORY).await;
+    test.store.apply(&history.records).await.expect("a batch");
+    for limit in [1, 7, 50, 299, 300, 301] {
+        assert_eq!(walk(&test, &Filter::default(), limit).await, history.decisions, "{limit}");
+    }
+    let filter = Filter { namespace: some("team-2"), dry_run: Some(false), ..Filter::default() };
+    let expected = matching(&filter, &history);
+    assert_eq!(walk(&test, &filter, 3).await, expected);
+}
+
+#[tokio::test]
+async fn a_page_reads_so_far_and_says_where_it_stopped() {
+    let history = History::new(13, 400, 24, NOW);
+    let test = TestStore::new(&HISTORY).await;
+    test.store.apply(&history.records).await.expect("a batch");
+    // Newer than all of those, more than a page may read, and no match among them.
+    let template = &history.decisions[0].decision;
+    let newer = |number: usize| Timestamp(NOW.0 + 1 + number as i64);
+    let others: Vec<Record> = (0..SCANNED + 500)
+        .map(|number| {
+            let (at, answer) = (newer(number), Answer::Failed);
+            Record::Decision(Box::new(Decision { id: DecisionId::at(at), at, answer, ..template.clone() }))
+        })
+        .collect();
+    test.store.apply(&others).await.expect("a batch");
+    let filter = Filter { answer: Some(Answer::Allowed), ..Filter::default() };
+    let first = test.store.decisions(&filter, 50, None).await.expect("a page");
+    assert_eq!(first.decisions, []);
+    assert_eq!(first.searched_until, Some(newer(500)), "the last of those that it read");
+    assert_eq!(first.next.map(|next| next.at), first.searched_until);
+    let second = test.store.decisions(&filter, 1_000, first.next).await.expect("a page");
+    assert_eq!(second.decisions, matching(&filter, &history));
+    assert_eq!((second.next, second.searched_until), (None, None));
+}
+
+#[tokio::test]
+async fn no_list_reads_the_whole_table() {
+    let history = History::new(14, 300, 6, NOW);
+    let test = TestStore::new(&HISTORY).await;
+    test.store.apply(&history.records).await.expect("a batch");
+    for filter in filters(&history) {
+        for sql in list::statements(&test.store.database, &filter).await.expect("statements") {
+            let mut explained = crate::store::sql::Sql::new("EXPLAIN QUERY PLAN ");
+            explained.append(sql.clone());
+            let plan = test.store.database.fetch(explained).await.expect("a plan");
+            for step in plan.iter().map(line) {
+                let reads_all = ["SCAN d", "SCAN decisions", "SCAN v", "SCAN o", "SCAN i", "SCAN x"]
+                    .iter()
+                    .any(|bad| step.ends_with(bad) || step.contains(&format!("{bad} ")));
+                assert!(!reads_all, "{step}\n{}\n{filter:?}", sql.text);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn reads_go_on_while_a_batch_is_written() {
+    let history = History::new(15, 600, 6, NOW);
+    let test = TestStore::new(&HISTORY).await;
+    let store = test.store.clone();
+    let records = history.records.clone();
+    let writer = tokio::spawn(async move {
+        for batch in records.chunks(40) {
+            store.apply(batch).await.expect("a batch");
+        }
+    });
+    let mut reads = 0;
+    while !writer.is_finished() || reads < 10 {
+        let page = test.store.decisions(&Filter::default(), 1_000, None).await.expect("a page");
+        assert!(page.decisions.is_sorted_by_key(|one| std::cmp::Reverse((one.decision.at, one.decision.id))));
+        reads += 1;
+    }
+    writer.await.expect("written");
+    assert_eq!(walk(&test, &Filter::default(), 1_000).await, history.decisions);
+}

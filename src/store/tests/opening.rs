@@ -1,0 +1,92 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use sqlx::{Connection as _, SqliteConnection};
+
+use super::history::History;
+use super::{HISTORY, TestStore, open};
+use crate::review::clock::Timestamp;
+use crate::store::read::Filter;
+use crate::store::settings::StoreSettings;
+use crate::store::{Store, StoreError};
+
+async fn error(directory: &tempfile::TempDir) -> StoreError {
+    let settings = StoreSettings::Sqlite(directory.path().to_owned());
+    Store::open(&settings, &HISTORY).await.expect_err("it must not open")
+}
+
+async fn execute(directory: &tempfile::TempDir, sql: &'static str) {
+    let url = format!("sqlite://{}?mode=rwc", directory.path().join("history.sqlite").display());
+    let mut connection = SqliteConnection::connect(&url).await.expect("a connection");
+    sqlx::query(sql).execute(&mut connection).await.expect("a statement");
+    connection.close().await.expect("closed");
+}
+
+#[tokio::test]
+async fn the_file_is_private_durable_and_migrated_once() {
+    let test = TestStore::new(&HISTORY).await;
+    let mode = fs::metadata(test.directory.path().join("history.sqlite")).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let pragma = async |name: &str| {
+        let sql = crate::store::sql::Sql::new(&format!("PRAGMA {name}"));
+        let mut tx = test.store.database.begin().await.expect("a transaction");
+        super::line(&tx.fetch(sql).await.expect("rows")[0])
+    };
+    assert_eq!(pragma("journal_mode").await, "wal");
+    assert_eq!(pragma("synchronous").await, "2");
+    assert_eq!(pragma("auto_vacuum").await, "2");
+    let migrations = test.dump("SELECT version, installed_on FROM _sqlx_migrations").await;
+    let again = open(&test.directory, &HISTORY).await;
+    again.close().await;
+    assert_eq!(test.dump("SELECT version, installed_on FROM _sqlx_migrations").await, migrations);
+}
+
+#[tokio::test]
+async fn a_reopened_history_is_whole() {
+    let history = History::new(1, 50, 1, Timestamp(1_790_000_000_000));
+    let test = TestStore::new(&HISTORY).await;
+    test.store.apply(&history.records).await.expect("a batch");
+    test.store.close().await;
+    let again = open(&test.directory, &HISTORY).await;
+    let page = again.decisions(&Filter::default(), 100, None).await.expect("a page");
+    assert_eq!(page.decisions, history.decisions);
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_ours_is_refused_by_name() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("history.sqlite");
+    fs::write(&path, "dear diary, it rained all day").expect("written");
+    let found = error(&directory).await;
+    assert!(matches!(found, StoreError::NotOurs { .. }), "{found}");
+    assert!(found.to_string().contains(&path.display().to_string()));
+    assert_eq!(fs::read(&path).expect("read"), b"dear diary, it rained all day");
+
+    let directory = tempfile::tempdir().expect("a directory");
+    execute(&directory, "CREATE TABLE recipes (name TEXT)").await;
+    let found = error(&directory).await;
+    assert!(matches!(found, StoreError::NotOurs { .. }), "{found}");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_with_both_numbers() {
+    let test = TestStore::new(&HISTORY).await;
+    test.store.close().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (999, 'later', TRUE, x'00', 0)";
+    execute(&test.directory, newer).await;
+    let found = error(&test.directory).await;
+    assert!(matches!(found, StoreError::Newer { found: 999, known: 3, .. }), "{found}");
+}
+
+#[tokio::test]
+async fn another_writer_makes_it_busy_not_broken() {
+    let test = TestStore::new(&HISTORY).await;
+    let history = History::new(2, 5, 1, Timestamp(1_790_000_000_000));
+    let other = open(&test.directory, &HISTORY).await;
+    let held = other.database.begin().await.expect("the lock");
+    let found = test.store.apply(&history.records).await.expect_err("the other one writes");
+    assert!(found.is_temporary(), "{found}");
+    drop(held);
+    test.store.apply(&history.records).await.expect("now it is free");
+}

@@ -1,0 +1,35 @@
+//! `GET /api/v1/decisions`: newest first, in pages.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::shape::{DecisionShape, Depth};
+use super::{Call, json};
+use crate::web::WebState;
+use crate::web::error::ApiError;
+use crate::web::query::{BadParameter, FILTERS, cursor};
+
+const DEFAULT_LIMIT: u16 = 50;
+const MAX_LIMIT: u16 = 1_000;
+
+#[derive(Debug, Serialize)]
+struct Listing<'a> {
+    decisions: Vec<DecisionShape<'a>>,
+    /// `after` of the next page.
+    next: Option<String>,
+}
+
+pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
+    let call = Call::of(&state, query.as_deref(), &[&FILTERS[..], &["limit", "after"]].concat())?;
+    let filter = call.parameters.filter(call.now())?;
+    let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
+    let after = call.parameters.text("after").map(|text| {
+        cursor::decode(text).ok_or_else(|| BadParameter::new("after", "it is not a `next` that this API gave"))
+    });
+    let page = state.store.decisions(&filter, limit, after.transpose()?).await?;
+    let decisions = page.decisions.iter().map(|stored| DecisionShape::of(stored, Depth::Listed)).collect();
+    Ok(json(&Listing { decisions, next: page.next.map(cursor::encode) }))
+}

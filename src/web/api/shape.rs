@@ -1,0 +1,193 @@
+//! A decision as the API gives it: every field always there, unknown `null`, lists `[]`.
+
+use serde::Serialize;
+
+use crate::review::clock::Timestamp;
+use crate::review::decision::{Answer, Gap, ImageRecord, Mode, Operation, PolicyVerdict, Protocol, Verdict, Violation};
+use crate::review::image::Role;
+use crate::store::read::StoredDecision;
+use crate::web::sentence;
+
+/// How much of a decision is given. A list has the fields that its contract names and no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    Listed,
+    Whole,
+}
+
+#[derive(Debug, Serialize)]
+pub struct DecisionShape<'a> {
+    id: String,
+    at: String,
+    cluster: &'a str,
+    protocol: Protocol,
+    operation: Operation,
+    namespace: Option<&'a str>,
+    kind: Option<&'a str>,
+    workload: String,
+    name: Option<&'a str>,
+    user: Option<&'a str>,
+    uid: Option<&'a str>,
+    dry_run: bool,
+    images: Vec<ImageShape<'a>>,
+    answer: Answer,
+    would_reject: bool,
+    verdicts: Vec<VerdictShape<'a>>,
+    redacted: bool,
+    revision: &'a str,
+    duration_us: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ImageShape<'a> {
+    text: &'a str,
+    registry: Option<&'a str>,
+    repository: Option<&'a str>,
+    tag: Option<&'a str>,
+    digest: Option<&'a str>,
+    error: Option<&'a str>,
+    container: Option<&'a str>,
+    role: Role,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new: Option<bool>,
+}
+
+#[derive(Debug, Serialize)]
+struct VerdictShape<'a> {
+    policy: &'a str,
+    mode: Mode,
+    verdict: Verdict,
+    violations: Vec<ViolationShape<'a>>,
+    standing: Vec<ViolationShape<'a>>,
+    error: Option<&'a str>,
+    duration_us: Option<u64>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    more: Option<MoreOfVerdict<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct MoreOfVerdict<'a> {
+    version: Option<&'a str>,
+    omitted: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct ViolationShape<'a> {
+    rule: &'a str,
+    mode: Mode,
+    image: Option<&'a str>,
+    message: &'a str,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    more: Option<MoreOfViolation<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct MoreOfViolation<'a> {
+    container: Option<&'a str>,
+    help: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct GapShape<'a> {
+    from: String,
+    to: Option<String>,
+    count: Option<u64>,
+    reason: &'a str,
+}
+
+/// RFC 3339, UTC, milliseconds.
+pub fn time(at: Timestamp) -> String {
+    at.to_string()
+}
+
+// === impl Depth ===
+
+impl Depth {
+    fn whole<T>(self, more: impl FnOnce() -> T) -> Option<T> {
+        (self == Self::Whole).then(more)
+    }
+}
+
+// === impl DecisionShape ===
+
+impl<'a> DecisionShape<'a> {
+    pub fn of(stored: &'a StoredDecision, depth: Depth) -> Self {
+        let StoredDecision { decision, review } = stored;
+        Self {
+            id: decision.id.to_string(),
+            at: time(decision.at),
+            cluster: &decision.cluster,
+            protocol: review.protocol,
+            operation: review.operation,
+            namespace: review.namespace.as_deref(),
+            kind: review.kind.as_deref(),
+            workload: sentence::workload(&review.workload),
+            name: decision.name.as_deref(),
+            user: decision.user.as_deref(),
+            uid: decision.uid.as_deref(),
+            dry_run: decision.dry_run,
+            images: review.images.iter().map(|image| ImageShape::of(image, depth)).collect(),
+            answer: decision.answer,
+            would_reject: decision.would_reject,
+            verdicts: decision.verdicts.iter().map(|verdict| VerdictShape::of(verdict, depth)).collect(),
+            redacted: decision.redacted,
+            revision: &decision.revision,
+            duration_us: decision.duration_us,
+        }
+    }
+}
+
+impl<'a> ImageShape<'a> {
+    fn of(image: &'a ImageRecord, depth: Depth) -> Self {
+        Self {
+            text: &image.text,
+            registry: image.registry.as_deref(),
+            repository: image.repository.as_deref(),
+            tag: image.tag.as_deref(),
+            digest: image.digest.as_deref(),
+            error: image.error.as_deref(),
+            container: image.container.as_deref(),
+            role: image.role,
+            new: depth.whole(|| image.new),
+        }
+    }
+}
+
+impl<'a> VerdictShape<'a> {
+    fn of(verdict: &'a PolicyVerdict, depth: Depth) -> Self {
+        let shapes = |violations: &'a [Violation]| {
+            violations.iter().map(|violation| ViolationShape::of(violation, depth)).collect()
+        };
+        Self {
+            policy: &verdict.policy,
+            mode: verdict.mode,
+            verdict: verdict.verdict,
+            violations: shapes(&verdict.violations),
+            standing: shapes(&verdict.standing),
+            error: verdict.error.as_deref(),
+            duration_us: verdict.duration_us,
+            more: depth.whole(|| MoreOfVerdict { version: verdict.version.as_deref(), omitted: verdict.omitted }),
+        }
+    }
+}
+
+impl<'a> ViolationShape<'a> {
+    fn of(violation: &'a Violation, depth: Depth) -> Self {
+        Self {
+            rule: &violation.rule,
+            mode: violation.mode,
+            image: violation.image.as_deref(),
+            message: &violation.message,
+            more: depth.whole(|| MoreOfViolation {
+                container: violation.container.as_deref(),
+                help: violation.help.as_deref(),
+            }),
+        }
+    }
+}
+
+impl<'a> From<&'a Gap> for GapShape<'a> {
+    fn from(gap: &'a Gap) -> Self {
+        Self { from: time(gap.from), to: gap.to.map(time), count: gap.count, reason: &gap.reason }
+    }
+}

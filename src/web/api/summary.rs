@@ -1,0 +1,50 @@
+//! `GET /api/v1/summary`: figures over a span.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::shape::{GapShape, time};
+use super::{Call, json};
+use crate::web::WebState;
+use crate::web::error::ApiError;
+use crate::web::gaps;
+
+#[derive(Debug, Serialize)]
+struct SummaryShape<'a> {
+    since: String,
+    until: String,
+    reviews: u64,
+    allowed: u64,
+    denied: u64,
+    failed: u64,
+    would_reject: u64,
+    unjudged: u64,
+    dry_runs: u64,
+    gaps: Vec<GapShape<'a>>,
+    complete_until: String,
+}
+
+pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
+    let call = Call::of(&state, query.as_deref(), &["since", "until", "cluster", "namespace", "dry_run"])?;
+    let scope = call.parameters.scope(call.now())?;
+    let live = (state.live)();
+    let summary = state.store.summary(&scope).await?;
+    let gaps = gaps::in_span(&summary, &live, scope.cluster.as_deref());
+    let figures = &summary.figures;
+    Ok(json(&SummaryShape {
+        since: time(summary.since),
+        until: time(summary.until),
+        reviews: figures.reviews,
+        allowed: figures.allowed,
+        denied: figures.denied,
+        failed: figures.failed,
+        would_reject: figures.would_reject,
+        unjudged: figures.unjudged,
+        dry_runs: figures.dry_runs,
+        gaps: gaps.iter().map(GapShape::from).collect(),
+        complete_until: time(live.complete_until),
+    }))
+}

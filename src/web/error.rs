@@ -1,0 +1,171 @@
+//! Every error of a page or of the API becomes an answer here, once.
+
+use std::any::Any;
+
+use askama::Template;
+use axum::extract::OriginalUri;
+use axum::response::{Html, IntoResponse, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use serde_json::json;
+
+use super::filters;
+use super::frame::Frame;
+use super::query::BadParameter;
+use crate::store::StoreError;
+
+/// What keeps a page or an API answer from being made.
+#[derive(Debug, thiserror::Error)]
+pub enum WebError {
+    #[error(transparent)]
+    Parameter(#[from] BadParameter),
+    #[error("there is no decision with the id {0}")]
+    NoSuchDecision(String),
+    #[error("there is nothing at this address")]
+    NoSuchPage,
+    #[error("the history could not be read")]
+    Store(#[from] StoreError),
+    #[error("the history is not open: {0}")]
+    Closed(String),
+    #[error("the page could not be written")]
+    Template(#[from] askama::Error),
+    #[error("the report met a fault of its own")]
+    Panic,
+}
+
+/// The same, as a person sees it.
+#[derive(Debug)]
+pub struct PageError(WebError);
+
+/// The same, as a program sees it: `{"error": {"parameter": ..., "message": ...}}`.
+#[derive(Debug)]
+pub struct ApiError(WebError);
+
+#[derive(Template)]
+#[template(path = "pages/error.html")]
+struct ErrorPage {
+    frame: Frame,
+    status: u16,
+    heading: &'static str,
+    message: String,
+    advice: &'static str,
+}
+
+pub async fn no_such_page(OriginalUri(uri): OriginalUri) -> Response {
+    answer(uri.path(), WebError::NoSuchPage)
+}
+
+/// `why` the history is not open.
+pub fn closed(OriginalUri(uri): OriginalUri, why: String) -> Response {
+    answer(uri.path(), WebError::Closed(why))
+}
+
+/// The panic itself is in the log, with its place.
+pub fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    ApiError(WebError::Panic).into_response()
+}
+
+fn answer(path: &str, error: WebError) -> Response {
+    if path.starts_with("/api/") { ApiError(error).into_response() } else { PageError(error).into_response() }
+}
+
+// === impl WebError ===
+
+impl WebError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Parameter(_) => StatusCode::BAD_REQUEST,
+            Self::NoSuchDecision(_) | Self::NoSuchPage => StatusCode::NOT_FOUND,
+            Self::Store(_) | Self::Closed(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Template(_) | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn heading(&self) -> &'static str {
+        match self {
+            Self::Parameter(_) => "This address asks for something that cannot be read",
+            Self::NoSuchDecision(_) => "No such decision",
+            Self::NoSuchPage => "No such page",
+            Self::Store(_) | Self::Closed(_) => "The history cannot be read just now",
+            Self::Template(_) | Self::Panic => "Something went wrong here",
+        }
+    }
+
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Parameter(_) => "Go back and change it, or begin again from the list of decisions.",
+            Self::NoSuchDecision(_) => {
+                "It may have been dropped by the history's retention, belong to another installation, or still be on its way \
+                 from the journal: in that case reload this page in a moment."
+            }
+            Self::NoSuchPage => "There are the overview, the list of decisions, and the API under /api/v1.",
+            Self::Store(_) | Self::Closed(_) => {
+                "Reviews are still judged and answered, and their decisions wait in the journal. The log of this process says \
+                 what is wrong with the database; reload this page when that is mended."
+            }
+            Self::Template(_) | Self::Panic => "The log of this process says what happened. Please report it.",
+        }
+    }
+
+    fn log(&self) {
+        match self {
+            Self::Store(error) => tracing::error!(error = %chain(error), "the report could not read the history"),
+            Self::Template(error) => tracing::error!(%error, "a page could not be written"),
+            // Whoever tries to open the history logs why it cannot.
+            Self::Closed(_) => {}
+            Self::Parameter(_) | Self::NoSuchDecision(_) | Self::NoSuchPage | Self::Panic => {}
+        }
+    }
+}
+
+/// An error with what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+// === impl PageError ===
+
+impl<E: Into<WebError>> From<E> for PageError {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let Self(error) = self;
+        error.log();
+        let page = ErrorPage {
+            frame: Frame::bare(error.heading()),
+            status: error.status().as_u16(),
+            heading: error.heading(),
+            message: error.to_string(),
+            advice: error.advice(),
+        };
+        match page.render() {
+            Ok(html) => (error.status(), Html(html)).into_response(),
+            Err(_) => (error.status(), error.to_string()).into_response(),
+        }
+    }
+}
+
+// === impl ApiError ===
+
+impl<E: Into<WebError>> From<E> for ApiError {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Self(error) = self;
+        error.log();
+        let (parameter, message) = match &error {
+            WebError::Parameter(bad) => (Some(&bad.parameter), bad.message.clone()),
+            other => (None, other.to_string()),
+        };
+        let body = json!({"error": {"parameter": parameter, "message": message}});
+        (error.status(), [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    }
+}

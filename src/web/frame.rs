@@ -1,0 +1,172 @@
+//! What surrounds every page: title, ways to the other pages, notices, the zone of its times.
+
+use super::address::Address;
+use super::filters::count;
+use super::query::{BadParameter, Now, Parameters};
+use super::zone::Zone;
+use super::{Live, WebState, assets};
+use crate::review::clock::Timestamp;
+use crate::review::decision::Gap;
+
+/// Kept when going from page to page.
+const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
+
+/// Every page that one can go to from every other.
+const PAGES: [(&str, &str); 2] = [("/", "Overview"), ("/decisions", "Decisions")];
+
+/// Records reach the store within a second or so. Later than this (ms) is worth a notice.
+const LATE: i64 = 15_000;
+
+/// One request for a page.
+#[derive(Debug)]
+pub struct Visit {
+    pub parameters: Parameters,
+    pub zone: Zone,
+    pub now: Timestamp,
+}
+
+#[derive(Debug)]
+pub struct Frame {
+    pub title: String,
+    pub style: &'static str,
+    pub icon: &'static str,
+    pub nav: Vec<NavItem>,
+    pub notices: Vec<Notice>,
+    pub footer: Option<Footer>,
+}
+
+#[derive(Debug)]
+pub struct NavItem {
+    pub label: &'static str,
+    pub href: Address,
+    /// What `aria-current` says: the page itself, or one below it.
+    pub current: Option<&'static str>,
+}
+
+/// Something that makes figures less than they seem, or that wants a person.
+#[derive(Debug)]
+pub struct Notice {
+    pub class: &'static str,
+    pub heading: String,
+    pub text: String,
+}
+
+#[derive(Debug)]
+pub struct Footer {
+    /// This page, for the form that changes its zone.
+    pub here: Address,
+    pub zone: String,
+    pub complete_until: String,
+    pub revision: String,
+}
+
+// === impl Visit ===
+
+impl Visit {
+    pub fn of(state: &WebState, query: Option<&str>) -> Result<Self, BadParameter> {
+        let parameters = Parameters::parse(query)?;
+        let zone = match parameters.text("tz") {
+            None => Zone::new(state.settings.time_zone.clone()),
+            Some(name) => Zone::by_name(name).ok_or_else(|| {
+                BadParameter::new(
+                    "tz",
+                    format!("{name:?} is not a time zone that is known here: write one like Europe/Berlin or UTC"),
+                )
+            })?,
+        };
+        Ok(Self { parameters, zone, now: Timestamp::now() })
+    }
+
+    pub fn now(&self) -> Now<'_> {
+        Now { at: self.now, zone: &self.zone }
+    }
+
+    /// `path` with what is kept from page to page.
+    pub fn to(&self, path: &str) -> Address {
+        self.parameters.address(path, &CARRIED)
+    }
+}
+
+// === impl Frame ===
+
+impl Frame {
+    /// The page at `here`, which is one of [`PAGES`] or below one.
+    pub fn of(title: impl Into<String>, visit: &Visit, live: &Live, here: Address) -> Self {
+        let item = |(path, label)| {
+            let below = || path != "/" && here.path().starts_with(path);
+            let current = if here.path() == path { Some("page") } else { below().then_some("true") };
+            NavItem { label, href: visit.to(path), current }
+        };
+        Self {
+            nav: PAGES.into_iter().map(item).collect(),
+            notices: notices(visit, live),
+            footer: Some(Footer {
+                zone: visit.zone.name(),
+                complete_until: visit.zone.second(live.complete_until),
+                revision: live.revision.clone(),
+                here: here.without("tz"),
+            }),
+            ..Self::bare(title)
+        }
+    }
+
+    /// For a page that knows nothing of the process or the request.
+    pub fn bare(title: impl Into<String>) -> Self {
+        let item = |(path, label)| NavItem { label, href: Address::of(path), current: None };
+        Self {
+            title: title.into(),
+            style: &assets::STYLE_PATH,
+            icon: &assets::ICON_PATH,
+            nav: PAGES.into_iter().map(item).collect(),
+            notices: Vec::new(),
+            footer: None,
+        }
+    }
+}
+
+// === impl Notice ===
+
+impl Notice {
+    pub fn of_gap(gap: &Gap, zone: &Zone) -> Self {
+        let until = gap.to.map_or_else(|| "and still lasting".to_owned(), |to| format!("to {}", zone.second(to)));
+        let number = match gap.count {
+            Some(number) => count(number, "review"),
+            None => "An unknown number of reviews".to_owned(),
+        };
+        let cluster = gap.cluster.as_deref().map(|cluster| format!(" of {cluster}")).unwrap_or_default();
+        Self {
+            class: "gap",
+            heading: format!("Gap from {} {until}", zone.second(gap.from)),
+            text: format!("{number}{cluster} missing here: {}.", gap.reason.trim_end_matches('.')),
+        }
+    }
+
+    pub fn of_unjudged(number: u64) -> Option<Self> {
+        (number > 0).then(|| Self {
+            class: "gap",
+            heading: format!("{} unjudged", count(number, "review")),
+            text: "There were more at once than can be judged: these were answered unread, and what would have become of them \
+                   is not known."
+                .into(),
+        })
+    }
+}
+
+/// What is wrong now, on every page.
+fn notices(visit: &Visit, live: &Live) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    for text in &live.degraded {
+        notices.push(Notice { class: "warning", heading: "Degraded".into(), text: text.clone() });
+    }
+    let late = visit.now.0.saturating_sub(live.complete_until.0);
+    if late > LATE {
+        notices.push(Notice {
+            class: "warning",
+            heading: format!("Complete until {}", visit.zone.second(live.complete_until)),
+            text: "Later decisions are safe in the journal and not yet in the history: they are missing from these figures and \
+                   lists."
+                .into(),
+        });
+    }
+    notices
+}

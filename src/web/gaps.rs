@@ -1,0 +1,58 @@
+//! Gaps of a span: those that the history holds, and those that only the running process knows yet.
+
+use super::Live;
+use crate::review::decision::Gap;
+use crate::store::read::Summary;
+
+/// Oldest first. What the process knows of a gap is newer than what the history holds of it.
+pub fn in_span(summary: &Summary, live: &Live, cluster: Option<&str>) -> Vec<Gap> {
+    let stored = summary.gaps.iter().filter(|stored| live.gaps.iter().all(|gap| gap.id != stored.id));
+    let touches = |gap: &&Gap| {
+        let of_cluster = gap.cluster.as_deref().is_none_or(|of| cluster.is_none_or(|cluster| cluster == of));
+        of_cluster && gap.from < summary.until && gap.to.is_none_or(|to| to >= summary.since)
+    };
+    let mut gaps: Vec<Gap> = stored.chain(live.gaps.iter().filter(touches)).cloned().collect();
+    gaps.sort_by_key(|gap| gap.from);
+    gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::review::clock::{DecisionId, Timestamp};
+    use crate::store::read::Figures;
+
+    fn gap(from: i64, to: Option<i64>, cluster: Option<&str>) -> Gap {
+        Gap {
+            id: DecisionId::at(Timestamp(from)),
+            cluster: cluster.map(str::to_owned),
+            from: Timestamp(from),
+            to: to.map(Timestamp),
+            count: None,
+            reason: "a test".into(),
+        }
+    }
+
+    #[test]
+    fn open_gaps_join_those_of_the_history() {
+        let old = gap(100, Some(200), None);
+        let open = gap(300, None, None);
+        let closed = Gap { to: Some(Timestamp(400)), ..open.clone() };
+        let summary = Summary {
+            since: Timestamp(50),
+            until: Timestamp(500),
+            figures: Figures::default(),
+            gaps: vec![open, old.clone()],
+        };
+        let live = Live {
+            complete_until: Timestamp(500),
+            gaps: vec![closed.clone(), gap(600, None, None), gap(10, Some(20), None), gap(450, None, Some("other"))],
+            degraded: Vec::new(),
+            policies: Vec::new(),
+            revision: String::new(),
+            first_review: String::new(),
+        };
+        assert_eq!(in_span(&summary, &live, Some("prod")), [old.clone(), closed.clone()]);
+        assert_eq!(in_span(&summary, &live, None).len(), 3);
+    }
+}

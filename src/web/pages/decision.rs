@@ -1,0 +1,197 @@
+//! `/decisions/{id}`: everything that is known of one decision.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Html;
+use uuid::Uuid;
+
+use self::object::{Fragment, fragments};
+use super::html;
+use crate::review::clock::DecisionId;
+use crate::review::decision::{ImageRecord, Mode, PolicyVerdict, Verdict, Violation};
+use crate::store::read::StoredDecision;
+use crate::web::WebState;
+use crate::web::address::Address;
+use crate::web::error::{PageError, WebError};
+use crate::web::filters;
+use crate::web::frame::{Frame, Visit};
+use crate::web::sentence::{Fate, Sentence, answer, rule_name, workload};
+
+mod object;
+
+#[derive(Template)]
+#[template(path = "pages/decision.html")]
+struct DecisionPage {
+    frame: Frame,
+    stored: StoredDecision,
+    fate: Fate,
+    sentence: Sentence,
+    at: String,
+    zone: String,
+    facts: Vec<Fact>,
+    verdicts: Vec<VerdictCard>,
+    images: Vec<ImageRow>,
+    object: Option<Vec<Fragment>>,
+    back: Address,
+    api: Address,
+}
+
+/// A line of what is known, and the decisions that have it in common.
+struct Fact {
+    name: &'static str,
+    value: Option<String>,
+    href: Option<Address>,
+}
+
+struct VerdictCard {
+    verdict: PolicyVerdict,
+    violations: Vec<ViolationLine>,
+    standing: Vec<ViolationLine>,
+}
+
+struct ViolationLine {
+    violation: Violation,
+    rule: String,
+    /// The image to blame, unless the message names it.
+    image: Option<String>,
+    href: Address,
+    /// `help`, where it is an address on the web; other schemes stay text.
+    link: Option<String>,
+}
+
+struct ImageRow {
+    image: ImageRecord,
+    href: Address,
+}
+
+pub fn id_of(text: &str) -> Option<DecisionId> {
+    Uuid::try_parse(text).ok().map(DecisionId)
+}
+
+pub async fn show(
+    State(state): State<Arc<WebState>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Html<String>, PageError> {
+    let visit = Visit::of(&state, query.as_deref())?;
+    let stored = match id_of(&id) {
+        Some(known) => state.store.decision(known).await?,
+        None => None,
+    };
+    let stored = stored.ok_or(WebError::NoSuchDecision(id))?;
+    let object = state.store.object(stored.decision.id).await?;
+    let object = object.map(|object| fragments(&object));
+    html(&DecisionPage::of(&visit, &state, stored, object))
+}
+
+// === impl DecisionPage ===
+
+impl DecisionPage {
+    fn of(visit: &Visit, state: &WebState, stored: StoredDecision, object: Option<Vec<Fragment>>) -> Self {
+        let decision = &stored.decision;
+        let here = Address::of(format!("/decisions/{}", decision.id)).with_some("tz", visit.parameters.text("tz"));
+        let list = Address::of("/decisions").with_some("tz", visit.parameters.text("tz"));
+        Self {
+            frame: Frame::of(format!("Decision {}", decision.id), visit, &(state.live)(), here.clone()),
+            fate: Fate::of(decision),
+            sentence: answer(decision),
+            at: visit.zone.millisecond(decision.at),
+            zone: visit.zone.abbreviation(decision.at),
+            facts: facts(&stored, &list),
+            verdicts: decision.verdicts.iter().map(|verdict| VerdictCard::of(verdict, &list)).collect(),
+            images: stored.review.images.iter().map(|image| ImageRow::of(image, &list)).collect(),
+            object,
+            api: here.at(format!("/api/v1/decisions/{}", decision.id)).without("tz"),
+            back: list,
+            stored,
+        }
+    }
+}
+
+fn facts(stored: &StoredDecision, list: &Address) -> Vec<Fact> {
+    let StoredDecision { decision, review } = stored;
+    let fact = |name, value: Option<&str>| Fact { name, value: value.map(str::to_owned), href: None };
+    let same = |name, value: Option<&str>, filter| Fact {
+        name,
+        value: value.map(str::to_owned),
+        href: value.map(|value| list.clone().with("cluster", &decision.cluster).with(filter, value)),
+    };
+    let request = match &review.subresource {
+        Some(subresource) => format!("{} of {subresource}", review.operation.as_str()),
+        None => review.operation.as_str().to_owned(),
+    };
+    let kind = review.kind.as_deref().map(|kind| match review.group.as_deref() {
+        Some(group) if !group.is_empty() => format!("{kind} ({group})"),
+        _ => kind.to_owned(),
+    });
+    vec![
+        same("Cluster", Some(&decision.cluster), "cluster"),
+        same("Namespace", review.namespace.as_deref(), "namespace"),
+        fact("Workload", Some(&workload(&review.workload))),
+        fact("Request", Some(&request)),
+        fact("Object", kind.as_deref()),
+        fact("Name", decision.name.as_deref()),
+        fact("User", decision.user.as_deref()),
+        same("UID", decision.uid.as_deref(), "uid"),
+        fact("Protocol", Some(&format!("{} {}", review.protocol.as_str(), review.api_version))),
+    ]
+}
+
+// === impl VerdictCard ===
+
+impl VerdictCard {
+    fn of(verdict: &PolicyVerdict, list: &Address) -> Self {
+        let lines = |violations: &[Violation]| {
+            violations.iter().map(|violation| ViolationLine::of(verdict, violation, list)).collect()
+        };
+        Self { violations: lines(&verdict.violations), standing: lines(&verdict.standing), verdict: verdict.clone() }
+    }
+
+    /// A denial that rejects looks another than one that is rehearsed.
+    fn class(&self) -> &'static str {
+        let enforced = |line: &ViolationLine| line.violation.mode == Mode::Enforce;
+        match self.verdict.verdict {
+            Verdict::Deny if self.violations.iter().any(enforced) => "enforced",
+            verdict => verdict.as_str(),
+        }
+    }
+}
+
+// === impl ViolationLine ===
+
+impl ViolationLine {
+    fn of(verdict: &PolicyVerdict, violation: &Violation, list: &Address) -> Self {
+        let web = |help: &&String| help.starts_with("https://") || help.starts_with("http://");
+        Self {
+            rule: rule_name(verdict, violation),
+            image: violation.image.clone().filter(|image| !violation.message.contains(image.as_str())),
+            href: list.clone().with("policy", &verdict.policy).with("rule", &violation.rule),
+            link: violation.help.as_ref().filter(web).filter(|help| !help.contains(char::is_whitespace)).cloned(),
+            violation: violation.clone(),
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        self.image.is_some() || self.violation.container.is_some() || self.violation.help.is_some()
+    }
+}
+
+// === impl ImageRow ===
+
+impl ImageRow {
+    fn of(image: &ImageRecord, list: &Address) -> Self {
+        Self { href: list.clone().with("image", &image.text), image: image.clone() }
+    }
+
+    fn parts(&self) -> [(&'static str, Option<&str>); 4] {
+        let image = &self.image;
+        [
+            ("Registry", image.registry.as_deref()),
+            ("Repository", image.repository.as_deref()),
+            ("Tag", image.tag.as_deref()),
+            ("Digest", image.digest.as_deref()),
+        ]
+    }
+}

@@ -1,0 +1,225 @@
+//! `/decisions`: newest first, by filters that stand in the address.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::response::Html;
+
+use super::html;
+use crate::review::decision::{Decision, ReviewRecord};
+use crate::store::read::StoredDecision;
+use crate::web::WebState;
+use crate::web::address::Address;
+use crate::web::error::PageError;
+use crate::web::filters::{self, count};
+use crate::web::frame::{Frame, Visit};
+use crate::web::query::{BadParameter, FILTERS, cursor};
+use crate::web::sentence::{Fate, rule_name, workload};
+use crate::web::zone::Zone;
+
+const ROWS: u16 = 50;
+/// Images of one decision that its row names.
+const IMAGES: usize = 3;
+
+/// Filters that a page hides until they are asked for.
+const MORE: [&str; 6] = ["since", "until", "policy", "rule", "dry_run", "uid"];
+
+/// What `since` says, and its name.
+const RANGES: [(&str, &str); 5] =
+    [("", "All"), ("1h", "1 hour"), ("24h", "24 hours"), ("7d", "7 days"), ("30d", "30 days")];
+
+#[derive(Template)]
+#[template(path = "pages/decisions.html")]
+struct Decisions {
+    frame: Frame,
+    here: Address,
+    ranges: Vec<(&'static str, Address, bool)>,
+    chips: Vec<Chip>,
+    /// One of the less common filters is in force.
+    more: bool,
+    clusters: Vec<String>,
+    namespaces: Vec<String>,
+    policies: Vec<String>,
+    rules: Vec<String>,
+    zone: String,
+    rows: Vec<Row>,
+    heading: String,
+    newest: Option<Address>,
+    older: Option<Address>,
+    /// The search stopped there, before the page was full: what is older has not been looked at.
+    searched_until: Option<String>,
+    api: Address,
+}
+
+/// A filter in force, and this page without it.
+struct Chip {
+    name: &'static str,
+    value: String,
+    without: Address,
+}
+
+struct Row {
+    href: Address,
+    time: String,
+    date: String,
+    datetime: String,
+    fate: Fate,
+    dry_run: bool,
+    cluster: String,
+    namespace: Option<String>,
+    workload: String,
+    operation: &'static str,
+    images: Vec<String>,
+    more_images: usize,
+    /// `policy/rule` and the mode.
+    against: Vec<(String, &'static str)>,
+}
+
+pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Html<String>, PageError> {
+    let visit = Visit::of(&state, query.as_deref())?;
+    let filter = visit.parameters.filter(visit.now())?;
+    let after = visit.parameters.text("after").map(|text| {
+        let hint = "it is not a place in this list: begin again at the newest";
+        cursor::decode(text).ok_or_else(|| BadParameter::new("after", hint))
+    });
+    let after = after.transpose()?;
+    let store = &state.store;
+    let (page, clusters, namespaces, judges) = tokio::try_join!(
+        store.decisions(&filter, ROWS, after),
+        store.clusters(),
+        store.namespaces(filter.cluster.as_deref()),
+        store.policies_and_rules(),
+    )?;
+    let live = (state.live)();
+    let here = visit.parameters.address("/decisions", &FILTERS).with_some("tz", visit.parameters.text("tz"));
+    let mut rules: Vec<String> = judges.iter().flat_map(|judge| judge.rules.iter().cloned()).collect();
+    rules.sort();
+    rules.dedup();
+    let rows: Vec<Row> = page.decisions.iter().map(|stored| Row::of(stored, &visit.zone, &visit)).collect();
+    html(&Decisions {
+        frame: Frame::of("Decisions", &visit, &live, here.clone()),
+        ranges: ranges(&here),
+        chips: chips(&here),
+        more: MORE.iter().any(|name| here.value(name).is_some()),
+        heading: heading(rows.len(), page.next.is_some(), after.is_some()),
+        newest: after.is_some().then(|| here.clone()),
+        searched_until: page.searched_until.map(|at| visit.zone.second(at)),
+        older: page.next.map(|next| here.clone().with("after", cursor::encode(next))),
+        api: here.at("/api/v1/decisions").without("tz"),
+        zone: visit.zone.abbreviation(visit.now),
+        clusters: filters::proposed(clusters),
+        namespaces: filters::proposed(namespaces),
+        policies: filters::proposed(judges.into_iter().map(|judge| judge.policy).collect()),
+        rules: filters::proposed(rules),
+        rows,
+        here,
+    })
+}
+
+/// What stands above the list: how many of how many is not known without counting them all.
+fn heading(rows: usize, more: bool, paged: bool) -> String {
+    match (rows, more, paged) {
+        (0, ..) => "No decisions".to_owned(),
+        (_, true, false) => format!("The newest {}", count(rows as u64, "decision")),
+        (_, false, false) => count(rows as u64, "decision"),
+        (_, true, true) => format!("{} further back", count(rows as u64, "decision")),
+        (_, false, true) => format!("The oldest {}", count(rows as u64, "decision")),
+    }
+}
+
+fn ranges(here: &Address) -> Vec<(&'static str, Address, bool)> {
+    let own = here.value("until").is_some();
+    let since = here.value("since").unwrap_or_default();
+    let range = |(value, label)| (label, here.clone().with("since", value).without("until"), !own && since == value);
+    RANGES.into_iter().map(range).collect()
+}
+
+fn chips(here: &Address) -> Vec<Chip> {
+    let chip = |(name, value): (&'static str, &str)| Chip {
+        name: match name {
+            "since" => "from",
+            "until" => "to",
+            "would_reject" => "would be rejected",
+            "dry_run" => "dry run",
+            name => name,
+        },
+        value: match value {
+            "true" => "yes".to_owned(),
+            "false" => "no".to_owned(),
+            value => value.to_owned(),
+        },
+        without: here.clone().without(name),
+    };
+    here.query().filter(|(name, _)| *name != "tz").map(chip).collect()
+}
+
+// === impl Decisions ===
+
+impl Decisions {
+    fn asked(&self, name: &str) -> &str {
+        self.here.value(name).unwrap_or_default()
+    }
+
+    fn is(&self, name: &str, value: &str) -> bool {
+        self.asked(name) == value
+    }
+}
+
+// === impl Row ===
+
+impl Row {
+    fn of(stored: &StoredDecision, zone: &Zone, visit: &Visit) -> Self {
+        let StoredDecision { decision, review } = stored;
+        let images = names(review);
+        Self {
+            href: Address::of(format!("/decisions/{}", decision.id)).with_some("tz", visit.parameters.text("tz")),
+            time: zone.time(decision.at),
+            date: zone.date(decision.at),
+            datetime: decision.at.to_string(),
+            fate: Fate::of(decision),
+            dry_run: decision.dry_run,
+            cluster: decision.cluster.clone(),
+            namespace: review.namespace.clone(),
+            workload: workload(&review.workload),
+            operation: review.operation.as_str(),
+            more_images: images.len().saturating_sub(IMAGES),
+            images: images.into_iter().take(IMAGES).collect(),
+            against: against(decision),
+        }
+    }
+}
+
+/// A digest is told from others by its first twelve digits.
+fn short(image: &str) -> String {
+    match image.split_once("@sha256:") {
+        Some((name, hex)) if hex.len() == 64 && hex.is_ascii() => format!("{name}@sha256:{}…", &hex[..12]),
+        _ => image.to_owned(),
+    }
+}
+
+/// Each image once.
+fn names(review: &ReviewRecord) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for image in &review.images {
+        let name = short(&image.text);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Each rule that stood against it once, standing violations left out.
+fn against(decision: &Decision) -> Vec<(String, &'static str)> {
+    let mut against = Vec::new();
+    for verdict in &decision.verdicts {
+        for violation in &verdict.violations {
+            let row = (rule_name(verdict, violation), violation.mode.as_str());
+            if !against.contains(&row) {
+                against.push(row);
+            }
+        }
+    }
+    against
+}

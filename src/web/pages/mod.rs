@@ -1,0 +1,14 @@
+//! One file a page, with a template of the same name.
+
+use askama::Template;
+use axum::response::Html;
+
+use super::error::PageError;
+
+pub mod decision;
+pub mod decisions;
+pub mod overview;
+
+fn html(page: &impl Template) -> Result<Html<String>, PageError> {
+    Ok(Html(page.render()?))
+}

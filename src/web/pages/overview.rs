@@ -1,0 +1,263 @@
+//! `/`: the state over a span, in a sentence, in figures, over time, and what is behind it.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::response::{Html, IntoResponse, Response};
+
+use self::tables::{Cell, HitRow, cells, image_rows, namespace_rows, rule_rows};
+use super::html;
+use crate::review::clock::Timestamp;
+use crate::store::read::{Bucket, Hit, Scope, Summary};
+use crate::web::address::Address;
+use crate::web::chart::Chart;
+use crate::web::error::PageError;
+use crate::web::frame::{Frame, Notice, Visit};
+use crate::web::query::BadParameter;
+use crate::web::sentence::{Counted, Sentence, state as state_of};
+use crate::web::{Live, WebState, filters, gaps};
+
+mod tables;
+
+/// A choice of the range: what `since` says, its name, and how a sentence over it begins.
+const RANGES: [(&str, &str, &str); 4] = [
+    ("1h", "1 hour", "In the last hour"),
+    ("24h", "24 hours", "In the last 24 hours"),
+    ("7d", "7 days", "In the last 7 days"),
+    ("30d", "30 days", "In the last 30 days"),
+];
+const DEFAULT_RANGE: &str = "24h";
+
+/// Columns that can still be told apart on a telephone.
+const MAX_COLUMNS: usize = 64;
+/// Rows that are read, so that the sentence can say how many rules and namespaces there are.
+const COUNTED: u16 = 100;
+/// Rows that are shown of each table.
+const SHOWN: usize = 8;
+
+#[derive(Template)]
+#[template(path = "pages/overview.html")]
+struct Overview {
+    frame: Frame,
+    here: Address,
+    ranges: Vec<RangeChoice>,
+    clusters: Vec<String>,
+    namespaces: Vec<String>,
+    sentence: Sentence,
+    span: Span,
+    cells: Vec<Cell>,
+    chart: Option<Chart>,
+    rules: Table,
+    by_namespace: Table,
+    images: Table,
+    policies: Vec<PolicyLine>,
+    /// Where to look when the span holds nothing.
+    latest: Option<Latest>,
+}
+
+/// What a page says before there is anything to show.
+#[derive(Template)]
+#[template(path = "pages/first_review.html")]
+struct FirstReview {
+    frame: Frame,
+    command: String,
+    policies: Vec<PolicyLine>,
+}
+
+struct RangeChoice {
+    label: &'static str,
+    href: Address,
+    current: bool,
+}
+
+struct Span {
+    text: String,
+    /// The figures are over more than was asked for.
+    widened: bool,
+}
+
+struct Table {
+    rows: Vec<HitRow>,
+    more: usize,
+}
+
+struct PolicyLine {
+    name: String,
+    mode: &'static str,
+    rules: Vec<(String, &'static str)>,
+}
+
+struct Latest {
+    at: String,
+    href: Address,
+}
+
+/// Everything that the page reads of the history.
+struct Found {
+    summary: Summary,
+    buckets: Vec<Bucket>,
+    rules: Vec<Hit>,
+    namespaces: Vec<Hit>,
+    repositories: Vec<Hit>,
+    clusters: Vec<String>,
+    namespace_names: Vec<String>,
+    latest: Option<Timestamp>,
+}
+
+pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, PageError> {
+    let visit = Visit::of(&state, query.as_deref())?;
+    let scope = scope_of(&visit)?;
+    let live = (state.live)();
+    let found = Found::of(&state, &scope).await?;
+    Ok(match found.latest {
+        None => FirstReview::of(&visit, &live)?.into_response(),
+        Some(_) => Overview::of(visit, &scope, &live, found)?.into_response(),
+    })
+}
+
+/// Without a span, the last [`DEFAULT_RANGE`].
+fn scope_of(visit: &Visit) -> Result<Scope, BadParameter> {
+    let mut scope = visit.parameters.without(&["dry_run"]).scope(visit.now())?;
+    if scope.since.is_none() {
+        let until = scope.until.unwrap_or(visit.now);
+        const DAY: i64 = 86_400_000;
+        scope.since = Some(Timestamp(until.0.saturating_sub(DAY)));
+    }
+    // A span up to now has an end, so that the lists behind its figures hold what they counted.
+    scope.until.get_or_insert(visit.now);
+    Ok(scope)
+}
+
+// === impl Found ===
+
+impl Found {
+    async fn of(state: &WebState, scope: &Scope) -> Result<Self, PageError> {
+        let store = &state.store;
+        let (summary, buckets, rules, namespaces, repositories, clusters, namespace_names, latest) = tokio::try_join!(
+            store.summary(scope),
+            store.chart(scope, MAX_COLUMNS),
+            store.top_rules(scope, COUNTED),
+            store.top_namespaces(scope, COUNTED),
+            store.top_repositories(scope, COUNTED),
+            store.clusters(),
+            store.namespaces(scope.cluster.as_deref()),
+            store.last_at(),
+        )?;
+        Ok(Self { summary, buckets, rules, namespaces, repositories, clusters, namespace_names, latest })
+    }
+}
+
+// === impl FirstReview ===
+
+impl FirstReview {
+    fn of(visit: &Visit, live: &Live) -> Result<Html<String>, PageError> {
+        let frame = Frame::of("Waiting for the first review", visit, live, visit.to("/"));
+        html(&Self { frame, command: live.first_review.clone(), policies: policies(live) })
+    }
+}
+
+// === impl Overview ===
+
+impl Overview {
+    fn of(visit: Visit, scope: &Scope, live: &Live, found: Found) -> Result<Html<String>, PageError> {
+        let here = visit.to("/");
+        let summary = found.summary;
+        let gaps = gaps::in_span(&summary, live, scope.cluster.as_deref());
+        let mut frame = Frame::of("Overview", &visit, live, here.clone());
+        frame.notices.extend(gaps.iter().map(|gap| Notice::of_gap(gap, &visit.zone)));
+        frame.notices.extend(Notice::of_unjudged(summary.figures.unjudged));
+        // The lists behind the figures: of the span that was really counted, dry runs left out as there.
+        let list = visit
+            .to("/decisions")
+            .with("since", summary.since.to_string())
+            .with("until", summary.until.to_string())
+            .with("dry_run", "false");
+        let would = |hits: &[Hit]| Counted::of(hits.iter().filter(|hit| hit.would_reject > 0).count(), COUNTED.into());
+        let sentence = state_of(&lead(&visit, scope), &summary.figures, would(&found.rules), would(&found.namespaces));
+        let latest = found.latest.filter(|_| summary.figures.reviews + summary.figures.dry_runs == 0);
+        let latest = latest.map(|at| Latest {
+            at: visit.zone.second(at),
+            href: visit.to("/decisions").without("since").without("until"),
+        });
+        html(&Self {
+            ranges: ranges(&visit, &here),
+            sentence,
+            span: Span::of(&visit, scope, &summary),
+            cells: cells(&summary.figures, &list),
+            chart: Chart::of(found.buckets, &gaps, &visit.zone, &list),
+            rules: Table::of(rule_rows(found.rules, &list)),
+            by_namespace: Table::of(namespace_rows(found.namespaces, &list)),
+            images: Table::of(image_rows(found.repositories, &list)),
+            clusters: filters::proposed(found.clusters),
+            namespaces: filters::proposed(found.namespace_names),
+            policies: policies(live),
+            latest,
+            frame,
+            here,
+        })
+    }
+
+    fn asked(&self, name: &str) -> &str {
+        self.here.value(name).unwrap_or_default()
+    }
+}
+
+fn ranges(visit: &Visit, here: &Address) -> Vec<RangeChoice> {
+    let own = visit.parameters.text("until").is_some();
+    let since = visit.parameters.text("since").unwrap_or(DEFAULT_RANGE);
+    let choice = |(value, label, _)| RangeChoice {
+        label,
+        href: here.clone().with("since", value).without("until"),
+        current: !own && since == value,
+    };
+    RANGES.into_iter().map(choice).collect()
+}
+
+/// How the sentence begins.
+fn lead(visit: &Visit, scope: &Scope) -> String {
+    let since = visit.parameters.text("since").unwrap_or(DEFAULT_RANGE);
+    let named = RANGES.iter().find(|(value, ..)| *value == since && visit.parameters.text("until").is_none());
+    let place = match (&scope.namespace, &scope.cluster) {
+        (Some(namespace), Some(cluster)) => format!(", in the namespace {namespace} of {cluster},"),
+        (Some(namespace), None) => format!(", in the namespace {namespace},"),
+        (None, Some(cluster)) => format!(", in the cluster {cluster},"),
+        (None, None) => String::new(),
+    };
+    let time = named.map_or("In the chosen time", |(.., lead)| lead);
+    format!("{time}{place}")
+}
+
+fn policies(live: &Live) -> Vec<PolicyLine> {
+    let line = |policy: &crate::web::LoadedPolicy| PolicyLine {
+        name: policy.name.clone(),
+        mode: policy.mode.as_str(),
+        rules: policy.rules.iter().map(|rule| (rule.id.clone(), rule.mode.as_str())).collect(),
+    };
+    live.policies.iter().map(line).collect()
+}
+
+// === impl Span ===
+
+impl Span {
+    fn of(visit: &Visit, scope: &Scope, summary: &Summary) -> Self {
+        let zone = &visit.zone;
+        let until = match summary.until >= visit.now {
+            true => "now".to_owned(),
+            false => zone.minute(summary.until),
+        };
+        let widened = scope.since.is_some_and(|since| summary.since < since)
+            || scope.until.is_some_and(|until| summary.until > until && until < visit.now);
+        Self { text: format!("{} to {until}, {}", zone.minute(summary.since), zone.abbreviation(visit.now)), widened }
+    }
+}
+
+// === impl Table ===
+
+impl Table {
+    fn of(mut rows: Vec<HitRow>) -> Self {
+        let more = rows.len().saturating_sub(SHOWN);
+        rows.truncate(SHOWN);
+        Self { rows, more }
+    }
+}

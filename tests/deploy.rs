@@ -1,0 +1,99 @@
+//! The files under `deploy/` and for containers, held against the real command line and configuration.
+
+mod harness;
+
+use harness::{repository, run};
+use serde_json::{Value, json};
+
+fn documents(file: &str) -> Vec<Value> {
+    let path = repository().join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let parse = |part: &str| serde_saphyr::from_str(part).unwrap_or_else(|error| panic!("{file}: {error}"));
+    text.split("\n---\n").map(parse).collect()
+}
+
+fn of_kind(documents: &[Value], kind: &str) -> Value {
+    documents.iter().find(|document| document["kind"] == kind).unwrap_or_else(|| panic!("no {kind}")).clone()
+}
+
+fn words(list: &Value) -> Vec<&str> {
+    list.as_array().expect("a list").iter().map(|word| word.as_str().expect("text")).collect()
+}
+
+/// Every flag of `serve` in `arguments` exists.
+fn assert_arguments(arguments: &[&str]) {
+    assert_eq!(arguments[0], "serve");
+    let help = run(&repository(), &["serve", "--help"]);
+    for flag in arguments.iter().filter(|word| word.starts_with("--")) {
+        assert!(help.stdout.contains(flag), "{flag}: {}", help.stdout);
+    }
+}
+
+/// What `config check` says of `text`, with the certificates that it names in place.
+fn assert_configuration(text: &str) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let made = run(dir.path(), &["certs", "--dns", "localhost", "--client", "c", "--out", "certs"]);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    let certs = dir.path().join("certs");
+    let text = text.replace("/etc/rehearsal-tls", certs.to_str().expect("UTF-8"));
+    std::fs::write(dir.path().join("rehearsal.yaml"), text).expect("writable");
+    let check = run(dir.path(), &["config", "check", "rehearsal.yaml"]);
+    assert_eq!(check.code, Some(0), "{}{}", check.stdout, check.stderr);
+}
+
+#[test]
+fn compose_publishes_on_loopback_and_starts_what_exists() {
+    let compose = documents("docker-compose.yml").remove(0);
+    let service = &compose["services"]["rehearsal"];
+    assert_arguments(&words(&service["command"]));
+    for port in words(&service["ports"]) {
+        assert!(port.starts_with("127.0.0.1:"), "{port}");
+    }
+    assert_eq!(service["read_only"], true);
+    assert_eq!(service["cap_drop"], json!(["ALL"]));
+    let config = words(&service["volumes"]).into_iter().find_map(|volume| volume.strip_prefix("./")).expect("a file");
+    let (file, mounted) = config.split_once(':').expect("a target");
+    assert!(mounted.starts_with("/etc/rehearsal/rehearsal.yaml"), "{mounted}");
+    assert_configuration(&std::fs::read_to_string(repository().join(file)).expect("the configuration"));
+}
+
+#[test]
+fn the_dockerfile_copies_what_the_build_reads_and_runs_without_root() {
+    let dockerfile = std::fs::read_to_string(repository().join("Dockerfile")).expect("the file");
+    let ignored = std::fs::read_to_string(repository().join(".dockerignore")).expect("the file");
+    for needed in ["Cargo.toml", "Cargo.lock", "src", "migrations", "templates"] {
+        assert!(ignored.lines().any(|line| line == format!("!{needed}")), "{needed} stays outside");
+        assert!(repository().join(needed).exists(), "{needed}");
+    }
+    assert!(dockerfile.contains("\nUSER 65532:65532\n"));
+    let command = dockerfile.lines().find_map(|line| line.strip_prefix("CMD ")).expect("a command");
+    assert_arguments(&words(&serde_json::from_str(command).expect("an exec form")));
+}
+
+#[test]
+fn the_stateful_set_is_given_a_configuration_that_works() {
+    let documents = documents("deploy/kubernetes/rehearsal.yaml");
+    let pod = of_kind(&documents, "StatefulSet")["spec"]["template"]["spec"].clone();
+    let container = &pod["containers"][0];
+    assert_arguments(&words(&container["args"]));
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    assert_eq!(pod["automountServiceAccountToken"], false, "it holds no cluster credentials");
+    let configuration = of_kind(&documents, "ConfigMap")["data"]["rehearsal.yaml"].clone();
+    assert_configuration(configuration.as_str().expect("text"));
+}
+
+#[test]
+fn the_webhook_leaves_the_system_and_itself_alone() {
+    let webhook = documents("deploy/kubernetes/webhook.yaml").remove(0)["webhooks"][0].clone();
+    assert_eq!(webhook["failurePolicy"], "Ignore");
+    let excluded = &webhook["namespaceSelector"]["matchExpressions"][0];
+    assert_eq!(excluded["key"], "kubernetes.io/metadata.name");
+    assert_eq!(excluded["operator"], "NotIn");
+    assert_eq!(words(&excluded["values"]), ["kube-system", "rehearsal"]);
+    let service = of_kind(&documents("deploy/kubernetes/rehearsal.yaml"), "Service");
+    let target = &webhook["clientConfig"]["service"];
+    assert_eq!(
+        (&target["name"], &target["namespace"]),
+        (&service["metadata"]["name"], &service["metadata"]["namespace"])
+    );
+}

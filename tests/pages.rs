@@ -1,0 +1,166 @@
+//! The pages in a real browser: they load, say nothing in the console, fit a phone, and ask nobody else for anything.
+
+mod harness;
+
+use harness::Rehearsal;
+use harness::browser::{Browser, Scheme, Screen};
+use harness::reviews::{captures, pod_review};
+use serde_json::{Value, json};
+
+const CONFIG: &str = r"
+policies:
+  - name: images
+    mode: warn
+    rules:
+      - {id: no-latest, deny: {tag: latest}, message: '{image} uses the tag latest', help: 'Pin a version.'}
+      - {id: approved, allow: {registry: registry.acmecorp.com}, mode: audit}
+      - {id: blocked, deny: {registry: blocked.test}, mode: enforce}
+";
+
+/// A history with something of everything.
+async fn populated() -> Rehearsal {
+    let rehearsal = Rehearsal::builder().config(CONFIG).start().await;
+    for (_, body) in captures() {
+        rehearsal.post("/review/lab", body).await;
+    }
+    let long = format!("registry.acmecorp.com/{}:{}", "a-team/".repeat(20) + "service", "v".repeat(120));
+    rehearsal.review("/review/lab", &pod_review("long", "team-a", &"n".repeat(63), &[&long])).await;
+    rehearsal.review("/review/lab", &pod_review("denied", "team-b", "denied", &["blocked.test/x:1"])).await;
+    rehearsal.decisions("", captures().len() + 2).await;
+    rehearsal
+}
+
+async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
+    let mut paths: Vec<String> =
+        ["/", "/decisions", "/decisions?would_reject=true", "/decisions?namespace=nowhere", "/decisions?limit=5"]
+            .map(str::to_owned)
+            .into();
+    for query in ["uid=long", "uid=denied", "image=UPPER/Case:bad tag!&limit=1"] {
+        let query = query.replace(' ', "%20");
+        let page = rehearsal.get_json(&format!("/api/v1/decisions?{query}")).await;
+        paths.push(format!("/decisions/{}", page["decisions"][0]["id"].as_str().expect("an id")));
+    }
+    paths
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_page_is_sound_on_a_phone_and_a_desk_in_light_and_dark() {
+    let rehearsal = populated().await;
+    let browser = Browser::start().await;
+    for screen in [Screen::Phone, Screen::Desk] {
+        let mut backgrounds = Vec::new();
+        for scheme in [Scheme::Light, Scheme::Dark] {
+            browser.look_from(screen, scheme).await;
+            for path in paths(&rehearsal).await {
+                let what = format!("{path} {screen:?} {scheme:?}");
+                browser.open(&format!("{}{path}", rehearsal.report_url())).await;
+                let title = browser.script("return document.title").await;
+                assert!(title.as_str().is_some_and(|title| !title.is_empty()), "{what}");
+                let text = browser.script("return document.body.innerText.length").await;
+                assert!(text.as_u64() > Some(80), "{what}: an empty page");
+                let overflow = browser.script(WIDER_THAN_THE_SCREEN).await;
+                assert_eq!(overflow, json!([]), "{what}: wider than the screen");
+                assert_eq!(browser.script("return document.querySelectorAll('script:not([src])').length").await, 0);
+                assert_eq!(browser.complaints().await, Vec::<String>::new(), "{what}");
+            }
+            backgrounds.push(browser.script(BACKGROUND).await);
+        }
+        assert_ne!(backgrounds[0], backgrounds[1], "dark is not light");
+    }
+    for url in browser.requests().await {
+        let own = url.starts_with(rehearsal.report_url()) || url.starts_with("data:") || url.starts_with("about:");
+        assert!(own, "a request left the host: {url}");
+    }
+    browser.close().await;
+}
+
+/// The elements that make the page scroll sideways: none when the page itself does not.
+const WIDER_THAN_THE_SCREEN: &str = "
+    const width = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= width) return [];
+    return [...document.querySelectorAll('*')]
+        .filter(element => element.getBoundingClientRect().right > width + 1)
+        .slice(0, 5).map(element => element.outerHTML.slice(0, 120));";
+
+const BACKGROUND: &str = "
+    const of = element => getComputedStyle(element).backgroundColor;
+    return of(document.body) + ' ' + of(document.documentElement);";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_overview_leads_to_the_decisions_and_they_to_one() {
+    let rehearsal = populated().await;
+    let browser = Browser::start().await;
+    browser.look_from(Screen::Desk, Scheme::Light).await;
+    browser.open(&format!("{}/", rehearsal.report_url())).await;
+    let overview = browser.script("return document.body.innerText").await;
+    let overview = overview.as_str().expect("text");
+    for named in ["no-latest", "mynamespace", "team-b"] {
+        assert!(overview.contains(named), "{named} in {overview}");
+    }
+    assert!(browser.script("return document.querySelectorAll('svg').length").await.as_u64() >= Some(1), "a chart");
+    browser.script("document.querySelector('a[href^=\"/decisions\"]').click()").await;
+    let at = harness::wait_for("the list", || async {
+        let at = browser.script("return location.pathname").await;
+        (at == "/decisions").then_some(at)
+    })
+    .await;
+    assert_eq!(at, "/decisions");
+    browser.script("document.querySelector('a[href^=\"/decisions/\"]').click()").await;
+    harness::wait_for("the decision", || async {
+        let at: Value = browser.script("return location.pathname").await;
+        at.as_str().expect("text").starts_with("/decisions/").then_some(())
+    })
+    .await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn pages_carry_a_strict_policy() {
+    let rehearsal = Rehearsal::builder().start().await;
+    for path in ["/", "/decisions", "/decisions/none"] {
+        let response = rehearsal.get(path).await;
+        let policy = response.header("content-security-policy").unwrap_or_else(|| panic!("{path}: no policy"));
+        assert!(policy.contains("default-src 'none'"), "{path}: {policy}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        assert!(!policy.contains("unsafe"), "{path}: {policy}");
+        assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{path}");
+        for outside in ["http://", "https://"] {
+            assert!(!response.text().contains(&format!("src=\"{outside}")), "{path}: an external asset");
+        }
+    }
+    assert_eq!(rehearsal.get("/decisions/none").await.status, 404);
+    assert_eq!(rehearsal.get("/nowhere").await.status, 404);
+}
+
+#[tokio::test]
+async fn an_empty_history_says_what_to_do() {
+    let rehearsal = Rehearsal::builder().start().await;
+    let page = rehearsal.get("/").await;
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+    assert_eq!(rehearsal.get("/decisions").await.status, 200);
+}
+
+#[tokio::test]
+async fn only_known_hosts_are_answered() {
+    let config = "report: {hosts: [report.test]}";
+    let rehearsal = Rehearsal::builder().config(config).start().await;
+    let port = rehearsal.report().addr.port();
+    for (host, answered) in [
+        ("localhost".to_owned(), true),
+        (format!("localhost:{port}"), true),
+        (format!("127.0.0.1:{port}"), true),
+        (format!("[::1]:{port}"), true),
+        ("report.test".to_owned(), true),
+        (format!("report.test:{port}"), true),
+        ("evil.test".to_owned(), false),
+        ("localhost.evil.test".to_owned(), false),
+    ] {
+        for path in ["/", "/decisions", "/api/v1/summary"] {
+            let mut connection = harness::raw::tcp(rehearsal.report()).await;
+            connection.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await;
+            let response = connection.response().await;
+            assert_eq!(response.status == 200, answered, "{host} {path}: {}", response.head);
+        }
+    }
+}
