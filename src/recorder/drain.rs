@@ -22,7 +22,7 @@ use super::segment;
 use super::shared::Shared;
 use super::shelf::{Position, Span};
 
-/// Where the cost of a transaction no longer shows in that of a row (at 100 rows it still is a third).
+/// Where the cost of a transaction no longer shows in that of a row (at 100 rows it is more than half of it).
 const MAX_RECORDS: usize = 1_000;
 
 /// A thousand usual records; fewer large ones, so that a batch in memory stays small.

@@ -37,8 +37,8 @@
 //!
 //! JSON holds no zero byte and every length does, so after damage the next record is found by looking for one. At the end
 //! of the last segment, what is no whole record is what a crash left of a write: it is cut off. Anywhere else it is damage:
-//! it is kept aside, counted with its offset, and a gap. Segments are not allocated ahead: on the file systems tried, an
-//! allocated but unwritten block costs its fsync as much as a new one.
+//! it is kept aside, counted with its offset, and a gap. Segments are not allocated ahead:
+//! the end of the file is the end of its records, which is how a torn write is told from damage.
 //!
 //! # Who does what
 //!
