@@ -106,13 +106,15 @@ fn families(exposition: &str) -> BTreeMap<String, Family> {
         } else if let Some(typed) = line.strip_prefix("# TYPE ") {
             let (name, kind) = typed.split_once(' ').expect("a name and a type");
             current = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
-            let family = Family { kind: kind.to_owned(), help: help.trim_end_matches('.').to_owned(), ..Family::default() };
+            let family =
+                Family { kind: kind.to_owned(), help: help.trim_end_matches('.').to_owned(), ..Family::default() };
             assert!(families.insert(current.clone(), family).is_none(), "{name} is there twice");
         } else if !line.starts_with('#') {
             assert!(line.starts_with(&current) && !current.is_empty(), "a sample without a family: {line}");
             let family = families.get_mut(&current).expect("inserted above");
             family.samples += 1;
-            let labels = line.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(labels, _)| labels);
+            let labels =
+                line.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(labels, _)| labels);
             for label in labels.split(',').filter_map(|label| label.split_once('=')) {
                 if label.0 != "le" && !family.labels.iter().any(|known| known == label.0) {
                     family.labels.push(label.0.to_owned());
