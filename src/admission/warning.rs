@@ -34,18 +34,18 @@ fn line(policy: &str, violation: &Violation, link: Option<&str>) -> String {
 
     let full = violation.message.as_str();
     let Some(image) = violation.image.as_deref().filter(|image| full.contains(image)) else {
-        return linked(full).filter(fits).unwrap_or_else(|| cut(whole(full)));
+        return linked(full).filter(|line| fits(line)).unwrap_or_else(|| cut(whole(full)));
     };
     let short_digest = with_short_digest(image);
     let shorter = full.replace(image, &short_digest);
     [linked(full), linked(&shorter), Some(whole(full)), Some(whole(&shorter))]
         .into_iter()
         .flatten()
-        .find(fits)
+        .find(|line| fits(line))
         .unwrap_or_else(|| cut(whole(&full.replace(image, &from_the_right(&short_digest, room(&head, full, image))))))
 }
 
-fn fits(line: &String) -> bool {
+fn fits(line: &str) -> bool {
     line.chars().count() <= AIM
 }
 
