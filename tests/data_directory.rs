@@ -8,18 +8,24 @@ use std::time::{Duration, Instant};
 use harness::reviews::{fixture, pod_review};
 use harness::{Rehearsal, wait_for};
 use serde_json::json;
+use sqlx::{Connection as _, SqliteConnection};
 
 const POD: &str = "002-admission-v1-create-pod.json";
 
 #[tokio::test]
 async fn a_data_directory_that_another_process_holds_is_named() {
     let rehearsal = Rehearsal::builder().start().await;
-    let held = rehearsal.data_dir();
-    let config = format!("data_dir: '{}'", held.display());
+    let (held, ca_pem) = (rehearsal.data_dir(), rehearsal.ca_pem());
+    let leaf = std::fs::read(held.join("tls/tls.crt")).expect("a leaf");
+    // Other names would have the leaf made anew.
+    let tls = "webhook: {tls: {self_made: {names: [another.test]}}}";
+    let config = format!("data_dir: '{}'\n{tls}", held.display());
     let ended = Rehearsal::builder().config(&config).ends().await;
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains(&held.display().to_string()), "{}", ended.stderr);
     assert!(ended.stderr.contains("is held by process"), "{}", ended.stderr);
+    assert_eq!(rehearsal.ca_pem(), ca_pem, "nothing of it was touched");
+    assert_eq!(std::fs::read(held.join("tls/tls.crt")).expect("a leaf"), leaf);
     assert!(rehearsal.post("/review", fixture(POD)).await.allowed(), "the first one goes on");
 }
 
@@ -114,6 +120,21 @@ async fn a_disk_that_fills_up_under_refuse_fails_reviews_until_there_is_room() {
     rehearsal.free_disk();
     degraded(&rehearsal, 200, false).await;
     assert!(rehearsal.post("/review", fixture(POD)).await.allowed());
+}
+
+#[tokio::test]
+async fn a_history_that_another_process_locks_is_named_and_caught_up_with() {
+    let rehearsal = Rehearsal::builder().start().await;
+    let url = format!("sqlite://{}", rehearsal.data_dir().join("history.sqlite").display());
+    let mut other = SqliteConnection::connect(&url).await.expect("SQLite takes several processes");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("the lock");
+    assert!(rehearsal.post("/review", fixture(POD)).await.allowed(), "answers do not wait for it");
+    degraded(&rehearsal, 200, true).await;
+    let ready = rehearsal.get("/readyz").await.text();
+    assert!(ready.contains("decisions wait in the journal"), "{ready}");
+    sqlx::query("ROLLBACK").execute(&mut other).await.expect("given back");
+    rehearsal.decision("").await;
+    degraded(&rehearsal, 200, false).await;
 }
 
 /// Read-only for its owner, all the way down.

@@ -32,7 +32,7 @@ use super::condition::Condition;
 
 /// How long a store that could not be opened is left alone.
 const RETRY: Duration = Duration::from_secs(1);
-/// What a page about the history's state is called in [`Condition`].
+/// What [`Condition`] is told about.
 const ABOUT: &str = "history";
 
 #[derive(Debug)]
@@ -52,7 +52,10 @@ enum Opened {
 }
 
 /// The journal's way into the store.
-struct IntoStore(Store);
+struct IntoStore {
+    store: Store,
+    condition: Arc<Condition>,
+}
 
 /// Opens the journal, or goes on without one where there is a history already.
 pub fn open_journal(config: &Config) -> Result<Recorder, StartError> {
@@ -95,7 +98,8 @@ impl History {
         let (history, recorder) = (Arc::clone(self), recorder.clone());
         tasks.spawn(async move {
             let store = history.opened().await;
-            drain::run(recorder, IntoStore(store), std::future::pending()).await;
+            let sink = IntoStore { store, condition: Arc::clone(&history.condition) };
+            drain::run(recorder, sink, std::future::pending()).await;
         });
     }
 
@@ -150,6 +154,15 @@ impl Sink for IntoStore {
     type Error = StoreError;
 
     async fn apply(&self, records: &[Record]) -> Result<(), StoreError> {
-        self.0.apply(records).await.map(|_| ())
+        match self.store.apply(records).await {
+            Ok(_) => {
+                self.condition.clear(ABOUT);
+                Ok(())
+            }
+            Err(error) => {
+                self.condition.fault(ABOUT, format!("decisions wait in the journal: {error}"));
+                Err(error)
+            }
+        }
     }
 }

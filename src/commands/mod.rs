@@ -23,8 +23,17 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Config(command) => config::run(command, &compile),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", sentence(&error));
         ExitCode::FAILURE
+    })
+}
+
+/// An error with its causes, except those that it quotes already.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        _ if said.contains(&cause) => said,
+        _ => format!("{said}: {cause}"),
     })
 }
 
