@@ -153,3 +153,26 @@ async fn bodies_that_find_no_room_are_answered_from_their_beginnings() {
     assert_eq!(judged, 1, "the other one is unjudged");
     assert!((rehearsal.metric("rehearsal_unjudged_total", &["cluster=\"lab\""]).await - 1.0).abs() < 0.1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endless_http_2_body_gets_its_413_and_ends_no_other_stream() {
+    let rehearsal = Rehearsal::builder().config("webhook: {limits: {max_body: 1MiB}}").start().await;
+    let sender = raw::h2(rehearsal.webhook(), Some(&rehearsal.ca_pem())).await;
+    let uri = format!("{}/review/lab", rehearsal.webhook_url());
+    let post = |body| Request::post(&uri).header("content-type", "application/json").body(body).expect("a request");
+    let (drip, dripping) = raw::dripping();
+    let endless = tokio::spawn(sender.clone().send_request(post(dripping.boxed())));
+    let chunk = Bytes::from(vec![b' '; 64 * 1024]);
+    let pushed = async { while drip.send(chunk.clone()).await.is_ok() {} };
+    tokio::select! {
+        response = endless => {
+            let response = response.expect("no panic").expect("an answer, not a reset");
+            assert_eq!(response.status(), 413);
+        }
+        () = async { pushed.await; std::future::pending().await } => {}
+        () = tokio::time::sleep(DEADLINE) => panic!("no answer in time"),
+    }
+    let review = fixture("002-admission-v1-create-pod.json");
+    let other = sender.clone().send_request(post(http_body_util::Full::new(review).boxed())).await;
+    assert_eq!(other.expect("the connection lives").status(), 200);
+}

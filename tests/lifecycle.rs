@@ -24,8 +24,8 @@ async fn without_any_file_it_does_the_whole_job() {
     assert!(lines[1].starts_with("report http://127.0.0.1:"), "{stdout}");
     assert!(lines.len() <= 6, "only the start lines: {stdout}");
     let curl = lines.iter().find(|line| line.trim_start().starts_with("curl ")).expect("a curl line");
-    // As pasted: the shell reads it, the working directory is the user's.
-    let pasted = std::process::Command::new("sh").arg("-c").arg(curl).current_dir(rehearsal.dir()).output();
+    // As pasted: the shell reads it, in whatever working directory.
+    let pasted = std::process::Command::new("sh").arg("-c").arg(curl).current_dir("/").output();
     let pasted = pasted.expect("sh");
     let answer: Value = serde_json::from_slice(&pasted.stdout)
         .unwrap_or_else(|error| panic!("{error}: {curl}\n{}", String::from_utf8_lossy(&pasted.stderr)));

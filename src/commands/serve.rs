@@ -14,6 +14,7 @@ use tracing::warn;
 use crate::app::{Addresses, App};
 use crate::config::{self, Config, Loaded};
 use crate::logging::LogArgs;
+use crate::server::certificates::CA_CERTIFICATE;
 use crate::server::settings::TlsSettings;
 
 use super::config::{MISTAKEN, environment};
@@ -141,7 +142,10 @@ fn trust(tls: &TlsSettings) -> String {
     let (trust, client_ca) = match tls {
         TlsSettings::Off => return String::new(),
         TlsSettings::SelfMade { dir, client_ca, .. } => {
-            (format!(" --cacert {}", quoted(&dir.join("ca.crt").display().to_string())), client_ca)
+            // Whole, since it may be pasted anywhere.
+            let ca = dir.join(CA_CERTIFICATE);
+            let ca = std::path::absolute(&ca).unwrap_or(ca);
+            (format!(" --cacert {}", quoted(&ca.display().to_string())), client_ca)
         }
         // Its names need not be the address; this is the same machine.
         TlsSettings::Files { client_ca, .. } => (" --insecure".to_owned(), client_ca),

@@ -318,6 +318,26 @@ async fn a_self_made_one_is_served_and_renewed_by_a_reload() {
 }
 
 #[test]
+fn a_self_made_one_that_cannot_be_renewed_is_served_as_it_is() {
+    let place = TempDir::new().expect("a directory");
+    let named = |name: &str| TlsSettings::SelfMade {
+        dir: place.path().to_owned(),
+        names: vec![name.to_owned()],
+        client_ca: None,
+    };
+    // Where a new key would be written; modes mean nothing to root.
+    let in_the_way = place.path().join("tls.key.new");
+    fs::create_dir(&in_the_way).expect("made");
+    ServerTls::load(&named("a.test")).expect_err("there is none yet to go on with");
+    fs::remove_dir(&in_the_way).expect("removed");
+    let first = ServerTls::load(&named("a.test")).expect("made").expect("TLS").ends();
+    fs::create_dir(&in_the_way).expect("made");
+    let kept = ServerTls::load(&named("b.test")).expect("the one that is there").expect("TLS");
+    assert_eq!(kept.ends(), first);
+    kept.reload().expect_err("a reload says so");
+}
+
+#[test]
 fn ends_are_told_by_role() {
     let (place, ca, clients) = (Place::new(), authority("ca"), authority("clients"));
     let leaf = server(&ca);
