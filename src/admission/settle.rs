@@ -90,15 +90,13 @@ fn refuse_second_patches(opinions: &mut [Opinion<'_>]) {
 fn denies(opinion: &Opinion<'_>) -> bool {
     match opinion.verdict.verdict {
         Verdict::Deny => opinion.verdict.violations.iter().any(|violation| violation.mode == Mode::Enforce),
-        Verdict::Error => opinion.policy.can_enforce() && opinion.policy.on_error == OnError::Deny,
+        Verdict::Error => opinion.is_broken() && opinion.policy.on_error == OnError::Deny,
         _ => false,
     }
 }
 
 fn fails(opinion: &Opinion<'_>) -> bool {
-    opinion.verdict.verdict == Verdict::Error
-        && opinion.policy.can_enforce()
-        && opinion.policy.on_error == OnError::Fail
+    opinion.is_broken() && opinion.policy.on_error == OnError::Fail
 }
 
 fn would_have_rejected(opinion: &Opinion<'_>) -> bool {
