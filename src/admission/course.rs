@@ -41,11 +41,7 @@ struct Course {
 #[derive(Debug, Clone)]
 enum Fate {
     Open,
-    Recorded {
-        id: DecisionId,
-        at: Timestamp,
-        secrets: Arc<Redaction>,
-    },
+    Recorded { id: DecisionId, at: Timestamp, secrets: Arc<Redaction> },
     Lost,
 }
 
