@@ -1,12 +1,12 @@
 //! Commands and flags.
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::commands::bouncer::BouncerArgs;
 use crate::commands::certs::CertsArgs;
-use crate::config::{LogFormat, LogLevel};
+use crate::commands::config::ConfigCommand;
+use crate::commands::serve::ServeArgs;
+use crate::logging::LogArgs;
 
 /// Rehearses an image policy on live traffic before it can break a deploy.
 ///
@@ -30,17 +30,6 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// Each wins over `log` of the configuration.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct LogArgs {
-    /// How lines on standard error look.
-    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
-    pub log_format: Option<LogFormat>,
-    /// The least important line that is shown.
-    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
-    pub log_level: Option<LogLevel>,
-}
-
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Receive reviews, judge, forward, answer and remember them.
@@ -61,28 +50,4 @@ pub enum Command {
     ///
     /// History and report work as in `serve`. `--mode audit` or `--mode warn` rehearses instead of enforcing.
     Bouncer(BouncerArgs),
-}
-
-#[derive(Debug, Clone, Args)]
-pub struct ServeArgs {
-    /// YAML file. `rehearsal config example` prints one to begin with.
-    #[arg(long, short, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum ConfigCommand {
-    /// Say everything that is wrong with a configuration, or what it would run.
-    ///
-    /// Loads all that `serve` would (certificates, keys, policies, the environment), takes no lock and writes nothing.
-    /// Exit code 2 when something is wrong.
-    Check {
-        /// YAML file.
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
-    /// Print the JSON Schema of a configuration, for editors and linters.
-    Schema,
-    /// Print a commented configuration that works.
-    Example,
 }

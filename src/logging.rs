@@ -2,12 +2,24 @@
 
 use std::io::IsTerminal;
 
+use clap::Args;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
 use crate::config::{LogFormat, LogLevel};
+
+/// Each wins over `log` of the configuration.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LogArgs {
+    /// How lines on standard error look.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// The least important line that is shown.
+    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+}
 
 /// Starts logging. Our own lines from `level` on; those of libraries from `warn` on, unless `level` is finer than `info`.
 pub fn init(format: LogFormat, level: LogLevel) {

@@ -1,11 +1,12 @@
-//! A data directory that is held, read-only, or no longer writable.
+//! A data directory that is held, read-only, full, or full later on.
 
 mod harness;
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 
-use harness::Rehearsal;
-use harness::reviews::fixture;
+use harness::reviews::{fixture, pod_review};
+use harness::{Rehearsal, wait_for};
 use serde_json::json;
 
 const POD: &str = "002-admission-v1-create-pod.json";
@@ -52,6 +53,67 @@ async fn with_history_there_a_read_only_directory_degrades_and_under_refuse_it_e
     let ended = Rehearsal::builder().unprivileged().config(&config).ends().await;
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains("rehearsal-data"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_full_disk_at_first_start_is_named() {
+    let ended = Rehearsal::builder().full_disk().ends().await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("rehearsal-data"), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "", "no start lines");
+}
+
+/// Waits until `/readyz` names as degraded something or nothing.
+async fn degraded(rehearsal: &Rehearsal, status: u16, expected: bool) {
+    wait_for(&format!("/readyz {status}, degraded: {expected}"), || async {
+        let ready = rehearsal.get("/readyz").await;
+        (ready.status == status && (ready.json()["degraded"] != json!([])) == expected).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_opens_a_gap_and_answers_go_on() {
+    let rehearsal = Rehearsal::builder().limited_disk().start().await;
+    assert!(rehearsal.review("/review/lab", &pod_review("before", "n", "p", &["nginx"])).await.allowed());
+    rehearsal.decisions("", 1).await;
+    rehearsal.fill_disk();
+    let started = Instant::now();
+    for n in 0..10 {
+        let review = pod_review(&format!("during-{n}"), "n", "p", &["nginx"]);
+        assert!(rehearsal.review("/review/lab", &review).await.allowed());
+    }
+    assert!(started.elapsed() < Duration::from_secs(10), "none waits longer than journal.max_wait");
+    degraded(&rehearsal, 200, true).await;
+    let summary = rehearsal.get_json("/api/v1/summary").await;
+    assert_ne!(summary["gaps"], json!([]), "open, and shown: {summary}");
+    rehearsal.free_disk();
+    degraded(&rehearsal, 200, false).await;
+    assert!(rehearsal.review("/review/lab", &pod_review("after", "n", "p", &["nginx"])).await.allowed());
+    rehearsal.decision("uid=after").await;
+    let kept = rehearsal.get_json("/api/v1/decisions?limit=1000").await["decisions"].as_array().map_or(0, Vec::len);
+    let summary = wait_for("the closed gap", || async {
+        let summary = rehearsal.get_json("/api/v1/summary").await;
+        summary["gaps"][0]["to"].is_string().then_some(summary)
+    })
+    .await;
+    let missed: u64 = summary["gaps"].as_array().expect("a list").iter().filter_map(|gap| gap["count"].as_u64()).sum();
+    assert_eq!(kept as u64 + missed, 12, "each is in the history or in the gap: {summary}");
+    assert!(missed > 0, "{summary}");
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_under_refuse_fails_reviews_until_there_is_room() {
+    let rehearsal = Rehearsal::builder().limited_disk().config("journal: {on_failure: refuse}").start().await;
+    assert!(rehearsal.post("/review", fixture(POD)).await.allowed());
+    rehearsal.fill_disk();
+    let response = rehearsal.post("/review", fixture(POD)).await;
+    assert_eq!(response.status, 503, "{}", response.text());
+    assert_eq!(response.json()["kind"], "Status");
+    degraded(&rehearsal, 503, true).await;
+    rehearsal.free_disk();
+    degraded(&rehearsal, 200, false).await;
+    assert!(rehearsal.post("/review", fixture(POD)).await.allowed());
 }
 
 /// Read-only for its owner, all the way down.

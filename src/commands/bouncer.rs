@@ -9,8 +9,8 @@ use std::str::FromStr;
 use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args};
 
-use crate::cli::LogArgs;
 use crate::config::{self, Config, LogLevel, LogSettings};
+use crate::logging::LogArgs;
 use crate::policy::settings::{
     AnswerStyle, CheckSettings, MatchSettings, OnError, PolicySettings, RuleSettings, ScopeSettings, SourceSettings,
 };

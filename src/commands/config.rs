@@ -2,16 +2,33 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::Subcommand;
 
-use crate::cli::ConfigCommand;
 use crate::config::{self, Compile, Config, Loaded};
 use crate::policy::settings::{PolicySettings, SourceSettings};
 use crate::server::settings::TlsSettings;
 use crate::store::settings::StoreSettings;
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say everything that is wrong with a configuration, or what it would run.
+    ///
+    /// Loads all that `serve` would (certificates, keys, policies, the environment), takes no lock and writes nothing.
+    /// Exit code 2 when something is wrong.
+    Check {
+        /// YAML file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of a configuration, for editors and linters.
+    Schema,
+    /// Print a commented configuration that works.
+    Example,
+}
 
 /// The exit code of a configuration with mistakes.
 pub const MISTAKEN: u8 = 2;

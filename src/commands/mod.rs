@@ -7,9 +7,9 @@ pub mod serve;
 
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command, LogArgs};
+use crate::cli::{Cli, Command};
 use crate::config::LogSettings;
-use crate::logging;
+use crate::logging::{self, LogArgs};
 use crate::policy::Revision;
 use crate::policy::rules::Mistake;
 use crate::policy::settings::PolicySettings;

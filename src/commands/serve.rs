@@ -2,18 +2,27 @@
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::warn;
 
 use crate::app::{Addresses, App};
-use crate::cli::{LogArgs, ServeArgs};
 use crate::config::{self, Config, Loaded};
+use crate::logging::LogArgs;
 use crate::server::settings::TlsSettings;
 
 use super::config::{MISTAKEN, environment};
+
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// YAML file. `rehearsal config example` prints one to begin with.
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
 
 /// Runs on the configuration until SIGTERM or SIGINT.
 pub fn run(args: &ServeArgs, log: LogArgs) -> anyhow::Result<ExitCode> {

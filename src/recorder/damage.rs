@@ -16,8 +16,8 @@ use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::Gap;
 
 use super::frame::{self, Step};
-use super::hold;
 use super::segment::HEADER_LEN;
+use super::shared::hold;
 
 /// What was found since the start: a part that recovery has seen, the drain meets again.
 #[derive(Debug, Default)]

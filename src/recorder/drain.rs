@@ -15,13 +15,14 @@ use std::time::{Duration, Instant};
 
 use crate::review::decision::Record;
 
+use super::Recorder;
 use super::damage::{Damage, Part, Walk};
 use super::frame::{self, Step};
 use super::segment;
+use super::shared::Shared;
 use super::shelf::{Position, Span};
-use super::{Recorder, Shared};
 
-/// Where the cost of a transaction no longer shows in that of a row (at 100 rows it still is a third).
+/// Where the cost of a transaction no longer shows in that of a row (at 100 rows it is more than half of it).
 const MAX_RECORDS: usize = 1_000;
 
 /// A thousand usual records; fewer large ones, so that a batch in memory stays small.

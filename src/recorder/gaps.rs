@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::Gap;
 
-use super::hold;
+use super::shared::hold;
 use super::slots::{GapFile, Mark};
 
 #[derive(Debug, Default)]

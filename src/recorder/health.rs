@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::error::NotRecorded;
-use super::hold;
+use super::shared::hold;
 
 #[derive(Debug)]
 pub(super) struct Health {

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Gap, Record};
 
-use super::Shared;
 use super::entry::{Entry, Kind, Written};
 use super::error::JournalError;
 use super::frame;
+use super::shared::Shared;
 use super::slots::{GapFile, Mark, SLOTS};
 
 /// A drained segment is left once a restart would read this much of it again for nothing,

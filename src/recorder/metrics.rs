@@ -12,8 +12,8 @@ use prometheus_client::registry::Registry;
 
 use crate::review::clock::Timestamp;
 
-use super::Shared;
 use super::error::NotRecorded;
+use super::shared::Shared;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {

@@ -37,16 +37,16 @@
 //!
 //! JSON holds no zero byte and every length does, so after damage the next record is found by looking for one. At the end
 //! of the last segment, what is no whole record is what a crash left of a write: it is cut off. Anywhere else it is damage:
-//! it is kept aside, counted with its offset, and a gap. Segments are not allocated ahead: on the file systems tried, an
-//! allocated but unwritten block costs its fsync as much as a new one.
+//! it is kept aside, counted with its offset, and a gap. Segments are not allocated ahead:
+//! the end of the file is the end of its records, which is how a torn write is told from damage.
 //!
 //! # Who does what
 //!
 //! `record` serialises and waits; one [`writer`] thread writes; one [`keeper`] thread marks gaps, which must not wait for
 //! a writer that hangs; one [`drain`] task reads behind the writer.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
@@ -71,6 +71,7 @@ mod queue;
 mod recovery;
 mod segment;
 pub mod settings;
+mod shared;
 mod shelf;
 mod slots;
 mod status;
@@ -83,18 +84,13 @@ mod tests;
 pub use error::{Holder, JournalError, NotRecorded};
 pub use status::JournalStatus;
 
-use damage::Damages;
-use entry::{Borrowed, Entry, Kind, Pending, Waited};
+use entry::{Entry, Kind, Pending, Waited};
 use files::{Disk, Files};
-use gaps::Gaps;
-use health::Health;
 use keeper::Keeper;
-use lock::DirLock;
 use metrics::Metrics;
-use queue::{Queue, Refused};
+use queue::Refused;
 use settings::JournalSettings;
-use shelf::Shelf;
-use unjudged::Unjudged;
+use shared::{Pace, Shared, hold};
 use writer::Writer;
 
 /// The handle on the journal. The last one dropped closes it.
@@ -107,60 +103,6 @@ pub struct Recorder {
 struct Handle {
     shared: Arc<Shared>,
 }
-
-/// What the handle, the threads and the drain have in common.
-#[derive(Debug)]
-struct Shared {
-    settings: JournalSettings,
-    limits: Limits,
-    pace: Pace,
-    queue: Queue,
-    shelf: Shelf,
-    health: Health,
-    gaps: Gaps,
-    unjudged: Unjudged,
-    damages: Damages,
-    metrics: Metrics,
-    lock: Mutex<Option<DirLock>>,
-    /// Drains that run.
-    drains: AtomicUsize,
-    is_closing: AtomicBool,
-    /// The writer has written its last.
-    has_ended: AtomicBool,
-    /// Closed when both threads have ended.
-    threads: watch::Receiver<()>,
-}
-
-/// Shares of `max_size`, in bytes.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    max_size: u64,
-    /// A segment is left when it has come to this.
-    segment: u64,
-    decisions: u64,
-    amendments: u64,
-    samples: u64,
-}
-
-/// How often the recorder looks after things.
-#[derive(Debug, Clone, Copy)]
-struct Pace {
-    /// The keeper's round.
-    tick: Duration,
-    /// A gap ends when nothing was missed for this long: a disk that stutters makes one gap, not hundreds.
-    quiet: Duration,
-    /// A crash loses the counts of unjudged reviews of at most this long.
-    unjudged: Duration,
-    /// A failed journal is tried again this often.
-    retry: Duration,
-}
-
-/// A segment is read whole at recovery, and the last one again after a crash, so it is small; large enough that a new
-/// file, at two or three fsyncs, comes every few seconds at most.
-const MAX_SEGMENT: u64 = 16 << 20;
-
-/// What of `max_size` decisions leave free for what must still be written: ends of gaps, counts, late verdicts.
-const RESERVE: u64 = 1 << 20;
 
 // === impl Recorder ===
 
@@ -324,124 +266,4 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.shared.close();
     }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    fn new(settings: &JournalSettings, pace: Pace) -> (Arc<Self>, watch::Sender<()>) {
-        let limits = Limits::of(settings.max_size);
-        let size = Arc::new(AtomicU64::new(0));
-        let (sender, threads) = watch::channel(());
-        let shared = Self {
-            settings: settings.clone(),
-            limits,
-            pace,
-            queue: Queue::new(limits, Arc::clone(&size)),
-            shelf: Shelf::new(size),
-            health: Health::new(settings.max_wait),
-            gaps: Gaps::default(),
-            unjudged: Unjudged::default(),
-            damages: Damages::default(),
-            metrics: Metrics::default(),
-            lock: Mutex::default(),
-            drains: AtomicUsize::new(0),
-            is_closing: AtomicBool::new(false),
-            has_ended: AtomicBool::new(false),
-            threads,
-        };
-        (Arc::new(shared), sender)
-    }
-
-    /// The frames of a decision and, unless the current segment holds it, of its review.
-    fn frames(&self, review: &ReviewRecord, decision: &Decision) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
-        let decision = frame::encode(&Borrowed::Decision(decision)).ok()?;
-        if self.shelf.holds(&review.hash) {
-            return Some((decision, None));
-        }
-        Some((decision, Some(frame::encode(&Borrowed::Review(review)).ok()?)))
-    }
-
-    /// Counts a decision that is in no segment and will not be.
-    fn missed(&self, at: Timestamp, cluster: &str, why: NotRecorded) -> NotRecorded {
-        if let NotRecorded::Full(_) = why {
-            self.health.full(true);
-        }
-        self.metrics.missed(&why);
-        self.gaps.miss(at, Some(cluster), why.reason());
-        why
-    }
-
-    fn status(&self) -> JournalStatus {
-        // First: what is written after it is later than it.
-        let now = Timestamp::now();
-        let waiting = self.queue.oldest();
-        let backlog = self.shelf.backlog();
-        let oldest = backlog.oldest.into_iter().chain(waiting).min();
-        JournalStatus {
-            failed: self.health.fault(),
-            backlog_records: backlog.records,
-            backlog_bytes: backlog.bytes,
-            size: self.shelf.size(),
-            oldest,
-            drained_until: oldest.map_or(now, |oldest| oldest.min(now)),
-            open_gap: self.gaps.current(),
-            torn: self.metrics.torn.get(),
-            damaged: self.damages.count(),
-        }
-    }
-
-    fn close(&self) {
-        self.is_closing.store(true, Ordering::Release);
-        self.queue.close();
-        self.gaps.close();
-    }
-
-    fn is_closing(&self) -> bool {
-        self.is_closing.load(Ordering::Acquire)
-    }
-
-    fn keep_lock(&self, lock: DirLock) {
-        *hold(&self.lock) = Some(lock);
-    }
-
-    fn writer_ended(&self) {
-        self.has_ended.store(true, Ordering::Release);
-        self.gaps.writer_ended();
-        self.shelf.grown.notify_one();
-    }
-
-    fn has_ended(&self) -> bool {
-        self.has_ended.load(Ordering::Acquire)
-    }
-}
-
-// === impl Limits ===
-
-impl Limits {
-    fn of(max_size: u64) -> Self {
-        // An eighth, so that a small journal too frees space while it is drained.
-        let segment = MAX_SEGMENT.min(max_size / 8);
-        let decisions = max_size - RESERVE.min(max_size / 8);
-        // Half: examples never crowd out decisions.
-        Self { max_size, segment, decisions, amendments: max_size, samples: max_size / 2 }
-    }
-}
-
-// === impl Pace ===
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            tick: Duration::from_millis(250),
-            quiet: Duration::from_secs(1),
-            unjudged: Duration::from_secs(10),
-            retry: Duration::from_secs(1),
-        }
-    }
-}
-
-/// A lock that a panic elsewhere does not take away: what it guards is whole between any two statements.
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,7 +8,7 @@ use crate::review::clock::Timestamp;
 
 use super::entry::{Entry, Kind};
 use super::error::NotRecorded;
-use super::{Limits, hold};
+use super::shared::{Limits, hold};
 
 /// Twenty times the default of 512 reviews in flight, for amendments and samples beside them.
 const MAX_ENTRIES: usize = 10_000;

@@ -36,6 +36,7 @@ pub(super) struct Shared {
     pub damages: Damages,
     pub metrics: Metrics,
     pub lock: Mutex<Option<DirLock>>,
+    pub is_read: AtomicBool,
     /// Drains that run.
     pub drains: AtomicUsize,
     pub is_closing: AtomicBool,
@@ -95,6 +96,7 @@ impl Shared {
             damages: Damages::default(),
             metrics: Metrics::default(),
             lock: Mutex::default(),
+            is_read: AtomicBool::new(false),
             drains: AtomicUsize::new(0),
             is_closing: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
@@ -134,7 +136,7 @@ impl Shared {
             backlog_bytes: backlog.bytes,
             size: self.shelf.size(),
             oldest,
-            drained_until: oldest.map_or(now, |oldest| oldest.min(now)),
+            drained_until: if self.is_read() { oldest.map_or(now, |oldest| oldest.min(now)) } else { Timestamp(0) },
             open_gap: self.gaps.current(),
             torn: self.metrics.torn.get(),
             damaged: self.damages.count(),
@@ -151,8 +153,14 @@ impl Shared {
         self.is_closing.load(Ordering::Acquire)
     }
 
-    pub(super) fn keep_lock(&self, lock: DirLock) {
+    /// The directory is ours and its segments are on the shelf.
+    pub(super) fn opened(&self, lock: DirLock) {
         *hold(&self.lock) = Some(lock);
+        self.is_read.store(true, Ordering::Release);
+    }
+
+    fn is_read(&self) -> bool {
+        self.is_read.load(Ordering::Acquire)
     }
 
     pub(super) fn writer_ended(&self) {

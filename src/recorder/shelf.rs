@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 use crate::review::clock::Timestamp;
 use crate::review::decision::ReviewHash;
 
-use super::hold;
 use super::segment::HEADER_LEN;
+use super::shared::hold;
 
 /// Enough for the times of a backlog of an hour at one group a second; past it neighbours are merged, and the oldest
 /// time that they give is too old rather than too young.

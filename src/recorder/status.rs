@@ -14,7 +14,8 @@ pub struct JournalStatus {
     pub size: u64,
     /// The time of the oldest decision that is not yet in the store.
     pub oldest: Option<Timestamp>,
-    /// Every recorded decision before this time is in the store. Decisions still being made are not known here.
+    /// Every recorded decision before this time is in the store. Decisions still being made are not known here. The
+    /// epoch while the journal of earlier runs cannot be read: what it holds may be of any time.
     pub drained_until: Timestamp,
     pub open_gap: Option<Gap>,
     /// Writes that a crash tore and that were cut off at the start.

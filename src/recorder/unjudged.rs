@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::Record;
 
-use super::hold;
+use super::shared::hold;
 
 /// The width of a bucket: that of the finest roll-up.
 const QUARTER_HOUR_MS: i64 = 15 * 60 * 1000;

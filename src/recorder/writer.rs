@@ -14,7 +14,7 @@ use super::queue::Work;
 use super::recovery::recover;
 use super::segment::Segment;
 use super::settings::Durability;
-use super::{Shared, hold};
+use super::shared::{Shared, hold};
 use crate::review::clock::Timestamp;
 
 /// Records kept in memory while the journal fails, amendments of a webhook that is answered late above all. Some
@@ -73,7 +73,7 @@ impl<D: Files> Writer<D> {
             recovered.shelve(&self.shared.shelf);
             self.next = recovered.next;
             self.shared.metrics.torn.inc_by(recovered.torn);
-            self.shared.keep_lock(recovered.lock);
+            self.shared.opened(recovered.lock);
             self.shared.gaps.opened(recovered.gap_file, recovered.marks);
             self.is_open = true;
         }

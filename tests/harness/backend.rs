@@ -11,34 +11,32 @@
 //! backend.play(Script::half_then_hang());
 //! ```
 
+#[path = "backend/exchange.rs"]
+mod exchange;
 #[path = "backend/tls.rs"]
 pub mod tls;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri, Version};
-use http_body::{Body, Frame, SizeHint};
+use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use exchange::{End, Tape};
+pub use exchange::{Received, Reply};
 pub use tls::Tls;
 
 /// How long a condition may take to hold: far more than it needs, far less than a hung test.
@@ -54,27 +52,6 @@ pub struct Backend {
     pub addr: SocketAddr,
     stage: Arc<Stage>,
     runtime: Option<Runtime>,
-}
-
-/// One request, whole.
-#[derive(Debug, Clone)]
-pub struct Received {
-    pub method: Method,
-    pub uri: Uri,
-    pub version: Version,
-    pub headers: HeaderMap,
-    pub body: Bytes,
-    /// Counts accepted connections, from 1.
-    pub connection: u64,
-    /// The leaf that the client showed, DER.
-    pub client_certificate: Option<Vec<u8>>,
-}
-
-#[derive(Debug, Clone)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: Vec<(&'static str, String)>,
-    pub body: Bytes,
 }
 
 /// What the webhook does. The transport is fixed when it starts, the rest can be switched by [`Backend::play`].
@@ -127,23 +104,6 @@ struct Stage {
 
 /// A connection that is open while this lives.
 struct Open<'a>(&'a Stage);
-
-/// A response body that may end badly.
-#[derive(Debug)]
-struct Tape {
-    frames: VecDeque<Bytes>,
-    /// Promised in `Content-Length`.
-    length: u64,
-    end: End,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum End {
-    Whole,
-    Hang,
-    /// After so many more polls, in which what stands before it is sent.
-    Break(u8),
-}
 
 // === impl Backend ===
 
@@ -298,99 +258,6 @@ impl fmt::Debug for Act {
             Self::Never => "Never",
             Self::CloseAtOnce => "CloseAtOnce",
         })
-    }
-}
-
-// === impl Received ===
-
-impl Received {
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).expect("a review")
-    }
-
-    /// A valid answer in the protocol and version of the request; `judgement` is the part that judges.
-    pub fn answer(&self, mut judgement: Value) -> Reply {
-        let review = self.json();
-        let part = match review["kind"].as_str() {
-            Some("AdmissionReview") => {
-                judgement["uid"] = review["request"]["uid"].clone();
-                "response"
-            }
-            _ => "status",
-        };
-        Reply::json(&json!({"apiVersion": review["apiVersion"], "kind": review["kind"], part: judgement}))
-    }
-
-    pub fn allowed(&self) -> Reply {
-        self.answer(json!({"allowed": true}))
-    }
-
-    pub fn denied(&self, message: &str) -> Reply {
-        match self.json()["kind"].as_str() {
-            Some("AdmissionReview") => self.answer(json!({"allowed": false, "status": {"message": message}})),
-            _ => self.answer(json!({"allowed": false, "reason": message})),
-        }
-    }
-}
-
-// === impl Reply ===
-
-impl Reply {
-    pub fn json(body: &Value) -> Self {
-        Self::of(200, "application/json", body.to_string())
-    }
-
-    pub fn of(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
-        Self { status, headers: vec![("content-type", content_type.to_owned())], body: body.into() }
-    }
-
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    fn into_response(self, end: End) -> Response<Tape> {
-        let mut response = Response::builder().status(self.status);
-        for (name, value) in self.headers {
-            response = response.header(name, value);
-        }
-        let length = u64::try_from(self.body.len()).expect("a body fits");
-        let sent = match end {
-            End::Whole => self.body,
-            End::Hang | End::Break(_) => self.body.slice(..self.body.len() / 2),
-        };
-        response.body(Tape { frames: VecDeque::from([sent]), length, end }).expect("a response")
-    }
-}
-
-// === impl Tape ===
-
-impl Body for Tape {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let Some(frame) = self.frames.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(frame))));
-        }
-        match self.end {
-            End::Whole => Poll::Ready(None),
-            End::Hang => Poll::Pending,
-            End::Break(0) => Poll::Ready(Some(Err(io::Error::other("as the script says")))),
-            End::Break(left) => {
-                self.end = End::Break(left - 1);
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.frames.is_empty() && matches!(self.end, End::Whole)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.length)
     }
 }
 

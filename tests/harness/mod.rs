@@ -59,6 +59,7 @@ pub struct Builder {
     trust: Option<String>,
     alpn: http::Alpn,
     privileges: Privileges,
+    disk: Disk,
 }
 
 /// Whose rights the process has.
@@ -67,6 +68,15 @@ enum Privileges {
     Own,
     /// Those of nobody where the tests run as root, to whom file modes mean nothing.
     Dropped,
+}
+
+/// What the process can write. A limit on the size of its files stands for a full disk: writes fail as they would.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Disk {
+    Own,
+    /// Full once [`Rehearsal::fill_disk`] says so.
+    Limited,
+    Full,
 }
 
 /// A builder that was started: enough to start it again.
@@ -90,7 +100,7 @@ pub fn repository() -> PathBuf {
 
 /// `rehearsal ARGS` to its end in `dir`.
 pub fn run(dir: &Path, args: &[&str]) -> Ended {
-    let output = command(dir, &[]).args(args).stdin(Stdio::null()).output().expect("the binary runs");
+    let output = command(dir, &[], Disk::Own).args(args).stdin(Stdio::null()).output().expect("the binary runs");
     Ended::from(output)
 }
 
@@ -114,13 +124,19 @@ pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").expect("loopback").local_addr().expect("bound").port()
 }
 
-fn command(dir: &Path, env: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rehearsal"));
-    command.current_dir(dir).envs(env.iter().cloned());
+fn command(dir: &Path, env: &[(String, String)], disk: Disk) -> Command {
+    let binary = env!("CARGO_BIN_EXE_rehearsal");
+    let mut command = Command::new(if disk == Disk::Own { binary } else { "sh" });
+    match disk {
+        Disk::Own => {}
+        Disk::Limited => drop(command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", binary])),
+        Disk::Full => drop(command.args(["-c", "trap '' XFSZ; ulimit -S -f 0; exec \"$0\" \"$@\"", binary])),
+    }
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("REHEARSAL_") || name.starts_with("BOUNCER_"))
     {
         command.env_remove(name);
     }
+    command.current_dir(dir).envs(env.iter().cloned());
     command
 }
 
@@ -137,6 +153,7 @@ impl Builder {
             trust: None,
             alpn: http::Alpn::Any,
             privileges: Privileges::Own,
+            disk: Disk::Own,
         }
     }
 
@@ -193,6 +210,17 @@ impl Builder {
         self
     }
 
+    /// On a disk that can be full later on.
+    pub fn limited_disk(mut self) -> Self {
+        self.disk = Disk::Limited;
+        self
+    }
+
+    pub fn full_disk(mut self) -> Self {
+        self.disk = Disk::Full;
+        self
+    }
+
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -238,7 +266,7 @@ impl Builder {
             std::fs::write(&path, text).expect("the test's directory is writable");
             args.extend(["--config".to_owned(), path.display().to_string()]);
         }
-        let mut command = command(self.dir.path(), &self.env);
+        let mut command = command(self.dir.path(), &self.env, self.disk);
         if self.config.is_none() {
             for name in ["REHEARSAL_WEBHOOK_LISTEN", "REHEARSAL_REPORT_LISTEN"] {
                 if !self.env.iter().any(|(given, _)| given == name) {
@@ -383,6 +411,21 @@ impl Rehearsal {
         let response = self.get("/metrics").await;
         assert_eq!(response.status, 200, "/metrics");
         http::metric(&response.text(), name, labels)
+    }
+
+    /// From now on nothing can be written; the process was started on a limited disk.
+    pub fn fill_disk(&self) {
+        self.limit_files("0");
+    }
+
+    pub fn free_disk(&self) {
+        self.limit_files("unlimited");
+    }
+
+    fn limit_files(&self, size: &str) {
+        let limit = format!("--fsize={size}:");
+        let set = Command::new("prlimit").args(["--pid", &self.pid().to_string(), &limit]).status();
+        assert!(set.expect("prlimit, of util-linux").success());
     }
 
     pub fn sigterm(&self) {
