@@ -185,9 +185,9 @@ impl App {
         let (report, admin) = self.report_routers(first_review);
         rest.spawn(self.upkeep.run(reporting.clone()));
         reviews.spawn(self.webhook.serve(webhook, terms, accepting.clone(), reviews.clone()));
-        rest.spawn(self.report.serve(report, report_terms(&self.metrics), reporting.clone(), rest.clone()));
+        rest.spawn(self.report.serve(report, report_terms(), reporting.clone(), rest.clone()));
         if let (Some(listener), Some(admin)) = (self.admin, admin) {
-            rest.spawn(listener.serve(admin, report_terms(&self.metrics), reporting.clone(), rest.clone()));
+            rest.spawn(listener.serve(admin, report_terms(), reporting.clone(), rest.clone()));
         }
 
         stop.await;
@@ -205,6 +205,11 @@ impl App {
         };
         if tokio::time::timeout_at(deadline, finished).await.is_err() {
             warn!("some reviews were still in flight when shutdown.grace ended");
+        }
+        // Verdicts that no answer waits for may use half of what is left; the other half is the drain's.
+        let half = deadline - deadline.saturating_duration_since(Instant::now()) / 2;
+        if tokio::time::timeout_at(half, self.service.amended()).await.is_err() {
+            warn!("webhooks that nobody waits for had not answered: their verdicts stay pending");
         }
         let remaining = self.history.finish(&self.recorder, deadline).await;
         if remaining == 0 {
@@ -272,6 +277,7 @@ fn backends(revision: &Revision, registry: &mut Registry) -> Result<Vec<Option<A
     backends.collect()
 }
 
-fn report_terms(metrics: &Arc<Metrics>) -> Terms {
-    Terms { tls: None, limits: REPORT_LIMITS, timeouts: REPORT_TIMEOUTS, metrics: Arc::clone(metrics) }
+/// What is counted of connections is of the webhook alone.
+fn report_terms() -> Terms {
+    Terms { tls: None, limits: REPORT_LIMITS, timeouts: REPORT_TIMEOUTS, metrics: Arc::default() }
 }

@@ -14,7 +14,7 @@ use crate::recorder::NotRecorded;
 use crate::recorder::settings::OnFailure;
 use crate::review::Review;
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{Amendment, Decision, Mode, PolicyVerdict, Protocol, Record};
+use crate::review::decision::{Amendment, Answer, Decision, Mode, PolicyVerdict, Protocol, Record};
 use crate::review::decode::decode;
 use crate::review::redact::Redaction;
 
@@ -163,7 +163,7 @@ impl Course {
             policy: at,
             fate: self.fate.subscribe(),
         };
-        self.shared.tasks.spawn(async move {
+        self.shared.calls.spawn(async move {
             let begun = Instant::now();
             let result = backend.ask(question).await;
             if let Err((result, took)) = answer.send((result, begun.elapsed())) {
@@ -272,10 +272,14 @@ impl Course {
         let recorded = self.shared.recorder.record(Arc::clone(&self.review.record), decision).await;
         let is_kept = matches!(recorded, Ok(()) | Err(NotRecorded::Unsure(_)));
         self.fate.send_replace(if is_kept { Fate::Recorded { id, at, secrets } } else { Fate::Lost });
-        metrics.reviewed(self.review.protocol, answer, &self.arrival.cluster, at, took);
+        let given = |answer| metrics.reviewed(self.review.protocol, answer, &self.arrival.cluster, at, took);
         match (recorded, self.shared.settings.on_failure) {
-            (Ok(()), _) | (Err(_), OnFailure::Answer) => reply,
+            (Ok(()), _) | (Err(_), OnFailure::Answer) => {
+                given(answer);
+                reply
+            }
             (Err(error), OnFailure::Refuse) => {
+                given(Answer::Failed);
                 let message = format!("this decision could not be recorded: {error} (decision {id})");
                 failure::failed(http::StatusCode::SERVICE_UNAVAILABLE, &message, None)
             }

@@ -82,7 +82,7 @@ impl Metrics {
             duration: Family::new_with_constructor(durations),
             clusters: RwLock::default(),
         };
-        registry.register("rehearsal_reviews", "Reviews answered and recorded", metrics.reviews.clone());
+        registry.register("rehearsal_reviews", "Reviews answered, by what the API server got", metrics.reviews.clone());
         registry.register(
             "rehearsal_violations",
             "Violations of images that a request brought, by the mode they were in",

@@ -68,8 +68,9 @@ pub(super) struct Shared {
     pub recorder: Recorder,
     pub metrics: Arc<Metrics>,
     pub settings: Settings,
-    /// Every review and every webhook call that is under way.
-    pub tasks: TaskTracker,
+    pub reviews: TaskTracker,
+    /// Calls of webhooks, those included that no answer waits for any more.
+    pub calls: TaskTracker,
 }
 
 /// Marks that the client left, unless it is told that the reply was handed over.
@@ -83,8 +84,9 @@ struct Presence {
 impl Service {
     pub fn new(loaded: Loaded, recorder: Recorder, metrics: Arc<Metrics>, settings: Settings) -> Self {
         metrics.loaded(&loaded.revision.id, Timestamp::now());
-        let tasks = TaskTracker::new();
-        Self { shared: Arc::new(Shared { loaded: ArcSwap::from_pointee(loaded), recorder, metrics, settings, tasks }) }
+        let (reviews, calls) = (TaskTracker::new(), TaskTracker::new());
+        let loaded = ArcSwap::from_pointee(loaded);
+        Self { shared: Arc::new(Shared { loaded, recorder, metrics, settings, reviews, calls }) }
     }
 
     pub fn loaded(&self) -> Arc<Loaded> {
@@ -106,7 +108,7 @@ impl Service {
         let mut presence = Presence { gone: Arc::default(), replied: false };
         let (reply, answered) = oneshot::channel();
         let task = course::run(Arc::clone(&self.shared), arrival, Arc::clone(&presence.gone), reply);
-        self.shared.tasks.spawn(task);
+        self.shared.reviews.spawn(task);
         let reply = answered.await.unwrap_or_else(|_| self.refuse(&Failure::Panicked));
         presence.replied = true;
         reply
@@ -118,10 +120,16 @@ impl Service {
         failure.reply()
     }
 
-    /// Resolves when no review and no webhook call is under way any more.
+    /// Resolves when no review is under way any more.
     pub async fn finished(&self) {
-        self.shared.tasks.close();
-        self.shared.tasks.wait().await;
+        self.shared.reviews.close();
+        self.shared.reviews.wait().await;
+    }
+
+    /// Resolves when no webhook is being called any more, and what it said has amended its decision.
+    pub async fn amended(&self) {
+        self.shared.calls.close();
+        self.shared.calls.wait().await;
     }
 }
 

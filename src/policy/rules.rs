@@ -96,8 +96,10 @@ impl RulesPolicy {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        // The settings' debug form names every field and value in order, and changes with the code that reads them.
-        let text = format!("{ENGINE} {settings:?}");
+        // The settings' debug form names every field and value in order, and changes with the code that reads them. Modes
+        // act after a policy has judged, so its version is the same in every mode.
+        let judging: Vec<_> = settings.iter().map(|rule| RuleSettings { mode: None, ..rule.clone() }).collect();
+        let text = format!("{ENGINE} {judging:?}");
         let names_clusters = rules.iter().any(Rule::names_clusters);
         Ok(Self { version: digest_hex(text.as_bytes(), 12), rules, names_clusters, memo: Memo::default() })
     }

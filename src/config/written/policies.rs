@@ -65,7 +65,8 @@ pub struct Rule {
     pub operations: Option<OneOrMore<Operation>>,
     /// Only for images in these places of a pod. An ImageReview does not say where: it is always in scope.
     pub containers: Option<OneOrMore<Role>>,
-    /// Texts that stand for an image to come, such as `auto`: judged on Pods only.
+    /// Texts that stand for an image to come: in what makes pods they are not judged, on Pods they are. `[auto]` when
+    /// absent, as service meshes write.
     pub placeholders: Option<OneOrMore<Written<Text>>>,
 }
 

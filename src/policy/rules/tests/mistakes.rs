@@ -72,8 +72,9 @@ fn a_version_is_of_the_text_alone() {
     let version = |rules: &[RuleSettings]| compiled(rules).version().to_owned();
     assert_eq!(version(&[no_latest()]), version(&[no_latest()]));
     assert_eq!(version(&[no_latest()]).len(), 12);
+    let staged = RuleSettings { mode: Some(Mode::Enforce), ..no_latest() };
+    assert_eq!(version(&[no_latest()]), version(&[staged]), "modes act after it has judged");
     let changed = [
-        RuleSettings { mode: Some(Mode::Audit), ..no_latest() },
         RuleSettings { help: Some("h".into()), ..no_latest() },
         RuleSettings { message: Some("m".into()), ..no_latest() },
         RuleSettings { placeholders: texts(&["auto"]), ..no_latest() },
