@@ -163,7 +163,7 @@ impl Course {
             policy: at,
             fate: self.fate.subscribe(),
         };
-        self.shared.tasks.spawn(async move {
+        self.shared.calls.spawn(async move {
             let begun = Instant::now();
             let result = backend.ask(question).await;
             if let Err((result, took)) = answer.send((result, begun.elapsed())) {
