@@ -206,11 +206,6 @@ impl App {
         if tokio::time::timeout_at(deadline, finished).await.is_err() {
             warn!("some reviews were still in flight when shutdown.grace ended");
         }
-        // Verdicts that no answer waits for may use half of what is left; the other half is the drain's.
-        let half = deadline - deadline.saturating_duration_since(Instant::now()) / 2;
-        if tokio::time::timeout_at(half, self.service.amended()).await.is_err() {
-            warn!("webhooks that nobody waits for had not answered: their verdicts stay pending");
-        }
         let remaining = self.history.finish(&self.recorder, deadline).await;
         if remaining == 0 {
             info!("stopped: every decision is in the history");

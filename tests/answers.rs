@@ -3,6 +3,7 @@
 mod harness;
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use harness::backend::{Backend, Script};
 use harness::reviews::{image_review, pod_review};
@@ -71,6 +72,46 @@ async fn what_has_no_images_is_none_and_is_forwarded_and_recorded() {
         assert_eq!((&decision["answer"], &decision["would_reject"]), (&json!("denied"), &json!(false)));
     }
     assert_eq!(backend.received().len(), reviews.len());
+}
+
+// === webhooks that nobody waits for ===
+
+#[tokio::test]
+async fn an_audit_backend_that_hangs_does_not_take_the_grace_from_the_history() {
+    let backend = Backend::start(Script::allow());
+    backend.hold();
+    let config = format!(
+        "shutdown: {{grace: 15s}}\npolicies: [{}]",
+        gate(&backend, "audit").replace("webhook:", "timeout: 30s, webhook:")
+    );
+    let mut rehearsal = Rehearsal::builder().config(&config).start().await;
+    assert!(rehearsal.review("/", &pod_review("u", "team-a", "it", &["nginx"])).await.allowed());
+    backend.wait_received(1).await;
+    let started = Instant::now();
+    rehearsal.sigterm();
+    assert_eq!(rehearsal.exit_code().await, Some(0));
+    assert!(started.elapsed() < Duration::from_secs(12), "{:?}", started.elapsed());
+    assert!(rehearsal.log().contains("every decision is in the history"), "{}", rehearsal.log());
+    let rehearsal = rehearsal.restart().await;
+    assert_eq!(rehearsal.decision("").await["verdicts"][0]["verdict"], "pending");
+}
+
+#[tokio::test]
+async fn an_audit_backend_that_answers_while_the_process_stops_is_heard() {
+    let backend = Backend::start(Script::deny("in the end"));
+    backend.hold();
+    let mut rehearsal = with(&[gate(&backend, "audit")]).await;
+    assert!(rehearsal.review("/", &pod_review("u", "team-a", "it", &["nginx"])).await.allowed());
+    backend.wait_received(1).await;
+    rehearsal.sigterm();
+    wait_for("the listener to close", || async { rehearsal.log().contains("stopping").then_some(()) }).await;
+    backend.release();
+    assert_eq!(rehearsal.exit_code().await, Some(0));
+    let rehearsal = rehearsal.restart().await;
+    let decision = rehearsal.decision("").await;
+    assert_eq!((&decision["verdicts"][0]["verdict"], &decision["would_reject"]), (&json!("deny"), &json!(true)));
+    let summary = rehearsal.get_json("/api/v1/summary").await;
+    assert_eq!((&summary["reviews"], &summary["would_reject"]), (&json!(1), &json!(1)), "counted once: {summary}");
 }
 
 // === never denied by a local policy ===

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 use crate::backend::Backend;
 use crate::policy::Revision;
@@ -23,6 +24,10 @@ use super::failure::Failure;
 use super::gate::Place;
 use super::metrics::Metrics;
 use super::sample::Samples;
+
+/// How long a webhook in audit or warn may still answer when the process stops: most answer in this time, and the
+/// history needs the rest of the grace.
+const LAST_CALLS: Duration = Duration::from_secs(3);
 
 /// A complete request for a verdict.
 #[derive(Debug)]
@@ -68,8 +73,9 @@ pub(super) struct Shared {
     pub recorder: Recorder,
     pub metrics: Arc<Metrics>,
     pub settings: Settings,
+    /// Every review that is under way.
     pub reviews: TaskTracker,
-    /// Calls of webhooks, those included that no answer waits for any more.
+    /// Every webhook call that is under way, those that nobody waits for too.
     pub calls: TaskTracker,
 }
 
@@ -120,16 +126,18 @@ impl Service {
         failure.reply()
     }
 
-    /// Resolves when no review is under way any more.
+    /// Resolves when no review is under way any more, and no webhook call that may still amend one in time.
     pub async fn finished(&self) {
-        self.shared.reviews.close();
-        self.shared.reviews.wait().await;
-    }
-
-    /// Resolves when no webhook is being called any more, and what it said has amended its decision.
-    pub async fn amended(&self) {
-        self.shared.calls.close();
-        self.shared.calls.wait().await;
+        let Shared { reviews, calls, .. } = &*self.shared;
+        reviews.close();
+        reviews.wait().await;
+        calls.close();
+        if tokio::time::timeout(LAST_CALLS, calls.wait()).await.is_err() {
+            warn!(
+                calls = calls.len(),
+                "stopping: some webhooks that nobody waits for have not answered, and stay pending"
+            );
+        }
     }
 }
 

@@ -123,6 +123,14 @@ fn several_denials_are_joined_in_policy_order_with_each_help_once() {
 }
 
 #[test]
+fn an_image_that_a_terminal_would_obey_is_inert_in_a_denial() {
+    let rules = rules("images", Mode::Enforce);
+    let (_, body, _) = settled(&mut [local(&rules, &[("r", "a\n\u{1b}[2Jb\u{202e}c")], false)]);
+    let message = body["response"]["status"]["message"].as_str().expect("a message");
+    assert!(message.starts_with("images/r: a  [2Jb c is wrong"), "{message:?}");
+}
+
+#[test]
 fn denial_beats_failure_and_failure_beats_allow() {
     let (rules, hook) = (rules("images", Mode::Enforce), webhook("b", Mode::Enforce, OnError::Fail));
     let late = || Err(BackendError::Late(Duration::from_secs(5)));
