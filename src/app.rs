@@ -117,11 +117,12 @@ impl App {
         let condition = Arc::new(Condition::default());
         let revision = load(&config)?;
         let backends = backends(&revision, &mut registry)?;
+        // It takes the lock on the data directory, in which the next line may make certificates.
+        let recorder = history::open_journal(&config)?;
+        recorder.register_metrics(&mut registry);
         let tls = ServerTls::load(&config.webhook.tls)?.map(Arc::new);
         let metrics = Arc::new(Metrics::register(&mut registry));
 
-        let recorder = history::open_journal(&config)?;
-        recorder.register_metrics(&mut registry);
         let history = History::open(&config, Arc::clone(&condition)).await?;
 
         let settings = Settings {
@@ -176,6 +177,7 @@ impl App {
 
         let webhook = webhook::stack(self.webhook_stack());
         let terms = Terms {
+            listener: "webhook",
             tls: self.tls.clone(),
             limits: self.config.webhook.limits.clone(),
             timeouts: self.config.webhook.timeouts.clone(),
@@ -185,9 +187,9 @@ impl App {
         let (report, admin) = self.report_routers(first_review);
         rest.spawn(self.upkeep.run(reporting.clone()));
         reviews.spawn(self.webhook.serve(webhook, terms, accepting.clone(), reviews.clone()));
-        rest.spawn(self.report.serve(report, report_terms(), reporting.clone(), rest.clone()));
+        rest.spawn(self.report.serve(report, report_terms("report", &self.metrics), reporting.clone(), rest.clone()));
         if let (Some(listener), Some(admin)) = (self.admin, admin) {
-            rest.spawn(listener.serve(admin, report_terms(), reporting.clone(), rest.clone()));
+            rest.spawn(listener.serve(admin, report_terms("admin", &self.metrics), reporting.clone(), rest.clone()));
         }
 
         stop.await;
@@ -201,7 +203,8 @@ impl App {
         reviews.close();
         let finished = async {
             reviews.wait().await;
-            self.service.finished().await;
+            // Webhooks that nobody waits for may use a third; the rest is the history's.
+            self.service.finished(grace / 3).await;
         };
         if tokio::time::timeout_at(deadline, finished).await.is_err() {
             warn!("some reviews were still in flight when shutdown.grace ended");
@@ -272,7 +275,6 @@ fn backends(revision: &Revision, registry: &mut Registry) -> Result<Vec<Option<A
     backends.collect()
 }
 
-/// What is counted of connections is of the webhook alone.
-fn report_terms() -> Terms {
-    Terms { tls: None, limits: REPORT_LIMITS, timeouts: REPORT_TIMEOUTS, metrics: Arc::default() }
+fn report_terms(listener: &'static str, metrics: &Arc<Metrics>) -> Terms {
+    Terms { listener, tls: None, limits: REPORT_LIMITS, timeouts: REPORT_TIMEOUTS, metrics: Arc::clone(metrics) }
 }

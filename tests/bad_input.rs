@@ -251,6 +251,20 @@ async fn no_host_is_a_400() {
     let mut connection = raw_h1(&rehearsal).await;
     connection.send("GET /review HTTP/1.1\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(connection.response().await.status, 400, "before the method is looked at");
+    for head in [
+        "POST https://localhost/review HTTP/1.1\r\n",
+        "POST /review HTTP/1.1\r\nHost: localhost\r\nHost: elsewhere\r\n",
+        "POST /review HTTP/1.1\r\nHost:\r\n",
+        "POST /review HTTP/1.0\r\n",
+    ] {
+        let mut connection = raw_h1(&rehearsal).await;
+        let body = fixture(POD);
+        let head = format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        connection.send([head.as_bytes(), &body].concat()).await;
+        let response = connection.response().await;
+        assert_eq!(response.status, 400, "{head}: {}", response.head);
+        assert!(response.text().contains("Host"), "{head}: {}", response.text());
+    }
 }
 
 #[tokio::test]

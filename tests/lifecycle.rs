@@ -240,7 +240,55 @@ async fn an_idle_connection_is_told_to_close() {
 }
 
 #[tokio::test]
-async fn a_second_interrupt_or_a_stuck_request_does_not_outlast_the_grace() {
+async fn a_second_signal_ends_it_at_once_and_what_is_recorded_stays() {
+    let mut rehearsal = Rehearsal::builder().config("shutdown: {delay: 1h}").start().await;
+    assert!(rehearsal.post("/review/lab", fixture(POD)).await.allowed());
+    rehearsal.sigterm();
+    wait_for("/readyz to say so", || async { (rehearsal.get("/readyz").await.status == 503).then_some(()) }).await;
+    rehearsal.sigterm();
+    assert_eq!(rehearsal.exit_code().await, Some(1));
+    wait_for("the log to say so", || async { rehearsal.log().contains("second signal").then_some(()) }).await;
+    rehearsal.restart().await.decisions("", 1).await;
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_come_does_not_hold_up_the_end() {
+    let mut rehearsal = Rehearsal::builder().config("shutdown: {grace: 1h}").start().await;
+    let mut silent = raw::tcp(rehearsal.webhook()).await;
+    wait_for("it to be accepted", || async {
+        (rehearsal.metric("rehearsal_connections", &["listener=\"webhook\""]).await > 0.5).then_some(())
+    })
+    .await;
+    let asked = Instant::now();
+    rehearsal.sigterm();
+    silent.closed(DEADLINE).await;
+    assert_eq!(rehearsal.exit_code().await, Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(5), "nothing was in flight: {:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn it_goes_on_when_nobody_reads_its_start_lines() {
+    let mut builder = std::process::Command::new(env!("CARGO_BIN_EXE_rehearsal"));
+    let dir = tempfile::tempdir().expect("a directory");
+    let (webhook, report) = (free_port(), free_port());
+    builder.args(["serve", "--log-format", "text"]).current_dir(dir.path());
+    builder.env("REHEARSAL_WEBHOOK_LISTEN", format!("127.0.0.1:{webhook}"));
+    builder.env("REHEARSAL_REPORT_LISTEN", format!("127.0.0.1:{report}"));
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut child = builder.stdout(writer).stderr(std::process::Stdio::null()).spawn().expect("the binary runs");
+    let client = HttpClient::new(None, None, Alpn::Any);
+    let url = format!("http://127.0.0.1:{report}/readyz");
+    wait_for("/readyz", || async {
+        client.send(http::Method::GET, &url, &[], "").await.ok().filter(|ready| ready.status == 200)
+    })
+    .await;
+    child.kill().expect("our own child");
+    child.wait().expect("our own child");
+}
+
+#[tokio::test]
+async fn a_stuck_request_does_not_outlast_the_grace() {
     let backend = Backend::start(Script::allow());
     backend.hold();
     let config = format!(

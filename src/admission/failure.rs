@@ -16,7 +16,7 @@ use super::Reply;
 /// Why a request got no answer of a policy.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    #[error("the request has no Host header; send one")]
+    #[error("the request has no Host header, or several; send one")]
     NoHost,
     #[error("{method} is not answered here; reviews are sent with POST")]
     Method { method: http::Method },
@@ -29,6 +29,8 @@ pub enum Failure {
     MediaType(Option<String>),
     #[error("the request has more than 100 headers; send fewer")]
     TooManyHeaders,
+    #[error("the transfer coding is not `chunked`; send the body with a Content-Length or in chunks")]
+    TransferEncoding,
     #[error("the body is larger than webhook.limits.max_body, {max_body} bytes")]
     TooLarge { max_body: u64 },
     #[error("the body did not arrive within webhook.timeouts.body, {} ms", .0.as_millis())]
@@ -111,6 +113,7 @@ impl Failure {
             Self::Path { .. } => "path",
             Self::MediaType(_) => "media_type",
             Self::TooManyHeaders => "too_many_headers",
+            Self::TransferEncoding => "transfer_encoding",
             Self::TooLarge { .. } => "too_large",
             Self::SlowBody(_) => "slow_body",
             Self::BrokenBody(_) => "broken_body",
@@ -122,7 +125,9 @@ impl Failure {
 
     fn code(&self) -> StatusCode {
         match self {
-            Self::NoHost | Self::BrokenBody(_) | Self::Unreadable(_) => StatusCode::BAD_REQUEST,
+            Self::NoHost | Self::TransferEncoding | Self::BrokenBody(_) | Self::Unreadable(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Path { .. } => StatusCode::NOT_FOUND,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -137,7 +142,7 @@ impl Failure {
         let reply = status_reply(self.code(), &self.to_string());
         match self {
             // What is left of these bodies was not read.
-            Self::SlowBody(_) | Self::BrokenBody(_) | Self::TooLarge { .. } => reply.closing(),
+            Self::SlowBody(_) | Self::BrokenBody(_) | Self::TooLarge { .. } | Self::TransferEncoding => reply.closing(),
             _ => reply,
         }
     }

@@ -25,10 +25,6 @@ use super::gate::Place;
 use super::metrics::Metrics;
 use super::sample::Samples;
 
-/// How long a webhook in audit or warn may still answer when the process stops: most answer in this time, and the
-/// history needs the rest of the grace.
-const LAST_CALLS: Duration = Duration::from_secs(3);
-
 /// A complete request for a verdict.
 #[derive(Debug)]
 pub struct Arrival {
@@ -126,13 +122,13 @@ impl Service {
         failure.reply()
     }
 
-    /// Resolves when no review is under way any more, and no webhook call that may still amend one in time.
-    pub async fn finished(&self) {
+    /// Resolves when no review is under way any more, and no webhook call that may still amend one within `last_calls`.
+    pub async fn finished(&self, last_calls: Duration) {
         let Shared { reviews, calls, .. } = &*self.shared;
         reviews.close();
         reviews.wait().await;
         calls.close();
-        if tokio::time::timeout(LAST_CALLS, calls.wait()).await.is_err() {
+        if tokio::time::timeout(last_calls, calls.wait()).await.is_err() {
             warn!(
                 calls = calls.len(),
                 "stopping: some webhooks that nobody waits for have not answered, and stay pending"

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::app::{Addresses, App};
@@ -24,7 +25,7 @@ pub struct ServeArgs {
     pub config: Option<PathBuf>,
 }
 
-/// Runs on the configuration until SIGTERM or SIGINT.
+/// Runs on the configuration until SIGTERM or SIGINT; a second one ends it at once, with exit code 1.
 pub fn run(args: &ServeArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
     match config::check(args.config.as_deref(), environment(), &super::compile) {
         Ok(loaded) => start(loaded, log),
@@ -42,24 +43,57 @@ pub(super) fn start(loaded: Loaded, log: LogArgs) -> anyhow::Result<ExitCode> {
         warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(loaded))
+    let ended = runtime.block_on(serve(loaded));
+    // A thread that hangs on a disk must not keep the process.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn serve(loaded: Loaded) -> anyhow::Result<ExitCode> {
     let config = loaded.config.clone();
+    // First of all: nothing else ends the first process of a container.
+    let mut signals = Signals::listen().context("signals")?;
     let app = App::start(loaded.config, loaded.files).await?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let lines = Lines::of(&config, &app.addresses());
-    lines.print().context("standard output")?;
-    let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+    if let Err(error) = lines.print() {
+        // Whoever read them may have read enough; reviews are answered all the same.
+        warn!("the start lines could not be written to standard output: {error}");
+    }
+    let (stop, stopping) = oneshot::channel();
+    let run = app.run(lines.first_review, async { drop(stopping.await) });
+    let twice = async {
+        signals.next().await;
+        stop.send(()).ok();
+        signals.next().await;
     };
-    app.run(lines.first_review, stop).await;
-    Ok(ExitCode::SUCCESS)
+    tokio::select! {
+        _ = run => Ok(ExitCode::SUCCESS),
+        () = twice => {
+            warn!("stopped at once by a second signal: what is recorded remains in the journal for the next start");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+// === impl Signals ===
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// What a person sees first.
@@ -87,11 +121,11 @@ impl Lines {
     }
 
     fn print(&self) -> std::io::Result<()> {
+        let listening = self.listening.join("\n");
+        let text =
+            format!("{listening}\n\nSend a first review:\n\n  {}\n\nand look at {}\n", self.first_review, self.look);
         let mut out = std::io::stdout().lock();
-        for line in &self.listening {
-            writeln!(out, "{line}")?;
-        }
-        writeln!(out, "\nSend a first review:\n\n  {}\n\nand look at {}", self.first_review, self.look)?;
+        out.write_all(text.as_bytes())?;
         out.flush()
     }
 }

@@ -25,6 +25,8 @@ struct State {
     requests: usize,
     /// The connection ends with its next answer.
     retired: bool,
+    /// It was told to end: what it still sends keeps it open no longer.
+    ending: bool,
     framing: Framing,
     phase: Phase,
     since: Instant,
@@ -60,7 +62,8 @@ pub struct Watched<T> {
 impl Activity {
     pub fn new(header: Duration, idle: Duration, framing: Framing) -> Arc<Self> {
         // A new connection owes its first header.
-        let state = State { requests: 0, retired: false, framing, phase: Phase::Header, since: Instant::now() };
+        let state =
+            State { requests: 0, retired: false, ending: false, framing, phase: Phase::Header, since: Instant::now() };
         Arc::new(Self { state: Mutex::new(state), changed: Notify::new(), header, idle })
     }
 
@@ -81,6 +84,12 @@ impl Activity {
         let mut state = self.lock();
         state.retired = state.framing != Framing::Http2;
         state.retired
+    }
+
+    /// The connection was told to end. From now on only requests under way keep it, no bytes: a peer that ignores a
+    /// GOAWAY and sends PINGs would stay for ever.
+    pub fn end(&self) {
+        self.update(|state| state.ending = true);
     }
 
     /// Resolves when the connection has been idle, or at one header, for too long.
@@ -108,7 +117,7 @@ impl Activity {
 
     fn read_some(&self) {
         let mut state = self.lock();
-        if state.requests > 0 || state.phase == Phase::Header {
+        if state.requests > 0 || state.ending || state.phase == Phase::Header {
             return;
         }
         state.since = Instant::now();
@@ -189,5 +198,23 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_keep_an_http_2_connection_open_until_it_is_told_to_end() {
+        let activity = Activity::new(Duration::from_secs(10), Duration::from_secs(120), Framing::Http2);
+        drop(activity.request(http::Version::HTTP_2));
+        let idle = activity.deadline();
+        activity.read_some();
+        let kept = activity.deadline();
+        assert!(kept > idle, "a PING is a sign of life");
+        activity.end();
+        activity.read_some();
+        assert_eq!(activity.deadline(), kept, "not any more");
     }
 }

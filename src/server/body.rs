@@ -48,33 +48,37 @@ pub async fn discard(mut body: Incoming, bounds: Bounds) {
     timeout_at(Instant::now() + bounds.timeout, rest).await.ok();
 }
 
-async fn fill(mut body: Incoming, mut room: gate::Bytes, bounds: Bounds) -> Read {
+/// Room is taken as bytes come, not as they are announced: who announces much and sends little takes it from nobody.
+async fn fill(mut body: Incoming, room: gate::Bytes, bounds: Bounds) -> Read {
     let declared = body.size_hint().lower();
     if declared > bounds.max_body {
         drain(&mut body, DISCARD * bounds.max_body).await;
         return Read::TooLarge;
     }
-    let mut whole = Gathered::default();
-    let mut fits = room.grow_to(declared);
+    let (mut whole, mut length, mut room) = (Gathered::default(), 0, Some(room));
     loop {
         let data = match body.frame().await {
             None => break,
             Some(Err(error)) => return Read::Broken(error.to_string()),
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
         };
-        let length = whole.length + data.len() as u64;
+        length += data.len() as u64;
         if length > bounds.max_body {
-            drain(&mut body, DISCARD * bounds.max_body - length.min(DISCARD * bounds.max_body)).await;
+            drop((whole, room));
+            drain(&mut body, (DISCARD * bounds.max_body).saturating_sub(length)).await;
             return Read::TooLarge;
         }
-        fits = fits && room.grow_to(length);
-        if fits {
-            whole.keep(data);
+        if room.as_mut().is_some_and(|room| room.grow_to(length)) {
+            whole.keep(data, declared);
         } else {
-            whole.keep_beginning(data);
+            room = None;
+            whole.keep_beginning(&data);
         }
     }
-    if fits { Read::Whole(whole.into_bytes(), room) } else { Read::NoRoom(whole.into_bytes()) }
+    match room {
+        Some(room) => Read::Whole(whole.into_bytes(), room),
+        None => Read::NoRoom(whole.into_bytes()),
+    }
 }
 
 async fn drain(body: &mut Incoming, most: u64) {
@@ -87,43 +91,82 @@ async fn drain(body: &mut Incoming, most: u64) {
     }
 }
 
-/// Chunks as they came: most bodies are one, and are not copied.
-#[derive(Debug, Default)]
-struct Gathered {
-    chunks: Vec<Bytes>,
-    /// Of the body so far, kept or not.
-    length: u64,
+/// A body as it comes. Most are one chunk, which is not copied; more are joined at once, since each alone holds on to
+/// the buffer that it was read into: a body of chunks of one byte would cost a multiple of its length.
+#[derive(Debug)]
+enum Gathered {
+    One(Bytes),
+    Joined(BytesMut),
 }
 
 // === impl Gathered ===
 
 impl Gathered {
-    fn keep(&mut self, data: Bytes) {
-        self.length += data.len() as u64;
-        if !data.is_empty() {
-            self.chunks.push(data);
+    /// `declared`: how long the whole will be, where that is known.
+    fn keep(&mut self, data: Bytes, declared: u64) {
+        match self {
+            _ if data.is_empty() => {}
+            Self::One(first) if first.is_empty() => *first = data,
+            Self::One(first) => {
+                let length = first.len() + data.len();
+                // Bounded by `max_body`; pages that no byte comes for are never touched.
+                let mut joined = BytesMut::with_capacity(length.max(usize::try_from(declared).unwrap_or(length)));
+                joined.extend_from_slice(first);
+                joined.extend_from_slice(&data);
+                *self = Self::Joined(joined);
+            }
+            Self::Joined(joined) => joined.extend_from_slice(&data),
         }
     }
 
     /// Keeps only what an unjudged answer needs, and lets go of what was kept beyond it.
-    fn keep_beginning(&mut self, data: Bytes) {
-        self.keep(data);
-        let mut beginning = std::mem::take(self).joined();
-        let length = beginning.1;
-        beginning.0.truncate(BEGINNING);
-        *self = Self { chunks: vec![Bytes::copy_from_slice(&beginning.0)], length };
+    fn keep_beginning(&mut self, data: &[u8]) {
+        let kept = self.as_slice();
+        let kept = &kept[..kept.len().min(BEGINNING)];
+        let more = &data[..data.len().min(BEGINNING - kept.len())];
+        if kept.len() < self.as_slice().len() || !more.is_empty() {
+            *self = Self::One(Bytes::from([kept, more].concat()));
+        }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::One(bytes) => bytes,
+            Self::Joined(bytes) => bytes,
+        }
     }
 
     fn into_bytes(self) -> Bytes {
-        self.joined().0
-    }
-
-    fn joined(mut self) -> (Bytes, u64) {
-        if self.chunks.len() <= 1 {
-            return (self.chunks.pop().unwrap_or_default(), self.length);
+        match self {
+            Self::One(bytes) => bytes,
+            Self::Joined(bytes) => bytes.freeze(),
         }
-        let mut whole = BytesMut::with_capacity(self.chunks.iter().map(Bytes::len).sum());
-        self.chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
-        (whole.freeze(), self.length)
+    }
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        Self::One(Bytes::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_joined_and_a_beginning_is_short() {
+        let mut whole = Gathered::default();
+        for chunk in ["ab", "", "c", "de"] {
+            whole.keep(Bytes::from_static(chunk.as_bytes()), 0);
+        }
+        assert_eq!(whole.as_slice(), b"abcde");
+        whole.keep_beginning(b"fg");
+        assert_eq!(whole.as_slice(), b"abcdefg");
+        whole.keep_beginning(&[b'x'; 2 * BEGINNING]);
+        assert_eq!(whole.as_slice().len(), BEGINNING);
+        whole.keep_beginning(b"y");
+        let beginning = whole.into_bytes();
+        assert!(beginning.starts_with(b"abcdefgx") && beginning.ends_with(b"x"));
     }
 }

@@ -24,6 +24,7 @@ use super::webhook::MAX_HEADERS;
 const MAX_WINDOW: u64 = (1 << 31) - 1;
 /// Header bytes of one HTTP/2 request.
 const MAX_HEADER_LIST: u32 = 32 * 1024;
+
 /// What every connection of a listener is served with.
 #[derive(Debug, Clone)]
 pub struct Protocols {
@@ -97,6 +98,7 @@ impl Protocols {
             }
         }
         connection.as_mut().graceful_shutdown();
+        activity.end();
         tokio::select! {
             _ = connection => {}
             () = activity.overdue() => {}

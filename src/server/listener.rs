@@ -44,6 +44,8 @@ pub struct ListenError {
 /// What the connections of a listener share.
 #[derive(Debug)]
 pub struct Terms {
+    /// For metrics and the log: `webhook`, `report`, `admin`.
+    pub listener: &'static str,
     pub tls: Option<Arc<ServerTls>>,
     pub limits: Limits,
     pub timeouts: Timeouts,
@@ -116,17 +118,23 @@ where
 {
     async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let Ok(_place) = Arc::clone(&self.places).try_acquire_owned() else {
-            self.refused("too_many_connections", peer, "webhook.limits.connections is reached");
+            let why = format!("all {} connections of this listener are in use", self.terms.limits.connections);
+            self.refused("too_many_connections", peer, &why);
             return;
         };
-        let _open = self.terms.metrics.opened();
+        let _open = self.terms.metrics.opened(self.terms.listener);
         // Answers are one small write each: waiting to fill a packet only delays them.
         stream.set_nodelay(true).ok();
         let Some(tls) = &self.terms.tls else {
             return self.protocols.serve(stream, Framing::Unknown, self.service.clone(), self.stop.clone()).await;
         };
         let handshake = TlsAcceptor::from(tls.config()).accept(stream);
-        match tokio::time::timeout(self.terms.timeouts.handshake, handshake).await {
+        let shaken = tokio::select! {
+            shaken = tokio::time::timeout(self.terms.timeouts.handshake, handshake) => shaken,
+            // It has asked for nothing yet: what is in flight must not share the grace with it.
+            () = self.stop.cancelled() => return,
+        };
+        match shaken {
             Ok(Ok(stream)) => {
                 let framing = match stream.get_ref().1.alpn_protocol() {
                     Some(b"h2") => Framing::Http2,
@@ -142,16 +150,18 @@ where
 
 impl<S> Shared<S> {
     fn refused(&self, reason: &'static str, peer: SocketAddr, why: &str) {
-        self.terms.metrics.refused(reason);
+        let listener = self.terms.listener;
+        self.terms.metrics.refused(listener, reason);
         if let Some(silent) = self.terms.metrics.said.pass() {
-            warn!(%peer, reason, silent, "connection refused: {why}");
+            warn!(listener, %peer, reason, silent, "connection refused: {why}");
         }
     }
 
     async fn not_accepted(&self, error: &io::Error) {
-        self.terms.metrics.refused("accept");
+        let listener = self.terms.listener;
+        self.terms.metrics.refused(listener, "accept");
         if let Some(silent) = self.terms.metrics.said.pass() {
-            warn!(silent, "a connection could not be accepted: {error}; is the limit of open files reached?");
+            warn!(listener, silent, "a connection could not be accepted: {error}; is the limit of open files reached?");
         }
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }

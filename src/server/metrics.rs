@@ -1,5 +1,7 @@
 //! What the listeners count.
 
+use std::collections::BTreeMap;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -9,8 +11,14 @@ use prometheus_client::registry::Registry;
 use super::throttle::Throttle;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Reason {
+struct Refusal {
+    listener: &'static str,
     reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Listening {
+    listener: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -21,8 +29,8 @@ struct Certificate {
 
 #[derive(Debug, Default)]
 pub struct Metrics {
-    refused: Family<Reason, Counter>,
-    connections: Gauge,
+    refused: Family<Refusal, Counter>,
+    connections: Family<Listening, Gauge>,
     ends: Family<Certificate, Gauge>,
     pub said: Throttle,
 }
@@ -38,10 +46,10 @@ impl Metrics {
         let metrics = Self::default();
         registry.register(
             "rehearsal_connections_refused",
-            "Connections to the webhook that were closed before a request, by reason",
+            "Connections that were closed before a request, by listener and reason",
             metrics.refused.clone(),
         );
-        registry.register("rehearsal_connections", "Open connections to the webhook", metrics.connections.clone());
+        registry.register("rehearsal_connections", "Open connections, by listener", metrics.connections.clone());
         registry.register(
             "rehearsal_certificate_end_timestamp_seconds",
             "When a certificate in use ends, since the Unix epoch, by role",
@@ -50,19 +58,25 @@ impl Metrics {
         metrics
     }
 
-    pub fn refused(&self, reason: &'static str) {
-        self.refused.get_or_create(&Reason { reason }).inc();
+    pub fn refused(&self, listener: &'static str, reason: &'static str) {
+        self.refused.get_or_create(&Refusal { listener, reason }).inc();
     }
 
-    pub fn opened(&self) -> Open {
-        self.connections.inc();
-        Open(self.connections.clone())
+    pub fn opened(&self, listener: &'static str) -> Open {
+        let connections = self.connections.get_or_create_owned(&Listening { listener });
+        connections.inc();
+        Open(connections)
     }
 
-    /// Replaces what is said of all certificates: role, name, end in seconds since the epoch.
+    /// Replaces what is said of all certificates: role, name, end in seconds since the epoch. Of several with the same
+    /// role and name, as in a bundle while a CA is exchanged, the first end counts.
     pub fn certificates(&self, ends: impl IntoIterator<Item = (String, String, i64)>) {
-        self.ends.clear();
+        let mut first = BTreeMap::new();
         for (role, name, end) in ends {
+            first.entry((role, name)).and_modify(|first: &mut i64| *first = end.min(*first)).or_insert(end);
+        }
+        self.ends.clear();
+        for ((role, name), end) in first {
             self.ends.get_or_create(&Certificate { role, name }).set(end);
         }
     }

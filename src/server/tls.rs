@@ -10,7 +10,7 @@ mod failure;
 mod pem;
 mod subject;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -19,6 +19,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore, ServerConfig, ServerConnection};
+use tracing::warn;
 
 use super::certificates::{self, CertificateError};
 use super::settings::TlsSettings;
@@ -106,7 +107,7 @@ impl ServerTls {
                 (Files { certificate, key, client_ca: client_ca.clone() }, None)
             }
             TlsSettings::SelfMade { dir, names, client_ca } => {
-                certificates::ensure(dir, names)?;
+                ensure_or_keep(dir, names)?;
                 let files = Files {
                     certificate: dir.join(certificates::CERTIFICATE),
                     key: dir.join(certificates::KEY),
@@ -198,6 +199,20 @@ impl pem::Contents {
             config.send_tls13_tickets = 0;
         }
         Ok(Loaded { config: Arc::new(config), fingerprint: self.fingerprint(), ends })
+    }
+}
+
+/// At the start. A directory that cannot be written keeps nobody from answering with the leaf that is there.
+fn ensure_or_keep(dir: &Path, names: &[String]) -> Result<(), TlsError> {
+    match certificates::ensure(dir, names) {
+        Err(error @ CertificateError::Io { .. }) if dir.join(certificates::CERTIFICATE).exists() => {
+            warn!(
+                "webhook.tls: starting with the self-made certificate that is there, it could not be renewed: {error}"
+            );
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(()),
     }
 }
 

@@ -7,9 +7,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::{CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, Version};
 use http_body_util::Full;
 
 use hyper::body::Incoming;
@@ -115,6 +115,9 @@ impl Head {
         if parts.headers.len() > MAX_HEADERS {
             return Err(Failure::TooManyHeaders);
         }
+        if !is_framed_plainly(parts) {
+            return Err(Failure::TransferEncoding);
+        }
         if !has_host(parts) {
             return Err(Failure::NoHost);
         }
@@ -127,8 +130,20 @@ impl Head {
     }
 }
 
+/// Two readers of a body in other codings than `chunked` may find its end in two places.
+fn is_framed_plainly(parts: &Parts) -> bool {
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    let first = codings.next();
+    first.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
+}
+
+/// In HTTP/2 `:authority` stands for it; HTTP/1.1 wants the header even beside a whole URI, and once.
 fn has_host(parts: &Parts) -> bool {
-    parts.uri.authority().is_some() || parts.headers.get(HOST).is_some_and(|host| !host.is_empty())
+    if parts.version == Version::HTTP_2 && parts.uri.authority().is_some() {
+        return true;
+    }
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    matches!((hosts.next(), hosts.next()), (Some(host), None) if !host.is_empty())
 }
 
 fn cluster(path: &str, default: &str) -> Result<String, Failure> {
@@ -148,9 +163,17 @@ pub fn is_dns_label(name: &str) -> bool {
 }
 
 fn media_type(parts: &Parts) -> Result<(), Failure> {
-    let given = parts.headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let essence = given.as_deref().map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
-    if essence.as_deref() == Some("application/json") { Ok(()) } else { Err(Failure::MediaType(given)) }
+    let given: Vec<&[u8]> = parts.headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes).collect();
+    match given[..] {
+        [one] if essence(one).eq_ignore_ascii_case(b"application/json") => Ok(()),
+        [] => Err(Failure::MediaType(None)),
+        _ => Err(Failure::MediaType(Some(String::from_utf8_lossy(&given.join(b", ".as_slice())).into_owned()))),
+    }
+}
+
+/// A media type without its parameters.
+fn essence(media_type: &[u8]) -> &[u8] {
+    media_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
 fn timeout(query: Option<&str>) -> Option<String> {
@@ -176,10 +199,14 @@ mod tests {
     #[test]
     fn the_first_mistake_in_the_order_is_the_one_answered() {
         assert_eq!(head("GET", "/nowhere", &[]), Err("no_host"));
+        assert_eq!(head("GET", "/nowhere", &[("host", "h"), ("host", "i")]), Err("no_host"), "one of them is wrong");
+        assert_eq!(head("GET", "http://h/nowhere", &[]), Err("no_host"), "a URI is not a Host");
         assert_eq!(head("GET", "/nowhere", &[("host", "h")]), Err("method"));
         assert_eq!(head("POST", "/nowhere", &[("host", "h")]), Err("path"));
         assert_eq!(head("POST", "/review", &[("host", "h")]), Err("media_type"));
         assert_eq!(head("POST", "/review", &[("host", "h"), ("content-type", "text/json")]), Err("media_type"));
+        let two = [HOST_AND_TYPE.as_slice(), &[("content-type", "text/plain")]].concat();
+        assert_eq!(head("POST", "/review", &two), Err("media_type"), "which of the two?");
     }
 
     #[test]

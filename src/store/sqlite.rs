@@ -15,7 +15,7 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Row as _, Sqlite, TypeInfo as _, ValueRef as _};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite, TypeInfo as _, ValueRef as _};
 
 use super::error::StoreError;
 use super::sql::{Insert, Row, Sql, Value};
@@ -56,6 +56,12 @@ impl Database {
             .pragma("temp_store", "memory");
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            // On a full disk SQLite itself rolls back. sqlx's own ROLLBACK then fails, it goes on counting the
+            // transaction, and no other could begin on this connection: it is replaced.
+            .before_acquire(|connection, _| {
+                let is_fresh = !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_fresh) })
+            })
             .connect_with(
                 options
                     .clone()

@@ -8,7 +8,7 @@ use super::{HISTORY, TestStore, open};
 use crate::review::clock::Timestamp;
 use crate::store::read::Filter;
 use crate::store::settings::StoreSettings;
-use crate::store::{Store, StoreError};
+use crate::store::{Sql, Store, StoreError};
 
 async fn error(directory: &tempfile::TempDir) -> StoreError {
     let settings = StoreSettings::Sqlite(directory.path().to_owned());
@@ -89,4 +89,15 @@ async fn another_writer_makes_it_busy_not_broken() {
     assert!(found.is_temporary(), "{found}");
     drop(held);
     test.store.apply(&history.records).await.expect("now it is free");
+}
+
+#[tokio::test]
+async fn a_transaction_that_sqlite_itself_rolled_back_blocks_no_other() {
+    let test = TestStore::new(&HISTORY).await;
+    // As SQLite does when the disk is full, behind sqlx's back.
+    let mut tx = test.store.database.begin().await.expect("a transaction");
+    tx.execute(Sql::new("ROLLBACK")).await.expect("rolled back");
+    drop(tx);
+    let history = History::new(2, 5, 1, Timestamp(1_790_000_000_000));
+    test.store.apply(&history.records).await.expect("the next one begins");
 }
