@@ -139,7 +139,8 @@ async fn entangled() -> Rehearsal {
 #[tokio::test]
 async fn every_figure_of_the_overview_leads_to_as_many_decisions() {
     let rehearsal = entangled().await;
-    let page = rehearsal.get("/?since=24h").await.text().to_owned();
+    let mut page = rehearsal.get("/?since=24h").await.text().to_owned();
+    page += &rehearsal.get("/?since=24h&cluster=lab&namespace=team-a").await.text();
     // Every number in a link: the figures, the tables of what is hit most, the table of the chart.
     let number = regex::Regex::new(
         r#"<a (?:class="[^"]*" )?href="/decisions\?([^"]*)">(?:<span class="label">[^<]*</span> <span class="value">)?([0-9,]+)<"#,
