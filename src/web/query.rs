@@ -83,10 +83,11 @@ impl Parameters {
     pub fn only(&self, known: &[&str]) -> Result<(), BadParameter> {
         for (at, (name, _)) in self.pairs.iter().enumerate() {
             if !known.contains(&name.as_str()) {
-                return Err(BadParameter::new(
-                    name,
-                    format!("there is no such parameter; there are {}", known.join(", ")),
-                ));
+                let there_are = match known {
+                    [] => "this address takes none".to_owned(),
+                    known => format!("there are {}", known.join(", ")),
+                };
+                return Err(BadParameter::new(name, format!("there is no such parameter; {there_are}")));
             }
             if self.pairs[..at].iter().any(|(earlier, _)| earlier == name) {
                 return Err(BadParameter::new(name, "it is given twice"));

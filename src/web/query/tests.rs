@@ -41,6 +41,13 @@ fn every_filter_is_read() {
 }
 
 #[test]
+fn an_unknown_parameter_is_told_which_there_are() {
+    let message = |known: &[&str]| parse("limt=5").only(known).expect_err("unknown").message;
+    assert_eq!(message(&["limit", "after"]), "there is no such parameter; there are limit, after");
+    assert_eq!(message(&[]), "there is no such parameter; this address takes none");
+}
+
+#[test]
 fn an_empty_value_is_absent() {
     assert_eq!(filter("cluster=&answer=&since=&would_reject"), Ok(Filter::default()));
 }
