@@ -203,7 +203,8 @@ impl App {
         reviews.close();
         let finished = async {
             reviews.wait().await;
-            self.service.finished().await;
+            // Webhooks that nobody waits for may use a third; the rest is the history's.
+            self.service.finished(grace / 3).await;
         };
         if tokio::time::timeout_at(deadline, finished).await.is_err() {
             warn!("some reviews were still in flight when shutdown.grace ended");

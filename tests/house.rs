@@ -281,6 +281,14 @@ fn every_dependency_s_licence_is_on_the_list() {
     assert!(refused.is_empty(), "{refused:#?}");
 }
 
+#[test]
+fn cargo_deny_accepts_the_same_licences() {
+    let text = std::fs::read_to_string(root().join("deny.toml")).expect("the file");
+    let list = text.split_once("\nallow = [").and_then(|(_, rest)| rest.split_once(']')).expect("a list").0;
+    let accepted: Vec<&str> = list.split(',').map(|word| word.trim().trim_matches('"')).collect();
+    assert_eq!(accepted.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>(), LICENCES);
+}
+
 /// An SPDX expression that the list satisfies: one side of each OR, every side of each AND.
 fn accepted(expression: &str) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");

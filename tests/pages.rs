@@ -114,6 +114,58 @@ async fn the_overview_leads_to_the_decisions_and_they_to_one() {
     browser.close().await;
 }
 
+/// Reviews in which several images, rules and repositories stand in one decision, so that a list that is only about the
+/// names would have more rows than its figure.
+async fn entangled() -> Rehearsal {
+    let rehearsal = Rehearsal::builder().config(CONFIG).start().await;
+    for (_, body) in captures() {
+        rehearsal.post("/review/lab", body).await;
+    }
+    for (uid, images) in [
+        ("both", &["nginx", "registry.acmecorp.com/shop/web:1"][..]),
+        ("blocked", &["blocked.test/x:1", "nginx"]),
+        ("written", &["docker.io/library/nginx:latest"]),
+        ("like", &["quay.io/other/nginx"]),
+        ("fine", &["registry.acmecorp.com/shop/web:1"]),
+        // Its repository is to blame here, and not in the first one, which names it too.
+        ("latest", &["registry.acmecorp.com/shop/web"]),
+    ] {
+        rehearsal.review("/review/lab", &pod_review(uid, "team-a", uid, images)).await;
+    }
+    rehearsal.decisions("", captures().len() + 6).await;
+    rehearsal
+}
+
+#[tokio::test]
+async fn every_figure_of_the_overview_leads_to_as_many_decisions() {
+    let rehearsal = entangled().await;
+    let mut page = rehearsal.get("/?since=24h").await.text().to_owned();
+    page += &rehearsal.get("/?since=24h&cluster=lab&namespace=team-a").await.text();
+    // Every number in a link: the figures, the tables of what is hit most, the table of the chart.
+    let number = regex::Regex::new(
+        r#"<a (?:class="[^"]*" )?href="/decisions\?([^"]*)">(?:<span class="label">[^<]*</span> <span class="value">)?([0-9,]+)<"#,
+    )
+    .expect("a pattern");
+    let mut followed = 0;
+    for found in number.captures_iter(&page) {
+        let query = found[1].replace("&#38;", "&").replace("&amp;", "&");
+        let said: usize = found[2].replace(',', "").parse().expect("a number");
+        let list = rehearsal.get_json(&format!("/api/v1/decisions?{query}&limit=1000")).await;
+        let rows = list["decisions"].as_array().unwrap_or_else(|| panic!("{query}: {list}")).len();
+        assert_eq!(rows, said, "{query}");
+        followed += 1;
+    }
+    assert!(followed > 20, "only {followed} figures in {page}");
+    for of_images in [
+        "repository=docker.io/library/nginx&",
+        "policy=images&",
+        "namespace=team-a&",
+        "repository=registry.acmecorp.com/shop/web&",
+    ] {
+        assert!(page.replace("&#38;", "&").contains(of_images), "no figure of {of_images}");
+    }
+}
+
 #[tokio::test]
 async fn pages_carry_a_strict_policy() {
     let rehearsal = Rehearsal::builder().start().await;

@@ -60,3 +60,5 @@ CREATE TABLE images (
     text       TEXT NOT NULL UNIQUE,
     repository INTEGER                    -- NULL: it cannot be read
 ) STRICT;
+
+CREATE INDEX images_repository ON images (repository);

@@ -75,11 +75,20 @@ CREATE INDEX decisions_answer ON decisions (answer) WHERE answer <> 0;
 CREATE INDEX decisions_would_reject ON decisions (would_reject) WHERE would_reject <> 0;
 CREATE INDEX decisions_dry_run ON decisions (dry_run) WHERE dry_run <> 0;
 
--- Which decisions a rule was violated in, standing violations included.
+-- Which decisions a rule was violated in, standing violations included, and whether it is a reason of the denial or
+-- of the would-be rejection: the list behind a figure of a rule.
 CREATE TABLE decision_rules (
-    rule INTEGER NOT NULL,
-    key  INTEGER NOT NULL,
+    rule     INTEGER NOT NULL,
+    key      INTEGER NOT NULL,
+    to_blame INTEGER NOT NULL,
     PRIMARY KEY (rule, key)
+) STRICT, WITHOUT ROWID;
+
+-- Denials and would-be rejections that an image of the repository is to blame for: the list behind its figure.
+CREATE TABLE decision_repositories (
+    repository INTEGER NOT NULL,
+    key        INTEGER NOT NULL,
+    PRIMARY KEY (repository, key)
 ) STRICT, WITHOUT ROWID;
 
 -- Decisions whose id does not hold their time: an id alone does not give their key.

@@ -14,7 +14,7 @@ use crate::recorder::NotRecorded;
 use crate::recorder::settings::OnFailure;
 use crate::review::Review;
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{Amendment, Decision, Mode, PolicyVerdict, Protocol, Record, ReviewRecord};
+use crate::review::decision::{Amendment, Answer, Decision, Mode, PolicyVerdict, Protocol, Record};
 use crate::review::decode::decode;
 use crate::review::redact::Redaction;
 
@@ -22,7 +22,7 @@ use super::Reply;
 use super::answer::{self, Addressee};
 use super::failure::{self, Failure};
 use super::metrics::Metrics;
-use super::opinion::{self, Opinion};
+use super::opinion::{self, Force, Opinion};
 use super::service::{Arrival, Loaded, Shared};
 use super::settle::{self, Outcome, Settlement, Wording};
 
@@ -32,20 +32,25 @@ struct Course {
     loaded: Arc<Loaded>,
     arrival: Arrival,
     review: Review,
-    record: Arc<ReviewRecord>,
     begun: Instant,
-    /// Secrets of the object, which a webhook's words may repeat; empty when no webhook is asked.
-    redaction: Arc<Redaction>,
     /// A late verdict amends only a decision that was recorded.
     fate: watch::Sender<Fate>,
 }
 
 /// What became of a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Fate {
     Open,
-    Recorded(DecisionId, Timestamp),
+    Recorded { id: DecisionId, at: Timestamp, secrets: Arc<Redaction> },
     Lost,
+}
+
+/// What all policies said, settled.
+struct Judgement {
+    reply: Reply,
+    decision: Decision,
+    /// Of the objects in the review, which a webhook's words may repeat; empty when none was asked.
+    secrets: Arc<Redaction>,
 }
 
 /// A webhook that is being asked.
@@ -57,7 +62,6 @@ struct Late {
     loaded: Arc<Loaded>,
     /// Its place in the revision.
     policy: usize,
-    redaction: Arc<Redaction>,
     fate: watch::Receiver<Fate>,
 }
 
@@ -74,9 +78,9 @@ pub(super) async fn run(shared: Arc<Shared>, arrival: Arrival, gone: Arc<AtomicB
         }
     };
     let course = Course::begin(shared, arrival, review, begun);
-    let (answer, decision) = course.judge().await;
-    let (id, at) = (decision.id, decision.at);
-    let answer = course.record(answer, decision, &gone).await;
+    let judgement = course.judge().await;
+    let (id, at) = (judgement.decision.id, judgement.decision.at);
+    let answer = course.record(judgement, &gone).await;
     // A client that left is noted in the decision already.
     reply.send(answer).ok();
     course.sample(id, at);
@@ -87,21 +91,10 @@ pub(super) async fn run(shared: Arc<Shared>, arrival: Arrival, gone: Arc<AtomicB
 impl Course {
     fn begin(shared: Arc<Shared>, arrival: Arrival, review: Review, begun: Instant) -> Self {
         let loaded = shared.loaded.load_full();
-        let asks = loaded.backends.iter().any(Option::is_some);
-        let redaction = review.object.as_deref().filter(|_| asks).map(Redaction::of).unwrap_or_default();
-        Self {
-            record: Arc::new(review.record.clone()),
-            begun,
-            redaction: Arc::new(redaction),
-            fate: watch::Sender::new(Fate::Open),
-            shared,
-            loaded,
-            arrival,
-            review,
-        }
+        Self { begun, fate: watch::Sender::new(Fate::Open), shared, loaded, arrival, review }
     }
 
-    async fn judge(&self) -> (Reply, Decision) {
+    async fn judge(&self) -> Judgement {
         let policies = &self.loaded.revision.policies;
         let deadline = self.begun + budget::budget(self.arrival.timeout.as_deref(), self.review.protocol);
         let asked: Vec<Option<Asked>> = (0..policies.len()).map(|at| self.ask(at, deadline)).collect();
@@ -113,14 +106,24 @@ impl Course {
                 Some(_) => Opinion::pending(policy),
             })
             .collect();
-        // Those that are waited for longest come first: by then the others may have answered too.
         let mut waiting: Vec<(usize, Asked)> =
             asked.into_iter().enumerate().filter_map(|(at, asked)| Some((at, asked?))).collect();
+        // While they are being asked there is time for this.
+        let secrets = Arc::new(if waiting.is_empty() { Redaction::default() } else { self.secrets() });
+        // Those that are waited for longest come first: by then the others may have answered too.
         waiting.sort_by_key(|(at, _)| std::cmp::Reverse(policies[*at].mode));
         for (at, asked) in waiting {
             opinions[at] = self.wait(&policies[at], asked, deadline).await;
         }
-        self.conclude(opinions)
+        self.conclude(opinions, secrets)
+    }
+
+    /// An ImageReview brings no object.
+    fn secrets(&self) -> Redaction {
+        match self.review.protocol {
+            Protocol::ImageReview => Redaction::default(),
+            Protocol::AdmissionReview => Redaction::of_review(&self.arrival.body),
+        }
     }
 
     fn judge_locally<'a>(&self, policy: &'a Policy) -> Opinion<'a> {
@@ -128,7 +131,8 @@ impl Course {
         let Source::Rules(rules) = &policy.source else { return Opinion::not_asked(policy) };
         let begun = Instant::now();
         let finding = rules.judge(&self.arrival.cluster, &self.review);
-        Opinion::local(policy, rules.version(), &finding, self.review.exempt_from_denial, begun.elapsed())
+        let force = if self.review.exempt_from_denial { Force::None } else { Force::Full };
+        Opinion::local(policy, rules.version(), &finding, force, begun.elapsed())
     }
 
     /// Starts the call to the webhook at `at`, if that is one and speaks the protocol of this review.
@@ -157,10 +161,9 @@ impl Course {
             shared: Arc::clone(&self.shared),
             loaded: Arc::clone(&self.loaded),
             policy: at,
-            redaction: Arc::clone(&self.redaction),
             fate: self.fate.subscribe(),
         };
-        self.shared.tasks.spawn(async move {
+        self.shared.calls.spawn(async move {
             let begun = Instant::now();
             let result = backend.ask(question).await;
             if let Err((result, took)) = answer.send((result, begun.elapsed())) {
@@ -198,7 +201,7 @@ impl Course {
         }
     }
 
-    fn conclude(&self, mut opinions: Vec<Opinion<'_>>) -> (Reply, Decision) {
+    fn conclude(&self, mut opinions: Vec<Opinion<'_>>, secrets: Arc<Redaction>) -> Judgement {
         let settings = &self.shared.settings;
         let at = Timestamp::now();
         let id = DecisionId::at(at);
@@ -211,8 +214,8 @@ impl Course {
             uid: self.review.uid.as_deref(),
         };
         let reply = answer::reply(to, &settlement, &opinions, wording);
-        let decision = self.decision((id, at), settlement, opinions);
-        (reply, decision)
+        let decision = self.decision((id, at), settlement, opinions, &secrets);
+        Judgement { reply, decision, secrets }
     }
 
     fn decision(
@@ -220,26 +223,34 @@ impl Course {
         (id, at): (DecisionId, Timestamp),
         settlement: Settlement,
         opinions: Vec<Opinion<'_>>,
+        secrets: &Redaction,
     ) -> Decision {
         let (code, message) = code_and_message(&settlement.outcome, &opinions);
-        let judged_by_webhook = opinions.iter().any(Opinion::is_remote);
-        let mut verdicts: Vec<_> = opinions.into_iter().map(|opinion| opinion.verdict).collect();
-        redact(&self.redaction, &mut verdicts);
+        // Rules see no more of an object than its images, which the history has anyway.
+        let has_foreign_words = opinions.iter().any(Opinion::has_foreign_words);
+        let message = message.map(|message| match has_foreign_words {
+            true => secrets.message(&message).into_owned(),
+            false => message,
+        });
+        let verdicts = opinions.into_iter().map(|opinion| match opinion.is_remote() {
+            true => redacted(opinion.verdict, secrets),
+            false => opinion.verdict,
+        });
         Decision {
             id,
             at,
             cluster: self.arrival.cluster.clone(),
-            review: self.record.hash,
+            review: self.review.record.hash,
             name: self.review.name.clone(),
             user: self.review.user.clone(),
             uid: self.review.uid.clone(),
             dry_run: self.review.dry_run,
             answer: settlement.outcome.answer(),
             code,
-            message: message.map(|message| self.redaction.message(&message).into_owned()),
+            message,
             would_reject: settlement.would_reject,
-            verdicts,
-            redacted: judged_by_webhook && !self.redaction.is_empty(),
+            verdicts: verdicts.collect(),
+            redacted: !secrets.is_empty(),
             revision: self.loaded.revision.id.clone(),
             duration_us: u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
             notes: settlement.notes,
@@ -247,7 +258,8 @@ impl Course {
     }
 
     /// Recorded before answered. Without a record the answer goes out all the same, or not, by configuration.
-    async fn record(&self, reply: Reply, mut decision: Decision, gone: &AtomicBool) -> Reply {
+    async fn record(&self, judgement: Judgement, gone: &AtomicBool) -> Reply {
+        let Judgement { reply, mut decision, secrets } = judgement;
         if gone.load(Ordering::Acquire) {
             decision.notes.push("the client left before the answer".to_owned());
         }
@@ -257,13 +269,17 @@ impl Course {
         for verdict in &decision.verdicts {
             count(metrics, verdict);
         }
-        let recorded = self.shared.recorder.record(Arc::clone(&self.record), decision).await;
+        let recorded = self.shared.recorder.record(Arc::clone(&self.review.record), decision).await;
         let is_kept = matches!(recorded, Ok(()) | Err(NotRecorded::Unsure(_)));
-        self.fate.send_replace(if is_kept { Fate::Recorded(id, at) } else { Fate::Lost });
-        metrics.reviewed(self.review.protocol, answer, &self.arrival.cluster, at, took);
+        self.fate.send_replace(if is_kept { Fate::Recorded { id, at, secrets } } else { Fate::Lost });
+        let given = |answer| metrics.reviewed(self.review.protocol, answer, &self.arrival.cluster, at, took);
         match (recorded, self.shared.settings.on_failure) {
-            (Ok(()), _) | (Err(_), OnFailure::Answer) => reply,
+            (Ok(()), _) | (Err(_), OnFailure::Answer) => {
+                given(answer);
+                reply
+            }
             (Err(error), OnFailure::Refuse) => {
+                given(Answer::Failed);
                 let message = format!("this decision could not be recorded: {error} (decision {id})");
                 failure::failed(http::StatusCode::SERVICE_UNAVAILABLE, &message, None)
             }
@@ -286,12 +302,12 @@ impl Late {
     /// Amends the decision, once it is known to be recorded.
     async fn amend(mut self, result: &Result<BackendAnswer, BackendError>, took: Duration) {
         let policy = &self.loaded.revision.policies[self.policy];
-        let mut verdict = opinion::remote_verdict(policy, result, took);
-        redact(&self.redaction, std::slice::from_mut(&mut verdict));
-        let fate = self.fate.wait_for(|fate| *fate != Fate::Open).await.map(|fate| *fate);
-        if let Ok(Fate::Recorded(decision, at)) = fate {
+        let verdict = opinion::remote_verdict(policy, result, took);
+        let fate = self.fate.wait_for(|fate| !matches!(fate, Fate::Open)).await.map(|fate| fate.clone());
+        if let Ok(Fate::Recorded { id, at, secrets }) = fate {
+            let verdict = redacted(verdict, &secrets);
             count(&self.shared.metrics, &verdict);
-            self.shared.recorder.append(Record::Amendment(Amendment { decision, at, verdict }));
+            self.shared.recorder.append(Record::Amendment(Amendment { decision: id, at, verdict }));
         }
     }
 }
@@ -303,16 +319,15 @@ fn speaks(webhook: Speaks, review: Protocol) -> bool {
     }
 }
 
-fn redact(redaction: &Redaction, verdicts: &mut [PolicyVerdict]) {
-    if redaction.is_empty() {
-        return;
-    }
-    for verdict in verdicts {
-        for violation in verdict.violations.iter_mut().chain(&mut verdict.standing) {
-            violation.message = redaction.message(&violation.message).into_owned();
+/// A webhook's verdict without the secrets that its words repeat.
+fn redacted(mut verdict: PolicyVerdict, secrets: &Redaction) -> PolicyVerdict {
+    if !secrets.is_empty() {
+        for violation in &mut verdict.violations {
+            violation.message = secrets.message(&violation.message).into_owned();
         }
-        verdict.error = verdict.error.take().map(|error| redaction.message(&error).into_owned());
+        verdict.error = verdict.error.map(|error| secrets.message(&error).into_owned());
     }
+    verdict
 }
 
 fn count(metrics: &Metrics, verdict: &PolicyVerdict) {

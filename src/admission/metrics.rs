@@ -1,6 +1,7 @@
 //! What the way of a review counts.
 
-use std::sync::Mutex;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -37,7 +38,7 @@ struct Reason {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct InCluster {
-    cluster: String,
+    cluster: Arc<str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,7 +55,7 @@ pub struct Metrics {
     last_review: Family<InCluster, Gauge>,
     revision: Family<Named, Gauge>,
     duration: Family<Spoken, Histogram, fn() -> Histogram>,
-    clusters: Mutex<Vec<String>>,
+    clusters: RwLock<HashSet<Arc<str>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -79,9 +80,9 @@ impl Metrics {
             last_review: Family::default(),
             revision: Family::default(),
             duration: Family::new_with_constructor(durations),
-            clusters: Mutex::default(),
+            clusters: RwLock::default(),
         };
-        registry.register("rehearsal_reviews", "Reviews answered and recorded", metrics.reviews.clone());
+        registry.register("rehearsal_reviews", "Reviews answered, by what the API server got", metrics.reviews.clone());
         registry.register(
             "rehearsal_violations",
             "Violations of images that a request brought, by the mode they were in",
@@ -140,14 +141,44 @@ impl Metrics {
     }
 
     fn cluster(&self, name: &str) -> InCluster {
-        let mut known = self.clusters.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let listed = known.iter().any(|cluster| cluster == name);
-        if !listed && known.len() >= MAX_CLUSTERS {
-            return InCluster { cluster: "other".to_owned() };
+        let known = self.clusters.read().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone);
+        InCluster { cluster: known.unwrap_or_else(|| self.new_cluster(name)) }
+    }
+
+    fn new_cluster(&self, name: &str) -> Arc<str> {
+        let mut known = self.clusters.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_CLUSTERS && !known.contains(name) {
+            return Arc::from("other");
         }
-        if !listed {
-            known.push(name.to_owned());
+        let name: Arc<str> = Arc::from(name);
+        known.insert(Arc::clone(&name));
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn past_two_hundred_clusters_count_as_other() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        for n in 0..MAX_CLUSTERS + 50 {
+            metrics.unjudged(&format!("c{n}"));
+            metrics.unjudged("c0");
         }
-        InCluster { cluster: name.to_owned() }
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("a String takes everything");
+        let series = |start: &str| text.lines().filter(|line| line.starts_with(start)).collect::<Vec<_>>();
+        assert_eq!(series("rehearsal_unjudged_total{").len(), MAX_CLUSTERS + 1);
+        assert_eq!(
+            series("rehearsal_unjudged_total{cluster=\"other\"}"),
+            ["rehearsal_unjudged_total{cluster=\"other\"} 50"]
+        );
+        assert_eq!(
+            series("rehearsal_unjudged_total{cluster=\"c0\"}"),
+            ["rehearsal_unjudged_total{cluster=\"c0\"} 251"]
+        );
     }
 }

@@ -16,17 +16,28 @@ pub struct Opinion<'a> {
     pub answer: Option<BackendAnswer>,
     /// Of a webhook that did not.
     pub error: Option<BackendError>,
+    /// What it may do to this request.
+    pub force: Force,
+}
+
+/// What comes of an opinion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    /// What its modes say.
+    Full,
+    /// Nothing: the policy is local, and the request deletes, or leaves spec as it was.
+    None,
 }
 
 // === impl Opinion ===
 
 impl<'a> Opinion<'a> {
-    /// Of a local policy. With `exempt` nothing it found is acted on: a finding is kept as standing.
-    pub fn local(policy: &'a Policy, version: &str, finding: &Finding, exempt: bool, took: Duration) -> Self {
+    /// Of a local policy. Of an exempt request nothing that it found is acted on: a finding is kept as standing.
+    pub fn local(policy: &'a Policy, version: &str, finding: &Finding, force: Force, took: Duration) -> Self {
         let settle = |violation: &RuleViolation| settled(violation, policy.mode);
         let mut violations: Vec<Violation> = finding.violations.iter().map(settle).collect();
         let mut standing: Vec<Violation> = finding.standing.iter().map(settle).collect();
-        if exempt {
+        if force == Force::None {
             standing.append(&mut violations);
         }
         let verdict = match finding {
@@ -43,7 +54,7 @@ impl<'a> Opinion<'a> {
             error: finding.error.clone(),
             ..blank(policy, verdict, Some(took))
         };
-        Self { policy, verdict, answer: None, error: None }
+        Self { policy, verdict, answer: None, error: None, force }
     }
 
     /// Of a webhook that was asked.
@@ -53,21 +64,35 @@ impl<'a> Opinion<'a> {
             Ok(answer) => (Some(answer), None),
             Err(error) => (None, Some(error)),
         };
-        Self { policy, verdict, answer, error }
+        Self { policy, verdict, answer, error, force: Force::Full }
     }
 
     /// Of a webhook that has not answered yet.
     pub fn pending(policy: &'a Policy) -> Self {
-        Self { policy, verdict: blank(policy, Verdict::Pending, None), answer: None, error: None }
+        Self::without_words(policy, blank(policy, Verdict::Pending, None))
     }
 
     /// Of a webhook that speaks the other protocol: it was not asked.
     pub fn not_asked(policy: &'a Policy) -> Self {
-        Self { policy, verdict: blank(policy, Verdict::None, Some(Duration::ZERO)), answer: None, error: None }
+        Self::without_words(policy, blank(policy, Verdict::None, Some(Duration::ZERO)))
+    }
+
+    fn without_words(policy: &'a Policy, verdict: PolicyVerdict) -> Self {
+        Self { policy, verdict, answer: None, error: None, force: Force::Full }
+    }
+
+    /// It could not judge, and is one of those whose errors reach the API server.
+    pub fn is_broken(&self) -> bool {
+        self.verdict.verdict == Verdict::Error && self.force == Force::Full && self.policy.can_enforce()
     }
 
     pub fn is_remote(&self) -> bool {
         matches!(self.policy.source, Source::Webhook(_))
+    }
+
+    /// A webhook's words are in what the API server is told of a denial or a failure.
+    pub fn has_foreign_words(&self) -> bool {
+        self.is_remote() && matches!(self.verdict.verdict, Verdict::Deny | Verdict::Error)
     }
 
     /// It allows, enforces, and answered: its words reach the API server.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 use crate::backend::Backend;
 use crate::policy::Revision;
@@ -68,8 +69,10 @@ pub(super) struct Shared {
     pub recorder: Recorder,
     pub metrics: Arc<Metrics>,
     pub settings: Settings,
-    /// Every review and every webhook call that is under way.
-    pub tasks: TaskTracker,
+    /// Every review that is under way.
+    pub reviews: TaskTracker,
+    /// Every webhook call that is under way, those that nobody waits for too.
+    pub calls: TaskTracker,
 }
 
 /// Marks that the client left, unless it is told that the reply was handed over.
@@ -83,8 +86,9 @@ struct Presence {
 impl Service {
     pub fn new(loaded: Loaded, recorder: Recorder, metrics: Arc<Metrics>, settings: Settings) -> Self {
         metrics.loaded(&loaded.revision.id, Timestamp::now());
-        let tasks = TaskTracker::new();
-        Self { shared: Arc::new(Shared { loaded: ArcSwap::from_pointee(loaded), recorder, metrics, settings, tasks }) }
+        let (reviews, calls) = (TaskTracker::new(), TaskTracker::new());
+        let loaded = ArcSwap::from_pointee(loaded);
+        Self { shared: Arc::new(Shared { loaded, recorder, metrics, settings, reviews, calls }) }
     }
 
     pub fn loaded(&self) -> Arc<Loaded> {
@@ -106,7 +110,7 @@ impl Service {
         let mut presence = Presence { gone: Arc::default(), replied: false };
         let (reply, answered) = oneshot::channel();
         let task = course::run(Arc::clone(&self.shared), arrival, Arc::clone(&presence.gone), reply);
-        self.shared.tasks.spawn(task);
+        self.shared.reviews.spawn(task);
         let reply = answered.await.unwrap_or_else(|_| self.refuse(&Failure::Panicked));
         presence.replied = true;
         reply
@@ -118,10 +122,18 @@ impl Service {
         failure.reply()
     }
 
-    /// Resolves when no review and no webhook call is under way any more.
-    pub async fn finished(&self) {
-        self.shared.tasks.close();
-        self.shared.tasks.wait().await;
+    /// Resolves when no review is under way any more, and no webhook call that may still amend one within `last_calls`.
+    pub async fn finished(&self, last_calls: Duration) {
+        let Shared { reviews, calls, .. } = &*self.shared;
+        reviews.close();
+        reviews.wait().await;
+        calls.close();
+        if tokio::time::timeout(last_calls, calls.wait()).await.is_err() {
+            warn!(
+                calls = calls.len(),
+                "stopping: some webhooks that nobody waits for have not answered, and stay pending"
+            );
+        }
     }
 }
 

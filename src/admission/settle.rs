@@ -9,6 +9,7 @@ use crate::review::decision::{Answer, Mode, PolicyVerdict, Verdict, Violation};
 
 use super::failure;
 use super::opinion::Opinion;
+use super::warning::printable;
 
 /// The answer, before it is written in the protocol of its review.
 #[derive(Debug)]
@@ -90,15 +91,13 @@ fn refuse_second_patches(opinions: &mut [Opinion<'_>]) {
 fn denies(opinion: &Opinion<'_>) -> bool {
     match opinion.verdict.verdict {
         Verdict::Deny => opinion.verdict.violations.iter().any(|violation| violation.mode == Mode::Enforce),
-        Verdict::Error => opinion.policy.can_enforce() && opinion.policy.on_error == OnError::Deny,
+        Verdict::Error => opinion.is_broken() && opinion.policy.on_error == OnError::Deny,
         _ => false,
     }
 }
 
 fn fails(opinion: &Opinion<'_>) -> bool {
-    opinion.verdict.verdict == Verdict::Error
-        && opinion.policy.can_enforce()
-        && opinion.policy.on_error == OnError::Fail
+    opinion.is_broken() && opinion.policy.on_error == OnError::Fail
 }
 
 fn would_have_rejected(opinion: &Opinion<'_>) -> bool {
@@ -160,11 +159,11 @@ fn enforced(verdict: &PolicyVerdict) -> impl Iterator<Item = &Violation> {
     verdict.violations.iter().filter(|violation| violation.mode == Mode::Enforce)
 }
 
-/// A webhook's text stands as it came.
+/// A webhook's text stands as it came; ours may hold an image of any characters, and is shown in a terminal.
 fn text(opinion: &Opinion<'_>, violation: &Violation, style: AnswerStyle) -> String {
     match style {
         AnswerStyle::Prefixed if !opinion.is_remote() => {
-            format!("{}/{}: {}", opinion.policy.name, violation.rule, violation.message)
+            printable(&format!("{}/{}: {}", opinion.policy.name, violation.rule, violation.message))
         }
         AnswerStyle::Prefixed | AnswerStyle::Bare => violation.message.clone(),
     }

@@ -1,5 +1,8 @@
 //! What the client of the API server is shown of rules in warn mode.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use crate::review::decision::{Mode, PolicyVerdict, Violation};
 
 /// Kubernetes advises warnings of at most this many characters.
@@ -11,12 +14,15 @@ const LINES: usize = 10;
 /// Digits of a digest that still tell two images apart.
 const DIGEST: usize = 12;
 
-/// One line for each violation in warn mode, at most [`LINES`], and `n more`.
+/// One line for each violation in warn mode, none twice, at most [`LINES`], and `n more`.
 pub fn warnings(verdicts: &[&PolicyVerdict], link: Option<&str>) -> Vec<String> {
+    // The same image in ten containers is one warning.
+    let mut told = HashSet::new();
     let mut all = verdicts
         .iter()
         .flat_map(|verdict| verdict.violations.iter().map(|violation| (verdict.policy.as_str(), violation)))
-        .filter(|(_, violation)| violation.mode == Mode::Warn);
+        .filter(|(_, violation)| violation.mode == Mode::Warn)
+        .filter(|(policy, one)| told.insert((*policy, &one.rule, &one.image, &one.message)));
     let mut lines: Vec<String> =
         all.by_ref().take(LINES).map(|(policy, violation)| line(policy, violation, link)).collect();
     let more = all.count();
@@ -32,10 +38,15 @@ fn line(policy: &str, violation: &Violation, link: Option<&str>) -> String {
     let whole = |text: &str| printable(&format!("{head}{text}"));
     let linked = |text: &str| link.map(|link| printable(&format!("{head}{text} {link}")));
 
-    let full = violation.message.as_str();
-    let Some(image) = violation.image.as_deref().filter(|image| full.contains(image)) else {
-        return linked(full).filter(|line| fits(line)).unwrap_or_else(|| cut(whole(full)));
+    let Some(image) = violation.image.as_deref() else {
+        let text = violation.message.as_str();
+        return linked(text).filter(|line| fits(line)).unwrap_or_else(|| cut(whole(text)));
     };
+    let full = match violation.message.contains(image) {
+        true => Cow::Borrowed(violation.message.as_str()),
+        false => Cow::Owned(format!("{image}: {}", violation.message)),
+    };
+    let full = full.as_ref();
     let short_digest = with_short_digest(image);
     let shorter = full.replace(image, &short_digest);
     [linked(full), linked(&shorter), Some(whole(full)), Some(whole(&shorter))]
@@ -79,7 +90,7 @@ fn cut(line: String) -> String {
 }
 
 /// The API server drops a warning that holds a control character; a terminal would obey marks of direction.
-fn printable(line: &str) -> String {
+pub(super) fn printable(line: &str) -> String {
     line.chars().map(|c| if c.is_control() || is_mark_of_direction(c) { ' ' } else { c }).collect()
 }
 
@@ -156,6 +167,26 @@ mod tests {
         let line = warnings(&[&verdict], None).remove(0);
         assert_eq!(line.chars().count(), MOST);
         assert!(!line.contains('\n'));
+    }
+
+    /// As of `rehearsal bouncer --mode warn`.
+    #[test]
+    fn a_message_that_names_no_image_is_told_with_it() {
+        let verdict = verdict(vec![violation("nginx", "Images using latest tag are not allowed")]);
+        let line = "would be rejected by images/no-latest: nginx: Images using latest tag are not allowed";
+        assert_eq!(warnings(&[&verdict], None), [line]);
+        let long = verdict.violations.iter().map(|one| Violation { message: "x".repeat(500), ..one.clone() }).collect();
+        let lines = warnings(&[&PolicyVerdict { violations: long, ..verdict.clone() }], None);
+        assert!(lines[0].starts_with("would be rejected by images/no-latest: nginx: xxx"), "{lines:?}");
+        assert_eq!(lines[0].chars().count(), MOST);
+    }
+
+    #[test]
+    fn one_image_in_many_containers_is_one_warning() {
+        let mut violations: Vec<_> = (0..12).map(|_| violation("nginx", "nginx bad")).collect();
+        violations.push(violation("redis", "redis bad"));
+        let lines = warnings(&[&verdict(violations)], None);
+        assert_eq!(lines.len(), 2, "{lines:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::policy::rules;
 use crate::policy::settings::{
     CheckSettings, MatchSettings, PolicySettings, RuleSettings, ScopeSettings, SourceSettings, WebhookSettings,
-    built_in,
+    built_in, default_placeholders,
 };
 
 use super::files::Purpose;
@@ -171,7 +171,7 @@ fn rule(rule: Rule, path: &str, ground: &mut Ground<'_>) -> Option<RuleSettings>
             operations: rule.operations.map(OneOrMore::into_vec).unwrap_or_default(),
             containers: rule.containers.map(OneOrMore::into_vec).unwrap_or_default(),
         },
-        placeholders: texts(rule.placeholders),
+        placeholders: rule.placeholders.map_or_else(default_placeholders, |given| texts(Some(given))),
     })
 }
 

@@ -183,6 +183,14 @@ fn an_empty_list_of_policies_is_none_and_one_value_stands_for_a_list() {
 }
 
 #[test]
+fn a_webhook_without_a_timeout_is_waited_for_5_seconds() {
+    let config = config("policies: [{name: a, webhook: {url: 'https://backend.test/'}}]\n");
+    let [policy] = config.policies.as_slice() else { panic!("one policy") };
+    let SourceSettings::Webhook(webhook) = &policy.source else { panic!("a webhook") };
+    assert_eq!(webhook.timeout, Duration::from_secs(5));
+}
+
+#[test]
 fn tls_is_off_by_either_word_on_loopback() {
     for word in ["off", "false", "\"off\""] {
         assert_eq!(config(&format!("webhook: {{tls: {word}}}")).webhook.tls, TlsSettings::Off, "{word}");

@@ -64,16 +64,6 @@ impl Glob {
         }
     }
 
-    /// What every match begins with.
-    pub fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    /// The one text that it matches, when it has no star.
-    pub fn literal(&self) -> Option<&str> {
-        matches!(self.matcher, Matcher::Exact).then_some(self.prefix.as_str())
-    }
-
     /// Why a pattern can match nothing that there is, and what would be right.
     pub fn never_matches(pattern: &str, subject: Subject) -> Option<(String, String)> {
         let told = |problem: &str, fix: String| Some((problem.to_owned(), fix));
@@ -249,13 +239,6 @@ mod tests {
         ] {
             assert_eq!(fix(pattern, Subject::Image), None, "{pattern}");
         }
-    }
-
-    #[test]
-    fn what_every_match_begins_with_is_known() {
-        assert_eq!(Glob::new("REG.io/team-1/**", Subject::Image).prefix(), "reg.io/team-1/");
-        assert_eq!(Glob::new("a", Subject::Name).literal(), Some("a"));
-        assert_eq!(Glob::new("a*", Subject::Name).literal(), None);
     }
 
     proptest! {

@@ -42,9 +42,10 @@ impl Matcher {
     /// Of an `allow`, where an expression that matches in the middle of a name lets foreign images in.
     pub fn of_allow(settings: &MatchSettings, path: &str, mistakes: &mut Vec<Mistake>) -> Self {
         let matcher = Self::compile(settings, path, mistakes);
-        if matcher.image_matches.len() == settings.image_matches.len() {
-            for (at, regex) in matcher.image_matches.iter().enumerate() {
-                mistakes.extend(unanchored(regex, &format!("{path}.image_matches[{at}]")));
+        for (at, pattern) in settings.image_matches.iter().enumerate() {
+            // One that does not compile is a mistake already.
+            if let Ok(regex) = Regex::new(pattern) {
+                mistakes.extend(unanchored(&regex, &format!("{path}.image_matches[{at}]")));
             }
         }
         matcher

@@ -1,5 +1,6 @@
 //! Image rules.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::review::Review;
@@ -29,7 +30,7 @@ pub struct Finding {
     /// In the order of the images, then of the rules.
     pub violations: Vec<RuleViolation>,
     pub standing: Vec<RuleViolation>,
-    /// Past the cap of 100.
+    /// Past the cap of 100; those kept are the weightiest, new before standing.
     pub omitted: u32,
     /// It could not judge (over 1,000 images).
     pub error: Option<String>,
@@ -55,6 +56,13 @@ pub struct RulesPolicy {
     /// A rule's scope names clusters, so that one view may have different findings.
     names_clusters: bool,
     memo: Memo,
+}
+
+/// An image that violates a rule.
+#[derive(Debug, Clone, Copy)]
+struct Fault<'a> {
+    rule: &'a Rule,
+    image: &'a Image,
 }
 
 /// Violations of one policy that are kept for one review.
@@ -88,8 +96,10 @@ impl RulesPolicy {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        // The settings' debug form names every field and value in order, and changes with the code that reads them.
-        let text = format!("{ENGINE} {settings:?}");
+        // The settings' debug form names every field and value in order, and changes with the code that reads them. Modes
+        // act after a policy has judged, so its version is the same in every mode.
+        let judging: Vec<_> = settings.iter().map(|rule| RuleSettings { mode: None, ..rule.clone() }).collect();
+        let text = format!("{ENGINE} {judging:?}");
         let names_clusters = rules.iter().any(Rule::names_clusters);
         Ok(Self { version: digest_hex(text.as_bytes(), 12), rules, names_clusters, memo: Memo::default() })
     }
@@ -117,28 +127,53 @@ impl RulesPolicy {
         }
         let in_scope: Vec<&Rule> = self.rules.iter().filter(|rule| rule.holds_for(cluster, review)).collect();
         let mut finding = Finding::default();
+        let mut faults = Vec::new();
         for image in &review.images {
-            for rule in in_scope.iter().filter(|rule| rule.judges(image, review)) {
+            for &rule in in_scope.iter().filter(|rule| rule.judges(image, review)) {
                 finding.judged = true;
                 if rule.violated_by(image) {
-                    finding.add(rule, image, review);
+                    faults.push(Fault { rule, image });
                 }
             }
+        }
+        finding.omitted = u32::try_from(faults.len().saturating_sub(MAX_VIOLATIONS)).unwrap_or(u32::MAX);
+        for Fault { rule, image } in weightiest(faults) {
+            let violation = rule.violation(image, review.namespace.as_deref());
+            if image.new { finding.violations.push(violation) } else { finding.standing.push(violation) }
         }
         finding
     }
 }
 
-// === impl Finding ===
+/// At most [`MAX_VIOLATIONS`] of `faults`, in their order. One that may reject is never left out for one that cannot, nor
+/// the first of a rule for a repeat of another: else a pod of a hundred lesser faults could carry any other past us.
+fn weightiest(faults: Vec<Fault<'_>>) -> Vec<Fault<'_>> {
+    if faults.len() <= MAX_VIOLATIONS {
+        return faults;
+    }
+    let mut seen = HashSet::new();
+    let mut ranked: Vec<_> = faults
+        .iter()
+        .enumerate()
+        .map(|(at, fault)| {
+            let is_repeat = !seen.insert((fault.rule.id(), fault.image.new));
+            (!fault.image.new, lightness(fault.rule.mode()), is_repeat, at)
+        })
+        .collect();
+    ranked.sort_unstable();
+    let mut kept: Vec<usize> = ranked.into_iter().take(MAX_VIOLATIONS).map(|(.., at)| at).collect();
+    kept.sort_unstable();
+    kept.into_iter().map(|at| faults[at]).collect()
+}
 
-impl Finding {
-    fn add(&mut self, rule: &Rule, image: &Image, review: &Review) {
-        if self.violations.len() + self.standing.len() >= MAX_VIOLATIONS {
-            self.omitted += 1;
-            return;
-        }
-        let violation = rule.violation(image, review.namespace.as_deref());
-        if image.new { self.violations.push(violation) } else { self.standing.push(violation) }
+/// The order of modes, the heaviest first. A rule without one of its own has its policy's, which a finding must not
+/// depend on: so it comes behind those that reject in any case, and before those that never do.
+fn lightness(mode: Option<Mode>) -> u8 {
+    match mode {
+        Some(Mode::Enforce) => 0,
+        None => 1,
+        Some(Mode::Warn) => 2,
+        Some(Mode::Audit) => 3,
     }
 }
 

@@ -125,6 +125,11 @@ pub enum AnswerStyle {
     Bare,
 }
 
+/// What service meshes write where their image will stand.
+pub fn default_placeholders() -> Vec<String> {
+    vec!["auto".to_owned()]
+}
+
 /// What judges where no policies are configured: `images` in `audit`, with the one rule that nearly everyone wants.
 pub fn built_in() -> Vec<PolicySettings> {
     let no_latest = RuleSettings {
@@ -135,7 +140,7 @@ pub fn built_in() -> Vec<PolicySettings> {
         unreadable: None,
         help: Some("Pin a version or a digest, so that the same name is the same image tomorrow".to_owned()),
         scope: ScopeSettings::default(),
-        placeholders: Vec::new(),
+        placeholders: default_placeholders(),
     };
     vec![PolicySettings {
         name: "images".to_owned(),

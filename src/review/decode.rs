@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
@@ -50,7 +51,7 @@ pub struct Review {
     /// What of it an image policy may see.
     pub view: ImageView,
     /// What of it is kept in the history.
-    pub record: ReviewRecord,
+    pub record: Arc<ReviewRecord>,
 }
 
 /// Why a body is not a review. Each is the sender's fault (400).
@@ -177,7 +178,7 @@ impl Review {
                 .object
                 .map(|object| RawValue::from_string(object.raw().to_owned()).expect("a part of checked JSON is JSON")),
             view,
-            record,
+            record: Arc::new(record),
         }
     }
 }

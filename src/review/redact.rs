@@ -63,7 +63,15 @@ struct Find {
 impl Redaction {
     /// Collects the secrets of a Kubernetes object.
     pub fn of(object: &RawValue) -> Self {
-        let finds = finds(object.get()).unwrap_or_default();
+        Self::gather(finds(object.get().as_bytes()).unwrap_or_default())
+    }
+
+    /// Collects the secrets of all that the body of a review holds: the old object has some too.
+    pub fn of_review(body: &[u8]) -> Self {
+        Self::gather(finds(body).unwrap_or_default())
+    }
+
+    fn gather(finds: Vec<Find>) -> Self {
         let found = !finds.is_empty();
         let words: BTreeSet<String> = finds
             .into_iter()
@@ -97,7 +105,7 @@ impl Redaction {
         if !self.found {
             return json.to_owned();
         }
-        let Some(finds) = finds(json) else { return format!("\"{REDACTED}\"") };
+        let Some(finds) = finds(json.as_bytes()) else { return format!("\"{REDACTED}\"") };
         let mut out = String::with_capacity(json.len());
         let mut done = 0;
         for find in finds {
@@ -113,8 +121,8 @@ impl Redaction {
 // === where secrets are ===
 
 /// In the order of the text; `None` where it is not JSON, or nested deeper than a review can be.
-fn finds(json: &str) -> Option<Vec<Find>> {
-    let document = strict::parse(json.as_bytes()).ok()?;
+fn finds(json: &[u8]) -> Option<Vec<Find>> {
+    let document = strict::parse(json).ok()?;
     let mut finds = Vec::new();
     search(document.root(), &mut finds);
     Some(finds)

@@ -107,6 +107,6 @@ impl Protocols {
 
     /// With a jitter of 10 %, so that connections made together do not end together.
     fn age(&self) -> Duration {
-        self.timeouts.connection_age.mul_f64(0.95 + fastrand::f64() * 0.1)
+        self.timeouts.connection_age.mul_f64(0.9 + fastrand::f64() * 0.2)
     }
 }

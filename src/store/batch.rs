@@ -13,7 +13,7 @@ use super::locate::Located;
 use super::name::Dimensions;
 use super::outcome::{self, Outcome};
 use super::review::{Contents, Reviews, lost_review};
-use super::rollup::Tally;
+use super::rollup::{Fact, Tally};
 use super::row::{self, Numbers};
 use super::settings::{HistorySettings, Objects};
 use super::sql::{Insert, Sql, Value};
@@ -94,16 +94,22 @@ impl Memory {
 
         insert_decisions(&mut tx, &new, &names, &reviews, &outcomes).await?;
         amendment::update(&mut tx, &amended.after, &outcomes).await?;
-        insert_rules(&mut tx, new.iter().chain(&amended.after), &names).await?;
+        let facts_of = |entries: &[Entry<'_>]| {
+            let facts = entries.iter().map(|entry| names.fact(&entry.decision, &reviews));
+            facts.collect::<Result<Vec<Fact>, StoreError>>()
+        };
+        let (added, changed) = (facts_of(&new)?, facts_of(&amended.after)?);
+        let keys = new.iter().chain(&amended.after).map(|entry| entry.key);
+        insert_causes(&mut tx, keys.zip(added.iter().chain(&changed))).await?;
         objects::insert(&mut tx, &batch.objects, self.objects, &names).await?;
         spans::upsert_gaps(&mut tx, batch.gaps.values().copied(), &names).await?;
 
         let mut tally = Tally::default();
-        for entry in &new {
-            tally.add(&names.fact(&entry.decision, &reviews)?);
+        for fact in &added {
+            tally.add(fact);
         }
-        for (before, after) in amended.before.iter().zip(&amended.after) {
-            tally.replace(&names.fact(before, &reviews)?, &names.fact(&after.decision, &reviews)?);
+        for (before, after) in amended.before.iter().zip(&changed) {
+            tally.replace(&names.fact(before, &reviews)?, after);
         }
         for unjudged in spans::insert_unjudged(&mut tx, &batch.unjudged, &names).await? {
             tally.add_unjudged(names.cluster(unjudged.cluster)?, unjudged.bucket, unjudged.count);
@@ -236,22 +242,27 @@ async fn next_batch(tx: &mut Transaction) -> Result<i64, StoreError> {
     rows.first().map_or(Ok(1), |row| row.int(0))
 }
 
-/// Those of an amended decision that were there before stay as they are.
-async fn insert_rules<'a, 'b: 'a>(
-    tx: &mut Transaction,
-    entries: impl Iterator<Item = &'a Entry<'b>>,
-    names: &Names,
-) -> Result<(), StoreError> {
-    let mut rows = Vec::new();
-    for entry in entries {
-        for rule in outcome::rules(&entry.decision).into_keys() {
-            rows.push((names.rule(rule)?, entry.key));
-        }
+/// What was violated and who is to blame, by the key of the decision. A late verdict may make a rule or a repository
+/// one to blame, and never clears one.
+async fn insert_causes(tx: &mut Transaction, facts: impl Iterator<Item = (i64, &Fact)>) -> Result<(), StoreError> {
+    let (mut violated, mut blamed) = (Vec::new(), Vec::new());
+    for (key, fact) in facts {
+        violated.extend(fact.rules.iter().map(|(rule, how)| (*rule, key, how.denied || how.would_reject)));
+        let to_blame = fact.repositories.iter().filter(|(_, blame)| blame.denied || blame.would_reject);
+        blamed.extend(to_blame.map(|(repository, _)| (*repository, key)));
     }
-    rows.sort_unstable();
-    let mut insert = Insert::into("decision_rules", &["rule", "key"], "ON CONFLICT DO NOTHING");
-    for (rule, key) in rows {
-        insert.row([rule.into(), key.into()]);
+    violated.sort_unstable();
+    blamed.sort_unstable();
+    let conflict = "ON CONFLICT (rule, key) DO UPDATE SET to_blame = excluded.to_blame";
+    let mut rules = Insert::into("decision_rules", &["rule", "key", "to_blame"], conflict);
+    for (rule, key, to_blame) in violated {
+        rules.row([rule.into(), key.into(), to_blame.into()]);
     }
-    tx.insert(insert).await
+    let columns = &["repository", "key"];
+    let mut repositories = Insert::into("decision_repositories", columns, "ON CONFLICT DO NOTHING");
+    for (repository, key) in blamed {
+        repositories.row([repository.into(), key.into()]);
+    }
+    tx.insert(rules).await?;
+    tx.insert(repositories).await
 }

@@ -24,10 +24,24 @@ pub struct Filter {
     pub rule: Option<String>,
     /// Exact (as written), or a glob when it holds `*`, which then stands for any run of characters.
     pub image: Option<String>,
+    /// Decisions that name an image of it: `registry/repository`, as figures name it.
+    pub repository: Option<String>,
+    /// Of `policy`, `rule` and `repository`: denials and would-be rejections that they are a reason of.
+    pub blame: Blame,
     pub uid: Option<String>,
     pub answer: Option<Answer>,
     pub would_reject: Option<bool>,
     pub dry_run: Option<bool>,
+}
+
+/// What a rule or a repository has to do with a decision that a list shows for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Blame {
+    /// It is violated or named there.
+    #[default]
+    Any,
+    /// It is a reason of the denial or the would-be rejection, as figures count it.
+    Only,
 }
 
 /// The place after a row in the order (at, id), newest first.

@@ -1,7 +1,7 @@
 //! What each filter of a list means in SQL, and which index finds it.
 
 use super::error::StoreError;
-use super::read::Filter;
+use super::read::{Blame, Filter};
 use super::row::{self, Uid};
 use super::sql::Sql;
 use super::sqlite::{self, Database};
@@ -18,6 +18,8 @@ pub(super) enum Source {
     Namespaces(Vec<i64>),
     Reviews(Vec<i64>),
     Rules(Vec<i64>),
+    /// Where an image of this repository is to blame.
+    Blamed(i64),
     Uid(String),
     /// Not `Allowed`, which has no index.
     Answer(Answer),
@@ -35,6 +37,14 @@ pub(super) struct Predicate {
     pub only_if_rare: bool,
 }
 
+/// How a filter names images.
+#[derive(Debug, Clone, Copy)]
+enum Named<'a> {
+    /// As written, or a glob over that.
+    Text(&'a str),
+    Repository(i64),
+}
+
 /// The filters that are given; `None` when nothing can match them.
 pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<Option<Vec<Predicate>>, StoreError> {
     let mut found = Vec::new();
@@ -42,11 +52,15 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
         found.push(Predicate::new(Uid::of(uid).condition(), Some(Source::Uid(uid.clone()))));
     }
     if filter.policy.is_some() || filter.rule.is_some() {
-        let Some(predicate) = of_rules(database, filter).await? else { return Ok(None) };
-        found.push(predicate);
+        let Some(rules) = rules(database, filter).await? else { return Ok(None) };
+        found.extend(of_rules(rules, filter.blame));
     }
     if let Some(image) = &filter.image {
-        let Some(predicate) = of_image(database, image).await? else { return Ok(None) };
+        let Some(predicate) = of_image(database, &Named::Text(image)).await? else { return Ok(None) };
+        found.push(predicate);
+    }
+    if let Some(repository) = &filter.repository {
+        let Some(predicate) = of_repository(database, repository, filter.blame).await? else { return Ok(None) };
         found.push(predicate);
     }
     if let Some(would_reject) = filter.would_reject {
@@ -77,6 +91,27 @@ impl Predicate {
     }
 }
 
+// === impl Named ===
+
+impl Named<'_> {
+    /// Of a row `m` of `images`.
+    fn condition(&self) -> Sql {
+        match *self {
+            Self::Text(glob) if glob.contains('*') => sqlite::glob("m.text", glob),
+            Self::Text(text) => {
+                let mut sql = Sql::new("m.text = ");
+                sql.bind(text);
+                sql
+            }
+            Self::Repository(id) => {
+                let mut sql = Sql::new("m.repository = ");
+                sql.bind(id);
+                sql
+            }
+        }
+    }
+}
+
 // === impl Source ===
 
 impl Source {
@@ -96,6 +131,7 @@ impl Source {
             Self::Namespaces(ids) => each(ids, "decisions d WHERE d.namespace = "),
             Self::Reviews(ids) => each(ids, "decisions d WHERE d.review = "),
             Self::Rules(ids) => each(ids, "decision_rules d WHERE d.rule = "),
+            Self::Blamed(repository) => each(&[*repository], "decision_repositories d WHERE d.repository = "),
             Self::Uid(uid) => {
                 let mut sql = Sql::new("decisions d WHERE ");
                 sql.append(Uid::of(uid).condition());
@@ -111,7 +147,8 @@ impl Source {
     }
 }
 
-async fn of_rules(database: &Database, filter: &Filter) -> Result<Option<Predicate>, StoreError> {
+/// `None`: there are no such rules.
+async fn rules(database: &Database, filter: &Filter) -> Result<Option<Vec<i64>>, StoreError> {
     let mut sql = Sql::new("SELECT r.id FROM rules r JOIN policies p ON p.id = r.policy WHERE 1 = 1");
     if let Some(policy) = &filter.policy {
         sql.push(" AND p.name = ").bind(policy.as_str());
@@ -120,13 +157,33 @@ async fn of_rules(database: &Database, filter: &Filter) -> Result<Option<Predica
         sql.push(" AND r.name = ").bind(rule.as_str());
     }
     let rules = ids(database, sql).await?;
-    if rules.is_empty() {
-        return Ok(None);
-    }
-    let mut condition = Sql::new("EXISTS (SELECT 1 FROM decision_rules x WHERE x.key = d.key AND x.rule IN ");
-    condition.list(rules.iter().copied()).push(")");
+    Ok((!rules.is_empty()).then_some(rules))
+}
+
+/// Blame is a condition of its own: the rules' ranges hold their other violations too.
+fn of_rules(rules: Vec<i64>, blame: Blame) -> Vec<Predicate> {
+    let condition = |test: &str| {
+        let mut condition = Sql::new("EXISTS (SELECT 1 FROM decision_rules x WHERE x.key = d.key AND x.rule IN ");
+        condition.list(rules.iter().copied()).push(test).push(")");
+        condition
+    };
+    let blamed = (blame == Blame::Only).then(|| Predicate::new(condition(" AND x.to_blame <> 0"), None));
+    let violated = condition("");
     let source = (rules.len() <= MERGED).then_some(Source::Rules(rules));
-    Ok(Some(Predicate::new(condition, source)))
+    blamed.into_iter().chain([Predicate::new(violated, source)]).collect()
+}
+
+async fn of_repository(database: &Database, name: &str, blame: Blame) -> Result<Option<Predicate>, StoreError> {
+    let mut sql = Sql::new("SELECT id FROM repositories WHERE name = ");
+    sql.bind(name);
+    let Some(repository) = ids(database, sql).await?.pop() else { return Ok(None) };
+    if blame == Blame::Any {
+        return of_image(database, &Named::Repository(repository)).await;
+    }
+    let mut condition =
+        Sql::new("EXISTS (SELECT 1 FROM decision_repositories x WHERE x.key = d.key AND x.repository = ");
+    condition.bind(repository).push(")");
+    Ok(Some(Predicate::new(condition, Some(Source::Blamed(repository)))))
 }
 
 /// A namespace is a number in each cluster; a cluster alone is the ranges of all its namespaces.
@@ -155,15 +212,8 @@ async fn of_place(database: &Database, filter: &Filter) -> Result<Option<Predica
     Ok(Some(Predicate { condition, source, only_if_rare: filter.namespace.is_none() }))
 }
 
-async fn of_image(database: &Database, image: &str) -> Result<Option<Predicate>, StoreError> {
-    let names = || {
-        if image.contains('*') {
-            return sqlite::glob("m.text", image);
-        }
-        let mut sql = Sql::new("m.text = ");
-        sql.bind(image);
-        sql
-    };
+async fn of_image(database: &Database, image: &Named<'_>) -> Result<Option<Predicate>, StoreError> {
+    let names = || image.condition();
     let some = MERGED as i64 + 1;
     let mut sql = Sql::new("SELECT m.id FROM images m WHERE ");
     sql.append(names()).push(" LIMIT ").bind(some);

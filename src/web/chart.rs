@@ -118,6 +118,19 @@ impl Chart {
 // === impl Column ===
 
 impl Column {
+    /// In the order of the table's columns, each with the decisions that it counts.
+    pub fn figures(&self) -> [(u64, Address); 5] {
+        let figures = &self.bucket.figures;
+        let of = |name, value: &str| self.href.clone().with(name, value);
+        [
+            (figures.reviews, self.href.clone()),
+            (figures.would_reject, of("would_reject", "true")),
+            (figures.denied, of("answer", "denied")),
+            (figures.failed, of("answer", "failed")),
+            (figures.dry_runs, of("dry_run", "true")),
+        ]
+    }
+
     fn of(bucket: Bucket, axis: Axis, top: u64, zone: &Zone, list: &Address) -> Self {
         let (from, to) = (axis.percent(bucket.from), axis.percent(bucket.to));
         let width = ((to - from) * FILLED).min(WIDEST);

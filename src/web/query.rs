@@ -8,7 +8,7 @@ use super::address::Address;
 use super::zone::Zone;
 use crate::review::clock::Timestamp;
 use crate::review::decision::Answer;
-use crate::store::read::{DryRuns, Filter, Scope};
+use crate::store::read::{Blame, DryRuns, Filter, Scope};
 
 pub mod cursor;
 pub mod moment;
@@ -17,8 +17,21 @@ pub mod moment;
 const MAX_VALUE: usize = 16 * 1024;
 
 /// What selects decisions, in the order in which a page offers it.
-pub const FILTERS: [&str; 11] =
-    ["since", "until", "cluster", "namespace", "policy", "rule", "image", "uid", "answer", "would_reject", "dry_run"];
+pub const FILTERS: [&str; 13] = [
+    "since",
+    "until",
+    "cluster",
+    "namespace",
+    "policy",
+    "rule",
+    "image",
+    "repository",
+    "to_blame",
+    "uid",
+    "answer",
+    "would_reject",
+    "dry_run",
+];
 
 /// A query string, decoded. A parameter with an empty value is an absent one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,10 +83,11 @@ impl Parameters {
     pub fn only(&self, known: &[&str]) -> Result<(), BadParameter> {
         for (at, (name, _)) in self.pairs.iter().enumerate() {
             if !known.contains(&name.as_str()) {
-                return Err(BadParameter::new(
-                    name,
-                    format!("there is no such parameter; there are {}", known.join(", ")),
-                ));
+                let there_are = match known {
+                    [] => "this address takes none".to_owned(),
+                    known => format!("there are {}", known.join(", ")),
+                };
+                return Err(BadParameter::new(name, format!("there is no such parameter; {there_are}")));
             }
             if self.pairs[..at].iter().any(|(earlier, _)| earlier == name) {
                 return Err(BadParameter::new(name, "it is given twice"));
@@ -110,6 +124,8 @@ impl Parameters {
             policy: text("policy"),
             rule: text("rule"),
             image: text("image"),
+            repository: text("repository"),
+            blame: self.choice("to_blame", &BLAME)?.unwrap_or_default(),
             uid: text("uid"),
             answer: self.choice("answer", &ANSWERS)?,
             would_reject: self.choice("would_reject", &YES_NO)?,
@@ -165,6 +181,7 @@ impl Parameters {
 pub const ANSWERS: [(&str, Answer); 3] =
     [("allowed", Answer::Allowed), ("denied", Answer::Denied), ("failed", Answer::Failed)];
 const YES_NO: [(&str, bool); 2] = [("true", true), ("false", false)];
+const BLAME: [(&str, Blame); 1] = [("true", Blame::Only)];
 const DRY_RUNS: [(&str, DryRuns); 2] = [("include", DryRuns::Include), ("only", DryRuns::Only)];
 
 fn decoded(text: &str) -> Option<String> {

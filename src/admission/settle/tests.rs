@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::admission::answer::{self, Addressee};
+use crate::admission::opinion::Force;
 use crate::backend::answer::BackendAnswer;
 use crate::policy::revision::{Policy, Source};
 use crate::policy::rules::{Finding, RuleViolation};
@@ -45,7 +46,7 @@ fn remote(policy: &Policy, result: Result<BackendAnswer, BackendError>) -> Opini
 }
 
 /// A local policy's opinion: one violation for each (rule, image).
-fn local<'a>(policy: &'a Policy, violations: &[(&str, &str)], exempt: bool) -> Opinion<'a> {
+fn local<'a>(policy: &'a Policy, violations: &[(&str, &str)], is_exempt: bool) -> Opinion<'a> {
     let violation = |(rule, image): &(&str, &str)| RuleViolation {
         rule: (*rule).into(),
         mode: None,
@@ -56,7 +57,8 @@ fn local<'a>(policy: &'a Policy, violations: &[(&str, &str)], exempt: bool) -> O
     };
     let finding =
         Finding { judged: true, violations: violations.iter().map(violation).collect(), ..Finding::default() };
-    Opinion::local(policy, "version", &finding, exempt, Duration::from_micros(5))
+    let force = if is_exempt { Force::None } else { Force::Full };
+    Opinion::local(policy, "version", &finding, force, Duration::from_micros(5))
 }
 
 fn wording() -> Wording<'static> {
@@ -118,6 +120,14 @@ fn several_denials_are_joined_in_policy_order_with_each_help_once() {
         body["response"]["status"]["message"],
         "images/no-latest: nginx is wrong; images/no-latest: redis is wrong; as it came. Do better"
     );
+}
+
+#[test]
+fn an_image_that_a_terminal_would_obey_is_inert_in_a_denial() {
+    let rules = rules("images", Mode::Enforce);
+    let (_, body, _) = settled(&mut [local(&rules, &[("r", "a\n\u{1b}[2Jb\u{202e}c")], false)]);
+    let message = body["response"]["status"]["message"].as_str().expect("a message");
+    assert!(message.starts_with("images/r: a  [2Jb c is wrong"), "{message:?}");
 }
 
 #[test]
@@ -200,6 +210,29 @@ fn a_request_that_may_not_be_denied_keeps_what_was_found_as_standing() {
     let (settlement, ..) = settled(&mut opinions);
     assert_eq!((settlement.outcome.answer(), settlement.would_reject), (Answer::Allowed, false));
     assert_eq!(opinions[0].verdict.standing.len(), 1);
+}
+
+/// 1,001 images, say. It would hold up a deletion as a denial would.
+#[test]
+fn an_error_of_a_local_policy_never_holds_up_an_exempt_request() {
+    let finding = Finding { error: Some("too many".into()), ..Finding::default() };
+    let took = Duration::from_micros(5);
+    for (on_error, otherwise) in
+        [(OnError::Fail, Answer::Failed), (OnError::Deny, Answer::Denied), (OnError::Allow, Answer::Allowed)]
+    {
+        let policy = Policy { on_error, ..rules("images", Mode::Enforce) };
+        for (force, expected) in [(Force::Full, otherwise), (Force::None, Answer::Allowed)] {
+            let mut opinions = [Opinion::local(&policy, "version", &finding, force, took)];
+            let (settlement, ..) = settled(&mut opinions);
+            assert_eq!(settlement.outcome.answer(), expected, "{on_error:?} {force:?}");
+            assert_eq!((opinions[0].verdict.verdict, settlement.would_reject), (Verdict::Error, false));
+        }
+        for mode in [Mode::Audit, Mode::Warn] {
+            let policy = Policy { on_error, ..rules("images", mode) };
+            let (settlement, ..) = settled(&mut [Opinion::local(&policy, "version", &finding, Force::Full, took)]);
+            assert_eq!(settlement.outcome.answer(), Answer::Allowed, "{on_error:?} {mode:?}");
+        }
+    }
 }
 
 #[test]

@@ -65,7 +65,8 @@ pub struct Rule {
     pub operations: Option<OneOrMore<Operation>>,
     /// Only for images in these places of a pod. An ImageReview does not say where: it is always in scope.
     pub containers: Option<OneOrMore<Role>>,
-    /// Texts that stand for an image to come, such as `auto`: judged on Pods only.
+    /// Texts that stand for an image to come: in what makes pods they are not judged, on Pods they are. `[auto]` when
+    /// absent, as service meshes write.
     pub placeholders: Option<OneOrMore<Written<Text>>>,
 }
 
@@ -115,8 +116,9 @@ pub enum OneOrMore<T> {
     More(#[schemars(length(min = 1))] Vec<T>),
 }
 
-/// A call that the API server makes ends after 30 s at the latest, so that this leaves the time to its own deadline.
-pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
+/// A backend that is slower would hold a deployment up more than most people wait; the API server's own deadline, 10 s
+/// by default and 30 s at most, is left room.
+pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 const fn image_review() -> Speaks {
     Speaks::ImageReview

@@ -1,9 +1,10 @@
 use super::history::History;
 use super::{HISTORY, TestStore, line};
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{Answer, Decision, Record};
+use crate::review::decision::{Answer, Decision, ImageRecord, Mode, Record, Verdict, Violation};
+use crate::store::figures::{Hits, summary, top};
 use crate::store::list::{self, SCANNED};
-use crate::store::read::{Filter, StoredDecision};
+use crate::store::read::{Blame, Filter, Scope, StoredDecision};
 
 const NOW: Timestamp = Timestamp(1_790_000_000_123);
 
@@ -29,12 +30,41 @@ fn matching(filter: &Filter, history: &History) -> Vec<StoredDecision> {
             && is(&filter.namespace, review.namespace.as_deref())
             && ((filter.policy.is_none() && filter.rule.is_none()) || violated)
             && glob.as_ref().is_none_or(|glob| review.images.iter().any(|image| glob.is_match(&image.text)))
+            && filter.repository.as_ref().is_none_or(|name| review.images.iter().any(|image| is_of(image, name)))
+            && (filter.blame == Blame::Any || is_to_blame(filter, decision, &review.images))
             && is(&filter.uid, decision.uid.as_deref())
             && filter.answer.is_none_or(|answer| answer == decision.answer)
             && filter.would_reject.is_none_or(|would_reject| would_reject == decision.would_reject)
             && filter.dry_run.is_none_or(|dry_run| dry_run == decision.dry_run)
     };
     history.decisions.iter().filter(matches).cloned().collect()
+}
+
+fn is_of(image: &ImageRecord, name: &str) -> bool {
+    image.registry.as_deref().zip(image.repository.as_deref()).is_some_and(|(registry, repository)| {
+        name.strip_prefix(registry).and_then(|rest| rest.strip_prefix('/')) == Some(repository)
+    })
+}
+
+/// The rule and the repository that a filter names are reasons of a denial or a would-be rejection.
+fn is_to_blame(filter: &Filter, decision: &Decision, images: &[ImageRecord]) -> bool {
+    let acts = |violation: &&Violation| match violation.mode {
+        Mode::Enforce => decision.answer == Answer::Denied,
+        Mode::Audit | Mode::Warn => decision.would_reject,
+    };
+    let denying = || decision.verdicts.iter().filter(|verdict| verdict.verdict == Verdict::Deny);
+    let of_rule =
+        denying().filter(|verdict| filter.policy.as_ref().is_none_or(|name| *name == verdict.policy)).any(|verdict| {
+            let mut acting = verdict.violations.iter().filter(acts);
+            acting.any(|violation| filter.rule.as_ref().is_none_or(|name| *name == violation.rule))
+        });
+    let of_repository = filter.repository.as_ref().is_none_or(|name| {
+        let mut acting = denying().flat_map(|verdict| &verdict.violations).filter(acts);
+        acting.any(|violation| {
+            images.iter().any(|image| violation.image.as_ref() == Some(&image.text) && is_of(image, name))
+        })
+    });
+    (filter.policy.is_none() && filter.rule.is_none() || of_rule) && of_repository
 }
 
 /// Each filter alone, then pairs and triples of them.
@@ -55,6 +85,10 @@ fn filters(history: &History) -> Vec<Filter> {
         Filter { image: some("[::1]:5000/a?b"), ..Filter::default() },
         Filter { image: some("[:*a?b*"), ..Filter::default() },
         Filter { image: some("quay.io/team/*"), ..Filter::default() },
+        Filter { repository: some("docker.io/library/nginx"), ..Filter::default() },
+        Filter { repository: some("quay.io/team/job"), blame: Blame::Only, ..Filter::default() },
+        Filter { policy: some("images"), blame: Blame::Only, ..Filter::default() },
+        Filter { rule: some("no-latest"), blame: Blame::Only, ..Filter::default() },
         Filter { uid: uid("uid-"), ..Filter::default() },
         Filter { uid: uid("01"), ..Filter::default() },
         Filter { answer: Some(Answer::Allowed), ..Filter::default() },
@@ -91,6 +125,8 @@ fn both(one: &Filter, two: &Filter) -> Filter {
         policy: one.policy.or(two.policy),
         rule: one.rule.or(two.rule),
         image: one.image.or(two.image),
+        repository: one.repository.or(two.repository),
+        blame: if one.blame == Blame::Any { two.blame } else { one.blame },
         uid: one.uid.or(two.uid),
         answer: one.answer.or(two.answer),
         would_reject: one.would_reject.or(two.would_reject),
@@ -125,6 +161,40 @@ async fn every_filter_finds_what_it_says() {
         assert_eq!(walk(&test, &filter, 1_000).await, expected, "{filter:?}");
     }
     assert!(found_some > 300, "only {found_some} of the filters found anything");
+}
+
+#[tokio::test]
+async fn the_list_of_a_figure_has_as_many_rows_as_it_says() {
+    let history = History::new(16, 900, 60, NOW);
+    let test = TestStore::new(&HISTORY).await;
+    for batch in history.records.chunks(70) {
+        test.store.apply(batch).await.expect("a batch");
+    }
+    let scope = Scope { since: Some(Timestamp(NOW.0 - 30 * 3_600_000)), ..Scope::default() };
+    let span = summary(&test.store.database, &scope, NOW).await.expect("a summary");
+    let whole = Filter {
+        since: Some(span.since),
+        until: Some(span.until),
+        dry_run: Some(false),
+        blame: Blame::Only,
+        ..Filter::default()
+    };
+    let mut followed = 0;
+    for hits in [Hits::Rules, Hits::Repositories] {
+        for hit in top(&test.store.database, hits, &scope, 100, NOW).await.expect("hits") {
+            let (policy, rule) = hit.name.split_once('/').expect("a name");
+            let of_hit = match hits {
+                Hits::Rules => Filter { policy: some(policy), rule: some(rule), ..whole.clone() },
+                _ => Filter { repository: some(&hit.name), ..whole.clone() },
+            };
+            let would = Filter { would_reject: Some(true), ..of_hit.clone() };
+            let denied = Filter { answer: Some(Answer::Denied), ..of_hit };
+            assert_eq!(walk(&test, &would, 50).await.len() as u64, hit.would_reject, "{hit:?}");
+            assert_eq!(walk(&test, &denied, 50).await.len() as u64, hit.denied, "{hit:?}");
+            followed += hit.would_reject.min(1) + hit.denied.min(1);
+        }
+    }
+    assert!(followed >= 8, "only {followed} figures");
 }
 
 #[tokio::test]

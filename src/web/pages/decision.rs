@@ -64,6 +64,8 @@ struct ViolationLine {
 struct ImageRow {
     image: ImageRecord,
     href: Address,
+    /// Decisions about any image of its repository.
+    of_repository: Option<Address>,
 }
 
 pub fn id_of(text: &str) -> Option<DecisionId> {
@@ -182,16 +184,22 @@ impl ViolationLine {
 
 impl ImageRow {
     fn of(image: &ImageRecord, list: &Address) -> Self {
-        Self { href: list.clone().with("image", &image.text), image: image.clone() }
+        let named = image.registry.as_deref().zip(image.repository.as_deref());
+        Self {
+            href: list.clone().with("image", &image.text),
+            of_repository: named
+                .map(|(registry, repository)| list.clone().with("repository", format!("{registry}/{repository}"))),
+            image: image.clone(),
+        }
     }
 
-    fn parts(&self) -> [(&'static str, Option<&str>); 4] {
+    fn parts(&self) -> [(&'static str, Option<&str>, Option<&Address>); 4] {
         let image = &self.image;
         [
-            ("Registry", image.registry.as_deref()),
-            ("Repository", image.repository.as_deref()),
-            ("Tag", image.tag.as_deref()),
-            ("Digest", image.digest.as_deref()),
+            ("Registry", image.registry.as_deref(), None),
+            ("Repository", image.repository.as_deref(), self.of_repository.as_ref()),
+            ("Tag", image.tag.as_deref(), None),
+            ("Digest", image.digest.as_deref(), None),
         ]
     }
 }

@@ -23,7 +23,7 @@ const ROWS: u16 = 50;
 const IMAGES: usize = 3;
 
 /// Filters that a page hides until they are asked for.
-const MORE: [&str; 6] = ["since", "until", "policy", "rule", "dry_run", "uid"];
+const MORE: [&str; 8] = ["since", "until", "policy", "rule", "repository", "to_blame", "dry_run", "uid"];
 
 /// What `since` says, and its name.
 const RANGES: [(&str, &str); 5] =
@@ -141,6 +141,7 @@ fn chips(here: &Address) -> Vec<Chip> {
             "since" => "from",
             "until" => "to",
             "would_reject" => "would be rejected",
+            "to_blame" => "is to blame",
             "dry_run" => "dry run",
             name => name,
         },

@@ -20,7 +20,7 @@ fn filter(query: &str) -> Result<Filter, BadParameter> {
 fn every_filter_is_read() {
     let got = filter(
         "since=2026-11-23T10:00:00Z&until=2026-11-23T11:00:00.250Z&cluster=prod&namespace=shop&policy=images&rule=no-latest\
-         &image=docker.io%2F**&uid=u-1&answer=failed&would_reject=false&dry_run=true",
+         &image=docker.io%2F**&repository=docker.io/library/nginx&to_blame=true&uid=u-1&answer=failed&would_reject=false&dry_run=true",
     );
     let want = Filter {
         since: Some(Timestamp(NOON.0 - 7_200_000)),
@@ -30,12 +30,21 @@ fn every_filter_is_read() {
         policy: Some("images".into()),
         rule: Some("no-latest".into()),
         image: Some("docker.io/**".into()),
+        repository: Some("docker.io/library/nginx".into()),
+        blame: Blame::Only,
         uid: Some("u-1".into()),
         answer: Some(Answer::Failed),
         would_reject: Some(false),
         dry_run: Some(true),
     };
     assert_eq!(got, Ok(want));
+}
+
+#[test]
+fn an_unknown_parameter_is_told_which_there_are() {
+    let message = |known: &[&str]| parse("limt=5").only(known).expect_err("unknown").message;
+    assert_eq!(message(&["limit", "after"]), "there is no such parameter; there are limit, after");
+    assert_eq!(message(&[]), "there is no such parameter; this address takes none");
 }
 
 #[test]

@@ -19,9 +19,9 @@ pub struct HitRow {
     pub name: String,
     pub href: Address,
     pub would_reject: u64,
-    pub would_href: Option<Address>,
+    pub would_href: Address,
     pub denied: u64,
-    pub denied_href: Option<Address>,
+    pub denied_href: Address,
     /// Of a hundred, against the row that is hit most.
     pub would_width: u64,
     pub denied_width: u64,
@@ -78,33 +78,20 @@ pub fn cells(figures: &Figures, list: &Address) -> Vec<Cell> {
 
 /// `policy/rule`; a rule's name may hold no slash, a policy's neither.
 pub fn rule_rows(hits: Vec<Hit>, list: &Address) -> Vec<HitRow> {
-    rows(hits, |name| {
+    let of_rule = |name: &str| {
         let (policy, rule) = name.split_once('/').unwrap_or((name, ""));
         list.clone().with("policy", policy).with("rule", rule)
-    })
+    };
+    rows(hits, of_rule).into_iter().map(HitRow::blaming).collect()
 }
 
 pub fn namespace_rows(hits: Vec<Hit>, list: &Address) -> Vec<HitRow> {
     rows(hits, |name| list.clone().with("namespace", name))
 }
 
-/// By `registry/repository`. Lists find images as they were written, so these lead to a search that finds every way to
-/// write the repository, and maybe others that end like it: its numbers are no links.
+/// By `registry/repository`, however it was written.
 pub fn image_rows(hits: Vec<Hit>, list: &Address) -> Vec<HitRow> {
-    let mut rows = rows(hits, |name| list.clone().with("image", written(name)));
-    for row in &mut rows {
-        row.would_href = None;
-        row.denied_href = None;
-    }
-    rows
-}
-
-/// What every way to write a repository fits. Docker's own registry may be left out, and its `library/` too.
-fn written(repository: &str) -> String {
-    match repository.strip_prefix("docker.io/") {
-        Some(path) => format!("*{}*", path.strip_prefix("library/").unwrap_or(path)),
-        None => format!("{repository}*"),
-    }
+    rows(hits, |name| list.clone().with("repository", name)).into_iter().map(HitRow::blaming).collect()
 }
 
 fn rows(hits: Vec<Hit>, list: impl Fn(&str) -> Address) -> Vec<HitRow> {
@@ -112,8 +99,8 @@ fn rows(hits: Vec<Hit>, list: impl Fn(&str) -> Address) -> Vec<HitRow> {
     let row = |hit: Hit| {
         let href = list(&hit.name);
         HitRow {
-            would_href: Some(href.clone().with("would_reject", "true")),
-            denied_href: Some(href.clone().with("answer", "denied")),
+            would_href: href.clone().with("would_reject", "true"),
+            denied_href: href.clone().with("answer", "denied"),
             would_width: width(hit.would_reject, most),
             denied_width: width(hit.denied, most),
             name: hit.name,
@@ -123,6 +110,19 @@ fn rows(hits: Vec<Hit>, list: impl Fn(&str) -> Address) -> Vec<HitRow> {
         }
     };
     hits.into_iter().map(row).collect()
+}
+
+// === impl HitRow ===
+
+impl HitRow {
+    /// Its numbers are of decisions that it is a reason of; others may name it and be rejected for another.
+    fn blaming(self) -> Self {
+        Self {
+            would_href: self.would_href.with("to_blame", "true"),
+            denied_href: self.denied_href.with("to_blame", "true"),
+            ..self
+        }
+    }
 }
 
 /// At least one of a hundred for anything at all.
@@ -165,14 +165,16 @@ mod tests {
         };
         let rows = rule_rows(vec![hit("images/no-latest", 200, 0), hit("bouncer/bouncer", 0, 1)], &list);
         assert_eq!(
-            rows[0].would_href.as_ref().expect("a link").to_string(),
-            "/decisions?dry_run=false&policy=images&rule=no-latest&would_reject=true"
+            rows[0].would_href.to_string(),
+            "/decisions?dry_run=false&policy=images&rule=no-latest&would_reject=true&to_blame=true"
         );
         assert_eq!((rows[0].would_width, rows[0].denied_width), (100, 0));
         assert_eq!(
-            rows[1].denied_href.as_ref().expect("a link").to_string(),
-            "/decisions?dry_run=false&policy=bouncer&rule=bouncer&answer=denied"
+            rows[1].denied_href.to_string(),
+            "/decisions?dry_run=false&policy=bouncer&rule=bouncer&answer=denied&to_blame=true"
         );
+        let images = image_rows(vec![hit("docker.io/library/nginx", 3, 0)], &list);
+        assert_eq!(images[0].href.to_string(), "/decisions?dry_run=false&repository=docker.io/library/nginx");
         assert_eq!((rows[1].would_width, rows[1].denied_width), (0, 1));
     }
 }
