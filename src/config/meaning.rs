@@ -215,16 +215,6 @@ fn report(report: written::Report, ground: &mut Ground<'_>) -> ReportSettings {
              it reads what runs in the cluster"
         ));
     }
-    if let Some(host) = public_url.as_ref().and_then(http::Uri::host) {
-        let bare = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        let answered = bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok() || hosts.contains(&bare);
-        if !answered {
-            ground.warnings.push(format!(
-                "report.public_url: the report does not answer under {host}; add it to report.hosts, unless a proxy in \
-                 front of it sends another Host"
-            ));
-        }
-    }
     ReportSettings { listen, time_zone: report.time_zone.0, public_url, hosts }
 }
 

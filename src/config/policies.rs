@@ -60,7 +60,11 @@ pub fn compile(read: &ReadPolicies, tree: &Node, compile: Compile<'_>, mistakes:
             None => format!("policies[{at}].{}", mistake.field),
         };
         if !mistakes.touch(&field) {
-            mistakes.add(tree.place_of(&field), &field, Wrong::new(mistake.problem, mistake.fix));
+            mistakes.add(
+                tree.place_of(&field),
+                &field,
+                Wrong::new(mistake.problem, format!("right would be {}", mistake.fix)),
+            );
         }
     }
 }

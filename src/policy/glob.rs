@@ -68,12 +68,13 @@ impl Glob {
     pub fn never_matches(pattern: &str, subject: Subject) -> Option<(String, String)> {
         let told = |problem: &str, fix: String| Some((problem.to_owned(), fix));
         if pattern.is_empty() {
-            return told("it is empty", "leave the field out, or name something".to_owned());
+            return told("it is empty", "a name, or no such field".to_owned());
         }
         match subject {
-            Subject::Registry if pattern.contains('/') => {
-                told("a registry is a host, with or without a port, and holds no `/`", "use `image` instead".to_owned())
-            }
+            Subject::Registry if pattern.contains('/') => told(
+                "a registry is a host, with or without a port, and holds no `/`",
+                "`image` instead of `registry`".to_owned(),
+            ),
             Subject::Registry if pattern.eq_ignore_ascii_case("index.docker.io") => {
                 told("index.docker.io is read as docker.io", "docker.io".to_owned())
             }
@@ -105,7 +106,7 @@ fn image_never_matches(pattern: &str) -> Option<(String, String)> {
     let problem = "every image has a tag (latest is implied) or a digest, so this matches none".to_owned();
     Some((
         problem,
-        format!("{pattern}:* for every tag, {pattern}@* for every digest; or use `registry` and `repository`"),
+        format!("{pattern}:* for every tag, {pattern}@* for every digest; or `registry` and `repository` instead"),
     ))
 }
 

@@ -136,7 +136,7 @@ policies:
         let SourceSettings::Rules(rules) = &policy.source else { panic!("it has rules") };
         assert_eq!(rules.len(), 1, "{rules:?}");
         let mistake =
-            |field: &str| rules::Mistake { field: field.into(), problem: "is open".into(), fix: "close it".into() };
+            |field: &str| rules::Mistake { field: field.into(), problem: "is open".into(), fix: "a closed one".into() };
         vec![(0, mistake("rules[0].allow.image_matches[1]")), (0, mistake("rules[0].colour"))]
     };
     let errors = written.check(&compile).unwrap_err();
@@ -149,7 +149,7 @@ policies:
              violates), allow (one that does not match violates) and require (what must be spelled out)",
             "rehearsal.yaml:6:20: policies[1].rules[1].colour: unknown field; write id, mode, deny, allow, require, \
              message, help, namespaces, except_namespaces, clusters, kinds, operations, containers or placeholders",
-            "rehearsal.yaml:6:60: policies[1].rules[1].allow.image_matches[1]: is open; close it",
+            "rehearsal.yaml:6:60: policies[1].rules[1].allow.image_matches[1]: is open; right would be a closed one",
             "rehearsal.yaml:7:36: policies[1].rules[2].allow.image: the list is empty; write at least one entry, or \
              remove the field",
         ]
