@@ -151,11 +151,11 @@ async fn messages_name_what_their_placeholders_say() {
 async fn a_placeholder_is_judged_on_pods_only() {
     let rehearsal = with_rules(
         "audit",
-        "{id: no-latest, deny: {tag: latest}, placeholders: [auto]}, {id: plain, deny: {tag: latest}}",
+        "{id: default, deny: {tag: latest}}, {id: named, deny: {tag: latest}, placeholders: [other]}",
     )
     .await;
     let decision = decided(&rehearsal, "pod", &pod_review("u", "n", "p", &["auto"])).await;
-    assert_eq!(rules_of(&decision, "violations"), words("no-latest plain"));
+    assert_eq!(rules_of(&decision, "violations"), words("default named"));
     let mut deployment = pod_review("u", "n", "p", &[]);
     let spec = json!({"containers": [{"name": "a", "image": "auto"}]});
     deployment["request"]["kind"] = json!({"group": "apps", "version": "v1", "kind": "Deployment"});
@@ -164,7 +164,7 @@ async fn a_placeholder_is_judged_on_pods_only() {
         "spec": {"template": {"metadata": {}, "spec": spec}}
     });
     let decision = decided(&rehearsal, "deployment", &deployment).await;
-    assert_eq!(rules_of(&decision, "violations"), words("plain"));
+    assert_eq!(rules_of(&decision, "violations"), words("named"), "`auto` is a placeholder where none is named");
 }
 
 /// An UPDATE of a pod from `old` to `new`.
