@@ -142,7 +142,13 @@ where
                 };
                 self.protocols.serve(stream, framing, self.service.clone(), self.stop.clone()).await;
             }
-            Ok(Err(error)) => self.refused(HandshakeFailure::of(&error).as_str(), peer, &error.to_string()),
+            Ok(Err(error)) => match HandshakeFailure::of(&error) {
+                // A probe that only opens the port, as a kubelet's or a load balancer's: counted, but no news.
+                HandshakeFailure::Gone => {
+                    self.terms.metrics.refused(self.terms.listener, HandshakeFailure::Gone.as_str())
+                }
+                failure => self.refused(failure.as_str(), peer, &error.to_string()),
+            },
             Err(_) => self.refused("slow_handshake", peer, "webhook.timeouts.handshake is over"),
         }
     }
