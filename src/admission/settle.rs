@@ -139,20 +139,27 @@ fn denial<'a>(denying: impl Iterator<Item = &'a Opinion<'a>>, wording: Wording<'
             }
             helps.extend(violation.help.as_deref().filter(|help| !helps.contains(help)));
         }
-        omitted += opinion.verdict.omitted;
+        omitted += omitted_denials(&opinion.verdict);
     }
     if wording.style == AnswerStyle::Bare {
         return texts.into_iter().next().unwrap_or_default();
     }
     let mut message = texts.join("; ");
     if omitted > 0 {
-        message.push_str(&format!("; and {omitted} more violations"));
+        message.push_str(&format!("; and up to {omitted} more"));
     }
     for tail in helps.into_iter().chain(wording.link) {
         message.push_str(if message.ends_with('.') { " " } else { ". " });
         message.push_str(tail);
     }
     message
+}
+
+/// How many violations past the cap may be such that reject. Those come before all others when a policy keeps a hundred:
+/// where one that does not reject was kept, none that does was left out.
+fn omitted_denials(verdict: &PolicyVerdict) -> u32 {
+    let only_these = verdict.standing.is_empty() && enforced(verdict).count() == verdict.violations.len();
+    if only_these { verdict.omitted } else { 0 }
 }
 
 fn enforced(verdict: &PolicyVerdict) -> impl Iterator<Item = &Violation> {

@@ -18,7 +18,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{InconsistentKeys, RootCertStore, ServerConfig, ServerConnection};
+use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 use tracing::warn;
 
 use super::certificates::{self, CertificateError};
@@ -155,13 +155,6 @@ impl ServerTls {
     pub fn ends(&self) -> Vec<CertificateEnd> {
         self.current.load().ends.clone()
     }
-}
-
-/// The subject of the certificate that the client proved, as RFC 4514 writes it: `CN=kube-apiserver,O=acme`.
-pub fn peer_subject(connection: &ServerConnection) -> Option<String> {
-    let certificate = connection.peer_certificates()?.first()?;
-    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    Some(subject::text(parsed.subject()))
 }
 
 // === impl Files ===

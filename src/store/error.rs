@@ -36,11 +36,6 @@ pub enum StoreError {
 // === impl StoreError ===
 
 impl StoreError {
-    /// Whether the same call may succeed later.
-    pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Unavailable(_))
-    }
-
     pub(super) fn broken(what: impl Into<Cause>) -> Self {
         Self::Broken(what.into())
     }

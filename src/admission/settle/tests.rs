@@ -252,3 +252,19 @@ fn the_drop_in_says_the_first_text_alone() {
     let Outcome::Denied { message } = settlement.outcome else { panic!("{settlement:?}") };
     assert_eq!(message, "a is wrong");
 }
+
+#[test]
+fn a_denial_counts_only_what_may_reject_past_the_cap() {
+    let rules = rules("images", Mode::Enforce);
+    let mut opinions = [local(&rules, &[("r", "a")], false)];
+    opinions[0].verdict.omitted = 7;
+    let (_, body, _) = settled(&mut opinions);
+    assert_eq!(body["response"]["status"]["message"], "images/r: a is wrong; and up to 7 more. Do better");
+
+    // One that does not reject was kept, so none that does was left out.
+    let mut opinions = [local(&rules, &[("r", "a"), ("s", "b")], false)];
+    opinions[0].verdict.omitted = 7;
+    opinions[0].verdict.violations[1].mode = Mode::Audit;
+    let (_, body, _) = settled(&mut opinions);
+    assert_eq!(body["response"]["status"]["message"], "images/r: a is wrong. Do better");
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
+use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, ServerConnection};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -413,4 +413,11 @@ fn each_class_of_failure_has_its_own_label() {
     assert_eq!(labels.len(), all.len());
     let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
     assert_eq!(HandshakeFailure::of(&late), HandshakeFailure::Other);
+}
+
+/// The subject of the certificate that the client proved, as RFC 4514 writes it: `CN=kube-apiserver,O=acme`.
+fn peer_subject(connection: &ServerConnection) -> Option<String> {
+    let certificate = connection.peer_certificates()?.first()?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(subject::text(parsed.subject()))
 }
