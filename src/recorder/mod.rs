@@ -200,7 +200,7 @@ impl Recorder {
             Record::Decision(decision) => Kind::Kept(decision.at),
             Record::Review(_) | Record::Object(_) => Kind::Sample,
             Record::Gap(_) => Kind::Gap(Arc::default()),
-            Record::Unjudged { .. } => Kind::Unjudged,
+            Record::Unjudged { .. } | Record::Presence { .. } => Kind::Unjudged,
         };
         let pushed = match frame::encode(&record) {
             Ok(frame) => shared.queue.push(Entry { frame, kind }),

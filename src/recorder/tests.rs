@@ -137,7 +137,7 @@ impl Collection {
             }
             Record::Gap(gap) => drop(self.gaps.insert(gap.id.0, gap)),
             Record::Unjudged { id, count, .. } => drop(self.unjudged.insert(id.0, count)),
-            Record::Amendment(_) | Record::Object(_) => {}
+            Record::Amendment(_) | Record::Object(_) | Record::Presence { .. } => {}
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::clock::{DecisionId, Timestamp};
 use super::image::Role;
@@ -212,6 +213,15 @@ pub enum Record {
         cluster: String,
         bucket: Timestamp,
         count: u64,
+    },
+    /// The process of the data directory `replica` has served `clusters` since `from`, and still did at `to`. Of one
+    /// replica and `from`, the latest `to` wins, and a cluster that was named once stays.
+    Presence {
+        replica: Uuid,
+        clusters: Vec<String>,
+        /// The start of the process.
+        from: Timestamp,
+        to: Timestamp,
     },
 }
 

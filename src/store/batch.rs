@@ -167,6 +167,7 @@ impl<'a> Batch<'a> {
                 Record::Unjudged { id, cluster, bucket, count } => {
                     batch.unjudged.insert(*id, Unjudged { cluster, bucket: *bucket, count: *count });
                 }
+                Record::Presence { .. } => {}
             }
         }
         batch
