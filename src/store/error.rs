@@ -1,28 +1,30 @@
 //! What can go wrong with the history.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+/// `place` is the file, or the host and the name of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error(
-        "{} is not a database of Rehearsal ({problem}): move it away, or set data_dir to another directory",
-        .path.display()
-    )]
-    NotOurs { path: PathBuf, problem: &'static str },
+    #[error("{place} is not a database of Rehearsal ({problem}): move it away, or name another in the configuration")]
+    NotOurs { place: String, problem: &'static str },
     #[error("{} cannot be written ({cause}): give this user the right to write it and its directory", .path.display())]
     ReadOnly { path: PathBuf, cause: std::io::Error },
     #[error(
-        "{} was written by a newer Rehearsal (its schema is {found}, this one knows {known}): run that one, or a later one",
-        .path.display()
+        "{place} was written by a newer Rehearsal: its schema {found} needs one that knows {wanted}, this one knows \
+         {known}. Run that version, or a later one"
     )]
-    Newer { path: PathBuf, found: i64, known: i64 },
-    #[error("{} cannot be opened: {cause}", .path.display())]
-    Open { path: PathBuf, cause: Cause },
-    #[error("the schema of {} cannot be brought up to date: {cause}", .path.display())]
-    Migrate { path: PathBuf, cause: Cause },
-    /// Someone else holds it: the same call later may succeed.
+    Newer { place: String, found: i64, wanted: i64, known: i64 },
+    #[error("{place} is PostgreSQL {found}: Rehearsal needs 14 or newer")]
+    TooOld { place: String, found: String },
+    #[error("{place} refuses this user: {cause}. Check the user and the password file, and what the server allows")]
+    Refused { place: String, cause: Cause },
+    #[error("{place} cannot be opened: {cause}")]
+    Open { place: String, cause: Cause },
+    #[error("the schema of {place} cannot be brought up to date: {cause}")]
+    Migrate { place: String, cause: Cause },
+    /// Someone else holds it, or changed what was remembered of it: the same call later may succeed.
     #[error("the history is busy: {0}")]
     Busy(#[source] Cause),
     /// The disk is full, the connection is gone: the same call later may succeed.
@@ -40,8 +42,21 @@ impl StoreError {
         Self::Broken(what.into())
     }
 
-    pub(super) fn open(path: &Path, cause: impl Into<Cause>) -> Self {
-        Self::Open { path: path.to_owned(), cause: cause.into() }
+    pub(super) fn busy(what: impl Into<Cause>) -> Self {
+        Self::Busy(what.into())
+    }
+
+    pub(super) fn open(place: String, cause: impl Into<Cause>) -> Self {
+        Self::Open { place, cause: cause.into() }
+    }
+
+    pub(super) fn migrate(place: String, cause: impl Into<Cause>) -> Self {
+        Self::Migrate { place, cause: cause.into() }
+    }
+
+    /// Whether a later try may find another answer without anybody's doing.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::Unavailable(_))
     }
 }
 
@@ -55,14 +70,20 @@ impl From<serde_json::Error> for StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::Database(cause) => match cause.code().and_then(|code| code.parse::<i32>().ok()) {
-                Some(code) => of_sqlite_code(code, error),
-                None => Self::broken(error),
+            sqlx::Error::Database(cause) => match (cause.code(), cause.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()) {
+                (Some(code), Some(_)) => of_sqlstate(&code.into_owned(), error),
+                (Some(code), None) => match code.parse() {
+                    Ok(code) => of_sqlite_code(code, error),
+                    Err(_) => Self::broken(error),
+                },
+                (None, _) => Self::broken(error),
             },
             sqlx::Error::PoolTimedOut => Self::Busy(error.into()),
-            sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-                Self::Unavailable(error.into())
-            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error.into()),
             _ => Self::broken(error),
         }
     }
@@ -80,6 +101,21 @@ fn of_sqlite_code(code: i32, error: sqlx::Error) -> StoreError {
     match code & 0xff {
         BUSY | LOCKED => StoreError::Busy(error.into()),
         OUT_OF_MEMORY | READ_ONLY | IO | FULL | CANNOT_OPEN => StoreError::Unavailable(error.into()),
+        _ => StoreError::broken(error),
+    }
+}
+
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>: the first two characters are the class.
+fn of_sqlstate(code: &str, error: sqlx::Error) -> StoreError {
+    // Written by another replica in the meantime; a day's partition that retention took away; a deadlock; a lock or a
+    // statement that took too long.
+    const PASSING: [&str; 6] = ["23505", "23514", "55P03", "57014", "40001", "40P01"];
+    match code {
+        _ if PASSING.contains(&code) => StoreError::Busy(error.into()),
+        // The connection; resources; an operator's intervention; a failure of the system; a server that only reads.
+        _ if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || code == "25006" => {
+            StoreError::Unavailable(error.into())
+        }
         _ => StoreError::broken(error),
     }
 }
