@@ -28,6 +28,7 @@ use crate::config::{Config, ShutdownSettings};
 use crate::policy::Revision;
 use crate::policy::revision::Source;
 use crate::policy::rules::Mistake;
+use crate::recorder::replica::ReplicaError;
 use crate::recorder::{JournalError, Recorder};
 use crate::server::body::Bounds;
 use crate::server::health::{self, Health};
@@ -81,6 +82,8 @@ pub enum StartError {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]

@@ -69,6 +69,7 @@ mod lock;
 mod metrics;
 mod queue;
 mod recovery;
+pub mod replica;
 mod segment;
 pub mod settings;
 mod shared;
