@@ -109,7 +109,7 @@ pub(super) async fn update(
     outcomes: &HashMap<[u8; 32], i64>,
 ) -> Result<(), StoreError> {
     for entries in entries.chunks(AT_ONCE) {
-        let rows = entries.iter().map(|Entry { key, decision, outcome }| -> [Value; 4] {
+        let rows = entries.iter().map(|Entry { key, decision, outcome, .. }| -> [Value; 4] {
             let outcome_id = outcomes[&outcome.hash];
             // Nothing as an empty text: of a list of nothings Postgres does not know the type.
             let durations = outcome.durations.as_deref().unwrap_or_default();

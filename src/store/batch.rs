@@ -276,7 +276,8 @@ async fn new_entries<'a>(
         let mut decision = Cow::Borrowed(decision);
         let clock_suspect = window.possible(decision.at).is_none();
         if clock_suspect {
-            decision.to_mut().notes.push(window.note(decision.at));
+            let note = window.note(decision.at);
+            decision.to_mut().notes.push(note);
             decision.to_mut().at = window.now();
             located.read_place(tx, decision.at, decision.id).await?;
             applied.clock_suspects += 1;

@@ -90,18 +90,18 @@ impl Days {
     }
 
     /// Raises what the entries refer to.
-    pub async fn raise(
+    pub async fn raise<'a, 'b: 'a>(
         &self,
         tx: &mut Transaction,
         raised: &mut Raised,
-        entries: impl Iterator<Item = &Entry<'_>>,
+        entries: impl Iterator<Item = &'a Entry<'b>>,
         reviews: &Reviews,
         outcomes: &HashMap<[u8; 32], i64>,
     ) -> Result<(), StoreError> {
         let (mut of_reviews, mut of_outcomes) = (BTreeMap::new(), BTreeMap::new());
         for Entry { decision, outcome, .. } in entries {
             let needed = Needed::since(Day::of(decision.at).max(raised.today), row::is_notable(decision));
-            let mut add = |all: &mut BTreeMap<i64, Needed>, id| {
+            let add = |all: &mut BTreeMap<i64, Needed>, id| {
                 all.entry(id).and_modify(|known| *known = known.max(needed)).or_insert(needed);
             };
             if let Some(review) = reviews.get(&decision.review) {

@@ -9,7 +9,7 @@ use super::outcome::{self, RuleName};
 use super::review::{Reviews, StoredReview};
 use super::rollup::{Blame, Fact};
 use super::row::Numbers;
-use super::sql::{Value, storable};
+use super::sql::Value;
 use super::database::Transaction;
 use crate::review::decision::Decision;
 
