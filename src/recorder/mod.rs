@@ -65,6 +65,7 @@ mod files;
 mod frame;
 mod gaps;
 mod health;
+pub mod inspect;
 mod keeper;
 mod lock;
 mod metrics;
