@@ -28,6 +28,7 @@ use crate::config::{Config, ShutdownSettings};
 use crate::policy::Revision;
 use crate::policy::revision::Source;
 use crate::policy::rules::Mistake;
+use crate::recorder::replica::ReplicaError;
 use crate::recorder::{JournalError, Recorder};
 use crate::server::body::Bounds;
 use crate::server::health::{self, Health};
@@ -81,6 +82,8 @@ pub enum StartError {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -184,6 +187,7 @@ impl App {
             metrics: Arc::clone(&self.metrics),
         };
         self.history.drain(&self.recorder, &rest);
+        self.recorder.present(self.history.replica(), [self.config.cluster.clone()]);
         let (report, admin) = self.report_routers(first_review);
         rest.spawn(self.upkeep.run(reporting.clone()));
         reviews.spawn(self.webhook.serve(webhook, terms, accepting.clone(), reviews.clone()));
@@ -200,6 +204,7 @@ impl App {
 
         let deadline = Instant::now() + grace;
         accepting.cancel();
+        self.recorder.left();
         reviews.close();
         let finished = async {
             reviews.wait().await;

@@ -137,6 +137,30 @@ async fn a_history_that_another_process_locks_is_named_and_caught_up_with() {
     degraded(&rehearsal, 200, false).await;
 }
 
+#[tokio::test]
+async fn the_replica_s_id_stays_over_a_restart_and_a_broken_one_is_named() {
+    let mut rehearsal = Rehearsal::builder().start().await;
+    let path = rehearsal.data_dir().join("replica");
+    let id = std::fs::read_to_string(&path).expect("made at the first start");
+    rehearsal.kill9();
+    let rehearsal = rehearsal.restart().await;
+    assert_eq!(std::fs::read_to_string(&path).expect("kept"), id);
+    // It answers all the same, since there is a history.
+    std::fs::write(&path, "torn").expect("ours");
+    let mut rehearsal = rehearsal.restart().await;
+    let ready = rehearsal.get("/readyz").await;
+    assert_eq!(ready.status, 200);
+    assert!(ready.text().contains("holds no replica id"), "{}", ready.text());
+    assert!(rehearsal.post("/review", fixture(POD)).await.allowed());
+    rehearsal.kill9();
+    assert_eq!(std::fs::read_to_string(&path).expect("left alone"), "torn");
+    std::fs::remove_file(rehearsal.data_dir().join("history.sqlite")).expect("ours");
+    let config = format!("data_dir: '{}'", rehearsal.data_dir().display());
+    let ended = Rehearsal::builder().config(&config).ends().await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("rehearsal-data/replica"), "{}", ended.stderr);
+}
+
 /// Read-only for its owner, all the way down.
 fn seal(dir: &std::path::Path) {
     for entry in std::fs::read_dir(dir).expect("readable") {

@@ -16,11 +16,12 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use crate::config::Config;
 use crate::recorder::drain::{self, Sink};
 use crate::recorder::settings::OnFailure;
-use crate::recorder::{JournalError, Recorder};
+use crate::recorder::{JournalError, Recorder, replica};
 use crate::review::decision::Record;
 use crate::store::settings::{HistorySettings, SQLITE_FILE, StoreSettings};
 use crate::store::{Store, StoreError};
@@ -40,6 +41,8 @@ pub struct History {
     store: watch::Sender<Opened>,
     settings: (StoreSettings, HistorySettings),
     condition: Arc<Condition>,
+    /// Of the data directory.
+    replica: Uuid,
 }
 
 /// How far the store is open.
@@ -70,6 +73,20 @@ pub fn open_journal(config: &Config) -> Result<Recorder, StartError> {
     }
 }
 
+/// The id that the directory has kept since its first start. Where it cannot be had and there is a history already, one
+/// for this process alone.
+fn replica_of(config: &Config, condition: &Condition) -> Result<Uuid, StartError> {
+    match replica::of_or_new(&config.data_dir) {
+        Ok(id) => Ok(id),
+        Err(error) if starts_without(config) => {
+            warn!("starting as a replica of a new name, until the next start: {error}");
+            condition.fault("replica", error.to_string());
+            Ok(Uuid::now_v7())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Whether a start may go on although it cannot keep a history.
 fn starts_without(config: &Config) -> bool {
     let StoreSettings::Sqlite(directory) = &config.store;
@@ -80,6 +97,7 @@ fn starts_without(config: &Config) -> bool {
 
 impl History {
     pub async fn open(config: &Config, condition: Arc<Condition>) -> Result<Arc<Self>, StartError> {
+        let replica = replica_of(config, &condition)?;
         let settings = (config.store.clone(), config.history.clone());
         let store = match Store::open(&settings.0, &settings.1).await {
             Ok(store) => Opened::Wholly(store),
@@ -90,7 +108,11 @@ impl History {
             }
             Err(error) => return Err(error.into()),
         };
-        Ok(Arc::new(Self { store: watch::Sender::new(store), settings, condition }))
+        Ok(Arc::new(Self { store: watch::Sender::new(store), settings, condition, replica }))
+    }
+
+    pub fn replica(&self) -> Uuid {
+        self.replica
     }
 
     /// Drains the journal into the store, which is opened first where it is not yet.
@@ -138,7 +160,7 @@ impl History {
             tokio::time::sleep(RETRY).await;
             match Store::open(&self.settings.0, &self.settings.1).await {
                 Ok(store) => {
-                    info!("the history is open");
+                    info!(replica = %self.replica, "the history is open");
                     self.condition.clear(ABOUT);
                     self.store.send_replace(Opened::Wholly(store));
                 }
