@@ -187,6 +187,7 @@ impl App {
             metrics: Arc::clone(&self.metrics),
         };
         self.history.drain(&self.recorder, &rest);
+        self.recorder.present(self.history.replica(), [self.config.cluster.clone()]);
         let (report, admin) = self.report_routers(first_review);
         rest.spawn(self.upkeep.run(reporting.clone()));
         reviews.spawn(self.webhook.serve(webhook, terms, accepting.clone(), reviews.clone()));
@@ -203,6 +204,7 @@ impl App {
 
         let deadline = Instant::now() + grace;
         accepting.cancel();
+        self.recorder.left();
         reviews.close();
         let finished = async {
             reviews.wait().await;

@@ -105,6 +105,12 @@ impl Service {
         self.shared.metrics.unjudged(cluster);
     }
 
+    /// The refusal of a review that finds no room: nothing judged it either.
+    pub fn overloaded(&self, cluster: &str) -> Reply {
+        self.shared.recorder.unjudged(cluster);
+        self.refuse(&Failure::Overloaded)
+    }
+
     /// Judges, records and answers. The review runs to its record whether or not the caller stays.
     pub async fn review(&self, arrival: Arrival) -> Reply {
         let mut presence = Presence { gone: Arc::default(), replied: false };

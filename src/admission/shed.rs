@@ -3,7 +3,6 @@
 use crate::review::peek::Peek;
 
 use super::answer::{self, Addressee};
-use super::failure::Failure;
 use super::{Reply, Service};
 
 /// Whether overload may be answered `allowed`.
@@ -29,7 +28,7 @@ impl Service {
     /// The answer to a review of which only the beginning was kept.
     pub fn shed(&self, cluster: &str, beginning: &[u8]) -> Reply {
         let Some(Peek { protocol, api_version, uid }) = crate::review::peek::peek(beginning) else {
-            return self.refuse(&Failure::Overloaded);
+            return self.overloaded(cluster);
         };
         self.unjudged(cluster);
         answer::unjudged(Addressee { protocol, api_version, uid: uid.as_deref() })

@@ -121,6 +121,10 @@ impl History {
         Ok(Arc::new(Self { store: watch::Sender::new(store), settings, condition, replica }))
     }
 
+    pub fn replica(&self) -> Uuid {
+        self.replica
+    }
+
     /// Drains the journal into the store, which is opened first where it is not yet.
     pub fn drain(self: &Arc<Self>, recorder: &Recorder, tasks: &TaskTracker) {
         let (history, recorder) = (Arc::clone(self), recorder.clone());

@@ -35,7 +35,8 @@ pub(super) enum Kind {
     /// Lost, it loses no decision.
     Sample,
     Gap(Arc<Written>),
-    Unjudged,
+    /// The recorder's own word: a count of unjudged reviews, a beat of its presence.
+    Own,
 }
 
 /// A decision that an answer waits for.
@@ -114,7 +115,7 @@ impl Entry {
             // The waiter may have left.
             Kind::Decision(pending) => drop(pending.answer.send(Ok(()))),
             Kind::Gap(written) => written.0.store(true, Ordering::Release),
-            Kind::Kept(_) | Kind::Sample | Kind::Unjudged => {}
+            Kind::Kept(_) | Kind::Sample | Kind::Own => {}
         }
     }
 }

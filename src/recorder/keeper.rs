@@ -1,7 +1,7 @@
 //! The thread beside the writer: what must go on while the writer waits for a disk.
 //!
-//! It marks gaps on the disk and has their records written, journals the counts of unjudged reviews, and has a
-//! drained segment left for a new one.
+//! It marks gaps on the disk and has their records written, journals the counts of unjudged reviews and that the process
+//! is there, and has a drained segment left for a new one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,6 +59,7 @@ impl Keeper {
             self.mark();
             self.end_gap(news.closing);
             self.journal_unjudged(news.closing);
+            self.journal_presence(news.closing);
             if self.shared.shelf.wants_roll(ROLL_BYTES.min(self.shared.limits.segment), ROLL_AGE) {
                 self.shared.queue.roll();
             }
@@ -137,21 +138,39 @@ impl Keeper {
 
     fn journal_unjudged(&mut self, is_closing: bool) {
         let is_due = self.counted_at.elapsed() >= self.shared.pace.unjudged;
-        // While the journal fails the counts add up here, where they take no more room.
-        if !is_closing && (!is_due || self.shared.health.has_failed()) {
+        // While the journal fails or hangs the counts add up here, where they take no more room.
+        if !is_closing && (!is_due || self.shared.health.refusal().is_some()) {
             return;
         }
         self.counted_at = Instant::now();
         for record in self.shared.unjudged.take() {
-            self.push(&record, Kind::Unjudged);
+            if let Record::Unjudged { cluster, .. } = &record {
+                self.shared.presence.serves(cluster);
+            }
+            self.push(&record, Kind::Own);
+        }
+    }
+
+    fn journal_presence(&self, is_closing: bool) {
+        let (now, at) = (Timestamp::now(), Instant::now());
+        let presence = &self.shared.presence;
+        presence.look(now, at);
+        // Any beat says all that those before it said: while the journal fails they need not be kept.
+        let records = match self.shared.health.refusal() {
+            _ if is_closing => presence.end(at),
+            None => presence.due(at),
+            Some(_) => Vec::new(),
+        };
+        for record in records {
+            self.push(&record, Kind::Own);
         }
     }
 
     fn push(&self, record: &Record, kind: Kind) {
-        let frame = frame::encode(record).expect("a gap or a count is short");
+        let frame = frame::encode(record).expect("what it says is short");
         // Refused only after the end, when a slot still holds the gap for the next start.
         if self.shared.queue.push(Entry { frame, kind }).is_err() {
-            tracing::warn!("the journal has ended before a gap or a count was written");
+            tracing::warn!("the journal has ended before a gap, a count or a beat was written");
         }
     }
 

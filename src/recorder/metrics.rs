@@ -72,7 +72,7 @@ impl Metrics {
             ("failures", "Writes to the journal that failed", &metrics.failures),
             ("dropped", "Late verdicts and object samples that were not journalled", &metrics.dropped),
             ("gaps", "Gaps in the history that have ended", &metrics.gaps),
-            ("unjudged", "Reviews answered without being judged", &metrics.unjudged),
+            ("unjudged", "Reviews that were not judged, under overload", &metrics.unjudged),
             ("torn", "Writes torn by a crash, cut off at the start", &metrics.torn),
             ("drained", "Records taken to the store", &metrics.drained),
             ("drain_failures", "Batches that the store did not take; each is tried again", &metrics.drain_failures),

@@ -52,6 +52,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Decision, Record, ReviewRecord};
@@ -64,9 +65,11 @@ mod files;
 mod frame;
 mod gaps;
 mod health;
+pub mod inspect;
 mod keeper;
 mod lock;
 mod metrics;
+mod presence;
 mod queue;
 mod recovery;
 pub mod replica;
@@ -201,7 +204,7 @@ impl Recorder {
             Record::Decision(decision) => Kind::Kept(decision.at),
             Record::Review(_) | Record::Object(_) => Kind::Sample,
             Record::Gap(_) => Kind::Gap(Arc::default()),
-            Record::Unjudged { .. } | Record::Presence { .. } => Kind::Unjudged,
+            Record::Unjudged { .. } | Record::Presence { .. } => Kind::Own,
         };
         let pushed = match frame::encode(&record) {
             Ok(frame) => shared.queue.push(Entry { frame, kind }),
@@ -217,11 +220,23 @@ impl Recorder {
         }
     }
 
-    /// A review of `cluster` was answered without being judged.
+    /// A review of `cluster` was answered, or refused, without being judged.
     pub fn unjudged(&self, cluster: &str) {
         let shared = &self.handle.shared;
         shared.metrics.unjudged.inc();
         shared.unjudged.count(cluster, Timestamp::now());
+    }
+
+    /// From now on this process serves `clusters`, and those that send it reviews, as `replica`. Journalled every
+    /// 15 s, so that the history knows when nobody did.
+    pub fn present(&self, replica: Uuid, clusters: impl IntoIterator<Item = String>) {
+        let clusters = clusters.into_iter().collect();
+        self.handle.shared.presence.begin(replica, clusters, Timestamp::now(), std::time::Instant::now());
+    }
+
+    /// From now on it serves nobody any more, whatever it still writes.
+    pub fn left(&self) {
+        self.handle.shared.presence.leave(Timestamp::now(), std::time::Instant::now());
     }
 
     pub fn status(&self) -> JournalStatus {

@@ -181,7 +181,7 @@ impl State {
             Kind::Decision(_) => (true, limits.decisions),
             Kind::Kept(_) => (true, limits.amendments),
             Kind::Sample => (true, limits.samples),
-            Kind::Gap(_) | Kind::Unjudged => (false, u64::MAX),
+            Kind::Gap(_) | Kind::Own => (false, u64::MAX),
         };
         if self.stage == Stage::Ended || needs_open && self.stage != Stage::Open {
             return Err(NotRecorded::Closed);

@@ -17,6 +17,7 @@ use super::gaps::Gaps;
 use super::health::Health;
 use super::lock::DirLock;
 use super::metrics::Metrics;
+use super::presence::Presence;
 use super::queue::Queue;
 use super::settings::JournalSettings;
 use super::shelf::Shelf;
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     pub health: Health,
     pub gaps: Gaps,
     pub unjudged: Unjudged,
+    pub presence: Presence,
     pub damages: Damages,
     pub metrics: Metrics,
     pub lock: Mutex<Option<DirLock>>,
@@ -66,6 +68,8 @@ pub(super) struct Pace {
     pub quiet: Duration,
     /// A crash loses the counts of unjudged reviews of at most this long.
     pub unjudged: Duration,
+    /// A crash leaves at most this long unsaid to have been served.
+    pub presence: Duration,
     /// A failed journal is tried again this often.
     pub retry: Duration,
 }
@@ -93,6 +97,7 @@ impl Shared {
             health: Health::new(settings.max_wait),
             gaps: Gaps::default(),
             unjudged: Unjudged::default(),
+            presence: Presence::new(pace.presence),
             damages: Damages::default(),
             metrics: Metrics::default(),
             lock: Mutex::default(),
@@ -194,6 +199,7 @@ impl Default for Pace {
             tick: Duration::from_millis(250),
             quiet: Duration::from_secs(1),
             unjudged: Duration::from_secs(10),
+            presence: Duration::from_secs(15),
             retry: Duration::from_secs(1),
         }
     }

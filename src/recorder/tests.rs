@@ -31,6 +31,7 @@ const QUICK: Pace = Pace {
     tick: Duration::from_millis(5),
     quiet: Duration::from_millis(20),
     unjudged: Duration::from_millis(20),
+    presence: Duration::from_millis(20),
     retry: Duration::from_millis(20),
 };
 
@@ -105,6 +106,8 @@ struct Collection {
     decisions: BTreeMap<Uuid, Decision>,
     gaps: BTreeMap<Uuid, Gap>,
     unjudged: BTreeMap<Uuid, u64>,
+    /// By their beginning: end and clusters, of the latest beat.
+    presence: BTreeMap<Timestamp, (Timestamp, Vec<String>)>,
     batches: Vec<usize>,
     /// Decisions that came before their review.
     orphans: usize,
@@ -138,7 +141,8 @@ impl Collection {
             }
             Record::Gap(gap) => drop(self.gaps.insert(gap.id.0, gap)),
             Record::Unjudged { id, count, .. } => drop(self.unjudged.insert(id.0, count)),
-            Record::Amendment(_) | Record::Object(_) | Record::Presence { .. } => {}
+            Record::Presence { clusters, from, to, .. } => drop(self.presence.insert(from, (to, clusters))),
+            Record::Amendment(_) | Record::Object(_) => {}
         }
     }
 }
@@ -405,6 +409,28 @@ async fn unjudged_reviews_are_journalled_in_time_and_at_close() {
     recorder.close(PATIENCE).await;
     let sink = drained(&settings).await;
     assert_eq!(hold(&sink.0).unjudged.values().sum::<u64>(), 7);
+}
+
+#[tokio::test]
+async fn who_was_served_is_journalled_from_the_start_to_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = settings(dir.path());
+    let recorder = Recorder::open_on(&settings, QUICK, Disk).unwrap();
+    let before = Timestamp::now();
+    recorder.present(Uuid::now_v7(), ["local".to_owned()]);
+    until("three beats are written", || recorder.status().backlog_records >= 3).await;
+    record(&recorder, 1, 1).await.unwrap();
+    recorder.unjudged("edge");
+    until("the counts are written", || recorder.status().backlog_records >= 8).await;
+    recorder.left();
+    let left = Timestamp::now();
+    recorder.close(PATIENCE).await;
+    let presence = hold(&drained(&settings).await.0).presence.clone();
+    assert_eq!(presence.len(), 1, "one span: {presence:?}");
+    let (from, (to, clusters)) = presence.first_key_value().unwrap();
+    assert!(before <= *from && from < to && *to <= left, "{presence:?}");
+    assert!(left.0 - to.0 < 100, "the end is in it: {presence:?}");
+    assert_eq!(clusters[..], ["edge", "local", "prod"]);
 }
 
 #[tokio::test]

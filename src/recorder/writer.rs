@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::entry::{Borrowed, Entry, Kind};
+use super::entry::{Borrowed, Entry, Kind, Pending};
 use super::error::{JournalError, NotRecorded};
 use super::files::Files;
 use super::frame;
@@ -163,17 +163,15 @@ impl<D: Files> Writer<D> {
     fn compose(&mut self, group: &[Entry]) -> u64 {
         let mut reviews = hold(self.shared.shelf.reviews());
         let mut records = group.len() as u64;
+        let mut sender = None;
         for entry in group {
-            if let Kind::Decision(pending) = &entry.kind
-                && reviews.insert(pending.review.hash)
-            {
-                records += 1;
-                match &pending.review_frame {
-                    Some(frame) => self.buffer.extend_from_slice(frame),
-                    // The segment that had it has been left since the decision was sent.
-                    None => self
-                        .buffer
-                        .extend(frame::encode(&Borrowed::Review(&pending.review)).expect("it was short enough before")),
+            if let Kind::Decision(pending) = &entry.kind {
+                if sender.replace(&pending.cluster) != Some(&pending.cluster) {
+                    self.shared.presence.serves(&pending.cluster);
+                }
+                if reviews.insert(pending.review.hash) {
+                    records += 1;
+                    put_review(&mut self.buffer, pending);
                 }
             }
             self.buffer.extend_from_slice(&entry.frame);
@@ -248,7 +246,7 @@ impl<D: Files> Writer<D> {
                 self.shared.metrics.dropped.inc();
             }
             Kind::Sample => drop(self.shared.metrics.dropped.inc()),
-            Kind::Kept(_) | Kind::Gap(_) | Kind::Unjudged => self.held.push(entry),
+            Kind::Kept(_) | Kind::Gap(_) | Kind::Own => self.held.push(entry),
         }
     }
 
@@ -270,6 +268,17 @@ impl<D: Files> Writer<D> {
             tracing::warn!(%error, "the journal's last records may not survive a crash of the machine");
         }
         self.shared.shelf.sealed(segment.number);
+    }
+}
+
+fn put_review(buffer: &mut Vec<u8>, pending: &Pending) {
+    match &pending.review_frame {
+        Some(frame) => buffer.extend_from_slice(frame),
+        // The segment that had it has been left since the decision was sent.
+        None => {
+            let review = Borrowed::Review(&pending.review);
+            buffer.extend(frame::encode(&review).expect("it was short enough before"));
+        }
     }
 }
 

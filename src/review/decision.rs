@@ -210,7 +210,7 @@ pub enum Record {
     Object(ObjectSample),
     /// Also an update of one already sent: the later one of an id wins.
     Gap(Gap),
-    /// Reviews of `cluster` in the quarter hour from `bucket` that were answered without being judged, to be added.
+    /// Reviews of `cluster` in the quarter hour from `bucket` that were not judged, under overload: to be added.
     Unjudged {
         id: DecisionId,
         cluster: String,

@@ -103,7 +103,7 @@ impl Webhook {
         if self.service.sheds(self.overload) {
             self.service.shed(cluster, beginning)
         } else {
-            self.service.refuse(&Failure::Overloaded)
+            self.service.overloaded(cluster)
         }
     }
 }

@@ -1,0 +1,88 @@
+//! What the benches share: fair comparisons, and tables of them.
+//!
+//! A figure of one run on one machine says little: the machine has other things to do. So two things are measured
+//! alternately, in pairs, and what counts is the ratio within each pair. The interval given is the one that holds the
+//! median of the ratios with at least 95 %, whatever their distribution (order statistics).
+//!
+//! ```ignore
+//! let run = Run::from_args();
+//! let pairs = run.pairs(|| ours(), || theirs());
+//! let mut table = Table::new("Throughput", ["measure", "ours", "bare", "ratio", "target", ""]);
+//! table.push(pairs.row("3 KB", "req/s", Target::AtLeast(0.70)));
+//! table.print();
+//! ```
+#![allow(dead_code, reason = "each bench uses its own part of the support")]
+
+pub mod bare;
+pub mod load;
+pub mod reviews;
+pub mod statistics;
+pub mod table;
+
+use std::time::Duration;
+
+use statistics::Pairs;
+
+/// How much is measured.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pairs: usize,
+    /// Of one measurement.
+    pub span: Duration,
+    /// It only has to work: `cargo test` runs each bench once so.
+    pub smoke: bool,
+    filters: Vec<String>,
+}
+
+/// Fewer give no interval of 95 % that leaves out a stray pair on either side.
+const PAIRS: usize = 12;
+
+// === impl Run ===
+
+impl Run {
+    /// `cargo bench --bench NAME -- [PAIRS] [FILTER..]`; without `--bench`, which `cargo bench` passes, a smoke run.
+    pub fn from_args() -> Self {
+        let args: Vec<String> = std::env::args().skip(1).collect();
+        let smoke = !args.iter().any(|arg| arg == "--bench");
+        let words: Vec<String> = args.into_iter().filter(|arg| !arg.starts_with("--")).collect();
+        let (numbers, filters): (Vec<String>, Vec<String>) =
+            words.into_iter().partition(|word| word.parse::<usize>().is_ok());
+        let pairs = numbers.iter().find_map(|number| number.parse().ok()).unwrap_or(PAIRS);
+        Self {
+            pairs: if smoke { 1 } else { pairs },
+            span: if smoke { Duration::from_millis(50) } else { Duration::from_secs(2) },
+            smoke,
+            filters: if smoke { Vec::new() } else { filters },
+        }
+    }
+
+    /// Whether `name` is to be measured: it holds every filter of the command line.
+    pub fn wants(&self, name: &str) -> bool {
+        self.filters.iter().all(|filter| name.contains(filter.as_str()))
+    }
+
+    /// Measures both alternately, each first in every other pair, after one pair that warms up and is not counted.
+    pub fn pairs(&self, mut ours: impl FnMut() -> f64, mut theirs: impl FnMut() -> f64) -> Pairs {
+        if !self.smoke {
+            theirs();
+            ours();
+        }
+        let mut pairs = Pairs::default();
+        for at in 0..self.pairs {
+            let (one, other) = if at % 2 == 0 {
+                let one = ours();
+                (one, theirs())
+            } else {
+                let other = theirs();
+                (ours(), other)
+            };
+            pairs.push(one, other);
+        }
+        pairs
+    }
+
+    /// Measures one thing alone, as often as pairs are.
+    pub fn alone(&self, mut measure: impl FnMut() -> f64) -> Vec<f64> {
+        (0..self.pairs).map(|_| measure()).collect()
+    }
+}
