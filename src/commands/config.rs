@@ -96,7 +96,7 @@ fn summary(config: &Config) -> String {
     };
     let history = match &config.store {
         StoreSettings::Sqlite(directory) => format!("SQLite in {}", directory.display()),
-        StoreSettings::Postgres(settings) => settings.place(),
+        StoreSettings::Postgres(settings) => format!("Postgres, {}", settings.place()),
     };
     let mut rows = vec![
         ("cluster", config.cluster.clone()),

@@ -97,7 +97,10 @@ fn without_a_file_everything_is_at_its_default() {
             on_failure: OnFailure::Answer,
         }
     );
-    assert_eq!(config.history, HistorySettings { objects: Objects::Sample, max_names: 200_000, retention: RetentionSettings::default() });
+    assert_eq!(
+        config.history,
+        HistorySettings { objects: Objects::Sample, max_names: 200_000, retention: RetentionSettings::default() }
+    );
     assert_eq!(config.overload, Overload::Answer);
     assert_eq!(config.warn_wait, Duration::from_millis(200));
     assert_eq!(config.shutdown, ShutdownSettings { delay: secs(0), grace: secs(10) });

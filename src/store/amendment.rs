@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::batch::{Batch, Entry};
+use super::database::Transaction;
 use super::error::StoreError;
 use super::locate::Located;
 use super::outcome::{self, Outcome};
 use super::row;
 use super::sql::{Insert, Sql, Value};
-use super::database::Transaction;
 use crate::review::clock::DecisionId;
 use crate::review::decision::{Decision, PolicyVerdict};
 

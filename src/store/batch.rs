@@ -112,12 +112,7 @@ impl Memory {
     }
 
     /// `now` is the clock's: it says which times cannot be, and until when rows are needed.
-    pub async fn apply(
-        &self,
-        database: &Database,
-        records: &[Record],
-        now: Timestamp,
-    ) -> Result<Applied, StoreError> {
+    pub async fn apply(&self, database: &Database, records: &[Record], now: Timestamp) -> Result<Applied, StoreError> {
         let batch = Batch::of(records);
         let window = Window::new(now, self.longest);
         database.make_room(&batch.days(&window)).await?;

@@ -2,7 +2,12 @@
 
 use std::path::PathBuf;
 
+use sqlx::postgres::PgDatabaseError;
+
 type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// One of the kinds that say what a later try may bring.
+type Kind = fn(Cause) -> StoreError;
 
 /// `place` is the file, or the host and the name of the database.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +23,9 @@ pub enum StoreError {
     Newer { place: String, found: i64, wanted: i64, known: i64 },
     #[error("{place} is PostgreSQL {found}: Rehearsal needs 14 or newer")]
     TooOld { place: String, found: String },
-    #[error("{place} refuses this user: {cause}. Check the user and the password file, and what the server allows")]
+    #[error(
+        "{place} does not let this user in: {cause}. Check the user and the password file, and what the server allows"
+    )]
     Refused { place: String, cause: Cause },
     #[error("{place} cannot be opened: {cause}")]
     Open { place: String, cause: Cause },
@@ -69,28 +76,29 @@ impl From<serde_json::Error> for StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Database(cause) => match (cause.code(), cause.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()) {
-                (Some(code), Some(_)) => of_sqlstate(&code.into_owned(), error),
-                (Some(code), None) => match code.parse() {
-                    Ok(code) => of_sqlite_code(code, error),
-                    Err(_) => Self::broken(error),
-                },
-                (None, _) => Self::broken(error),
-            },
-            sqlx::Error::PoolTimedOut => Self::Busy(error.into()),
+        let kind = match &error {
+            sqlx::Error::Database(cause) => {
+                let is_postgres = cause.try_downcast_ref::<PgDatabaseError>().is_some();
+                match cause.code() {
+                    Some(code) if is_postgres => of_sqlstate(&code),
+                    Some(code) => code.parse().map_or(Self::Broken as Kind, of_sqlite_code),
+                    None => Self::Broken,
+                }
+            }
+            sqlx::Error::PoolTimedOut => Self::Busy,
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Self::Unavailable(error.into()),
-            _ => Self::broken(error),
-        }
+            | sqlx::Error::WorkerCrashed => Self::Unavailable,
+            _ => Self::Broken,
+        };
+        kind(error.into())
     }
 }
 
 /// <https://www.sqlite.org/rescode.html>: the low byte is the kind.
-fn of_sqlite_code(code: i32, error: sqlx::Error) -> StoreError {
+fn of_sqlite_code(code: i32) -> Kind {
     const BUSY: i32 = 5;
     const LOCKED: i32 = 6;
     const OUT_OF_MEMORY: i32 = 7;
@@ -99,23 +107,24 @@ fn of_sqlite_code(code: i32, error: sqlx::Error) -> StoreError {
     const FULL: i32 = 13;
     const CANNOT_OPEN: i32 = 14;
     match code & 0xff {
-        BUSY | LOCKED => StoreError::Busy(error.into()),
-        OUT_OF_MEMORY | READ_ONLY | IO | FULL | CANNOT_OPEN => StoreError::Unavailable(error.into()),
-        _ => StoreError::broken(error),
+        BUSY | LOCKED => StoreError::Busy,
+        OUT_OF_MEMORY | READ_ONLY | IO | FULL | CANNOT_OPEN => StoreError::Unavailable,
+        _ => StoreError::Broken,
     }
 }
 
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>: the first two characters are the class.
-fn of_sqlstate(code: &str, error: sqlx::Error) -> StoreError {
-    // Written by another replica in the meantime; a day's partition that retention took away; a deadlock; a lock or a
-    // statement that took too long.
+fn of_sqlstate(code: &str) -> Kind {
+    // Written by another replica in the meantime; a day's partition that retention took away; a lock or a statement
+    // that took too long; a conflict of transactions; a deadlock.
     const PASSING: [&str; 6] = ["23505", "23514", "55P03", "57014", "40001", "40P01"];
-    match code {
-        _ if PASSING.contains(&code) => StoreError::Busy(error.into()),
-        // The connection; resources; an operator's intervention; a failure of the system; a server that only reads.
-        _ if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || code == "25006" => {
-            StoreError::Unavailable(error.into())
-        }
-        _ => StoreError::broken(error),
+    // The connection; resources; an operator's intervention; a failure of the system; a server that only reads.
+    const UNAVAILABLE: [&str; 5] = ["08", "53", "57", "58", "25006"];
+    if PASSING.contains(&code) {
+        StoreError::Busy
+    } else if UNAVAILABLE.iter().any(|class| code.starts_with(class)) {
+        StoreError::Unavailable
+    } else {
+        StoreError::Broken
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::{Batch, Entry};
+use super::database::Transaction;
 use super::error::StoreError;
 use super::name::{Dimensions, Ids, Name};
 use super::outcome::{self, RuleName};
@@ -10,7 +11,6 @@ use super::review::{Reviews, StoredReview};
 use super::rollup::{Blame, Fact};
 use super::row::Numbers;
 use super::sql::Value;
-use super::database::Transaction;
 use crate::review::decision::Decision;
 
 #[derive(Debug)]

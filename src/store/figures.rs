@@ -1,11 +1,11 @@
 //! Figures and charts, all from roll-ups.
 
 use super::bucket::{Piece, Step, Width, pieces, widen};
+use super::database::Database;
 use super::error::StoreError;
 use super::read::{Bucket, DryRuns, Figures, Hit, Range, Scope, Summary};
 use super::spans;
 use super::sql::{FOR_EACH_JOIN, Row, Sql, Value};
-use super::database::Database;
 use crate::review::clock::Timestamp;
 
 /// A scope with its ends known: whole buckets.

@@ -3,13 +3,13 @@
 //! A list reads one index: that of its rarest filter. What the other filters leave out is read too, so a page reads at
 //! most [`SCANNED`] rows and then says how far it came. Its cost does not grow with the history.
 
+use super::database::Database;
 use super::error::StoreError;
 use super::key;
 use super::read::{Cursor, Filter, Page, StoredDecision};
 use super::row;
 use super::search::{MERGED, Predicate, Source, predicates};
 use super::sql::{FOR_EACH_JOIN, Sql};
-use super::database::Database;
 
 /// Rows that one page reads of its index where it must leave some out.
 pub(super) const SCANNED: usize = 10_000;

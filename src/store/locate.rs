@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::database::Transaction;
 use super::error::StoreError;
 use super::key;
 use super::sql::Sql;
-use super::database::Transaction;
 use crate::review::clock::{DecisionId, Timestamp};
 
 /// Keys looked up in one statement.

@@ -24,9 +24,9 @@ mod outcome;
 mod postgres;
 mod presence;
 pub mod read;
+mod replica;
 mod review;
 mod rollup;
-mod replica;
 mod row;
 mod schema;
 mod search;
@@ -46,11 +46,11 @@ pub use error::StoreError;
 use uuid::Uuid;
 
 use self::batch::Memory;
+use self::database::Database;
 use self::figures::Hits;
 use self::read::{Bucket, Cursor, Filter, Hit, Page, PolicyRules, Range, Scope, StoredDecision, Summary};
 use self::settings::{HistorySettings, StoreSettings};
 use self::sql::Sql;
-use self::database::Database;
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Gap, Record};
 

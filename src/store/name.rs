@@ -7,9 +7,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use quick_cache::sync::Cache;
 
+use super::database::Transaction;
 use super::error::StoreError;
 use super::sql::{Insert, Sql, Value};
-use super::database::Transaction;
 
 /// Names remembered of each table: 10,000 workloads are about 2 MB.
 const REMEMBERED: usize = 10_000;

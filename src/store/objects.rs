@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use super::bucket::Width;
+use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::fact::Names;
 use super::key;
 use super::settings::Objects;
 use super::sql::{Insert, Sql, Value};
-use super::database::{Database, Transaction};
 use crate::review::clock::DecisionId;
 use crate::review::decision::ObjectSample;
 

@@ -228,7 +228,9 @@ impl Column {
             (Self::Blob(values), Value::Null) => values.push(None),
             (Self::Uuid(values), Value::Uuid(value)) => values.push(Some(value)),
             (Self::Uuid(values), Value::Null) => values.push(None),
-            (_, value) => return Err(StoreError::broken(format!("a column has values of two types, one is {value:?}"))),
+            (_, value) => {
+                return Err(StoreError::broken(format!("a column has values of two types, one is {value:?}")));
+            }
         }
         Ok(())
     }
@@ -399,7 +401,8 @@ async fn add_partition(tx: &mut Transaction, table: &str, day: Day) -> Result<()
     let name = partition(table, day);
     tx.execute(Sql::new(&format!("CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS)"))).await?;
     let (from, to) = (key::start(day.0), key::start(day.next().0));
-    tx.execute(Sql::new(&format!("ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"))).await
+    tx.execute(Sql::new(&format!("ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})")))
+        .await
 }
 
 #[cfg(test)]

@@ -20,11 +20,7 @@ pub(super) struct Remembered(Mutex<ReplicaNumbers>);
 
 impl Remembered {
     /// The number of each; new ones are added.
-    pub async fn resolve(
-        &self,
-        tx: &mut Transaction,
-        replicas: &BTreeSet<Uuid>,
-    ) -> Result<ReplicaNumbers, StoreError> {
+    pub async fn resolve(&self, tx: &mut Transaction, replicas: &BTreeSet<Uuid>) -> Result<ReplicaNumbers, StoreError> {
         let mut numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut missing: BTreeSet<Uuid> = replicas.iter().copied().filter(|id| !numbers.contains_key(id)).collect();
         look_up(tx, &missing, &mut numbers).await?;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use super::error::StoreError;
+use super::database::Transaction;
 use super::days::Raised;
+use super::error::StoreError;
 use super::outcome::Outcome;
 use super::sql::{Insert, Sql, storable};
-use super::database::Transaction;
 use crate::review::decision::{Operation, Protocol, ReviewHash, ReviewRecord};
 use crate::review::workload::Workload;
 

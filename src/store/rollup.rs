@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::bucket::Width;
+use super::database::Transaction;
 use super::error::StoreError;
 use super::outcome::Violated;
 use super::sql::{Insert, Value};
-use super::database::Transaction;
 use crate::review::clock::Timestamp;
 use crate::review::decision::Answer;
 

@@ -2,9 +2,9 @@
 
 use uuid::Uuid;
 
-use super::error::StoreError;
-use super::database::Database;
 use super::batch::Entry;
+use super::database::Database;
+use super::error::StoreError;
 use super::key;
 use super::outcome::Outcome;
 use super::read::StoredDecision;

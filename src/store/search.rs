@@ -1,10 +1,10 @@
 //! What each filter of a list means in SQL, and which index finds it.
 
+use super::database::Database;
 use super::error::StoreError;
 use super::read::{Blame, Filter};
 use super::row::{self, Uid};
 use super::sql::Sql;
-use super::database::Database;
 use crate::review::decision::Answer;
 
 /// Ranges of one index that a list merges. A filter that would need more of them is only a condition.

@@ -1,11 +1,11 @@
 //! Which database keeps the history, and what of it for how long.
 
+mod postgres;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
-
-use super::error::StoreError;
+pub use self::postgres::{PasswordError, PostgresSettings, PostgresUrl, Protection, UrlMistake, password};
 
 /// The database's file in the data directory.
 pub const SQLITE_FILE: &str = "history.sqlite";
@@ -15,17 +15,6 @@ pub enum StoreSettings {
     /// A file [`SQLITE_FILE`] in this directory.
     Sqlite(PathBuf),
     Postgres(PostgresSettings),
-}
-
-/// A database that several replicas share.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PostgresSettings {
-    /// `postgres://user@host/database`, without a password.
-    pub url: String,
-    /// Read again for each connection: a password may change at any time.
-    pub password_file: Option<PathBuf>,
-    /// Whom the server's certificate must come from, PEM; otherwise the system's.
-    pub ca: Option<PathBuf>,
 }
 
 /// How long what is kept.
@@ -52,6 +41,18 @@ pub struct HistorySettings {
     pub retention: RetentionSettings,
 }
 
+// === impl StoreSettings ===
+
+impl StoreSettings {
+    /// Fit for people: no secret is in it.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Sqlite(directory) => format!("SQLite in {}", directory.display()),
+            Self::Postgres(settings) => format!("Postgres, {}", settings.place()),
+        }
+    }
+}
+
 // === impl RetentionSettings ===
 
 impl RetentionSettings {
@@ -72,43 +73,6 @@ impl RetentionSettings {
 impl Default for RetentionSettings {
     fn default() -> Self {
         Self::DEFAULT
-    }
-}
-
-// === impl PostgresSettings ===
-
-impl PostgresSettings {
-    /// Host and database, as far as they may be shown.
-    pub fn place(&self) -> String {
-        match self.url.parse::<PgConnectOptions>() {
-            Ok(options) => format!(
-                "the database {} on {}",
-                options.get_database().unwrap_or_else(|| options.get_username()),
-                options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string()),
-            ),
-            Err(_) => "the database".to_owned(),
-        }
-    }
-
-    /// With the password as the file holds it now.
-    pub(super) fn connect_options(&self) -> Result<PgConnectOptions, StoreError> {
-        let refused = |cause: String| StoreError::Refused { place: self.place(), cause: cause.into() };
-        let mut options: PgConnectOptions = self.url.parse().map_err(StoreError::from)?;
-        if let Some(path) = &self.password_file {
-            let password = std::fs::read_to_string(path)
-                .map_err(|error| refused(format!("{} cannot be read ({error})", path.display())))?;
-            options = options.password(password.trim_end_matches(['\r', '\n']));
-        }
-        if let Some(ca) = &self.ca {
-            options = options.ssl_root_cert(ca);
-        }
-        let is_local = options.get_socket().is_some()
-            || ["localhost", "127.0.0.1", "::1"].contains(&options.get_host())
-            || options.get_host().starts_with('/');
-        if matches!(options.get_ssl_mode(), PgSslMode::Prefer) && (self.ca.is_some() || !is_local) {
-            options = options.ssl_mode(PgSslMode::VerifyFull);
-        }
-        Ok(options.application_name("rehearsal"))
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::batch::Unjudged;
+use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::fact::Names;
 use super::presence;
 use super::read::Range;
 use super::sql::{Insert, Row, Sql};
-use super::database::{Database, Transaction};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::Gap;
 

@@ -202,9 +202,7 @@ impl Row {
     pub fn opt_uuid(&self, at: usize) -> Result<Option<Uuid>, StoreError> {
         match self.0.get(at) {
             Some(Value::Uuid(value)) => Ok(Some(*value)),
-            Some(Value::Blob(bytes)) => {
-                Uuid::from_slice(bytes).map(Some).map_err(|_| self.unexpected(at, "a UUID"))
-            }
+            Some(Value::Blob(bytes)) => Uuid::from_slice(bytes).map(Some).map_err(|_| self.unexpected(at, "a UUID")),
             Some(Value::Null) => Ok(None),
             _ => Err(self.unexpected(at, "a UUID or nothing")),
         }

@@ -5,6 +5,7 @@ mod figures;
 mod history;
 mod lists;
 mod opening;
+#[expect(dead_code, reason = "the tests of the whole binary use more of it")]
 #[path = "../../tests/harness/postgres.rs"]
 mod postgres;
 mod shared;
@@ -44,11 +45,8 @@ struct TestStore {
     directory: TempDir,
 }
 
-const HISTORY: HistorySettings = HistorySettings {
-    objects: Objects::Sample,
-    max_names: 200_000,
-    retention: RetentionSettings::DEFAULT,
-};
+const HISTORY: HistorySettings =
+    HistorySettings { objects: Objects::Sample, max_names: 200_000, retention: RetentionSettings::DEFAULT };
 
 const REPLICA: Uuid = Uuid::from_u128(1);
 
@@ -100,7 +98,11 @@ fn database(directory: &TempDir) -> PostgresSettings {
     let server = postgres::shared();
     let password_file = directory.path().join("password");
     fs::write(&password_file, postgres::PASSWORD).expect("a password file");
-    PostgresSettings { url: server.url(&server.database()), password_file: Some(password_file), ca: None }
+    PostgresSettings {
+        url: server.url(&server.database()).parse().expect("a URL"),
+        password_file: Some(password_file),
+        ca: None,
+    }
 }
 
 fn line(row: &Row) -> String {

@@ -67,8 +67,10 @@ impl Connections {
 
     /// The password is read each time: it may be changed at any time.
     async fn connect(&self) -> Result<PgConnection, StoreError> {
-        let options = (self.session)(self.settings.connect_options()?).disable_statement_logging();
         let place = || self.settings.place();
+        let options = self.settings.connect_options();
+        let options = options.map_err(|error| StoreError::Refused { place: place(), cause: error.into() })?;
+        let options = (self.session)(options).disable_statement_logging();
         match timeout(CONNECT, options.connect()).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) if is_refusal(&error) => Err(StoreError::Refused { place: place(), cause: error.into() }),

@@ -9,7 +9,15 @@ use crate::store::read::{Filter, StoredDecision};
 use crate::store::settings::{HistorySettings, Objects};
 use uuid::Uuid;
 
-on_both![decisions_come_out_as_they_went_in_with_their_amendments, a_batch_sent_again_changes_nothing, every_figure_can_be_recounted_from_the_rows, a_lost_review_loses_no_decision, decisions_that_agree_in_time_and_first_bits_are_all_there, an_id_that_does_not_hold_its_time_is_found, one_object_is_kept_of_a_review_and_day];
+on_both![
+    decisions_come_out_as_they_went_in_with_their_amendments,
+    a_batch_sent_again_changes_nothing,
+    every_figure_can_be_recounted_from_the_rows,
+    a_lost_review_loses_no_decision,
+    decisions_that_agree_in_time_and_first_bits_are_all_there,
+    an_id_that_does_not_hold_its_time_is_found,
+    one_object_is_kept_of_a_review_and_day
+];
 
 const NOW: Timestamp = Timestamp(1_790_000_000_123);
 

@@ -5,7 +5,13 @@ use crate::review::decision::{Answer, Gap, Record};
 use crate::store::figures::{Hits, chart, summary, top};
 use crate::store::read::{DryRuns, Figures, Range, Scope, StoredDecision};
 
-on_both![summary_and_chart_are_what_the_decisions_add_up_to, an_empty_history_has_empty_figures, the_most_hit_come_first, unjudged_reviews_are_added_once, the_last_word_on_a_gap_counts_and_gaps_stand_where_they_touch];
+on_both![
+    summary_and_chart_are_what_the_decisions_add_up_to,
+    an_empty_history_has_empty_figures,
+    the_most_hit_come_first,
+    unjudged_reviews_are_added_once,
+    the_last_word_on_a_gap_counts_and_gaps_stand_where_they_touch
+];
 
 const QUARTER: i64 = 15 * 60_000;
 const NOW: Timestamp = Timestamp(1_790_000_000_123);

@@ -71,17 +71,6 @@ async fn a_file_that_is_not_ours_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_refused_with_both_numbers() {
-    let test = TestStore::new(Kind::Sqlite, &HISTORY).await;
-    test.store.close().await;
-    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-                 VALUES (999, 'later', TRUE, x'00', 0)";
-    execute(test.directory(), newer).await;
-    let found = error(&test.directory).await;
-    assert!(matches!(found, StoreError::Newer { found: 999, known: 4, .. }), "{found}");
-}
-
-#[tokio::test]
 async fn another_writer_makes_it_busy_not_broken() {
     let test = TestStore::new(Kind::Sqlite, &HISTORY).await;
     let history = History::new(2, 5, 1, NOW);

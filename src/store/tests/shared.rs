@@ -8,7 +8,7 @@ use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::Record;
 use crate::store::read::{Filter, Range};
 use crate::store::settings::{PostgresSettings, StoreSettings};
-use crate::store::{Store, StoreError};
+use crate::store::{Sql, Store, StoreError};
 
 on_both![
     a_time_that_cannot_be_becomes_that_of_the_drain,
@@ -75,8 +75,10 @@ async fn what_a_decision_refers_to_is_needed_from_then_on(kind: Kind) {
         }
         store.apply_at(&history.records, then).await.expect("a batch");
         let today = (today + days * DAY).to_string();
-        let lower = format!("SELECT count(*) FROM reviews v WHERE last_day <> {today} AND EXISTS \
-                             (SELECT 1 FROM decisions d WHERE d.review = v.id)");
+        let lower = format!(
+            "SELECT count(*) FROM reviews v WHERE last_day <> {today} AND EXISTS \
+                             (SELECT 1 FROM decisions d WHERE d.review = v.id)"
+        );
         assert_eq!(test.dump(&lower).await, ["0"]);
     }
 }
@@ -87,7 +89,7 @@ async fn a_row_that_was_deleted_behind_the_memory_is_written_again(kind: Kind) {
     test.store.apply_at(&history.records, NOW).await.expect("a batch");
     let mut tx = test.store.database.begin().await.expect("a transaction");
     for table in ["reviews", "outcomes"] {
-        tx.execute(crate::store::Sql::new(&format!("DELETE FROM {table}"))).await.expect("deleted");
+        tx.execute(Sql::new(&format!("DELETE FROM {table}"))).await.expect("deleted");
     }
     tx.commit().await.expect("committed");
     let then = Timestamp(NOW.0 + 100 * DAY);
@@ -109,7 +111,8 @@ async fn no_replica_running_is_a_gap(kind: Kind) {
         from: Timestamp(from),
         to: Timestamp(to),
     };
-    let records = [presence(1, 0, 15_000), presence(1, 0, 30_000), presence(2, 20_000, 90_000), presence(1, 100_000, 200_000)];
+    let records =
+        [presence(1, 0, 15_000), presence(1, 0, 30_000), presence(2, 20_000, 90_000), presence(1, 100_000, 200_000)];
     test.store.apply_at(&records, NOW).await.expect("a batch");
     test.store.apply_at(&records[..1], NOW).await.expect("a batch");
     let found = async |until: i64, cluster: Option<&str>| {
@@ -140,9 +143,14 @@ async fn two_replicas_add_to_one_history(kind: Kind) {
     write(&other, left).await;
     let page = test.store.decisions(&Filter::default(), 1_000, None).await.expect("a page");
     assert_eq!(page.decisions.len(), 600);
-    assert_eq!(test.dump("SELECT sum(reviews), count(DISTINCT replica) FROM workload_totals").await.len(), 1);
-    assert_eq!(test.dump("SELECT CAST(sum(reviews) AS BIGINT), count(DISTINCT replica) FROM workload_totals").await, ["600|2"]);
-    assert_eq!(test.dump("SELECT CAST(sum(decisions) AS BIGINT), count(DISTINCT replica) FROM batches").await, ["600|2"]);
+    assert_eq!(
+        test.dump("SELECT CAST(sum(reviews) AS BIGINT), count(DISTINCT replica) FROM workload_totals").await,
+        ["600|2"]
+    );
+    assert_eq!(
+        test.dump("SELECT CAST(sum(decisions) AS BIGINT), count(DISTINCT replica) FROM batches").await,
+        ["600|2"]
+    );
 }
 
 async fn a_newer_schema_stops_what_is_written(kind: Kind) {
@@ -161,7 +169,7 @@ async fn a_newer_schema_stops_what_is_written(kind: Kind) {
     let run = async |statements: [String; 2]| {
         let mut tx = test.store.database.begin().await.expect("a transaction");
         for statement in statements {
-            tx.execute(crate::store::Sql::new(&statement)).await.expect("a statement");
+            tx.execute(Sql::new(&statement)).await.expect("a statement");
         }
         tx.commit().await.expect("committed");
     };
@@ -217,15 +225,17 @@ async fn what_a_server_refuses_is_said_without_the_password() {
     let wrong = directory.path().join("wrong");
     std::fs::write(&wrong, "hunter2\n").expect("a password file");
     let found = open(PostgresSettings { password_file: Some(wrong), ..right.clone() }).await;
-    assert!(found.contains("password authentication failed") && found.contains("on 127.0.0.1"), "{found}");
+    assert!(found.contains("password authentication failed") && found.contains("127.0.0.1"), "{found}");
     assert!(!found.contains("hunter2"), "{found}");
     let found = open(PostgresSettings { password_file: Some("/nowhere".into()), ..right.clone() }).await;
     assert!(found.contains("/nowhere cannot be read"), "{found}");
-    let found = open(PostgresSettings { url: postgres::shared().url("nothing"), ..right.clone() }).await;
+    let found =
+        open(PostgresSettings { url: postgres::shared().url("nothing").parse().expect("a URL"), ..right.clone() })
+            .await;
     assert!(found.contains("\"nothing\" does not exist"), "{found}");
     let server = postgres::shared();
     let name = server.database();
     server.psql(&name, "CREATE TABLE recipes (name TEXT)");
-    let found = open(PostgresSettings { url: server.url(&name), ..right }).await;
+    let found = open(PostgresSettings { url: server.url(&name).parse().expect("a URL"), ..right }).await;
     assert!(found.contains("another application's tables"), "{found}");
 }

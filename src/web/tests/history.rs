@@ -55,7 +55,12 @@ impl History {
     pub async fn empty() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let settings = StoreSettings::Sqlite(directory.path().to_owned());
-        let store = Store::open(&settings, &HistorySettings { objects: Objects::Sample, max_names: 1_000, retention: RetentionSettings::default() }, uuid::Uuid::nil()).await;
+        let store = Store::open(
+            &settings,
+            &HistorySettings { objects: Objects::Sample, max_names: 1_000, retention: RetentionSettings::default() },
+            uuid::Uuid::nil(),
+        )
+        .await;
         Self { store: store.expect("a store"), newest: Timestamp::now(), _directory: directory }
     }
 
