@@ -2,6 +2,7 @@
 
 mod condition;
 mod history;
+mod retention;
 mod upkeep;
 
 use std::fs;
@@ -42,6 +43,7 @@ use crate::watch::Watch;
 
 use self::condition::Condition;
 use self::history::History;
+use self::retention::Retention;
 use self::upkeep::Upkeep;
 
 /// A process that listens, ready to run.
@@ -51,6 +53,7 @@ pub struct App {
     service: Service,
     recorder: Recorder,
     history: Arc<History>,
+    retention: Retention,
     condition: Arc<Condition>,
     upkeep: Upkeep,
     registry: Arc<Mutex<Registry>>,
@@ -127,6 +130,7 @@ impl App {
         let metrics = Arc::new(Metrics::register(&mut registry));
 
         let history = History::open(&config, Arc::clone(&condition)).await?;
+        let retention = Retention::new(&history, &config.history.retention, &condition, &mut registry);
 
         let settings = Settings {
             warn_wait: config.warn_wait,
@@ -153,6 +157,7 @@ impl App {
             service,
             recorder,
             history,
+            retention,
             condition,
             upkeep,
             registry,
@@ -189,6 +194,7 @@ impl App {
         self.history.drain(&self.recorder, &rest);
         self.recorder.present(self.history.replica(), [self.config.cluster.clone()]);
         let (report, admin) = self.report_routers(first_review);
+        rest.spawn(self.retention.run(accepting.clone()));
         rest.spawn(self.upkeep.run(reporting.clone()));
         reviews.spawn(self.webhook.serve(webhook, terms, accepting.clone(), reviews.clone()));
         rest.spawn(self.report.serve(report, report_terms("report", &self.metrics), reporting.clone(), rest.clone()));

@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::shape::{DecisionShape, Depth, GapShape};
+use super::shape::{DecisionShape, Depth, GapShape, time};
 use super::{Call, json};
 use crate::web::WebState;
 use crate::web::error::ApiError;
@@ -23,6 +23,8 @@ struct Listing<'a> {
     next: Option<String>,
     /// Between these decisions.
     gaps: Vec<GapShape<'a>>,
+    /// What is older and would be listed may be deleted.
+    listed_since: Option<String>,
 }
 
 pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
@@ -35,10 +37,12 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     let after = after.transpose()?;
     let page = state.store.decisions(&filter, limit, after).await?;
     let gaps = gaps::of_page(&state.store, &(state.live)(), &filter, after, &page).await?;
+    let horizons = state.store.horizons().await?;
     let decisions = page.decisions.iter().map(|stored| DecisionShape::of(stored, Depth::Listed)).collect();
     Ok(json(&Listing {
         decisions,
         next: page.next.map(cursor::encode),
         gaps: gaps.iter().map(GapShape::from).collect(),
+        listed_since: horizons.listed_since(&filter).map(time),
     }))
 }

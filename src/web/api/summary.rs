@@ -25,6 +25,10 @@ struct SummaryShape<'a> {
     dry_runs: u64,
     gaps: Vec<GapShape<'a>>,
     complete_until: String,
+    /// What was counted before may be counted no more: rows are gone.
+    recountable_since: Option<String>,
+    /// Plain decisions before this went early, for the size.
+    dropped_for_size_before: Option<String>,
 }
 
 pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
@@ -46,5 +50,7 @@ pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         dry_runs: figures.dry_runs,
         gaps: gaps.iter().map(GapShape::from).collect(),
         complete_until: time(live.complete_until),
+        recountable_since: summary.horizons.recountable_since(scope.dry_run).map(time),
+        dropped_for_size_before: summary.horizons.for_size.map(time),
     }))
 }

@@ -86,11 +86,12 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     });
     let after = after.transpose()?;
     let store = &state.store;
-    let (page, clusters, namespaces, judges) = tokio::try_join!(
+    let (page, clusters, namespaces, judges, horizons) = tokio::try_join!(
         store.decisions(&filter, ROWS, after),
         store.clusters(),
         store.namespaces(filter.cluster.as_deref()),
         store.policies_and_rules(),
+        store.horizons(),
     )?;
     let live = (state.live)();
     let gaps = gaps::of_page(store, &live, &filter, after, &page).await?;
@@ -100,6 +101,8 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     rules.dedup();
     let mut frame = Frame::of("Decisions", &visit, &live, here.clone());
     frame.notices.extend(Notice::of_gaps(&gaps, &visit.zone));
+    let since = gaps::span_of_page(&filter, after, &page).since;
+    frame.notices.extend(Notice::of_deleted_rows(&horizons, &filter, since, &visit.zone));
     let rows: Vec<Row> = page.decisions.iter().map(|stored| Row::of(stored, &visit.zone, &visit)).collect();
     html(&Decisions {
         frame,
