@@ -94,14 +94,17 @@ fn summary(config: &Config) -> String {
             ("https", format!("self-made certificate for {}{}", names.join(", "), clients(client_ca.as_deref())))
         }
     };
-    let StoreSettings::Sqlite(history) = &config.store;
+    let history = match &config.store {
+        StoreSettings::Sqlite(directory) => format!("SQLite in {}", directory.display()),
+        StoreSettings::Postgres(settings) => format!("Postgres, {}", settings.place()),
+    };
     let mut rows = vec![
         ("cluster", config.cluster.clone()),
         ("webhook", format!("{scheme}://{}, {tls}", config.webhook.listen)),
         ("report", format!("http://{}", config.report.listen)),
     ];
     rows.extend(config.admin.map(|listen| ("admin", format!("http://{listen}"))));
-    rows.push(("history", format!("SQLite in {}", history.display())));
+    rows.push(("history", history));
     rows.extend(config.policies.iter().map(|policy| ("policy", describe(policy))));
     if config.policies.is_empty() {
         rows.push(("policy", "none: every review is allowed and recorded".to_owned()));

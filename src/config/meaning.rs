@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::policy::settings::AnswerStyle;
 use crate::recorder::settings::JournalSettings;
 use crate::server::settings::{Limits, Timeouts, TlsSettings, WebhookListenerSettings};
-use crate::store::settings::{HistorySettings, StoreSettings};
+use crate::store::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use crate::web::settings::ReportSettings;
 
 use super::files::{NamedFile, Purpose};
@@ -43,7 +43,11 @@ pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies)
             written::Database::Sqlite => StoreSettings::Sqlite(data_dir.clone()),
         },
         journal: journal(document.journal, &data_dir, ground),
-        history: HistorySettings { objects: document.history.objects, max_names: document.history.max_names },
+        history: HistorySettings {
+            objects: document.history.objects,
+            max_names: document.history.max_names,
+            retention: RetentionSettings::default(),
+        },
         overload: document.overload,
         warn_wait: document.warn_wait.0,
         shutdown: ShutdownSettings { delay: document.shutdown.delay.0, grace: document.shutdown.grace.0 },

@@ -13,7 +13,7 @@ use crate::policy::settings::{CheckSettings, MatchSettings, OnError, Requirement
 use crate::recorder::settings::{Durability, OnFailure};
 use crate::review::decision::Mode;
 use crate::server::settings::{Limits, Timeouts, TlsSettings};
-use crate::store::settings::Objects;
+use crate::store::settings::{Objects, RetentionSettings};
 
 /// A configuration file in a folder of its own.
 struct Written {
@@ -97,7 +97,10 @@ fn without_a_file_everything_is_at_its_default() {
             on_failure: OnFailure::Answer,
         }
     );
-    assert_eq!(config.history, HistorySettings { objects: Objects::Sample, max_names: 200_000 });
+    assert_eq!(
+        config.history,
+        HistorySettings { objects: Objects::Sample, max_names: 200_000, retention: RetentionSettings::default() }
+    );
     assert_eq!(config.overload, Overload::Answer);
     assert_eq!(config.warn_wait, Duration::from_millis(200));
     assert_eq!(config.shutdown, ShutdownSettings { delay: secs(0), grace: secs(10) });

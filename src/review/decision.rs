@@ -106,6 +106,9 @@ pub struct Decision {
     pub name: Option<String>,
     pub user: Option<String>,
     pub uid: Option<String>,
+    /// Who sent the review: the subject of a client certificate, or the name of a token. `None`: unproven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
     pub dry_run: bool,
     pub answer: Answer,
     /// The HTTP status for `Failed`, the Status code for `Denied`, 200 for `Allowed`.
