@@ -89,8 +89,12 @@ fn replica_of(config: &Config, condition: &Condition) -> Result<Uuid, StartError
 
 /// Whether a start may go on although it cannot keep a history.
 fn starts_without(config: &Config) -> bool {
-    let StoreSettings::Sqlite(directory) = &config.store;
-    config.journal.on_failure == OnFailure::Answer && directory.join(SQLITE_FILE).exists()
+    let has_history = match &config.store {
+        StoreSettings::Sqlite(directory) => directory.join(SQLITE_FILE).exists(),
+        // Others may keep it in use; whether this one ever did, its directory says.
+        StoreSettings::Postgres(_) => matches!(replica::of(&config.data_dir), Ok(Some(_))),
+    };
+    config.journal.on_failure == OnFailure::Answer && has_history
 }
 
 // === impl History ===

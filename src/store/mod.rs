@@ -30,6 +30,7 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
 use std::sync::Arc;
 
 pub use batch::Applied;
@@ -56,15 +57,13 @@ pub struct Store {
 impl Store {
     /// Creates what is missing and brings the schema up to date.
     pub async fn open(store: &StoreSettings, history: &HistorySettings) -> Result<Self, StoreError> {
-        let StoreSettings::Sqlite(directory) = store;
-        let database = Database::open(directory).await?;
+        let database = Database::open(directory(store)?).await?;
         Ok(Self { database, memory: Arc::new(Memory::new(history)) })
     }
 
     /// Opens what is there for reading alone: for a process that may not write it. [`Store::apply`] fails.
     pub async fn open_for_reading(store: &StoreSettings, history: &HistorySettings) -> Result<Self, StoreError> {
-        let StoreSettings::Sqlite(directory) = store;
-        let database = Database::open_for_reading(directory).await?;
+        let database = Database::open_for_reading(directory(store)?).await?;
         Ok(Self { database, memory: Arc::new(Memory::new(history)) })
     }
 
@@ -174,5 +173,15 @@ impl Store {
     async fn end(&self, text: &str) -> Result<Option<Timestamp>, StoreError> {
         let rows = self.database.fetch(Sql::new(text)).await?;
         Ok(rows.first().map_or(Ok(None), |row| row.opt_int(0))?.map(key::at))
+    }
+}
+
+fn directory(store: &StoreSettings) -> Result<&Path, StoreError> {
+    match store {
+        StoreSettings::Sqlite(directory) => Ok(directory),
+        StoreSettings::Postgres(settings) => Err(StoreError::broken(format!(
+            "{}: a history on Postgres is not part of this version yet; write `store: sqlite`",
+            settings.place()
+        ))),
     }
 }

@@ -160,6 +160,7 @@ pub(super) fn decision(mut row: Row) -> Result<StoredDecision, StoreError> {
         name: row.opt_text(4)?,
         user: row.opt_text(5)?,
         uid,
+        caller: None,
         dry_run: row.flag(8)?,
         answer: answer_of(row.int(9)?)?,
         code: u16::try_from(code).map_err(|_| StoreError::broken(format!("a decision's code is {code}")))?,

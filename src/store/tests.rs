@@ -9,7 +9,7 @@ mod opening;
 use tempfile::TempDir;
 
 use super::Store;
-use super::settings::{HistorySettings, Objects, StoreSettings};
+use super::settings::{HistorySettings, Objects, RetentionSettings, StoreSettings};
 use super::sql::{Row, Sql, Value};
 
 /// A store in a directory that goes with it.
@@ -18,7 +18,8 @@ struct TestStore {
     directory: TempDir,
 }
 
-const HISTORY: HistorySettings = HistorySettings { objects: Objects::Sample, max_names: 200_000 };
+const HISTORY: HistorySettings =
+    HistorySettings { objects: Objects::Sample, max_names: 200_000, retention: RetentionSettings::DEFAULT };
 
 // === impl TestStore ===
 

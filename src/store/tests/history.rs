@@ -132,6 +132,7 @@ fn decision(rng: &mut Rng, at: Timestamp, review: &ReviewRecord) -> Decision {
             1 => Some(format!("uid-{}", rng.u16(..))),
             _ => Some(DecisionId::at(at).to_string()),
         },
+        caller: None,
         dry_run: rng.u8(0..5) == 0,
         answer,
         code: if answer == Answer::Allowed { 200 } else { 403 },

@@ -29,6 +29,7 @@ fn decision(answer: Answer, would_reject: bool, verdicts: Vec<PolicyVerdict>) ->
         name: None,
         user: None,
         uid: None,
+        caller: None,
         dry_run: false,
         answer,
         code: if answer == Answer::Failed { 503 } else { 200 },
