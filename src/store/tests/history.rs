@@ -127,12 +127,12 @@ fn decision(rng: &mut Rng, at: Timestamp, review: &ReviewRecord) -> Decision {
         review: review.hash,
         name: rng.bool().then(|| format!("web-{}", rng.u32(..))),
         user: rng.bool().then(|| "system:serviceaccount:kube-system:replicaset-controller".to_owned()),
+        caller: None,
         uid: match rng.u8(0..3) {
             0 => None,
             1 => Some(format!("uid-{}", rng.u16(..))),
             _ => Some(DecisionId::at(at).to_string()),
         },
-        caller: None,
         dry_run: rng.u8(0..5) == 0,
         answer,
         code: if answer == Answer::Allowed { 200 } else { 403 },

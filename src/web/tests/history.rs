@@ -55,9 +55,12 @@ impl History {
     pub async fn empty() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let settings = StoreSettings::Sqlite(directory.path().to_owned());
-        let retention = RetentionSettings::default();
-        let history = HistorySettings { objects: Objects::Sample, max_names: 1_000, retention };
-        let store = Store::open(&settings, &history).await;
+        let store = Store::open(
+            &settings,
+            &HistorySettings { objects: Objects::Sample, max_names: 1_000, retention: RetentionSettings::default() },
+            uuid::Uuid::nil(),
+        )
+        .await;
         Self { store: store.expect("a store"), newest: Timestamp::now(), _directory: directory }
     }
 
@@ -168,8 +171,8 @@ impl Draft {
             review: hash,
             name: Some(format!("{name}-6d4cf56db6-x7k2p")),
             user: Some("system:serviceaccount:kube-system:replicaset-controller".into()),
-            uid: Some(DecisionId::at(at).to_string()),
             caller: None,
+            uid: Some(DecisionId::at(at).to_string()),
             dry_run: false,
             answer: Answer::Allowed,
             code: 200,
