@@ -11,6 +11,8 @@ pub mod browser;
 pub mod certs;
 pub mod cluster;
 pub mod http;
+pub mod link;
+pub mod postgres;
 pub mod process;
 pub mod raw;
 pub mod reviews;
