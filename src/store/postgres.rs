@@ -220,7 +220,7 @@ impl Statements for Transaction {
     }
 
     async fn commit(mut self) -> Result<(), StoreError> {
-        within(sqlx::query("COMMIT").execute(&mut self.0.connection)).await?;
+        within(sqlx::raw_sql("COMMIT").execute(&mut self.0.connection)).await?;
         self.0.give_back();
         Ok(())
     }
@@ -372,7 +372,7 @@ async fn begin_on(connections: &Arc<Connections>) -> Result<Transaction, StoreEr
 }
 
 async fn begin(connection: &mut PgConnection) -> Result<(), StoreError> {
-    within(sqlx::query("BEGIN").execute(connection)).await?;
+    within(sqlx::raw_sql("BEGIN").execute(connection)).await?;
     Ok(())
 }
 
