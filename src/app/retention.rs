@@ -146,7 +146,7 @@ impl Metrics {
     fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         for rows in Swept::KINDS {
-            metrics.deleted.get_or_create(&Rows { rows });
+            drop(metrics.deleted.get_or_create(&Rows { rows }));
         }
         registry.register(
             "rehearsal_retention_deleted_rows",

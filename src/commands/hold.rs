@@ -1,6 +1,6 @@
 //! `rehearsal hold`: keep a span of the history whatever its age.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -86,7 +86,10 @@ pub fn run(command: &HoldCommand, log: LogArgs) -> anyhow::Result<ExitCode> {
 async fn open(config: &Config) -> anyhow::Result<Holds> {
     // A new one at a mistyped place would hold nothing, and nobody would notice.
     if let Some(absent) = config.store.absent() {
-        anyhow::bail!("there is no history at {}: name the configuration that `rehearsal serve` runs on", absent.display());
+        anyhow::bail!(
+            "there is no history at {}: name the configuration that `rehearsal serve` runs on",
+            absent.display()
+        );
     }
     Ok(Holds::open(&config.store).await?)
 }
@@ -104,7 +107,10 @@ async fn execute(command: &HoldCommand, holds: &Holds) -> anyhow::Result<String>
         HoldCommand::End { id, .. } => match holds.end(*id).await? {
             Some(hold) => {
                 let ended = hold.ended_at.map_or_else(String::new, |at| format!(" since {at}"));
-                Ok(format!("hold {id} has ended{ended}: what of {} to {} is due goes within the hour\n", hold.from, hold.to))
+                Ok(format!(
+                    "hold {id} has ended{ended}: what of {} to {} is due goes within the hour\n",
+                    hold.from, hold.to
+                ))
             }
             None => anyhow::bail!("there is no hold {id}: `rehearsal hold list` says which there are"),
         },

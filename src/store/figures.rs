@@ -4,8 +4,8 @@ use super::bucket::{Piece, Step, Width, pieces, widen};
 use super::database::Database;
 use super::error::StoreError;
 use super::read::{Bucket, DryRuns, Figures, Hit, Range, Scope, Summary};
-use super::{horizon, spans};
 use super::sql::{FOR_EACH_JOIN, Row, Sql, Value};
+use super::{horizon, spans};
 use crate::review::clock::Timestamp;
 
 /// A scope with its ends known: whole buckets.

@@ -105,7 +105,11 @@ pub(super) fn unheld_keys(holds: &[Hold], column: &str) -> Sql {
     let mut sql = Sql::default();
     for hold in holds {
         let (from, below) = hold.keys();
-        sql.push(&format!(" AND NOT ({column} >= ")).bind(from).push(&format!(" AND {column} < ")).bind(below).push(")");
+        sql.push(&format!(" AND NOT ({column} >= "))
+            .bind(from)
+            .push(&format!(" AND {column} < "))
+            .bind(below)
+            .push(")");
     }
     sql
 }
@@ -132,10 +136,5 @@ impl Hold {
     pub(super) fn has_key(&self, key: i64) -> bool {
         let (from, below) = self.keys();
         (from..below).contains(&key)
-    }
-
-    /// Whether any moment from `from` on and before `below` is in it.
-    pub(super) fn touches(&self, from: Timestamp, below: Timestamp) -> bool {
-        self.from < below && self.to >= from
     }
 }

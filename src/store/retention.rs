@@ -24,7 +24,7 @@ use super::bucket::Day;
 use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::hold::{self, Hold};
-use super::horizon;
+use super::horizon::{self, Mark};
 use super::settings::RetentionSettings;
 use crate::review::clock::Timestamp;
 
@@ -202,6 +202,14 @@ impl Sweep {
             return Err(StoreError::busy("a hold was added or ended while what is due was deleted"));
         }
         Ok(step)
+    }
+
+    /// Where a walk has come to.
+    pub async fn walked(&self, database: &Database, mark: Mark) -> Result<Timestamp, StoreError> {
+        let mut step = self.begin(database).await?;
+        let walked = horizon::read(&mut step.tx, mark).await?;
+        step.tx.commit().await?;
+        Ok(walked)
     }
 
     /// Commits a step over `rows` of which it has deleted some, and lets others have the writer.

@@ -88,16 +88,12 @@ pub(in super::super) async fn delete_decisions(
 }
 
 /// Where the marks of the notable and of the plain ones stand then.
-async fn whole_days(
-    postgres: &Postgres,
-    database: &Database,
-    sweep: &mut Sweep,
-) -> Result<[Timestamp; 2], StoreError> {
+async fn whole_days(postgres: &Postgres, database: &Database, sweep: &mut Sweep) -> Result<[Timestamp; 2], StoreError> {
     let days = days(postgres).await?;
     let mut at = [Timestamp(0); 2];
     let kinds = [(mark::NOTABLE, Keep::Nothing, sweep.due.notable), (mark::DECISIONS, Keep::Notable, sweep.due.plain)];
     for (at, (mark, keep, cutoff)) in at.iter_mut().zip(kinds) {
-        *at = standing(database, sweep, mark).await?;
+        *at = sweep.walked(database, mark).await?;
         for &day in &days {
             let end = day.next().0;
             // The plain ones of a day that is dropped go with it.
@@ -118,7 +114,7 @@ pub(in super::super) async fn shed(
     sweep: &mut Sweep,
     max_size: u64,
 ) -> Result<(), StoreError> {
-    let mut from = standing(database, sweep, mark::DECISIONS).await?;
+    let mut from = sweep.walked(database, mark::DECISIONS).await?;
     for day in days(postgres).await? {
         let end = day.next().0;
         if end <= from || end > sweep.due.latest {
@@ -138,11 +134,6 @@ pub(in super::super) async fn shed(
         }
     }
     Ok(())
-}
-
-async fn standing(database: &Database, sweep: &Sweep, mark: Mark) -> Result<Timestamp, StoreError> {
-    let mut step = sweep.begin(database).await?;
-    horizon::read(&mut step.tx, mark).await
 }
 
 /// Those with partitions, oldest first.

@@ -15,8 +15,7 @@ const LOOKED_AT: i64 = 5_000;
 
 /// A day after which no decision is there any more.
 async fn gone_before(database: &Database, sweep: &Sweep, mark: Mark) -> Result<Timestamp, StoreError> {
-    let mut step = sweep.begin(database).await?;
-    let walked = horizon::read(&mut step.tx, mark).await?;
+    let walked = sweep.walked(database, mark).await?;
     // Far from the ends of an integer, so that days can be counted.
     Ok(Day::of(Timestamp(walked.0.max(-(1 << 42)))).0)
 }
@@ -31,9 +30,7 @@ pub(super) async fn objects(database: &Database, sweep: &mut Sweep) -> Result<()
         due
     };
     let mut of_plain = of_days_before(plain);
-    of_plain.push(
-        " AND NOT EXISTS (SELECT 1 FROM reviews v WHERE v.hash = x.review AND v.last_notable_day >= x.day)",
-    );
+    of_plain.push(" AND NOT EXISTS (SELECT 1 FROM reviews v WHERE v.hash = x.review AND v.last_notable_day >= x.day)");
     let objects = |mark, due| ById { mark, table: "objects", id: "decision", due };
     walk(database, sweep, objects(mark::OBJECTS, of_plain), plain).await?;
     walk(database, sweep, objects(mark::NOTABLE_OBJECTS, of_days_before(notable)), notable).await
@@ -45,9 +42,7 @@ pub(super) async fn reviews_and_outcomes(database: &Database, sweep: &mut Sweep)
     let plain = sweep.due.before_holds(plain);
     let notable = gone_before(database, sweep, mark::NOTABLE).await?;
     let notable = sweep.due.before_holds(notable);
-    let mut step = sweep.begin(database).await?;
-    let walked = horizon::read(&mut step.tx, mark::CONTENTS).await?;
-    drop(step);
+    let walked = sweep.walked(database, mark::CONTENTS).await?;
     if walked >= plain {
         return Ok(());
     }

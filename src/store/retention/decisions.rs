@@ -49,6 +49,7 @@ pub(in super::super) async fn walk(
     kind: Kind,
     cutoff: Timestamp,
 ) -> Result<(), StoreError> {
+    sweep.other_rows();
     while let Walked::Until(end) = step(database, sweep, kind, cutoff, None).await? {
         if end >= cutoff {
             break;
@@ -64,6 +65,7 @@ pub(in super::super) async fn shed(
     cutoff: Timestamp,
     size: u64,
 ) -> Result<(), StoreError> {
+    sweep.other_rows();
     while database.size().await? > size {
         match step(database, sweep, Kind::Plain, cutoff, Some(horizon::SIZE)).await? {
             Walked::Until(end) if end < cutoff => sweep.swept.for_size = Some(end),
@@ -84,7 +86,6 @@ enum Walked {
     Before,
 }
 
-
 /// `also` is another horizon that the deletion moves.
 async fn step(
     database: &Database,
@@ -96,6 +97,7 @@ async fn step(
     let mut step = sweep.begin(database).await?;
     let from = horizon::read(&mut step.tx, kind.mark()).await?;
     if from >= cutoff {
+        step.tx.commit().await?;
         return Ok(Walked::Before);
     }
     let (found, end) = next(&mut step.tx, kind, from, cutoff, sweep.rows()).await?;

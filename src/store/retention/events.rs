@@ -33,13 +33,13 @@ pub(super) async fn run(database: &Database, sweep: &mut Sweep) -> Result<(), St
     };
     walk(database, sweep, amendments, batches).await?;
     let unheld = hold::unheld(&sweep.due.holds, "x.bucket", QUARTER);
-    let unjudged =
-        ById { mark: mark::UNJUDGED, table: "unjudged", id: "id", due: before("x.bucket", events, unheld) };
+    let unjudged = ById { mark: mark::UNJUDGED, table: "unjudged", id: "id", due: before("x.bucket", events, unheld) };
     walk(database, sweep, unjudged, events).await?;
     delete_batches(database, sweep).await?;
     spans(database, sweep, "gaps", &["id"], "").await?;
     // The last word on a cluster says since when no replica serves it.
-    let but_the_last = " AND EXISTS (SELECT 1 FROM presence later WHERE later.cluster = x.cluster AND later.to_at > x.to_at)";
+    let but_the_last =
+        " AND EXISTS (SELECT 1 FROM presence later WHERE later.cluster = x.cluster AND later.to_at > x.to_at)";
     spans(database, sweep, "presence", &["cluster", "replica", "from_at"], but_the_last).await
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn walk(
         let mut step = sweep.begin(database).await?;
         let from = horizon::read(&mut step.tx, rows.mark).await?;
         if from >= cutoff {
-            return Ok(());
+            return step.tx.commit().await;
         }
         let (found, end) = rows.next(&mut step.tx, from, cutoff, sweep.rows()).await?;
         let gone: Vec<DecisionId> = found.iter().filter(|(_, due)| *due).map(|(id, _)| *id).collect();

@@ -86,9 +86,7 @@ impl Pass {
         tables: &[Rolled],
         places: &str,
     ) -> Result<(), StoreError> {
-        let mut step = sweep.begin(database).await?;
-        let walked = horizon::read(&mut step.tx, self.mark).await?;
-        step.tx.commit().await?;
+        let walked = sweep.walked(database, self.mark).await?;
         if walked >= self.cutoff {
             return Ok(());
         }

@@ -15,11 +15,7 @@ pub(in super::super) async fn delete_decisions(database: &Database, sweep: &mut 
     walk(database, sweep, Kind::DryRun, dry_run).await
 }
 
-pub(in super::super) async fn shed(
-    database: &Database,
-    sweep: &mut Sweep,
-    max_size: u64,
-) -> Result<(), StoreError> {
+pub(in super::super) async fn shed(database: &Database, sweep: &mut Sweep, max_size: u64) -> Result<(), StoreError> {
     let latest = sweep.due.latest;
     shed_rows(database, sweep, latest, max_size).await
 }
