@@ -76,7 +76,9 @@ impl Link {
     /// Waits until that has happened `times` times.
     pub async fn has_lost(&self, times: usize) {
         let mut lost = self.shared.lost.subscribe();
-        lost.wait_for(|&lost| lost >= times).await.expect("the link lives");
+        let has_lost = lost.wait_for(|&lost| lost >= times);
+        let waited = tokio::time::timeout(super::DEADLINE, has_lost).await;
+        waited.expect("the client sends those bytes").expect("the link lives");
     }
 }
 
