@@ -49,7 +49,9 @@ impl Database {
     /// Waits until as many decisions are stored.
     pub async fn stores(&self, count: usize) {
         wait_for(&format!("{count} stored decisions"), || async {
-            (self.psql("SELECT count(*) FROM decisions") == count.to_string()).then_some(())
+            // There is no such table before a replica has come through.
+            let stored = self.server.try_psql(&self.name, "SELECT count(*) FROM decisions");
+            (stored == Ok(count.to_string())).then_some(())
         })
         .await;
     }
