@@ -130,12 +130,7 @@ async fn the_password_may_change_while_it_runs() {
     }
 }
 
-fn as_user(
-    builder: crate::harness::Builder,
-    user: &str,
-    port: u16,
-    database: &Database,
-) -> crate::harness::Builder {
+fn as_user(builder: crate::harness::Builder, user: &str, port: u16, database: &Database) -> crate::harness::Builder {
     let url = format!("postgres://{user}@127.0.0.1:{port}/{}", database.name());
     builder.file("pg.txt", "one\n").config(&format!("store: {{url: '{url}', password_file: pg.txt}}"))
 }
