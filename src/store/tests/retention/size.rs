@@ -4,6 +4,29 @@ use super::*;
 
 on_both![over_the_size_the_oldest_plain_decisions_go_first, what_may_not_go_early_stays_and_is_told,];
 
+/// Nineteen of twenty are allowed without a finding, as in life.
+fn mostly_plain(mut history: History) -> History {
+    let plain = |decision: &mut Decision| {
+        if decision.id.0.as_u128() % 20 != 0 {
+            (decision.answer, decision.would_reject, decision.dry_run) = (Answer::Allowed, false, false);
+            decision.verdicts.clear();
+        }
+    };
+    history.records.retain(|record| !matches!(record, Record::Amendment(_)));
+    for record in &mut history.records {
+        if let Record::Decision(decision) = record {
+            plain(decision);
+        }
+    }
+    let written = history.records.iter().filter_map(|record| match record {
+        Record::Decision(decision) => Some((decision.id, (**decision).clone())),
+        _ => None,
+    });
+    let written: std::collections::HashMap<DecisionId, Decision> = written.collect();
+    history.decisions.iter_mut().for_each(|stored| stored.decision = written[&stored.decision.id].clone());
+    history
+}
+
 async fn shed(test: &TestStore, max_size: u64, now: Timestamp) -> Swept {
     let settings = RetentionSettings { max_size: Some(max_size), ..KEPT };
     let mut swept = Swept::default();
@@ -14,13 +37,13 @@ async fn shed(test: &TestStore, max_size: u64, now: Timestamp) -> Swept {
 
 async fn over_the_size_the_oldest_plain_decisions_go_first(kind: Kind) {
     let test = TestStore::new(kind, &HISTORY).await;
-    let history = History::new(51, 3_000, 20 * 24, NOW);
+    let history = mostly_plain(History::new(51, 3_000, 20 * 24, NOW));
     for records in history.records.chunks(1_000) {
         test.store.apply_at(records, NOW).await.expect("a batch");
     }
     let size = sweep(&test, NOW).await.size;
     assert_eq!(shed(&test, size, NOW).await.for_size, None, "it fits");
-    let less = size - 100_000;
+    let less = size - 65_536;
     let swept = shed(&test, less, NOW).await;
     let before = swept.for_size.expect("some went early");
     assert_eq!(test.store.horizons().await.expect("horizons").for_size, Some(before));
