@@ -9,12 +9,12 @@ mod support;
 use std::time::Duration;
 
 use harness::Rehearsal;
-use support::Run;
 use support::bare::{self, Role, Served, Tls};
 use support::load::{Load, Speaks};
 use support::reviews;
 use support::statistics::Target;
-use support::table::Table;
+use support::table::{self, Table};
+use support::{Run, processor_seconds};
 use tokio::runtime::Runtime;
 
 /// As many as keep both cores busy through an fsync; no more than the reviews that are admitted at once.
@@ -27,69 +27,109 @@ const RULES: &str = "
       - {id: ours, allow: {registry: [registry.acmecorp.com, docker.io]}}
       - {id: digest, require: digest, namespaces: prod-*}";
 
+/// One of the two that are compared: its load, and what it has cost.
+struct Side {
+    load: Load,
+    pid: u32,
+    answered: u64,
+    processor_seconds: f64,
+}
+
+/// What both sides of a row have in common.
+struct Traffic<'a> {
+    run: &'a Run,
+    runtime: &'a Runtime,
+    bytes: usize,
+    tls: Option<Tls>,
+    speaks: Speaks,
+}
+
+/// Rates, and the processor time behind them.
+struct Tables {
+    rates: Table,
+    costs: Table,
+}
+
 fn main() {
     bare::serve_if_asked();
     let (run, runtime) = (Run::from_args(), bare::runtime());
-    let mut table = Table::of_pairs("Throughput, history on, default durability", "bare hyper");
+    let mut tables = Tables {
+        rates: Table::of_pairs("Throughput, history on, default durability", "bare hyper"),
+        costs: Table::new("Processor time of the process for each request", ["measure", "ours", "bare hyper"]),
+    };
     for (size, bytes) in [("3 KB", 3_000), ("20 KB", 20_000)] {
-        for (transport, speaks, target) in
+        for (transport, over, target) in
             [("plain", None, 0.70), ("TLS", Some(Speaks::Http1), 0.60), ("TLS, HTTP/2", Some(Speaks::Http2), 0.60)]
         {
+            let (tls, speaks) = (over.map(|_| Tls::new()), over.unwrap_or(Speaks::Http1));
+            let traffic = Traffic { run: &run, runtime: &runtime, bytes, tls, speaks };
             let name = format!("forwarding {size}, {transport}");
             if run.wants(&name) {
-                let tls = speaks.map(|_| Tls::new());
-                let speaks = speaks.unwrap_or(Speaks::Http1);
-                forwarding(&run, &runtime, &name, bytes, tls, speaks, target, &mut table);
+                traffic.forwarded(&name, Target::AtLeast(target), &mut tables);
             }
         }
     }
     for (size, bytes) in [("3 KB", 3_000), ("20 KB", 20_000)] {
+        let traffic = Traffic { run: &run, runtime: &runtime, bytes, tls: None, speaks: Speaks::Http1 };
         let name = format!("answering alone {size}, plain");
         if run.wants(&name) {
-            answering(&run, &runtime, &name, bytes, &mut table);
+            traffic.answered(&name, Target::AtLeast(0.55), &mut tables);
         }
     }
-    table.print();
+    tables.rates.print();
+    tables.costs.print();
 }
 
-#[expect(clippy::too_many_arguments, reason = "one row of a table")]
-fn forwarding(
-    run: &Run,
-    runtime: &Runtime,
-    name: &str,
-    bytes: usize,
-    tls: Option<Tls>,
-    speaks: Speaks,
-    target: f64,
-    table: &mut Table,
-) {
-    let bodies = reviews::of_about(bytes);
-    let backend = runtime.block_on(bare::spawn(Role::Judge { after: Duration::ZERO }, tls.clone()));
-    let policies = format!("policies:{RULES}\n{}", webhook(&backend, tls.is_some()));
-    let rehearsal = runtime.block_on(start(&policies, tls.as_ref()));
-    let hop = Served::start(Role::Hop { to: backend }, tls.as_ref());
-    let ca = tls.as_ref().map(|tls| tls.ca_pem.as_str());
-    let mut ours = Load::new(runtime.handle(), rehearsal.webhook_url(), ca, speaks, &bodies);
-    let mut theirs = Load::new(runtime.handle(), &hop.url, ca, speaks, &bodies);
-    let pairs = run.pairs(|| all_good(&mut ours, run.span), || all_good(&mut theirs, run.span));
-    table.push_pairs(name, "req/s", &pairs, Target::AtLeast(target));
+// === impl Traffic ===
+
+impl Traffic<'_> {
+    fn forwarded(&self, name: &str, target: Target, tables: &mut Tables) {
+        let judge = Role::Judge { after: Duration::ZERO };
+        let backend = self.runtime.block_on(bare::spawn(judge, self.tls.clone()));
+        let policies = format!("policies:{RULES}\n{}", webhook(&backend, self.tls.is_some()));
+        let rehearsal = self.runtime.block_on(start(&policies, self.tls.as_ref()));
+        let hop = Served::start(Role::Hop { to: backend }, self.tls.as_ref());
+        self.compare(name, &rehearsal, &hop, target, tables);
+    }
+
+    fn answered(&self, name: &str, target: Target, tables: &mut Tables) {
+        let rehearsal = self.runtime.block_on(start(&format!("policies:{RULES}\n"), self.tls.as_ref()));
+        let server = Served::start(Role::Constant, self.tls.as_ref());
+        self.compare(name, &rehearsal, &server, target, tables);
+    }
+
+    fn compare(&self, name: &str, rehearsal: &Rehearsal, bare: &Served, target: Target, tables: &mut Tables) {
+        let bodies = reviews::of_about(self.bytes);
+        let side = |url: &str, pid| {
+            let ca = self.tls.as_ref().map(|tls| tls.ca_pem.as_str());
+            let load = Load::new(self.runtime.handle(), url, ca, self.speaks, &bodies);
+            Side { load, pid, answered: 0, processor_seconds: 0.0 }
+        };
+        let (mut ours, mut theirs) = (side(rehearsal.webhook_url(), rehearsal.pid()), side(&bare.url, bare.pid()));
+        let pairs = self.run.pairs(|| ours.rate(self.run.span), || theirs.rate(self.run.span));
+        tables.rates.push_pairs(name, "req/s", &pairs, target);
+        tables.costs.push(vec![name.to_owned(), ours.cost(), theirs.cost()]);
+    }
 }
 
-fn answering(run: &Run, runtime: &Runtime, name: &str, bytes: usize, table: &mut Table) {
-    let bodies = reviews::of_about(bytes);
-    let rehearsal = runtime.block_on(start(&format!("policies:{RULES}\n"), None));
-    let server = Served::start(Role::Constant, None);
-    let mut ours = Load::new(runtime.handle(), rehearsal.webhook_url(), None, Speaks::Http1, &bodies);
-    let mut theirs = Load::new(runtime.handle(), &server.url, None, Speaks::Http1, &bodies);
-    let pairs = run.pairs(|| all_good(&mut ours, run.span), || all_good(&mut theirs, run.span));
-    table.push_pairs(name, "req/s", &pairs, Target::AtLeast(0.55));
+// === impl Side ===
+
+impl Side {
+    fn rate(&mut self, span: Duration) -> f64 {
+        let before = processor_seconds(self.pid);
+        let outcome = self.load.closed(CONNECTIONS, span);
+        assert_eq!(outcome.refused, 0, "every answer is a 200");
+        self.answered += outcome.good;
+        self.processor_seconds += processor_seconds(self.pid) - before;
+        outcome.rate
+    }
+
+    fn cost(&self) -> String {
+        format!("{} us", table::number(self.processor_seconds * 1e6 / self.answered as f64))
+    }
 }
 
-fn all_good(load: &mut Load, span: Duration) -> f64 {
-    let outcome = load.closed(CONNECTIONS, span);
-    assert_eq!(outcome.refused, 0, "every answer is a 200");
-    outcome.rate
-}
+// === the process ===
 
 fn webhook(url: &str, is_tls: bool) -> String {
     let ca = if is_tls { ", ca: ca.crt" } else { "" };

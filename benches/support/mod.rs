@@ -19,6 +19,7 @@ pub mod reviews;
 pub mod statistics;
 pub mod table;
 
+use std::process::Command;
 use std::time::Duration;
 
 use statistics::Pairs;
@@ -85,4 +86,17 @@ impl Run {
     pub fn alone(&self, mut measure: impl FnMut() -> f64) -> Vec<f64> {
         (0..self.pairs).map(|_| measure()).collect()
     }
+}
+
+/// Seconds of processor time that the process `pid` and its threads have used, in user space and in the kernel.
+pub fn processor_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let fields: Vec<&str> = stat.rsplit_once(") ").expect("a name").1.split(' ').collect();
+    let ticks: f64 = fields[11..13].iter().map(|field| field.parse::<f64>().expect("a number")).sum();
+    ticks / ticks_per_second()
+}
+
+fn ticks_per_second() -> f64 {
+    let output = Command::new("getconf").arg("CLK_TCK").output().expect("getconf, of libc-bin");
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")
 }

@@ -91,6 +91,10 @@ impl<'a> Node<'a> {
         self.shape() == Shape::Null
     }
 
+    pub fn is_text(self) -> bool {
+        matches!(self.shape(), Shape::String | Shape::EscapedString)
+    }
+
     /// As it stands in the text.
     pub fn raw(self) -> &'a str {
         &self.document.text[self.range()]
