@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::commands::bouncer::BouncerArgs;
 use crate::commands::certs::CertsArgs;
 use crate::commands::config::ConfigCommand;
+use crate::commands::journal::JournalCommand;
 use crate::commands::serve::ServeArgs;
 use crate::logging::LogArgs;
 
@@ -41,6 +42,9 @@ pub enum Command {
     /// Check, describe or begin a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look into a journal, or move an orphaned one into the history.
+    #[command(subcommand)]
+    Journal(JournalCommand),
     /// Make a CA, a server certificate and a client certificate, and print the caBundle.
     ///
     /// For trying out and for clusters without a PKI of their own: the server certificate is for

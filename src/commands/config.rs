@@ -73,7 +73,8 @@ fn check(file: &Path, compile: Compile<'_>) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn print(text: &str) -> anyhow::Result<ExitCode> {
+/// To standard output.
+pub(super) fn print(text: &str) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Whoever reads, such as `head`, has had enough.

@@ -3,6 +3,7 @@
 pub mod bouncer;
 pub mod certs;
 pub mod config;
+pub mod journal;
 pub mod serve;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args, cli.log),
         Command::Bouncer(args) => bouncer::run(args, cli.log),
         Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Journal(command) => journal::run(command, cli.log),
         Command::Config(command) => config::run(command, &compile),
     };
     done.unwrap_or_else(|error| {

@@ -138,8 +138,8 @@ impl Keeper {
 
     fn journal_unjudged(&mut self, is_closing: bool) {
         let is_due = self.counted_at.elapsed() >= self.shared.pace.unjudged;
-        // While the journal fails or hangs the counts add up here, where they take no more room.
-        if !is_closing && (!is_due || self.shared.health.refusal().is_some()) {
+        // Until then the counts add up here, where they take no more room.
+        if !is_closing && (!is_due || !self.can_write()) {
             return;
         }
         self.counted_at = Instant::now();
@@ -155,15 +155,22 @@ impl Keeper {
         let (now, at) = (Timestamp::now(), Instant::now());
         let presence = &self.shared.presence;
         presence.look(now, at);
-        // Any beat says all that those before it said: while the journal fails they need not be kept.
-        let records = match self.shared.health.refusal() {
-            _ if is_closing => presence.end(at),
-            None => presence.due(at),
-            Some(_) => Vec::new(),
+        // A beat says all that those before it said: what cannot be written now need not be kept.
+        let records = if is_closing {
+            presence.end(at)
+        } else if self.can_write() {
+            presence.due(at)
+        } else {
+            Vec::new()
         };
         for record in records {
             self.push(&record, Kind::Own);
         }
+    }
+
+    /// Whether the recorder's own word can be written: the disk takes it, and it does not go past `max_size`.
+    fn can_write(&self) -> bool {
+        self.shared.health.refusal().is_none() && self.shared.queue.is_within(self.shared.limits.max_size)
     }
 
     fn push(&self, record: &Record, kind: Kind) {

@@ -18,7 +18,10 @@
 //!    the store takes every id once. A segment is deleted, whole, when all of it is in the store.
 //! 6. A gap is marked on the disk while it is open, and keeps its mark until its record counts as written. A mark without
 //!    an end that is found at the start is a gap up to then, of unknown count.
-//! 7. The directory belongs to one process, which holds the lock on `lock`.
+//! 7. Segments take at most `max_size`, and the group that was being written when they came to it. Decisions end below
+//!    that by a reserve for what must still be written: ends of gaps, late verdicts, counts. Counts and beats of presence
+//!    that find no room wait in memory, where they add up.
+//! 8. The directory belongs to one process, which holds the lock on `lock`.
 //!
 //! # On the disk
 //!
@@ -43,7 +46,7 @@
 //! # Who does what
 //!
 //! `record` serialises and waits; one [`writer`] thread writes; one [`keeper`] thread marks gaps, which must not wait for
-//! a writer that hangs; one [`drain`] task reads behind the writer.
+//! a writer that hangs, and has counts and the [`presence`] of the process journalled; one [`drain`] task reads behind the writer.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -65,6 +68,7 @@ mod files;
 mod frame;
 mod gaps;
 mod health;
+pub mod inspect;
 mod keeper;
 mod lock;
 mod metrics;

@@ -168,6 +168,11 @@ impl Queue {
         self.on_disk() + state.held() + self.limits.decisions / 16 <= self.limits.decisions
     }
 
+    /// Whether all that is written and waits takes less than `bytes`.
+    pub(super) fn is_within(&self, bytes: u64) -> bool {
+        self.on_disk() + hold(&self.state).held() < bytes
+    }
+
     fn on_disk(&self) -> u64 {
         self.on_disk.load(Ordering::Acquire)
     }

@@ -130,7 +130,7 @@ impl Contents {
 
 /// Whether the part at the end is what a crash leaves of a write: it ends too early, or pages of it are still zero,
 /// which JSON never holds. A whole record with a wrong bit is neither.
-fn is_torn(bytes: &[u8], part: &std::ops::Range<usize>) -> bool {
+pub(super) fn is_torn(bytes: &[u8], part: &std::ops::Range<usize>) -> bool {
     if part.end < bytes.len() {
         return false;
     }

@@ -3,7 +3,8 @@
 //! Sixteen slots of 1 KiB, each free (zeros) or a framed [`Gap`]: without `to` while it is open, with it from its end
 //! until its record is in the journal. A slot is written whole and never spans a page.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -48,9 +49,7 @@ impl GapFile {
             let filled = file.write_all_at(&bytes, 0).and_then(|()| file.sync_all());
             filled.map_err(JournalError::io("write", &path))?;
         }
-        let touched = metadata.modified().map_or_else(|_| Timestamp::now(), timestamp);
-        let marks = bytes.chunks_exact(SLOT).enumerate();
-        let marks = marks.filter_map(|(slot, bytes)| Some(Mark { slot, gap: read(bytes, touched)? })).collect();
+        let marks = marks(&bytes, &metadata);
         Ok((Self { file, path }, marks))
     }
 
@@ -73,6 +72,22 @@ impl GapFile {
         let written = self.file.write_all_at(bytes, (slot * SLOT) as u64).and_then(|()| self.file.sync_data());
         written.map_err(JournalError::io("write", &self.path))
     }
+}
+
+/// The marks in `dir`, which is left as it is.
+pub(super) fn read_only(dir: &Path) -> Result<Vec<Mark>, JournalError> {
+    let path = dir.join("gaps");
+    match fs::read(&path).and_then(|bytes| Ok((bytes, fs::metadata(&path)?))) {
+        Ok((bytes, metadata)) => Ok(marks(&bytes[..bytes.len().min(SLOTS * SLOT)], &metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(JournalError::io("read", &path)(error)),
+    }
+}
+
+fn marks(bytes: &[u8], metadata: &Metadata) -> Vec<Mark> {
+    let touched = metadata.modified().map_or_else(|_| Timestamp::now(), timestamp);
+    let slots = bytes.chunks_exact(SLOT).enumerate();
+    slots.filter_map(|(slot, bytes)| Some(Mark { slot, gap: read(bytes, touched)? })).collect()
 }
 
 fn read(bytes: &[u8], touched: Timestamp) -> Option<Gap> {

@@ -192,8 +192,10 @@ impl<D: Files> Writer<D> {
     }
 
     fn begin_segment(&mut self) -> Result<(), JournalError> {
-        let segment = Segment::create(&self.files, &self.shared.settings.dir, self.next)?;
+        // A number is tried once: a file that a failed try has left there would be in the way for good.
+        let number = self.next;
         self.next += 1;
+        let segment = Segment::create(&self.files, &self.shared.settings.dir, number)?;
         self.shared.shelf.begun(segment.number, segment.good);
         if let Some(left) = self.segment.replace(segment) {
             self.shared.shelf.sealed(left.number);

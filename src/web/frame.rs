@@ -60,6 +60,9 @@ pub struct Footer {
     pub revision: String,
 }
 
+/// Gaps that a page tells one by one.
+const GAPS: usize = 5;
+
 // === impl Visit ===
 
 impl Visit {
@@ -127,7 +130,18 @@ impl Frame {
 // === impl Notice ===
 
 impl Notice {
-    pub fn of_gap(gap: &Gap, zone: &Zone) -> Self {
+    /// One for each of the latest gaps, the oldest of them first, and one for how many there are before these.
+    pub fn of_gaps(gaps: &[Gap], zone: &Zone) -> Vec<Self> {
+        let (earlier, latest) = gaps.split_at(gaps.len().saturating_sub(GAPS));
+        let earlier = earlier.last().map(|last| Self {
+            class: "gap",
+            heading: format!("{} before", count(earlier.len() as u64, "more gap")),
+            text: format!("The last of them began at {}. The API lists all.", zone.second(last.from)),
+        });
+        earlier.into_iter().chain(latest.iter().map(|gap| Self::of_gap(gap, zone))).collect()
+    }
+
+    fn of_gap(gap: &Gap, zone: &Zone) -> Self {
         let until = gap.to.map_or_else(|| "and still lasting".to_owned(), |to| format!("to {}", zone.second(to)));
         let number = match gap.count {
             Some(number) => count(number, "review"),

@@ -1,15 +1,42 @@
 //! Gaps of a span: those that the history holds, and those that only the running process knows yet.
 
 use super::Live;
+use crate::review::clock::Timestamp;
 use crate::review::decision::Gap;
-use crate::store::read::Summary;
+use crate::store::read::{Cursor, Filter, Page, Range, Summary};
+use crate::store::{Store, StoreError};
 
 /// Oldest first. What the process knows of a gap is newer than what the history holds of it.
 pub fn in_span(summary: &Summary, live: &Live, cluster: Option<&str>) -> Vec<Gap> {
-    let stored = summary.gaps.iter().filter(|stored| live.gaps.iter().all(|gap| gap.id != stored.id));
+    let range = Range { since: Some(summary.since), until: Some(summary.until) };
+    joined(&summary.gaps, live, range, cluster)
+}
+
+/// Those that the span of a page of the list touches, which begins after a cursor and ends where the next one begins:
+/// what may be missing between its rows.
+pub async fn of_page(
+    store: &Store,
+    live: &Live,
+    filter: &Filter,
+    after: Option<Cursor>,
+    page: &Page,
+) -> Result<Vec<Gap>, StoreError> {
+    let last = page.decisions.last().map(|stored| stored.decision.at);
+    let since = if page.next.is_some() { page.searched_until.or(last) } else { filter.since };
+    // The row before it may be of the same millisecond.
+    let until = after.map(|cursor| Timestamp(cursor.at.0.saturating_add(1))).or(filter.until);
+    let range = Range { since, until };
+    let stored = store.gaps(range, filter.cluster.as_deref()).await?;
+    Ok(joined(&stored, live, range, filter.cluster.as_deref()))
+}
+
+fn joined(stored: &[Gap], live: &Live, range: Range, cluster: Option<&str>) -> Vec<Gap> {
+    let stored = stored.iter().filter(|stored| live.gaps.iter().all(|gap| gap.id != stored.id));
     let touches = |gap: &&Gap| {
         let of_cluster = gap.cluster.as_deref().is_none_or(|of| cluster.is_none_or(|cluster| cluster == of));
-        of_cluster && gap.from < summary.until && gap.to.is_none_or(|to| to >= summary.since)
+        let is_before_its_end = range.until.is_none_or(|until| gap.from < until);
+        let is_after_its_beginning = range.since.is_none_or(|since| gap.to.is_none_or(|to| to >= since));
+        of_cluster && is_before_its_end && is_after_its_beginning
     };
     let mut gaps: Vec<Gap> = stored.chain(live.gaps.iter().filter(touches)).cloned().collect();
     gaps.sort_by_key(|gap| gap.from);
@@ -19,7 +46,7 @@ pub fn in_span(summary: &Summary, live: &Live, cluster: Option<&str>) -> Vec<Gap
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::review::clock::{DecisionId, Timestamp};
+    use crate::review::clock::DecisionId;
     use crate::store::read::Figures;
 
     fn gap(from: i64, to: Option<i64>, cluster: Option<&str>) -> Gap {

@@ -214,3 +214,41 @@ async fn a_full_journal_refuses_and_takes_again_once_drained() {
     let sink = draining.stop().await;
     assert_eq!((sink.ids(), sink.missed()), (ids, refused));
 }
+
+#[tokio::test]
+async fn what_the_recorder_says_itself_stays_within_max_size_and_loses_no_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = JournalSettings { max_size: 16 << 10, ..settings(dir.path()) };
+    let recorder = Recorder::open_on(&settings, QUICK, Disk).unwrap();
+    recorder.present(Uuid::now_v7(), ["prod".to_owned()]);
+    let mut counted = 0;
+    while recorder.status().size < settings.max_size {
+        recorder.unjudged("prod");
+        counted += 1;
+        tokio::time::sleep(QUICK.tick / 5).await;
+    }
+    for _ in 0..500 {
+        recorder.unjudged("prod");
+        counted += 1;
+        tokio::time::sleep(QUICK.tick / 5).await;
+    }
+    let size = recorder.status().size;
+    assert!(size < settings.max_size + 1024, "one round more at most: {size}");
+    recorder.close(PATIENCE).await;
+    assert_eq!(hold(&drained(&settings).await.0).unjudged.values().sum::<u64>(), counted);
+}
+
+#[tokio::test]
+async fn a_file_in_the_way_of_the_next_segment_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = settings(dir.path());
+    let faulty = Faulty::default();
+    let recorder = Recorder::open_on(&settings, QUICK, faulty.clone()).unwrap();
+    fs::write(segment::path(&settings.dir, 2), "left by a try that failed").unwrap();
+    faulty.set(|state| state.syncs = 1);
+    record(&recorder, 1, 100).await.unwrap_err();
+    until("the gap has ended", || recorder.status().open_gap.is_none()).await;
+    let id = record(&recorder, 1, 200).await.unwrap();
+    recorder.close(PATIENCE).await;
+    assert_eq!(drained(&settings).await.ids(), [id]);
+}

@@ -6,10 +6,11 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::shape::{DecisionShape, Depth};
+use super::shape::{DecisionShape, Depth, GapShape};
 use super::{Call, json};
 use crate::web::WebState;
 use crate::web::error::ApiError;
+use crate::web::gaps;
 use crate::web::query::{BadParameter, FILTERS, cursor};
 
 const DEFAULT_LIMIT: u16 = 50;
@@ -20,6 +21,8 @@ struct Listing<'a> {
     decisions: Vec<DecisionShape<'a>>,
     /// `after` of the next page.
     next: Option<String>,
+    /// Between these decisions.
+    gaps: Vec<GapShape<'a>>,
 }
 
 pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
@@ -29,7 +32,13 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     let after = call.parameters.text("after").map(|text| {
         cursor::decode(text).ok_or_else(|| BadParameter::new("after", "it is not a `next` that this API gave"))
     });
-    let page = state.store.decisions(&filter, limit, after.transpose()?).await?;
+    let after = after.transpose()?;
+    let page = state.store.decisions(&filter, limit, after).await?;
+    let gaps = gaps::of_page(&state.store, &(state.live)(), &filter, after, &page).await?;
     let decisions = page.decisions.iter().map(|stored| DecisionShape::of(stored, Depth::Listed)).collect();
-    Ok(json(&Listing { decisions, next: page.next.map(cursor::encode) }))
+    Ok(json(&Listing {
+        decisions,
+        next: page.next.map(cursor::encode),
+        gaps: gaps.iter().map(GapShape::from).collect(),
+    }))
 }

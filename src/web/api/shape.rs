@@ -89,6 +89,8 @@ struct MoreOfViolation<'a> {
 
 #[derive(Debug, Serialize)]
 pub struct GapShape<'a> {
+    /// `None`: every one.
+    cluster: Option<&'a str>,
     from: String,
     to: Option<String>,
     count: Option<u64>,
@@ -188,6 +190,12 @@ impl<'a> ViolationShape<'a> {
 
 impl<'a> From<&'a Gap> for GapShape<'a> {
     fn from(gap: &'a Gap) -> Self {
-        Self { from: time(gap.from), to: gap.to.map(time), count: gap.count, reason: &gap.reason }
+        Self {
+            cluster: gap.cluster.as_deref(),
+            from: time(gap.from),
+            to: gap.to.map(time),
+            count: gap.count,
+            reason: &gap.reason,
+        }
     }
 }

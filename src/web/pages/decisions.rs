@@ -13,7 +13,8 @@ use crate::web::WebState;
 use crate::web::address::Address;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count};
-use crate::web::frame::{Frame, Visit};
+use crate::web::frame::{Frame, Notice, Visit};
+use crate::web::gaps;
 use crate::web::query::{BadParameter, FILTERS, cursor};
 use crate::web::sentence::{Fate, rule_name, workload};
 use crate::web::zone::Zone;
@@ -92,13 +93,16 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         store.policies_and_rules(),
     )?;
     let live = (state.live)();
+    let gaps = gaps::of_page(store, &live, &filter, after, &page).await?;
     let here = visit.parameters.address("/decisions", &FILTERS).with_some("tz", visit.parameters.text("tz"));
     let mut rules: Vec<String> = judges.iter().flat_map(|judge| judge.rules.iter().cloned()).collect();
     rules.sort();
     rules.dedup();
+    let mut frame = Frame::of("Decisions", &visit, &live, here.clone());
+    frame.notices.extend(Notice::of_gaps(&gaps, &visit.zone));
     let rows: Vec<Row> = page.decisions.iter().map(|stored| Row::of(stored, &visit.zone, &visit)).collect();
     html(&Decisions {
-        frame: Frame::of("Decisions", &visit, &live, here.clone()),
+        frame,
         ranges: ranges(&here),
         chips: chips(&here),
         more: MORE.iter().any(|name| here.value(name).is_some()),

@@ -165,7 +165,7 @@ impl Overview {
         let summary = found.summary;
         let gaps = gaps::in_span(&summary, live, scope.cluster.as_deref());
         let mut frame = Frame::of("Overview", &visit, live, here.clone());
-        frame.notices.extend(gaps.iter().map(|gap| Notice::of_gap(gap, &visit.zone)));
+        frame.notices.extend(Notice::of_gaps(&gaps, &visit.zone));
         frame.notices.extend(Notice::of_unjudged(summary.figures.unjudged));
         // The lists behind the figures: of the span that was really counted, dry runs left out as there.
         let list = visit

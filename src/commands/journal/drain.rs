@@ -1,0 +1,223 @@
+//! `rehearsal journal drain`.
+
+use std::fmt;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use uuid::Uuid;
+
+use crate::config::{self, Config};
+use crate::logging::LogArgs;
+use crate::recorder::drain::{self, Sink};
+use crate::recorder::inspect::Place;
+use crate::recorder::settings::JournalSettings;
+use crate::recorder::{JournalStatus, Recorder, replica};
+use crate::review::decision::Record;
+use crate::store::settings::{SQLITE_FILE, StoreSettings};
+use crate::store::{Store, StoreError};
+
+use super::super::config::{MISTAKEN, environment, print};
+use super::super::start_logging;
+use super::show::count;
+use super::{DAMAGED, DrainArgs};
+
+/// A history that has taken nothing for this long is given up: the journal keeps what it has.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it is looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// For the last records, marks of gaps above all, and the last deletions.
+const CLOSING: Duration = Duration::from_secs(30);
+
+/// The way into the history, which remembers since when it fails.
+#[derive(Debug, Clone)]
+struct Into {
+    store: Store,
+    failing: Arc<Mutex<Option<Failing>>>,
+}
+
+#[derive(Debug)]
+struct Failing {
+    since: Instant,
+    error: String,
+}
+
+/// Why it ends before the journal is empty.
+#[derive(Debug)]
+enum Stopped {
+    Refused(String),
+    BySignal,
+}
+
+/// A line on a terminal that is written over.
+struct Progress {
+    total: u64,
+    is_shown: bool,
+}
+
+pub fn run(args: &DrainArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
+    let loaded = match config::load(args.config.as_deref(), environment()) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            return Ok(ExitCode::from(MISTAKEN));
+        }
+    };
+    start_logging(log, loaded.config.log);
+    let place = Place::find(&args.dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(move_all(&place, &loaded.config));
+    // A thread that hangs on a disk must not keep the process.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn move_all(place: &Place, config: &Config) -> anyhow::Result<ExitCode> {
+    let begun = Instant::now();
+    // A new one at a mistyped place would take the records, and nobody would find them.
+    if let Some(absent) = absent(&config.store) {
+        anyhow::bail!(
+            "there is no history at {}: name a configuration that `rehearsal serve` has run on",
+            absent.display()
+        );
+    }
+    let settings = JournalSettings { dir: place.journal.clone(), ..config.journal.clone() };
+    let recorder = Recorder::open(&settings)?;
+    // It holds the lock from here on.
+    let replica = replica::of_or_new(&place.data_dir)?;
+    let store = Store::open(&config.store, &config.history).await?;
+    let sink = Into { store: store.clone(), failing: Arc::default() };
+    let mut progress = Progress { total: recorder.status().backlog_records, is_shown: std::io::stderr().is_terminal() };
+    let draining = tokio::spawn(drain::run(recorder.clone(), sink.clone(), std::future::pending()));
+    let stopped = watch(&recorder, &sink, &mut progress).await?;
+    let remaining = recorder.close(if stopped.is_none() { CLOSING } else { TICK }).await;
+    draining.abort();
+    progress.end();
+    if remaining == 0 {
+        store.close().await;
+        return summary(place, replica, &progress, &recorder.status(), begun.elapsed());
+    }
+    let why = stopped.or_else(|| sink.failed_for(Duration::ZERO).map(Stopped::Refused)).unwrap_or(Stopped::BySignal);
+    anyhow::bail!(
+        "{remaining} of {} remain in {}: {why}; run it again to go on from there",
+        count(progress.total, "record"),
+        place.journal.display()
+    );
+}
+
+/// The database file, where there is none.
+fn absent(store: &StoreSettings) -> Option<PathBuf> {
+    match store {
+        StoreSettings::Sqlite(directory) => Some(directory.join(SQLITE_FILE)).filter(|file| !file.exists()),
+    }
+}
+
+/// Until the journal is empty, or there is a reason to stop before.
+async fn watch(recorder: &Recorder, sink: &Into, progress: &mut Progress) -> anyhow::Result<Option<Stopped>> {
+    let listen = |kind| -> anyhow::Result<Signal> { signal(kind).context("signals") };
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    loop {
+        let left = recorder.status().backlog_records;
+        progress.show(left);
+        if left == 0 {
+            return Ok(None);
+        }
+        if let Some(error) = sink.failed_for(PATIENCE) {
+            return Ok(Some(Stopped::Refused(error)));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(TICK) => {}
+            _ = terminate.recv() => return Ok(Some(Stopped::BySignal)),
+            _ = interrupt.recv() => return Ok(Some(Stopped::BySignal)),
+        }
+    }
+}
+
+fn summary(
+    place: &Place,
+    replica: Uuid,
+    progress: &Progress,
+    status: &JournalStatus,
+    took: Duration,
+) -> anyhow::Result<ExitCode> {
+    let (journal, total) = (place.journal.display(), progress.total);
+    print(&format!(
+        "{journal}: {} of replica {replica} moved to the history in {:.1} s\n",
+        count(total, "record"),
+        took.as_secs_f64()
+    ))?;
+    if status.torn > 0 {
+        print("the last write was torn by a crash and is cut off: no answer had waited for it\n")?;
+    }
+    if status.damaged == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(&format!(
+        "{} of it could not be read: kept beside it as damaged-*, and the history has a gap there\n",
+        count(status.damaged, "part")
+    ))?;
+    Ok(ExitCode::from(DAMAGED))
+}
+
+// === impl Into ===
+
+impl Into {
+    /// The error, if for `long` nothing else came.
+    fn failed_for(&self, long: Duration) -> Option<String> {
+        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.as_ref().filter(|failing| failing.since.elapsed() >= long).map(|failing| failing.error.clone())
+    }
+}
+
+impl Sink for Into {
+    type Error = StoreError;
+
+    async fn apply(&self, records: &[Record]) -> Result<(), StoreError> {
+        let applied = self.store.apply(records).await;
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match &applied {
+            Ok(_) => *failing = None,
+            Err(error) => {
+                let since = failing.as_ref().map_or_else(Instant::now, |failing| failing.since);
+                *failing = Some(Failing { since, error: error.to_string() });
+            }
+        }
+        applied.map(drop)
+    }
+}
+
+// === impl Progress ===
+
+impl Progress {
+    fn show(&self, left: u64) {
+        if self.is_shown {
+            let mut terminal = std::io::stderr().lock();
+            // It is only told: a terminal that is gone changes nothing.
+            let _ = write!(terminal, "\r{} of {} records", self.total.saturating_sub(left), self.total);
+            let _ = terminal.flush();
+        }
+    }
+
+    fn end(&mut self) {
+        if std::mem::take(&mut self.is_shown) {
+            eprintln!();
+        }
+    }
+}
+
+// === impl Stopped ===
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => f.write_str(error),
+            Self::BySignal => f.write_str("it was stopped before its end"),
+        }
+    }
+}
