@@ -82,6 +82,11 @@ impl Run {
         pairs
     }
 
+    /// The orders in which `things` are measured, one for each round: each is first in its turn.
+    pub fn orders(&self, things: usize) -> impl Iterator<Item = Vec<usize>> + use<> {
+        (0..self.pairs).map(move |round| (0..things).map(|at| (at + round) % things).collect())
+    }
+
     /// Measures one thing alone, as often as pairs are.
     pub fn alone(&self, mut measure: impl FnMut() -> f64) -> Vec<f64> {
         (0..self.pairs).map(|_| measure()).collect()

@@ -4,10 +4,9 @@ use quick_cache::sync::Cache;
 
 use crate::review::Review;
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{ObjectSample, ReviewHash};
+use crate::review::decision::{ObjectSample, Objects, ReviewHash};
 use crate::review::redact::Redaction;
 use crate::review::view;
-use crate::store::settings::Objects;
 
 /// Samples remembered as taken: a day's worth of a busy cluster. One that is forgotten is taken again, and the store
 /// keeps the first.

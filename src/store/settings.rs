@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+pub use crate::review::decision::Objects;
+
 /// The database's file in the data directory.
 pub const SQLITE_FILE: &str = "history.sqlite";
 
@@ -17,14 +19,4 @@ pub struct HistorySettings {
     pub objects: Objects,
     /// Repositories kept by name; a new one past that falls into `other`.
     pub max_names: u64,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Objects {
-    /// One for each image view, workload and day.
-    #[default]
-    Sample,
-    All,
-    None,
 }
