@@ -11,7 +11,8 @@ use rehearsal::review::clock::{DecisionId, Timestamp};
 use rehearsal::review::decision::{Decision, Record};
 use rehearsal::store::Store;
 use rehearsal::store::read::{Filter, StoredDecision};
-use rehearsal::store::settings::{HistorySettings, Objects, StoreSettings};
+use rehearsal::store::settings::{HistorySettings, Objects, RetentionSettings, StoreSettings};
+use uuid::Uuid;
 
 const HOUR: i64 = 3_600_000;
 const WEEK: i64 = 7 * 24;
@@ -52,8 +53,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn open(data: PathBuf) -> Result<Store, Box<dyn Error>> {
     std::fs::create_dir_all(&data)?;
-    let history = HistorySettings { objects: Objects::None, max_names: 200_000 };
-    Ok(Store::open(&StoreSettings::Sqlite(data), &history).await?)
+    let history =
+        HistorySettings { objects: Objects::None, max_names: 200_000, retention: RetentionSettings::default() };
+    Ok(Store::open(&StoreSettings::Sqlite(data), &history, Uuid::nil()).await?)
 }
 
 /// More by day than by night, little at the weekend: from 0 to 1.

@@ -244,6 +244,7 @@ impl Course {
             name: self.review.name.clone(),
             user: self.review.user.clone(),
             uid: self.review.uid.clone(),
+            caller: None,
             dry_run: self.review.dry_run,
             answer: settlement.outcome.answer(),
             code,

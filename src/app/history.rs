@@ -87,21 +87,31 @@ fn replica_of(config: &Config, condition: &Condition) -> Result<Uuid, StartError
     }
 }
 
+fn is_shared(config: &Config) -> bool {
+    matches!(config.store, StoreSettings::Postgres(_))
+}
+
 /// Whether a start may go on although it cannot keep a history.
 fn starts_without(config: &Config) -> bool {
-    let StoreSettings::Sqlite(directory) = &config.store;
-    config.journal.on_failure == OnFailure::Answer && directory.join(SQLITE_FILE).exists()
+    let has_history = match &config.store {
+        StoreSettings::Sqlite(directory) => directory.join(SQLITE_FILE).exists(),
+        // Others may keep it in use; whether this one ever did, its directory says.
+        StoreSettings::Postgres(_) => matches!(replica::of(&config.data_dir), Ok(Some(_))),
+    };
+    config.journal.on_failure == OnFailure::Answer && has_history
 }
 
 // === impl History ===
 
 impl History {
     pub async fn open(config: &Config, condition: Arc<Condition>) -> Result<Arc<Self>, StartError> {
+        let starts_without = starts_without(config);
         let replica = replica_of(config, &condition)?;
         let settings = (config.store.clone(), config.history.clone());
-        let store = match Store::open(&settings.0, &settings.1).await {
+        let store = match Store::open(&settings.0, &settings.1, replica).await {
             Ok(store) => Opened::Wholly(store),
-            Err(error) if starts_without(config) => {
+            // A database that comes back is waited for, also by a replica whose directory is new with each start.
+            Err(error) if starts_without || (is_shared(config) && error.passes()) => {
                 warn!("starting without writing the history: {error}");
                 condition.fault(ABOUT, error.to_string());
                 Store::open_for_reading(&settings.0, &settings.1).await.map_or(Opened::Not, Opened::ForReading)
@@ -158,7 +168,7 @@ impl History {
                 return store;
             }
             tokio::time::sleep(RETRY).await;
-            match Store::open(&self.settings.0, &self.settings.1).await {
+            match Store::open(&self.settings.0, &self.settings.1, self.replica).await {
                 Ok(store) => {
                     info!(replica = %self.replica, "the history is open");
                     self.condition.clear(ABOUT);

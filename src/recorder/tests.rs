@@ -71,6 +71,7 @@ fn decision(review: &ReviewRecord, at: i64) -> Decision {
         review: review.hash,
         name: None,
         user: Some("jane".to_owned()),
+        caller: None,
         uid: None,
         dry_run: false,
         answer: Answer::Allowed,

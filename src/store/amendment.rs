@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::batch::{Batch, Entry};
+use super::database::Transaction;
 use super::error::StoreError;
-use super::key;
 use super::locate::Located;
 use super::outcome::{self, Outcome};
 use super::row;
 use super::sql::{Insert, Sql, Value};
-use super::sqlite::Transaction;
 use crate::review::clock::DecisionId;
 use crate::review::decision::{Decision, PolicyVerdict};
 
@@ -57,7 +56,7 @@ impl Amended {
         if verdicts > 0 {
             let outcome = Outcome::of(&decision.verdicts)?;
             self.before.push(before);
-            self.after.push(Entry { key, decision: Cow::Owned(decision), outcome });
+            self.after.push(Entry { key, decision: Cow::Owned(decision), outcome, clock_suspect: false });
             self.verdicts += verdicts as u64;
         }
         Ok(())
@@ -71,7 +70,7 @@ pub(super) async fn take_early(
 ) -> Result<HashMap<DecisionId, Vec<PolicyVerdict>>, StoreError> {
     let mut verdicts: HashMap<DecisionId, Vec<PolicyVerdict>> = HashMap::new();
     for decisions in decisions.chunks(AT_ONCE) {
-        let ids = || decisions.iter().map(|decision| Value::Blob(key::id_bytes(decision.id)));
+        let ids = || decisions.iter().map(|decision| decision.id);
         let mut sql = Sql::new("SELECT decision, verdict FROM pending_amendments WHERE decision IN ");
         sql.list(ids());
         let rows = tx.fetch(sql).await?;
@@ -79,7 +78,7 @@ pub(super) async fn take_early(
             continue;
         }
         for mut row in rows {
-            verdicts.entry(key::id_of(row.bytes(0)?)).or_default().push(serde_json::from_str(&row.text(1)?)?);
+            verdicts.entry(row.id(0)?).or_default().push(serde_json::from_str(&row.text(1)?)?);
         }
         let mut sql = Sql::new("DELETE FROM pending_amendments WHERE decision IN ");
         sql.list(ids());
@@ -94,7 +93,7 @@ pub(super) async fn keep_early(tx: &mut Transaction, batch: &Batch<'_>, located:
     let mut insert = Insert::into("pending_amendments", columns, "ON CONFLICT DO NOTHING");
     for amendment in batch.amendments.iter().filter(|amendment| !located.is_known(amendment.decision)) {
         insert.row([
-            Value::Blob(key::id_bytes(amendment.decision)),
+            amendment.decision.into(),
             amendment.verdict.policy.as_str().into(),
             amendment.at.0.into(),
             serde_json::to_string(&amendment.verdict)?.into(),
@@ -110,15 +109,16 @@ pub(super) async fn update(
     outcomes: &HashMap<[u8; 32], i64>,
 ) -> Result<(), StoreError> {
     for entries in entries.chunks(AT_ONCE) {
-        let rows = entries.iter().map(|Entry { key, decision, outcome }| -> [Value; 4] {
+        let rows = entries.iter().map(|Entry { key, decision, outcome, .. }| -> [Value; 4] {
             let outcome_id = outcomes[&outcome.hash];
-            let durations = outcome.durations.as_deref();
+            // Nothing as an empty text: of a list of nothings Postgres does not know the type.
+            let durations = outcome.durations.as_deref().unwrap_or_default();
             [(*key).into(), outcome_id.into(), decision.would_reject.into(), durations.into()]
         });
         let mut sql = Sql::new("WITH late(key, outcome, would_reject, durations) AS (");
         sql.values(rows).push(
             ") UPDATE decisions SET outcome = late.outcome, would_reject = late.would_reject, \
-             durations = late.durations FROM late WHERE decisions.key = late.key",
+             durations = nullif(late.durations, '') FROM late WHERE decisions.key = late.key",
         );
         tx.execute(sql).await?;
     }

@@ -1,24 +1,31 @@
 //! A batch of records in one transaction.
 //!
 //! Invariants: a decision is counted in every figure if and only if its row is stored, and once; a verdict is amended
-//! once; nothing is remembered in memory before its transaction is committed.
+//! once; what a decision refers to is kept for as long as the decision; nothing is remembered in memory before its
+//! transaction is committed, and all that is remembered is forgotten after an error.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use uuid::Uuid;
 
 use super::amendment::{self, Amended};
+use super::bucket::Day;
+use super::database::{Database, Transaction};
+use super::days::{Days, Raised};
 use super::error::StoreError;
 use super::fact::Names;
 use super::locate::Located;
 use super::name::Dimensions;
 use super::outcome::{self, Outcome};
+use super::replica::{self, Remembered};
 use super::review::{Contents, Reviews, lost_review};
 use super::rollup::{Fact, Tally};
 use super::row::{self, Numbers};
 use super::settings::{HistorySettings, Objects};
-use super::sql::{Insert, Sql, Value};
-use super::sqlite::Transaction;
-use super::{key, objects, spans};
+use super::sql::{Insert, Sql};
+use super::window::Window;
+use super::{key, objects, presence, spans};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Amendment, Decision, Gap, ObjectSample, Record, ReviewHash, ReviewRecord};
 
@@ -31,6 +38,8 @@ pub struct Applied {
     pub amendments: u64,
     /// Decisions whose review was neither stored nor in the batch: kept, with a note that says so.
     pub lost_reviews: u64,
+    /// Decisions whose time cannot be, stored at the time of this batch.
+    pub clock_suspects: u64,
 }
 
 /// What is remembered between batches, and what is to be kept of them.
@@ -38,7 +47,13 @@ pub struct Applied {
 pub(super) struct Memory {
     dimensions: Dimensions,
     contents: Contents,
+    days: Days,
+    replicas: Remembered,
     objects: Objects,
+    /// How long anything is kept.
+    longest: std::time::Duration,
+    /// Who writes.
+    replica: Uuid,
 }
 
 /// The records of a batch by kind, each once.
@@ -51,6 +66,8 @@ pub(super) struct Batch<'a> {
     /// The last word on each.
     pub gaps: BTreeMap<DecisionId, &'a Gap>,
     pub unjudged: BTreeMap<DecisionId, Unjudged<'a>>,
+    /// The end of each span of a replica, its cluster and its start.
+    pub presence: BTreeMap<(Uuid, &'a str, Timestamp), Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -66,33 +83,64 @@ pub(super) struct Entry<'a> {
     pub key: i64,
     pub decision: Cow<'a, Decision>,
     pub outcome: Outcome,
+    /// Its own time cannot be: it has the time of the batch.
+    pub clock_suspect: bool,
+}
+
+/// What the rows of a batch are made with.
+struct Rows<'a> {
+    now: Timestamp,
+    replica: i64,
+    names: &'a Names,
+    reviews: &'a Reviews,
+    outcomes: &'a HashMap<[u8; 32], i64>,
 }
 
 // === impl Memory ===
 
 impl Memory {
-    pub fn new(history: &HistorySettings) -> Self {
-        Self { dimensions: Dimensions::new(), contents: Contents::new(history.max_names), objects: history.objects }
+    pub fn new(history: &HistorySettings, replica: Uuid) -> Self {
+        Self {
+            dimensions: Dimensions::new(),
+            contents: Contents::new(history.max_names),
+            days: Days::new(),
+            replicas: Remembered::default(),
+            objects: history.objects,
+            longest: history.retention.notable,
+            replica,
+        }
     }
 
-    pub async fn apply(&self, mut tx: Transaction, records: &[Record]) -> Result<Applied, StoreError> {
+    /// `now` is the clock's: it says which times cannot be, and until when rows are needed.
+    pub async fn apply(&self, database: &Database, records: &[Record], now: Timestamp) -> Result<Applied, StoreError> {
         let batch = Batch::of(records);
+        let window = Window::new(now, self.longest);
+        database.make_room(&batch.days(&window)).await?;
+        let mut tx = database.begin().await?;
+        database.check_schema(&mut tx).await?;
         let mut applied = Applied::default();
         let mut located = Located::find(&mut tx, batch.places()).await?;
-        let mut new = new_entries(&mut tx, &batch, &mut located, &mut applied).await?;
+        let mut new = new_entries(&mut tx, &batch, &mut located, &window, &mut applied).await?;
         let amended = Amended::find(&mut tx, &batch, &located).await?;
         applied.amendments += amended.verdicts;
         amendment::keep_early(&mut tx, &batch, &located).await?;
 
+        let mut raised = Raised::new(now);
         let wanted = new.iter().chain(&amended.after).map(|entry| entry.decision.review);
-        let mut reviews = self.contents.resolve_reviews(&mut tx, &batch.reviews, wanted).await?;
-        applied.lost_reviews = self.note_lost(&mut tx, &mut new, &mut reviews).await?;
+        let mut reviews = self.contents.resolve_reviews(&mut tx, &batch.reviews, wanted, &mut raised).await?;
+        applied.lost_reviews = self.note_lost(&mut tx, &mut new, &mut reviews, &mut raised).await?;
         let names =
             Names::resolve(&mut tx, &self.dimensions, &batch, new.iter().chain(&amended.after), &reviews).await?;
         let outcomes = new.iter().chain(&amended.after).map(|entry| &entry.outcome);
-        let outcomes = self.contents.resolve_outcomes(&mut tx, outcomes).await?;
+        let outcomes = self.contents.resolve_outcomes(&mut tx, outcomes, &mut raised).await?;
+        let entries = new.iter().chain(&amended.after);
+        self.days.raise(&mut tx, &mut raised, entries, &reviews, &outcomes).await?;
+        let replicas = batch.presence.keys().map(|(replica, ..)| *replica).chain([self.replica]).collect();
+        let replicas = self.replicas.resolve(&mut tx, &replicas).await?;
+        let replica = replica::number(&replicas, self.replica)?;
 
-        insert_decisions(&mut tx, &new, &names, &reviews, &outcomes).await?;
+        let rows = Rows { now, replica, names: &names, reviews: &reviews, outcomes: &outcomes };
+        rows.insert_decisions(&mut tx, &new).await?;
         amendment::update(&mut tx, &amended.after, &outcomes).await?;
         let facts_of = |entries: &[Entry<'_>]| {
             let facts = entries.iter().map(|entry| names.fact(&entry.decision, &reviews));
@@ -103,6 +151,7 @@ impl Memory {
         insert_causes(&mut tx, keys.zip(added.iter().chain(&changed))).await?;
         objects::insert(&mut tx, &batch.objects, self.objects, &names).await?;
         spans::upsert_gaps(&mut tx, batch.gaps.values().copied(), &names).await?;
+        presence::upsert(&mut tx, &batch.presence, &names, &replicas).await?;
 
         let mut tally = Tally::default();
         for fact in &added {
@@ -112,15 +161,24 @@ impl Memory {
             tally.replace(&names.fact(before, &reviews)?, after);
         }
         for unjudged in spans::insert_unjudged(&mut tx, &batch.unjudged, &names).await? {
-            tally.add_unjudged(names.cluster(unjudged.cluster)?, unjudged.bucket, unjudged.count);
+            let bucket = window.possible(unjudged.bucket).unwrap_or(now);
+            tally.add_unjudged(names.cluster(unjudged.cluster)?, bucket, unjudged.count);
         }
-        tally.write(&mut tx).await?;
+        tally.write(&mut tx, replica).await?;
         tx.commit().await?;
 
         applied.decisions = new.len() as u64;
         names.remember(&self.dimensions);
         self.contents.remember(reviews, outcomes);
+        self.days.remember(raised);
+        self.replicas.remember(replicas);
         Ok(applied)
+    }
+
+    /// After an error: what was remembered may be gone.
+    pub fn forget(&self) {
+        self.contents.forget();
+        self.days.forget();
     }
 
     /// Decisions whose review is nowhere are kept with one that says so. Answers how many.
@@ -129,6 +187,7 @@ impl Memory {
         tx: &mut Transaction,
         new: &mut [Entry<'_>],
         reviews: &mut Reviews,
+        raised: &mut Raised,
     ) -> Result<u64, StoreError> {
         let lost = lost_review();
         let mut count = 0;
@@ -140,7 +199,7 @@ impl Memory {
         }
         if count > 0 {
             let given = HashMap::from([(lost.hash, &lost)]);
-            reviews.extend(self.contents.resolve_reviews(tx, &given, []).await?);
+            reviews.extend(self.contents.resolve_reviews(tx, &given, [], raised).await?);
         }
         Ok(count)
     }
@@ -167,10 +226,23 @@ impl<'a> Batch<'a> {
                 Record::Unjudged { id, cluster, bucket, count } => {
                     batch.unjudged.insert(*id, Unjudged { cluster, bucket: *bucket, count: *count });
                 }
-                Record::Presence { .. } => {}
+                Record::Presence { replica, clusters, from, to } => {
+                    for cluster in clusters {
+                        let until = batch.presence.entry((*replica, cluster, *from)).or_insert(*to);
+                        *until = (*until).max(*to);
+                    }
+                }
             }
         }
         batch
+    }
+
+    /// The days of its decisions, and those that come.
+    fn days(&self, window: &Window) -> Vec<Day> {
+        let today = Day::of(window.now());
+        let of_decisions = self.decisions.values().filter_map(|decision| window.possible(decision.at)).map(Day::of);
+        let days: BTreeSet<Day> = of_decisions.chain([today, today.next(), today.next().next()]).collect();
+        days.into_iter().collect()
     }
 
     /// Time and id of every decision that it is about.
@@ -185,6 +257,7 @@ async fn new_entries<'a>(
     tx: &mut Transaction,
     batch: &Batch<'a>,
     located: &mut Located,
+    window: &Window,
     applied: &mut Applied,
 ) -> Result<Vec<Entry<'a>>, StoreError> {
     let new: Vec<&Decision> =
@@ -195,52 +268,59 @@ async fn new_entries<'a>(
     }
     let mut entries = Vec::with_capacity(new.len());
     for decision in new {
-        let key = located.assign(decision.at, decision.id)?;
         let mut decision = Cow::Borrowed(decision);
+        let clock_suspect = window.possible(decision.at).is_none();
+        if clock_suspect {
+            let note = window.note(decision.at);
+            decision.to_mut().notes.push(note);
+            decision.to_mut().at = window.now();
+            located.read_place(tx, decision.at, decision.id).await?;
+            applied.clock_suspects += 1;
+        }
+        let key = located.assign(decision.at, decision.id)?;
         for verdict in late.get(&decision.id).into_iter().flatten() {
             applied.amendments += u64::from(outcome::amend(decision.to_mut(), verdict));
         }
         let outcome = Outcome::of(&decision.verdicts)?;
-        entries.push(Entry { key, decision, outcome });
+        entries.push(Entry { key, decision, outcome, clock_suspect });
     }
     Ok(entries)
 }
 
-async fn insert_decisions(
-    tx: &mut Transaction,
-    entries: &[Entry<'_>],
-    names: &Names,
-    reviews: &Reviews,
-    outcomes: &HashMap<[u8; 32], i64>,
-) -> Result<(), StoreError> {
-    let Some(first_key) = entries.iter().map(|entry| entry.key).min() else { return Ok(()) };
-    let last_key = entries.iter().map(|entry| entry.key).max().unwrap_or(first_key);
-    let batch = next_batch(tx).await?;
-    let mut of_batch = Insert::into("batches", &["id", "stored_at", "first_key", "last_key", "decisions"], "");
-    of_batch.row([
-        batch.into(),
-        Timestamp::now().0.into(),
-        first_key.into(),
-        last_key.into(),
-        (entries.len() as u64).into(),
-    ]);
-    let mut decisions = Insert::into("decisions", &row::STORED, "");
-    let mut displaced = Insert::into("displaced_ids", &["id", "key"], "");
-    for Entry { key, decision, outcome } in entries {
-        let numbers = Numbers { batch, ..names.numbers(decision, reviews, outcomes[&outcome.hash])? };
-        decisions.row(row::values(*key, decision, outcome, numbers)?);
-        if key::time_of(decision.id) != Some(key::at(*key)) {
-            displaced.row([Value::Blob(key::id_bytes(decision.id)), (*key).into()]);
-        }
-    }
-    tx.insert(of_batch).await?;
-    tx.insert(decisions).await?;
-    tx.insert(displaced).await
-}
+// === impl Rows ===
 
-async fn next_batch(tx: &mut Transaction) -> Result<i64, StoreError> {
-    let rows = tx.fetch(Sql::new("SELECT coalesce(max(id), 0) + 1 FROM batches")).await?;
-    rows.first().map_or(Ok(1), |row| row.int(0))
+impl Rows<'_> {
+    async fn insert_decisions(&self, tx: &mut Transaction, entries: &[Entry<'_>]) -> Result<(), StoreError> {
+        let keys = || entries.iter().map(|entry| entry.key);
+        let (Some(first), Some(last)) = (keys().min(), keys().max()) else { return Ok(()) };
+        let batch = self.insert_batch(tx, first, last, entries.len()).await?;
+        let mut decisions = Insert::into("decisions", &row::STORED, "");
+        let mut displaced = Insert::into("displaced_ids", &["id", "key"], "");
+        for entry in entries {
+            let outcome = self.outcomes[&entry.outcome.hash];
+            let numbers = Numbers { batch, ..self.names.numbers(&entry.decision, self.reviews, outcome)? };
+            decisions.row(row::values(entry, numbers)?);
+            if key::time_of(entry.decision.id) != Some(key::at(entry.key)) {
+                displaced.row([entry.decision.id.into(), entry.key.into()]);
+            }
+        }
+        tx.insert(decisions).await?;
+        tx.insert(displaced).await
+    }
+
+    /// Its number.
+    async fn insert_batch(
+        &self,
+        tx: &mut Transaction,
+        first: i64,
+        last: i64,
+        decisions: usize,
+    ) -> Result<i64, StoreError> {
+        let mut sql = Sql::new("INSERT INTO batches (stored_at, first_key, last_key, decisions, replica) ");
+        sql.values([[self.now.0, first, last, decisions as i64, self.replica]]).push(" RETURNING id");
+        let rows = tx.fetch(sql).await?;
+        rows.first().ok_or_else(|| StoreError::broken("a batch got no number"))?.int(0)
+    }
 }
 
 /// What was violated and who is to blame, by the key of the decision. A late verdict may make a rule or a repository

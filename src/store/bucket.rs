@@ -16,6 +16,10 @@ pub(super) enum Width {
     Day,
 }
 
+/// A day in UTC, by the time of its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Day(pub Timestamp);
+
 /// Whole buckets of one width, one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Piece {
@@ -27,6 +31,18 @@ pub(super) struct Piece {
 /// The length of a chart's bars, in minutes: a multiple of a width's, and each a multiple of that width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Step(i64);
+
+// === impl Day ===
+
+impl Day {
+    pub fn of(at: Timestamp) -> Self {
+        Self(Width::Day.floor(at))
+    }
+
+    pub fn next(self) -> Self {
+        Self(Timestamp(self.0.0 + DAY))
+    }
+}
 
 // === impl Width ===
 

@@ -1,28 +1,37 @@
 //! What can go wrong with the history.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use sqlx::postgres::PgDatabaseError;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+/// One of the kinds that say what a later try may bring.
+type Kind = fn(Cause) -> StoreError;
+
+/// `place` is the file, or the host and the name of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error(
-        "{} is not a database of Rehearsal ({problem}): move it away, or set data_dir to another directory",
-        .path.display()
-    )]
-    NotOurs { path: PathBuf, problem: &'static str },
+    #[error("{place} is not a database of Rehearsal ({problem}): move it away, or name another in the configuration")]
+    NotOurs { place: String, problem: &'static str },
     #[error("{} cannot be written ({cause}): give this user the right to write it and its directory", .path.display())]
     ReadOnly { path: PathBuf, cause: std::io::Error },
     #[error(
-        "{} was written by a newer Rehearsal (its schema is {found}, this one knows {known}): run that one, or a later one",
-        .path.display()
+        "{place} was written by a newer Rehearsal: its schema {found} needs one that knows {wanted}, this one knows \
+         {known}. Run that version, or a later one"
     )]
-    Newer { path: PathBuf, found: i64, known: i64 },
-    #[error("{} cannot be opened: {cause}", .path.display())]
-    Open { path: PathBuf, cause: Cause },
-    #[error("the schema of {} cannot be brought up to date: {cause}", .path.display())]
-    Migrate { path: PathBuf, cause: Cause },
-    /// Someone else holds it: the same call later may succeed.
+    Newer { place: String, found: i64, wanted: i64, known: i64 },
+    #[error("{place} is PostgreSQL {found}: Rehearsal needs 14 or newer")]
+    TooOld { place: String, found: String },
+    #[error(
+        "{place} does not let this user in: {cause}. Check the user and the password file, and what the server allows"
+    )]
+    Refused { place: String, cause: Cause },
+    #[error("{place} cannot be opened: {cause}")]
+    Open { place: String, cause: Cause },
+    #[error("the schema of {place} cannot be brought up to date: {cause}")]
+    Migrate { place: String, cause: Cause },
+    /// Someone else holds it, or changed what was remembered of it: the same call later may succeed.
     #[error("the history is busy: {0}")]
     Busy(#[source] Cause),
     /// The disk is full, the connection is gone: the same call later may succeed.
@@ -40,8 +49,21 @@ impl StoreError {
         Self::Broken(what.into())
     }
 
-    pub(super) fn open(path: &Path, cause: impl Into<Cause>) -> Self {
-        Self::Open { path: path.to_owned(), cause: cause.into() }
+    pub(super) fn busy(what: impl Into<Cause>) -> Self {
+        Self::Busy(what.into())
+    }
+
+    pub(super) fn open(place: String, cause: impl Into<Cause>) -> Self {
+        Self::Open { place, cause: cause.into() }
+    }
+
+    pub(super) fn migrate(place: String, cause: impl Into<Cause>) -> Self {
+        Self::Migrate { place, cause: cause.into() }
+    }
+
+    /// Whether a later try may find another answer without anybody's doing.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::Unavailable(_))
     }
 }
 
@@ -54,22 +76,29 @@ impl From<serde_json::Error> for StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Database(cause) => match cause.code().and_then(|code| code.parse::<i32>().ok()) {
-                Some(code) => of_sqlite_code(code, error),
-                None => Self::broken(error),
-            },
-            sqlx::Error::PoolTimedOut => Self::Busy(error.into()),
-            sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-                Self::Unavailable(error.into())
+        let kind = match &error {
+            sqlx::Error::Database(cause) => {
+                let is_postgres = cause.try_downcast_ref::<PgDatabaseError>().is_some();
+                match cause.code() {
+                    Some(code) if is_postgres => of_sqlstate(&code),
+                    Some(code) => code.parse().map_or(Self::Broken as Kind, of_sqlite_code),
+                    None => Self::Broken,
+                }
             }
-            _ => Self::broken(error),
-        }
+            sqlx::Error::PoolTimedOut => Self::Busy,
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable,
+            _ => Self::Broken,
+        };
+        kind(error.into())
     }
 }
 
 /// <https://www.sqlite.org/rescode.html>: the low byte is the kind.
-fn of_sqlite_code(code: i32, error: sqlx::Error) -> StoreError {
+fn of_sqlite_code(code: i32) -> Kind {
     const BUSY: i32 = 5;
     const LOCKED: i32 = 6;
     const OUT_OF_MEMORY: i32 = 7;
@@ -78,8 +107,24 @@ fn of_sqlite_code(code: i32, error: sqlx::Error) -> StoreError {
     const FULL: i32 = 13;
     const CANNOT_OPEN: i32 = 14;
     match code & 0xff {
-        BUSY | LOCKED => StoreError::Busy(error.into()),
-        OUT_OF_MEMORY | READ_ONLY | IO | FULL | CANNOT_OPEN => StoreError::Unavailable(error.into()),
-        _ => StoreError::broken(error),
+        BUSY | LOCKED => StoreError::Busy,
+        OUT_OF_MEMORY | READ_ONLY | IO | FULL | CANNOT_OPEN => StoreError::Unavailable,
+        _ => StoreError::Broken,
+    }
+}
+
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>: the first two characters are the class.
+fn of_sqlstate(code: &str) -> Kind {
+    // Written by another replica in the meantime; a day's partition that retention took away; a lock or a statement
+    // that took too long; a conflict of transactions; a deadlock.
+    const PASSING: [&str; 6] = ["23505", "23514", "55P03", "57014", "40001", "40P01"];
+    // The connection; resources; an operator's intervention; a failure of the system; a server that only reads.
+    const UNAVAILABLE: [&str; 5] = ["08", "53", "57", "58", "25006"];
+    if PASSING.contains(&code) {
+        StoreError::Busy
+    } else if UNAVAILABLE.iter().any(|class| code.starts_with(class)) {
+        StoreError::Unavailable
+    } else {
+        StoreError::Broken
     }
 }

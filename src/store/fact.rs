@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::{Batch, Entry};
+use super::database::Transaction;
 use super::error::StoreError;
 use super::name::{Dimensions, Ids, Name};
 use super::outcome::{self, RuleName};
@@ -10,7 +11,6 @@ use super::review::{Reviews, StoredReview};
 use super::rollup::{Blame, Fact};
 use super::row::Numbers;
 use super::sql::Value;
-use super::sqlite::Transaction;
 use crate::review::decision::Decision;
 
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(super) struct Names {
     rules: Ids,
     users: Ids,
     revisions: Ids,
+    callers: Ids,
 }
 
 // === impl Names ===
@@ -40,7 +41,8 @@ impl Names {
             .map(|decision| decision.cluster.as_str())
             .chain(batch.objects.iter().map(|object| object.cluster.as_str()))
             .chain(batch.gaps.values().filter_map(|gap| gap.cluster.as_deref()))
-            .chain(batch.unjudged.values().map(|unjudged| unjudged.cluster));
+            .chain(batch.unjudged.values().map(|unjudged| unjudged.cluster))
+            .chain(batch.presence.keys().map(|(_, cluster, _)| *cluster));
         let clusters = dimensions.clusters.resolve(tx, names_of(clusters)).await?;
 
         let mut places = BTreeSet::new();
@@ -72,7 +74,9 @@ impl Names {
         let users = dimensions.users.resolve(tx, names_of(users)).await?;
         let revisions = decisions.iter().map(|decision| decision.revision.as_str());
         let revisions = dimensions.revisions.resolve(tx, names_of(revisions)).await?;
-        Ok(Self { clusters, namespaces, workloads, policies, rules, users, revisions })
+        let callers = decisions.iter().filter_map(|decision| decision.caller.as_deref());
+        let callers = dimensions.callers.resolve(tx, names_of(callers)).await?;
+        Ok(Self { clusters, namespaces, workloads, policies, rules, users, revisions, callers })
     }
 
     /// To be called once the transaction is committed.
@@ -84,6 +88,7 @@ impl Names {
         dimensions.rules.remember(self.rules);
         dimensions.users.remember(self.users);
         dimensions.revisions.remember(self.revisions);
+        dimensions.callers.remember(self.callers);
     }
 
     pub fn cluster(&self, name: &str) -> Result<i64, StoreError> {
@@ -105,6 +110,7 @@ impl Names {
             namespace,
             workload: self.workloads.id(&workload_name(namespace, review))?,
             user: decision.user.as_deref().map(|user| self.users.id(&[user.into()])).transpose()?,
+            caller: decision.caller.as_deref().map(|caller| self.callers.id(&[caller.into()])).transpose()?,
             revision: self.revisions.id(&[decision.revision.as_str().into()])?,
             review: review.id,
             outcome,

@@ -1,11 +1,11 @@
 //! Figures and charts, all from roll-ups.
 
 use super::bucket::{Piece, Step, Width, pieces, widen};
+use super::database::Database;
 use super::error::StoreError;
 use super::read::{Bucket, DryRuns, Figures, Hit, Range, Scope, Summary};
 use super::spans;
-use super::sql::{Row, Sql, Value};
-use super::sqlite::{Database, FOR_EACH_JOIN};
+use super::sql::{FOR_EACH_JOIN, Row, Sql, Value};
 use crate::review::clock::Timestamp;
 
 /// A scope with its ends known: whole buckets.
@@ -46,7 +46,7 @@ pub(super) async fn summary(database: &Database, scope: &Scope, now: Timestamp) 
         figures.add(&total, scope.dry_run);
     }
     let range = Range { since: Some(span.since), until: Some(span.until) };
-    let gaps = spans::gaps(database, range, scope.cluster.as_deref()).await?;
+    let gaps = spans::gaps(database, range, scope.cluster.as_deref(), now).await?;
     Ok(Summary { since: span.since, until: span.until, figures, gaps })
 }
 
@@ -117,10 +117,10 @@ pub(super) async fn top(
     sql.push(&format!("WHERE {subject} AND {IN_PIECE}"));
     match scope.dry_run {
         DryRuns::Exclude => {
-            sql.push(" AND t.dry_run = 0");
+            sql.push(" AND NOT t.dry_run");
         }
         DryRuns::Only => {
-            sql.push(" AND t.dry_run = 1");
+            sql.push(" AND t.dry_run");
         }
         DryRuns::Include => {}
     }

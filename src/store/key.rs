@@ -5,8 +5,6 @@
 
 use std::ops::Range;
 
-use uuid::Uuid;
-
 use crate::review::clock::{DecisionId, Timestamp};
 
 /// As in the generated column `decisions.at`.
@@ -49,16 +47,10 @@ fn random_bits(DecisionId(id): DecisionId) -> i64 {
     i64::try_from(((bits >> 64) & 0xfff) << 9 | ((bits >> 53) & 0x1ff)).expect("21 bits")
 }
 
-pub(super) fn id_bytes(id: DecisionId) -> Vec<u8> {
-    id.0.as_bytes().to_vec()
-}
-
-pub(super) fn id_of(bytes: [u8; 16]) -> DecisionId {
-    DecisionId(Uuid::from_bytes(bytes))
-}
-
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]

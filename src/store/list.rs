@@ -3,13 +3,13 @@
 //! A list reads one index: that of its rarest filter. What the other filters leave out is read too, so a page reads at
 //! most [`SCANNED`] rows and then says how far it came. Its cost does not grow with the history.
 
+use super::database::Database;
 use super::error::StoreError;
 use super::key;
 use super::read::{Cursor, Filter, Page, StoredDecision};
 use super::row;
 use super::search::{MERGED, Predicate, Source, predicates};
-use super::sql::Sql;
-use super::sqlite::{Database, FOR_EACH_JOIN};
+use super::sql::{FOR_EACH_JOIN, Sql};
 
 /// Rows that one page reads of its index where it must leave some out.
 pub(super) const SCANNED: usize = 10_000;
@@ -54,7 +54,7 @@ pub(super) async fn decisions(
     if let Some(floor) = floor {
         plan.bounds.from = floor.key;
     }
-    let rows = database.fetch(plan.page(wanted + 1)).await?;
+    let rows = database.fetch(plan.page(database, wanted + 1)).await?;
     let mut decisions = rows.into_iter().map(row::decision).collect::<Result<Vec<_>, _>>()?;
     let full = decisions.len() > wanted;
     decisions.truncate(wanted);
@@ -75,7 +75,7 @@ pub(super) async fn key_of(
         }
     }
     let mut sql = Sql::new("SELECT key FROM displaced_ids WHERE id = ");
-    sql.bind(key::id_bytes(id).as_slice());
+    sql.bind(id);
     database.fetch(sql).await?.first().map(|row| row.int(0)).transpose()
 }
 
@@ -105,7 +105,7 @@ fn at_place(place: Cursor) -> Sql {
     let keys = key::candidates(place.at, place.id);
     let mut sql = Sql::new("SELECT d.key FROM decisions d WHERE d.key >= ");
     sql.bind(keys.start).push(" AND d.key < ").bind(keys.end);
-    sql.push(" AND d.id = ").bind(key::id_bytes(place.id).as_slice());
+    sql.push(" AND d.id = ").bind(place.id);
     sql
 }
 
@@ -136,7 +136,7 @@ async fn choose(database: &Database, predicates: Vec<Predicate>, bounds: Bounds)
 /// How many rows of an index are in the bounds, counted no further than matters.
 async fn count(database: &Database, source: &Source, bounds: Bounds) -> Result<u64, StoreError> {
     let mut sql = Sql::new("SELECT count(*) FROM (");
-    for (at, arm) in source.arms().into_iter().enumerate() {
+    for (at, arm) in source.arms(database).into_iter().enumerate() {
         sql.push(if at == 0 { "SELECT d.key FROM " } else { " UNION ALL SELECT d.key FROM " });
         sql.append(bounded(arm, bounds));
     }
@@ -147,25 +147,25 @@ async fn count(database: &Database, source: &Source, bounds: Bounds) -> Result<u
 /// Where a search has to stop; `None` when it can read all that its index has.
 async fn floor(database: &Database, plan: &Plan, wanted: usize) -> Result<Option<Floor>, StoreError> {
     // Each merged range is read up to the limit.
-    let most = (SCANNED / plan.source.arms().len().max(1)).max(wanted + 1);
+    let most = (SCANNED / plan.source.ranges().max(1)).max(wanted + 1);
     let mut sql = Sql::new("SELECT d.key, d.id FROM (SELECT count(*) AS rows, min(key) AS key FROM (");
-    sql.append(plan.candidates(Some(most))).push(") AS candidates) AS last ");
+    sql.append(plan.candidates(database, Some(most))).push(") AS candidates) AS last ");
     sql.push(FOR_EACH_JOIN).push(" decisions d WHERE d.key = last.key AND last.rows >= ").bind(most as i64);
     let rows = database.fetch(sql).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let key = row.int(0)?;
-    Ok(Some(Floor { key, cursor: Cursor { at: key::at(key), id: key::id_of(row.bytes(1)?) } }))
+    Ok(Some(Floor { key, cursor: Cursor { at: key::at(key), id: row.id(1)? } }))
 }
 
 // === impl Plan ===
 
 impl Plan {
     /// The newest `rows` decisions, whole.
-    fn page(&self, rows: usize) -> Sql {
+    fn page(&self, database: &Database, rows: usize) -> Sql {
         let (columns, joins) = (row::COLUMNS, row::JOINS);
         let mut sql =
             Sql::new(&format!("SELECT {columns} FROM (SELECT d.key AS key FROM decisions d WHERE d.key IN ("));
-        sql.append(self.candidates(self.conditions.is_empty().then_some(rows))).push(")");
+        sql.append(self.candidates(database, self.conditions.is_empty().then_some(rows))).push(")");
         for condition in &self.conditions {
             sql.push(" AND ").append(condition.clone());
         }
@@ -175,13 +175,13 @@ impl Plan {
     }
 
     /// The newest keys of the source, at most `most`.
-    fn candidates(&self, most: Option<usize>) -> Sql {
+    fn candidates(&self, database: &Database, most: Option<usize>) -> Sql {
         let newest = |sql: &mut Sql, column: &str| {
             if let Some(most) = most {
                 sql.push(&format!(" ORDER BY {column} DESC LIMIT ")).bind(most as i64);
             }
         };
-        let mut arms: Vec<Sql> = self.source.arms();
+        let mut arms: Vec<Sql> = self.source.arms(database);
         debug_assert!(arms.len() <= MERGED);
         if arms.len() == 1 {
             let mut sql = Sql::new("SELECT d.key AS key FROM ");
@@ -212,5 +212,5 @@ pub(super) async fn statements(database: &Database, filter: &Filter) -> Result<V
     let Some(predicates) = predicates(database, filter).await? else { return Ok(Vec::new()) };
     let bounds = bounds(database, filter, None).await?;
     let plan = choose(database, predicates, bounds).await?;
-    Ok(vec![plan.page(51), plan.candidates(Some(SCANNED))])
+    Ok(vec![plan.page(database, 51), plan.candidates(database, Some(SCANNED))])
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::database::Transaction;
 use super::error::StoreError;
 use super::key;
 use super::sql::Sql;
-use super::sqlite::Transaction;
 use crate::review::clock::{DecisionId, Timestamp};
 
 /// Keys looked up in one statement.
@@ -36,18 +36,37 @@ impl Located {
             located.read(tx, sql).await?;
         }
         // Another decision has its first key: it may stand further on.
-        let displaced: Vec<(Timestamp, DecisionId)> = places
-            .into_iter()
-            .filter(|&(id, at)| !located.stored.contains_key(&id) && located.taken.contains(&key::of(at, id)))
-            .map(|(id, at)| (at, id))
+        let further: Vec<(Timestamp, DecisionId)> = places
+            .iter()
+            .filter(|&(&id, &at)| !located.stored.contains_key(&id) && located.taken.contains(&key::of(at, id)))
+            .map(|(&id, &at)| (at, id))
             .collect();
-        for (at, id) in displaced {
-            let keys = key::candidates(at, id);
-            let mut sql = Sql::new("SELECT key, id FROM decisions WHERE key >= ");
-            sql.bind(keys.start).push(" AND key < ").bind(keys.end);
-            located.read(tx, sql).await?;
+        for (at, id) in further {
+            located.read_place(tx, at, id).await?;
         }
+        located.find_displaced(tx, places.into_keys().collect()).await?;
         Ok(located)
+    }
+
+    /// Those that were stored at another time than their own. Mostly there are none at all.
+    async fn find_displaced(&mut self, tx: &mut Transaction, ids: Vec<DecisionId>) -> Result<(), StoreError> {
+        if tx.fetch(Sql::new("SELECT 1 FROM displaced_ids LIMIT 1")).await?.is_empty() {
+            return Ok(());
+        }
+        for ids in ids.chunks(LOOKED_UP) {
+            let mut sql = Sql::new("SELECT key, id FROM displaced_ids WHERE id IN ");
+            sql.list(ids.iter().copied());
+            self.read(tx, sql).await?;
+        }
+        Ok(())
+    }
+
+    /// What stands where a decision may go.
+    pub async fn read_place(&mut self, tx: &mut Transaction, at: Timestamp, id: DecisionId) -> Result<(), StoreError> {
+        let keys = key::candidates(at, id);
+        let mut sql = Sql::new("SELECT key, id FROM decisions WHERE key >= ");
+        sql.bind(keys.start).push(" AND key < ").bind(keys.end);
+        self.read(tx, sql).await
     }
 
     /// Of a decision that was stored before this batch.
@@ -74,7 +93,7 @@ impl Located {
         for row in tx.fetch(sql).await? {
             let key = row.int(0)?;
             self.taken.insert(key);
-            self.stored.insert(key::id_of(row.bytes(1)?), key);
+            self.stored.insert(row.id(1)?, key);
         }
         Ok(())
     }

@@ -4,11 +4,14 @@
 //! had not been. Figures and charts are read from roll-ups that are written in that same transaction; lists read a
 //! bounded number of rows of one index. What is asked of the history, and what comes back, is in [`read`].
 //!
-//! The SQL of all reads is the same for every database; what only one of them does is in one file, `sqlite.rs`.
+//! The statements are the same for both databases; what only one of them does is in one file, `sqlite.rs` or
+//! `postgres.rs`, behind the traits of `database.rs`.
 
 mod amendment;
 mod batch;
 mod bucket;
+mod database;
+mod days;
 mod error;
 mod fact;
 mod figures;
@@ -18,10 +21,14 @@ mod locate;
 mod name;
 mod objects;
 mod outcome;
+mod postgres;
+mod presence;
 pub mod read;
+mod replica;
 mod review;
 mod rollup;
 mod row;
+mod schema;
 mod search;
 pub mod settings;
 mod spans;
@@ -29,18 +36,21 @@ mod sql;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::sync::Arc;
 
 pub use batch::Applied;
 pub use error::StoreError;
 
+use uuid::Uuid;
+
 use self::batch::Memory;
+use self::database::Database;
 use self::figures::Hits;
 use self::read::{Bucket, Cursor, Filter, Hit, Page, PolicyRules, Range, Scope, StoredDecision, Summary};
 use self::settings::{HistorySettings, StoreSettings};
 use self::sql::Sql;
-use self::sqlite::Database;
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Gap, Record};
 
@@ -54,18 +64,16 @@ pub struct Store {
 // === impl Store ===
 
 impl Store {
-    /// Creates what is missing and brings the schema up to date.
-    pub async fn open(store: &StoreSettings, history: &HistorySettings) -> Result<Self, StoreError> {
-        let StoreSettings::Sqlite(directory) = store;
-        let database = Database::open(directory).await?;
-        Ok(Self { database, memory: Arc::new(Memory::new(history)) })
+    /// Creates what is missing and brings the schema up to date. What is written is of `replica`.
+    pub async fn open(store: &StoreSettings, history: &HistorySettings, replica: Uuid) -> Result<Self, StoreError> {
+        let database = Database::open(store).await?;
+        Ok(Self { database, memory: Arc::new(Memory::new(history, replica)) })
     }
 
     /// Opens what is there for reading alone: for a process that may not write it. [`Store::apply`] fails.
     pub async fn open_for_reading(store: &StoreSettings, history: &HistorySettings) -> Result<Self, StoreError> {
-        let StoreSettings::Sqlite(directory) = store;
-        let database = Database::open_for_reading(directory).await?;
-        Ok(Self { database, memory: Arc::new(Memory::new(history)) })
+        let database = Database::open_for_reading(store).await?;
+        Ok(Self { database, memory: Arc::new(Memory::new(history, Uuid::nil())) })
     }
 
     /// Stores a batch in one transaction, all of it or none. What is stored already is left as it is and not counted
@@ -73,7 +81,16 @@ impl Store {
     ///
     /// A batch is held in memory about twice over: bound it in bytes.
     pub async fn apply(&self, records: &[Record]) -> Result<Applied, StoreError> {
-        self.memory.apply(self.database.begin().await?, records).await
+        self.apply_at(records, Timestamp::now()).await
+    }
+
+    async fn apply_at(&self, records: &[Record], now: Timestamp) -> Result<Applied, StoreError> {
+        let applied = self.memory.apply(&self.database, records, now).await;
+        if applied.is_err() {
+            self.memory.forget();
+            self.database.forget();
+        }
+        applied
     }
 
     /// At most `limit` decisions, newest first, after the cursor.
@@ -121,7 +138,7 @@ impl Store {
 
     /// Those that touch the range, of the cluster (any, when `None`) and of every cluster; oldest first.
     pub async fn gaps(&self, range: Range, cluster: Option<&str>) -> Result<Vec<Gap>, StoreError> {
-        spans::gaps(&self.database, range, cluster).await
+        spans::gaps(&self.database, range, cluster, Timestamp::now()).await
     }
 
     /// In alphabetical order.

@@ -7,9 +7,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use quick_cache::sync::Cache;
 
+use super::database::Transaction;
 use super::error::StoreError;
 use super::sql::{Insert, Sql, Value};
-use super::sqlite::Transaction;
 
 /// Names remembered of each table: 10,000 workloads are about 2 MB.
 const REMEMBERED: usize = 10_000;
@@ -41,6 +41,7 @@ pub(super) struct Dimensions {
     pub rules: Dimension,
     pub users: Dimension,
     pub revisions: Dimension,
+    pub callers: Dimension,
 }
 
 // === impl Dimensions ===
@@ -55,6 +56,7 @@ impl Dimensions {
             rules: Dimension::new("rules", &["policy", "name"]),
             users: Dimension::new("users", &["name"]),
             revisions: Dimension::new("revisions", &["name"]),
+            callers: Dimension::new("callers", &["name"]),
         }
     }
 }

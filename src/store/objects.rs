@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use super::bucket::Width;
+use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::fact::Names;
 use super::key;
 use super::settings::Objects;
 use super::sql::{Insert, Sql, Value};
-use super::sqlite::{Database, Transaction};
 use crate::review::clock::DecisionId;
 use crate::review::decision::ObjectSample;
 
@@ -45,7 +45,7 @@ pub(super) async fn insert(
         let (review, cluster, day) = sample;
         if kept == Objects::All || taken.insert(sample) {
             insert.row([
-                Value::Blob(key::id_bytes(object.decision)),
+                object.decision.into(),
                 cluster.into(),
                 review.as_slice().into(),
                 day.into(),
@@ -60,7 +60,7 @@ pub(super) async fn insert(
 /// The object of a decision, else the sample of its review, cluster and day.
 pub(super) async fn read(database: &Database, id: DecisionId, at_key: i64) -> Result<Option<String>, StoreError> {
     let mut sql = Sql::new("SELECT object FROM objects WHERE decision = ");
-    sql.bind(Value::Blob(key::id_bytes(id)));
+    sql.bind(id);
     if let Some(row) = database.fetch(sql).await?.first_mut() {
         return row.opt_text(0);
     }
@@ -82,5 +82,5 @@ async fn stored(tx: &mut Transaction, samples: impl Iterator<Item = &Sample>) ->
     );
     sql.push(")");
     let rows = tx.fetch(sql).await?;
-    rows.iter().map(|row| Ok((row.bytes(0)?, row.int(1)?, row.int(2)?))).collect()
+    rows.iter().map(|row| Ok((row.hash(0)?, row.int(1)?, row.int(2)?))).collect()
 }

@@ -1,14 +1,15 @@
 //! The content-addressed rows: reviews with the images that they name, and outcomes.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
+use super::database::Transaction;
+use super::days::Raised;
 use super::error::StoreError;
 use super::outcome::Outcome;
-use super::sql::{Insert, Sql};
-use super::sqlite::Transaction;
+use super::sql::{Insert, Sql, storable};
 use crate::review::decision::{Operation, Protocol, ReviewHash, ReviewRecord};
 use crate::review::workload::Workload;
 
@@ -64,6 +65,7 @@ impl Contents {
         tx: &mut Transaction,
         given: &HashMap<ReviewHash, &ReviewRecord>,
         wanted: impl IntoIterator<Item = ReviewHash>,
+        raised: &mut Raised,
     ) -> Result<Reviews, StoreError> {
         let hashes: BTreeSet<ReviewHash> = given.keys().copied().chain(wanted).collect();
         let mut found: Reviews = HashMap::new();
@@ -80,7 +82,7 @@ impl Contents {
         let known: HashSet<ReviewHash> = stored.iter().map(|(_, record)| record.hash).collect();
         let new: Vec<&ReviewRecord> =
             missing.iter().filter(|hash| !known.contains(hash)).filter_map(|hash| given.get(hash).copied()).collect();
-        let inserted = insert_reviews(tx, &new).await?;
+        let inserted = insert_reviews(tx, &new, raised).await?;
         let all: Vec<(i64, &ReviewRecord)> = stored
             .iter()
             .map(|(id, record)| (*id, record))
@@ -103,14 +105,20 @@ impl Contents {
         }
     }
 
+    pub fn forget(&self) {
+        self.reviews.clear();
+        self.outcomes.clear();
+    }
+
     /// The id of each outcome; new ones are added.
     pub async fn resolve_outcomes(
         &self,
         tx: &mut Transaction,
         outcomes: impl IntoIterator<Item = &Outcome>,
+        raised: &mut Raised,
     ) -> Result<HashMap<[u8; 32], i64>, StoreError> {
         let mut ids = HashMap::new();
-        let mut missing: HashMap<[u8; 32], &Outcome> = HashMap::new();
+        let mut missing: BTreeMap<[u8; 32], &Outcome> = BTreeMap::new();
         for outcome in outcomes {
             match self.outcomes.get(&outcome.hash) {
                 Some(id) => {
@@ -124,12 +132,16 @@ impl Contents {
         look_up_outcomes(tx, &missing, &mut ids).await?;
         missing.retain(|hash, _| !ids.contains_key(hash));
         if !missing.is_empty() {
-            let mut insert = Insert::into("outcomes", &["hash", "verdicts"], "ON CONFLICT DO NOTHING");
+            let mut insert = Insert::into("outcomes", &["hash", "verdicts", "last_day"], "ON CONFLICT DO NOTHING");
             for outcome in missing.values() {
-                insert.row([outcome.hash.as_slice().into(), outcome.verdicts.as_str().into()]);
+                let (hash, verdicts) = (outcome.hash.as_slice(), outcome.verdicts.as_str());
+                insert.row([hash.into(), verdicts.into(), raised.today().into()]);
             }
             tx.insert(insert).await?;
             look_up_outcomes(tx, &missing, &mut ids).await?;
+            for id in missing.keys().filter_map(|hash| ids.get(hash)) {
+                raised.has_new_outcome(*id);
+            }
         }
         Ok(ids)
     }
@@ -140,14 +152,14 @@ impl Contents {
         tx: &mut Transaction,
         reviews: impl Iterator<Item = &ReviewRecord>,
     ) -> Result<HashMap<String, ImageRow>, StoreError> {
-        let mut missing: HashMap<&str, Option<String>> = HashMap::new();
+        let mut missing: BTreeMap<&str, Option<String>> = BTreeMap::new();
         for image in reviews.flat_map(|review| &review.images) {
             let name = image.registry.as_ref().zip(image.repository.as_ref());
             missing.entry(&image.text).or_insert_with(|| name.map(|(registry, path)| format!("{registry}/{path}")));
         }
         let mut rows = HashMap::new();
         look_up_images(tx, missing.keys().copied(), &mut rows).await?;
-        missing.retain(|text, _| !rows.contains_key(*text));
+        missing.retain(|text, _| !rows.contains_key(&*storable(text)));
         if missing.is_empty() {
             return Ok(rows);
         }
@@ -191,7 +203,7 @@ impl Contents {
 
 impl StoredReview {
     fn of(id: i64, record: &ReviewRecord, images: &HashMap<String, ImageRow>) -> Self {
-        let repository = |text: &&str| images.get(*text).and_then(|row| row.repository);
+        let repository = |text: &&str| images.get(&*storable(text)).and_then(|row| row.repository);
         Self {
             id,
             namespace: record.namespace.clone().unwrap_or_default(),
@@ -236,10 +248,15 @@ async fn stored_reviews(tx: &mut Transaction, hashes: &[ReviewHash]) -> Result<V
 }
 
 /// Their ids, in the same order.
-async fn insert_reviews(tx: &mut Transaction, reviews: &[&ReviewRecord]) -> Result<Vec<i64>, StoreError> {
-    let mut insert = Insert::into("reviews", &["hash", "record"], "ON CONFLICT DO NOTHING");
+async fn insert_reviews(
+    tx: &mut Transaction,
+    reviews: &[&ReviewRecord],
+    raised: &mut Raised,
+) -> Result<Vec<i64>, StoreError> {
+    let mut insert = Insert::into("reviews", &["hash", "record", "last_day"], "ON CONFLICT DO NOTHING");
     for review in reviews {
-        insert.row([review.hash.0.as_slice().into(), serde_json::to_string(review)?.into()]);
+        let record = serde_json::to_string(review)?;
+        insert.row([review.hash.0.as_slice().into(), record.into(), raised.today().into()]);
     }
     tx.insert(insert).await?;
     let mut ids: HashMap<[u8; 32], i64> = HashMap::new();
@@ -247,7 +264,9 @@ async fn insert_reviews(tx: &mut Transaction, reviews: &[&ReviewRecord]) -> Resu
         let mut sql = Sql::new("SELECT id, hash FROM reviews WHERE hash IN ");
         sql.list(reviews.iter().map(|review| review.hash.0.as_slice()));
         for row in tx.fetch(sql).await? {
-            ids.insert(row.bytes(1)?, row.int(0)?);
+            let id = row.int(0)?;
+            raised.has_new_review(id);
+            ids.insert(row.hash(1)?, id);
         }
     }
     let id = |review: &&ReviewRecord| ids.get(&review.hash.0).copied();
@@ -261,7 +280,7 @@ async fn insert_review_images(
 ) -> Result<(), StoreError> {
     let mut insert = Insert::into("review_images", &["image", "review"], "ON CONFLICT DO NOTHING");
     for (review, record) in reviews {
-        for image in texts(record).into_iter().filter_map(|text| images.get(text)) {
+        for image in texts(record).into_iter().filter_map(|text| images.get(&*storable(text))) {
             insert.row([image.id.into(), (*review).into()]);
         }
     }
@@ -302,7 +321,7 @@ async fn look_up_repositories(
 
 async fn look_up_outcomes(
     tx: &mut Transaction,
-    outcomes: &HashMap<[u8; 32], &Outcome>,
+    outcomes: &BTreeMap<[u8; 32], &Outcome>,
     ids: &mut HashMap<[u8; 32], i64>,
 ) -> Result<(), StoreError> {
     let hashes: Vec<&[u8; 32]> = outcomes.keys().collect();
@@ -310,7 +329,7 @@ async fn look_up_outcomes(
         let mut sql = Sql::new("SELECT id, hash FROM outcomes WHERE hash IN ");
         sql.list(hashes.iter().map(|hash| hash.as_slice()));
         for row in tx.fetch(sql).await? {
-            ids.insert(row.bytes(1)?, row.int(0)?);
+            ids.insert(row.hash(1)?, row.int(0)?);
         }
     }
     Ok(())

@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::bucket::Width;
+use super::database::Transaction;
 use super::error::StoreError;
 use super::outcome::Violated;
 use super::sql::{Insert, Value};
-use super::sqlite::Transaction;
 use crate::review::clock::Timestamp;
 use crate::review::decision::Answer;
-
-/// Who writes the rows: SQLite has one writer.
-const REPLICA: i64 = 1;
 
 /// What one decision says to the figures.
 #[derive(Debug, Clone)]
@@ -122,13 +119,14 @@ impl Tally {
         }
     }
 
-    pub async fn write(self, tx: &mut Transaction) -> Result<(), StoreError> {
+    /// `replica`: who writes them.
+    pub async fn write(self, tx: &mut Transaction, replica: i64) -> Result<(), StoreError> {
         for insert in [
-            totals(self.totals),
-            rules(self.rules),
-            repositories(self.repositories),
-            workloads(self.workloads),
-            workload_rules(self.workload_rules),
+            totals(self.totals, replica),
+            rules(self.rules, replica),
+            repositories(self.repositories, replica),
+            workloads(self.workloads, replica),
+            workload_rules(self.workload_rules, replica),
         ] {
             tx.insert(insert).await?;
         }
@@ -173,7 +171,7 @@ fn changes<const N: usize>(counts: &[i64; N]) -> bool {
     counts.iter().any(|&count| count != 0)
 }
 
-fn totals(tally: BTreeMap<(Bucket, bool), [i64; 6]>) -> Insert {
+fn totals(tally: BTreeMap<(Bucket, bool), [i64; 6]>, replica: i64) -> Insert {
     let mut insert = Insert::into(
         "rollup_totals",
         &[
@@ -200,13 +198,13 @@ fn totals(tally: BTreeMap<(Bucket, bool), [i64; 6]>) -> Insert {
     );
     for ((bucket, dry_run), counts) in tally.into_iter().filter(|(_, counts)| changes(counts)) {
         insert.values.extend(bucket.values());
-        insert.values.extend([dry_run.into(), REPLICA.into()]);
+        insert.values.extend([dry_run.into(), replica.into()]);
         insert.values.extend(counts.map(Value::Int));
     }
     insert
 }
 
-fn rules(tally: BTreeMap<(Bucket, i64, bool), [i64; 4]>) -> Insert {
+fn rules(tally: BTreeMap<(Bucket, i64, bool), [i64; 4]>, replica: i64) -> Insert {
     let mut insert = Insert::into(
         "rollup_rules",
         &[
@@ -230,13 +228,13 @@ fn rules(tally: BTreeMap<(Bucket, i64, bool), [i64; 4]>) -> Insert {
     );
     for ((bucket, rule, dry_run), counts) in tally.into_iter().filter(|(_, counts)| changes(counts)) {
         insert.values.extend(bucket.values());
-        insert.values.extend([rule.into(), dry_run.into(), REPLICA.into()]);
+        insert.values.extend([rule.into(), dry_run.into(), replica.into()]);
         insert.values.extend(counts.map(Value::Int));
     }
     insert
 }
 
-fn repositories(tally: BTreeMap<(Bucket, i64, bool), [i64; 3]>) -> Insert {
+fn repositories(tally: BTreeMap<(Bucket, i64, bool), [i64; 3]>, replica: i64) -> Insert {
     let mut insert = Insert::into(
         "rollup_repositories",
         &[
@@ -258,13 +256,13 @@ fn repositories(tally: BTreeMap<(Bucket, i64, bool), [i64; 3]>) -> Insert {
     );
     for ((bucket, repository, dry_run), counts) in tally.into_iter().filter(|(_, counts)| changes(counts)) {
         insert.values.extend(bucket.values());
-        insert.values.extend([repository.into(), dry_run.into(), REPLICA.into()]);
+        insert.values.extend([repository.into(), dry_run.into(), replica.into()]);
         insert.values.extend(counts.map(Value::Int));
     }
     insert
 }
 
-fn workloads(tally: BTreeMap<(i64, bool), Seen<3>>) -> Insert {
+fn workloads(tally: BTreeMap<(i64, bool), Seen<3>>, replica: i64) -> Insert {
     let mut insert = Insert::into(
         "workload_totals",
         &["workload", "dry_run", "replica", "first_at", "last_at", "reviews", "denied", "would_reject"],
@@ -281,7 +279,7 @@ fn workloads(tally: BTreeMap<(i64, bool), Seen<3>>) -> Insert {
         insert.values.extend([
             workload.into(),
             dry_run.into(),
-            REPLICA.into(),
+            replica.into(),
             seen.first.0.into(),
             seen.last.0.into(),
         ]);
@@ -290,7 +288,7 @@ fn workloads(tally: BTreeMap<(i64, bool), Seen<3>>) -> Insert {
     insert
 }
 
-fn workload_rules(tally: BTreeMap<(i64, i64, i64, bool), Seen<4>>) -> Insert {
+fn workload_rules(tally: BTreeMap<(i64, i64, i64, bool), Seen<4>>, replica: i64) -> Insert {
     let mut insert = Insert::into(
         "workload_rules",
         &[
@@ -317,7 +315,7 @@ fn workload_rules(tally: BTreeMap<(i64, i64, i64, bool), Seen<4>>) -> Insert {
          standing = workload_rules.standing + excluded.standing",
     );
     for ((rule, day, workload, dry_run), seen) in tally.into_iter().filter(|(_, seen)| changes(&seen.counts)) {
-        insert.values.extend([rule.into(), day.into(), workload.into(), dry_run.into(), REPLICA.into()]);
+        insert.values.extend([rule.into(), day.into(), workload.into(), dry_run.into(), replica.into()]);
         insert.values.extend([seen.first.0.into(), seen.last.0.into()]);
         insert.values.extend(seen.counts.map(Value::Int));
     }

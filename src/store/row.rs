@@ -2,6 +2,8 @@
 
 use uuid::Uuid;
 
+use super::batch::Entry;
+use super::database::Database;
 use super::error::StoreError;
 use super::key;
 use super::outcome::Outcome;
@@ -11,13 +13,15 @@ use crate::review::decision::{Answer, Decision, ReviewHash};
 
 /// What [`decision`] reads, of the rows that [`JOINS`] brings together.
 pub(super) const COLUMNS: &str = "d.key, d.id, c.name, v.hash, d.name, u.name, d.uid, d.uid_text, d.dry_run, d.answer, \
-     d.code, d.message, d.would_reject, d.redacted, n.name, d.duration_us, d.durations, d.notes, o.verdicts, v.record";
+     d.code, d.message, d.would_reject, d.redacted, n.name, d.duration_us, d.durations, d.notes, o.verdicts, v.record, \
+     r.name, d.clock_suspect";
 
 pub(super) const JOINS: &str = "JOIN clusters c ON c.id = d.cluster JOIN revisions n ON n.id = d.revision \
-     JOIN outcomes o ON o.id = d.outcome JOIN reviews v ON v.id = d.review LEFT JOIN users u ON u.id = d.by_user";
+     JOIN outcomes o ON o.id = d.outcome JOIN reviews v ON v.id = d.review LEFT JOIN users u ON u.id = d.by_user \
+     LEFT JOIN callers r ON r.id = d.caller";
 
 /// The columns of a decision that [`values`] fills.
-pub(super) const STORED: [&str; 22] = [
+pub(super) const STORED: [&str; 24] = [
     "key",
     "id",
     "batch",
@@ -40,6 +44,8 @@ pub(super) const STORED: [&str; 22] = [
     "duration_us",
     "durations",
     "notes",
+    "caller",
+    "clock_suspect",
 ];
 
 /// The numbers that stand for a decision's names and contents.
@@ -50,6 +56,7 @@ pub(super) struct Numbers {
     pub namespace: i64,
     pub workload: i64,
     pub user: Option<i64>,
+    pub caller: Option<i64>,
     pub revision: i64,
     pub review: i64,
     pub outcome: i64,
@@ -71,20 +78,16 @@ impl Uid {
         }
     }
 
-    /// A test that the index over the first bytes answers.
-    pub fn condition(&self) -> Sql {
-        let mut sql = Sql::default();
+    /// A test of a decision `d` that an index answers.
+    pub fn condition(&self, database: &Database) -> Sql {
         match self {
-            Self::Uuid(uuid) => {
-                let bytes = uuid.as_bytes().as_slice();
-                sql.push("(d.uid IS NOT NULL AND substr(d.uid, 1, 4) = ").bind(&bytes[..4]);
-                sql.push(" AND d.uid = ").bind(bytes).push(")");
-            }
+            Self::Uuid(uuid) => database.has_uid(*uuid),
             Self::Text(text) => {
-                sql.push("d.uid_text = ").bind(text.as_str());
+                let mut sql = Sql::new("d.uid_text IS NOT NULL AND d.uid_text = ");
+                sql.bind(text.as_str());
+                sql
             }
         }
-        sql
     }
 }
 
@@ -105,21 +108,22 @@ pub(super) fn answer_of(number: i64) -> Result<Answer, StoreError> {
     }
 }
 
-pub(super) fn values(
-    key: i64,
-    decision: &Decision,
-    outcome: &Outcome,
-    numbers: Numbers,
-) -> Result<[Value; 22], StoreError> {
+/// Whether it is kept for longer than what was allowed without a word.
+pub(super) fn is_notable(decision: &Decision) -> bool {
+    decision.answer != Answer::Allowed || decision.would_reject
+}
+
+pub(super) fn values(entry: &Entry<'_>, numbers: Numbers) -> Result<[Value; 24], StoreError> {
+    let Entry { key, decision, outcome, clock_suspect } = entry;
     let (uid, uid_text) = match decision.uid.as_deref().map(Uid::of) {
-        Some(Uid::Uuid(uuid)) => (Value::Blob(uuid.as_bytes().to_vec()), Value::Null),
-        Some(Uid::Text(text)) => (Value::Null, Value::Text(text)),
+        Some(Uid::Uuid(uuid)) => (uuid.into(), Value::Null),
+        Some(Uid::Text(text)) => (Value::Null, text.into()),
         None => (Value::Null, Value::Null),
     };
     let notes = if decision.notes.is_empty() { None } else { Some(serde_json::to_string(&decision.notes)?) };
     Ok([
-        key.into(),
-        Value::Blob(key::id_bytes(decision.id)),
+        (*key).into(),
+        decision.id.into(),
         numbers.batch.into(),
         numbers.cluster.into(),
         numbers.namespace.into(),
@@ -140,25 +144,28 @@ pub(super) fn values(
         decision.duration_us.into(),
         outcome.durations.as_deref().into(),
         notes.into(),
+        numbers.caller.into(),
+        (*clock_suspect).into(),
     ])
 }
 
 /// From a row of [`COLUMNS`].
 pub(super) fn decision(mut row: Row) -> Result<StoredDecision, StoreError> {
-    let uid = match row.opt_bytes::<16>(6)? {
-        Some(bytes) => Some(Uuid::from_bytes(bytes).hyphenated().to_string()),
+    let uid = match row.opt_uuid(6)? {
+        Some(uuid) => Some(uuid.hyphenated().to_string()),
         None => row.opt_text(7)?,
     };
     let code = row.int(10)?;
     let durations = row.opt_text(16)?;
     let notes = row.opt_text(17)?;
     let decision = Decision {
-        id: key::id_of(row.bytes(1)?),
+        id: row.id(1)?,
         at: key::at(row.int(0)?),
         cluster: row.text(2)?,
-        review: ReviewHash(row.bytes(3)?),
+        review: ReviewHash(row.hash(3)?),
         name: row.opt_text(4)?,
         user: row.opt_text(5)?,
+        caller: row.opt_text(20)?,
         uid,
         dry_run: row.flag(8)?,
         answer: answer_of(row.int(9)?)?,

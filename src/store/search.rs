@@ -1,10 +1,10 @@
 //! What each filter of a list means in SQL, and which index finds it.
 
+use super::database::Database;
 use super::error::StoreError;
 use super::read::{Blame, Filter};
 use super::row::{self, Uid};
 use super::sql::Sql;
-use super::sqlite::{self, Database};
 use crate::review::decision::Answer;
 
 /// Ranges of one index that a list merges. A filter that would need more of them is only a condition.
@@ -49,7 +49,7 @@ enum Named<'a> {
 pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<Option<Vec<Predicate>>, StoreError> {
     let mut found = Vec::new();
     if let Some(uid) = &filter.uid {
-        found.push(Predicate::new(Uid::of(uid).condition(), Some(Source::Uid(uid.clone()))));
+        found.push(Predicate::new(Uid::of(uid).condition(database), Some(Source::Uid(uid.clone()))));
     }
     if filter.policy.is_some() || filter.rule.is_some() {
         let Some(rules) = rules(database, filter).await? else { return Ok(None) };
@@ -64,7 +64,7 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
         found.push(predicate);
     }
     if let Some(would_reject) = filter.would_reject {
-        let condition = Sql::new(if would_reject { "d.would_reject <> 0" } else { "d.would_reject = 0" });
+        let condition = Sql::new(if would_reject { "d.would_reject" } else { "NOT d.would_reject" });
         found.push(Predicate::new(condition, would_reject.then_some(Source::WouldReject)));
     }
     if let Some(answer) = filter.answer {
@@ -73,7 +73,7 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
         found.push(Predicate::new(condition, (answer != Answer::Allowed).then_some(Source::Answer(answer))));
     }
     if let Some(dry_run) = filter.dry_run {
-        let condition = Sql::new(if dry_run { "d.dry_run <> 0" } else { "d.dry_run = 0" });
+        let condition = Sql::new(if dry_run { "d.dry_run" } else { "NOT d.dry_run" });
         found.push(Predicate::new(condition, dry_run.then_some(Source::DryRun)));
     }
     if filter.namespace.is_some() || filter.cluster.is_some() {
@@ -95,9 +95,9 @@ impl Predicate {
 
 impl Named<'_> {
     /// Of a row `m` of `images`.
-    fn condition(&self) -> Sql {
+    fn condition(&self, database: &Database) -> Sql {
         match *self {
-            Self::Text(glob) if glob.contains('*') => sqlite::glob("m.text", glob),
+            Self::Text(glob) if glob.contains('*') => database.glob("m.text", glob),
             Self::Text(text) => {
                 let mut sql = Sql::new("m.text = ");
                 sql.bind(text);
@@ -115,9 +115,17 @@ impl Named<'_> {
 // === impl Source ===
 
 impl Source {
+    /// How many ranges it merges.
+    pub fn ranges(&self) -> usize {
+        match self {
+            Self::Namespaces(ids) | Self::Reviews(ids) | Self::Rules(ids) => ids.len().max(1),
+            _ => 1,
+        }
+    }
+
     /// Table and condition of each range; the table is called `d` and has a `key`. The tests beside an equality are
     /// those of partial indexes, which are only used where they are repeated.
-    pub fn arms(&self) -> Vec<Sql> {
+    pub fn arms(&self, database: &Database) -> Vec<Sql> {
         let each = |ids: &[i64], text: &str| {
             let arm = |&id: &i64| {
                 let mut sql = Sql::new(text);
@@ -134,15 +142,15 @@ impl Source {
             Self::Blamed(repository) => each(&[*repository], "decision_repositories d WHERE d.repository = "),
             Self::Uid(uid) => {
                 let mut sql = Sql::new("decisions d WHERE ");
-                sql.append(Uid::of(uid).condition());
+                sql.append(Uid::of(uid).condition(database));
                 vec![sql]
             }
             Self::Answer(answer) => {
                 let number = row::answer_number(*answer);
                 vec![Sql::new(&format!("decisions d WHERE d.answer <> 0 AND d.answer = {number}"))]
             }
-            Self::WouldReject => vec![Sql::new("decisions d WHERE d.would_reject <> 0 AND d.would_reject = 1")],
-            Self::DryRun => vec![Sql::new("decisions d WHERE d.dry_run <> 0 AND d.dry_run = 1")],
+            Self::WouldReject => vec![Sql::new("decisions d WHERE d.would_reject AND d.would_reject = TRUE")],
+            Self::DryRun => vec![Sql::new("decisions d WHERE d.dry_run AND d.dry_run = TRUE")],
         }
     }
 }
@@ -167,7 +175,7 @@ fn of_rules(rules: Vec<i64>, blame: Blame) -> Vec<Predicate> {
         condition.list(rules.iter().copied()).push(test).push(")");
         condition
     };
-    let blamed = (blame == Blame::Only).then(|| Predicate::new(condition(" AND x.to_blame <> 0"), None));
+    let blamed = (blame == Blame::Only).then(|| Predicate::new(condition(" AND x.to_blame"), None));
     let violated = condition("");
     let source = (rules.len() <= MERGED).then_some(Source::Rules(rules));
     blamed.into_iter().chain([Predicate::new(violated, source)]).collect()
@@ -213,7 +221,7 @@ async fn of_place(database: &Database, filter: &Filter) -> Result<Option<Predica
 }
 
 async fn of_image(database: &Database, image: &Named<'_>) -> Result<Option<Predicate>, StoreError> {
-    let names = || image.condition();
+    let names = || image.condition(database);
     let some = MERGED as i64 + 1;
     let mut sql = Sql::new("SELECT m.id FROM images m WHERE ");
     sql.append(names()).push(" LIMIT ").bind(some);

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::batch::Unjudged;
+use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::fact::Names;
-use super::key;
+use super::presence;
 use super::read::Range;
-use super::sql::{Insert, Row, Sql, Value};
-use super::sqlite::{Database, Transaction};
+use super::sql::{Insert, Row, Sql};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::Gap;
 
@@ -29,7 +29,7 @@ pub(super) async fn upsert_gaps<'a>(
     );
     for gap in gaps {
         insert.row([
-            Value::Blob(key::id_bytes(gap.id)),
+            gap.id.into(),
             gap.cluster.as_deref().map(|cluster| names.cluster(cluster)).transpose()?.into(),
             gap.from.0.into(),
             gap.to.map(|to| to.0).into(),
@@ -50,16 +50,16 @@ pub(super) async fn insert_unjudged<'a>(
     let mut stored = HashSet::new();
     for ids in ids.chunks(LOOKED_UP) {
         let mut sql = Sql::new("SELECT id FROM unjudged WHERE id IN ");
-        sql.list(ids.iter().map(|&id| Value::Blob(key::id_bytes(id))));
+        sql.list(ids.iter().copied());
         for row in tx.fetch(sql).await? {
-            stored.insert(key::id_of(row.bytes(0)?));
+            stored.insert(row.id(0)?);
         }
     }
     let mut insert = Insert::into("unjudged", &["id", "cluster", "bucket", "count"], "");
     let mut new = Vec::new();
     for (id, counted) in unjudged.iter().filter(|(id, _)| !stored.contains(id)) {
         insert.row([
-            Value::Blob(key::id_bytes(*id)),
+            (*id).into(),
             names.cluster(counted.cluster)?.into(),
             counted.bucket.0.into(),
             counted.count.into(),
@@ -70,8 +70,14 @@ pub(super) async fn insert_unjudged<'a>(
     Ok(new)
 }
 
-/// Those that touch the range, of `cluster` (of any, when `None`) and of every cluster; oldest first.
-pub(super) async fn gaps(database: &Database, range: Range, cluster: Option<&str>) -> Result<Vec<Gap>, StoreError> {
+/// Those that touch the range, of `cluster` (of any, when `None`) and of every cluster; oldest first. Where no replica
+/// was running is one of them.
+pub(super) async fn gaps(
+    database: &Database,
+    range: Range,
+    cluster: Option<&str>,
+    now: Timestamp,
+) -> Result<Vec<Gap>, StoreError> {
     let mut sql = Sql::new(
         "SELECT g.id, c.name, g.from_at, g.to_at, g.count, g.reason FROM gaps g \
          LEFT JOIN clusters c ON c.id = g.cluster WHERE g.from_at < ",
@@ -82,13 +88,16 @@ pub(super) async fn gaps(database: &Database, range: Range, cluster: Option<&str
         sql.push(" AND (g.cluster IS NULL OR c.name = ").bind(cluster).push(")");
     }
     sql.push(" ORDER BY g.from_at, g.id");
-    database.fetch(sql).await?.into_iter().map(gap).collect()
+    let mut gaps = database.fetch(sql).await?.into_iter().map(gap).collect::<Result<Vec<_>, _>>()?;
+    gaps.extend(presence::gaps(database, range, cluster, now).await?);
+    gaps.sort_by_key(|gap| (gap.from, gap.id));
+    Ok(gaps)
 }
 
 fn gap(mut row: Row) -> Result<Gap, StoreError> {
     let count = row.opt_int(4)?;
     Ok(Gap {
-        id: key::id_of(row.bytes(0)?),
+        id: row.id(0)?,
         cluster: row.opt_text(1)?,
         from: Timestamp(row.int(2)?),
         to: row.opt_int(3)?.map(Timestamp),

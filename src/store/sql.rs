@@ -3,14 +3,27 @@
 //! Every value is bound at a `?` as the text grows, so the order of the two is always the same. (SQLite walks a list to
 //! find a numbered or named parameter, but not a plain one: with thousands of values that is the difference.)
 
+use std::borrow::Cow;
+
+use uuid::Uuid;
+
 use super::error::StoreError;
+use crate::review::clock::DecisionId;
+
+/// A walk of a short list on the left that looks each row up on the right: SQLite's planner does not turn it round.
+/// (To Postgres it is a join like any other.)
+pub(super) const FOR_EACH_JOIN: &str = "CROSS JOIN";
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Value {
     Null,
     Int(i64),
+    /// SQLite has none: 0 or 1.
+    Bool(bool),
     Text(String),
     Blob(Vec<u8>),
+    /// SQLite has none: 16 bytes.
+    Uuid(Uuid),
 }
 
 /// A statement and its values.
@@ -36,6 +49,11 @@ pub(super) struct Row(pub Vec<Value>);
 
 // === impl Value ===
 
+/// A text as it is stored and looked for: Postgres has no NUL in its texts, so that U+FFFD stands for it in both.
+pub(super) fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
+
 impl From<i64> for Value {
     fn from(value: i64) -> Self {
         Self::Int(value)
@@ -44,7 +62,19 @@ impl From<i64> for Value {
 
 impl From<bool> for Value {
     fn from(value: bool) -> Self {
-        Self::Int(i64::from(value))
+        Self::Bool(value)
+    }
+}
+
+impl From<Uuid> for Value {
+    fn from(value: Uuid) -> Self {
+        Self::Uuid(value)
+    }
+}
+
+impl From<DecisionId> for Value {
+    fn from(DecisionId(value): DecisionId) -> Self {
+        Self::Uuid(value)
     }
 }
 
@@ -57,13 +87,16 @@ impl From<u64> for Value {
 
 impl From<&str> for Value {
     fn from(value: &str) -> Self {
-        Self::Text(value.to_owned())
+        Self::Text(storable(value).into_owned())
     }
 }
 
 impl From<String> for Value {
     fn from(value: String) -> Self {
-        Self::Text(value)
+        match storable(&value) {
+            Cow::Borrowed(_) => Self::Text(value),
+            Cow::Owned(replaced) => Self::Text(replaced),
+        }
     }
 }
 
@@ -156,7 +189,28 @@ impl Row {
     }
 
     pub fn flag(&self, at: usize) -> Result<bool, StoreError> {
-        Ok(self.int(at)? != 0)
+        match self.0.get(at) {
+            Some(Value::Bool(value)) => Ok(*value),
+            _ => Ok(self.int(at)? != 0),
+        }
+    }
+
+    pub fn uuid(&self, at: usize) -> Result<Uuid, StoreError> {
+        self.opt_uuid(at)?.ok_or_else(|| self.unexpected(at, "a UUID"))
+    }
+
+    pub fn opt_uuid(&self, at: usize) -> Result<Option<Uuid>, StoreError> {
+        match self.0.get(at) {
+            Some(Value::Uuid(value)) => Ok(Some(*value)),
+            Some(Value::Blob(bytes)) => Uuid::from_slice(bytes).map(Some).map_err(|_| self.unexpected(at, "a UUID")),
+            Some(Value::Null) => Ok(None),
+            _ => Err(self.unexpected(at, "a UUID or nothing")),
+        }
+    }
+
+    /// The id of a decision, or of anything that is named as decisions are.
+    pub fn id(&self, at: usize) -> Result<DecisionId, StoreError> {
+        self.uuid(at).map(DecisionId)
     }
 
     /// Moves the text out.
@@ -173,17 +227,11 @@ impl Row {
         }
     }
 
-    pub fn bytes<const N: usize>(&self, at: usize) -> Result<[u8; N], StoreError> {
-        self.opt_bytes(at)?.ok_or_else(|| self.unexpected(at, "bytes"))
-    }
-
-    pub fn opt_bytes<const N: usize>(&self, at: usize) -> Result<Option<[u8; N]>, StoreError> {
+    /// A SHA-256.
+    pub fn hash(&self, at: usize) -> Result<[u8; 32], StoreError> {
         match self.0.get(at) {
-            Some(Value::Blob(value)) => {
-                value.as_slice().try_into().map(Some).map_err(|_| self.unexpected(at, "bytes of another length"))
-            }
-            Some(Value::Null) => Ok(None),
-            _ => Err(self.unexpected(at, "bytes or nothing")),
+            Some(Value::Blob(value)) => value.as_slice().try_into().map_err(|_| self.unexpected(at, "32 bytes")),
+            _ => Err(self.unexpected(at, "32 bytes")),
         }
     }
 

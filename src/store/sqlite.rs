@@ -6,7 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
@@ -15,9 +15,13 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite, TypeInfo as _, ValueRef as _};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _, TypeInfo as _, ValueRef as _};
+use uuid::Uuid;
 
+use super::bucket::Day;
+use super::database::{Dialect, Statements};
 use super::error::StoreError;
+use super::schema::{self, Found};
 use super::sql::{Insert, Row, Sql, Value};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -35,17 +39,18 @@ const MAX_VALUES: usize = 8_000;
 const LOG_BYTES: &str = "67108864";
 
 #[derive(Debug, Clone)]
-pub(super) struct Database {
+pub(super) struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    path: PathBuf,
 }
 
 #[derive(Debug)]
-pub(super) struct Transaction(sqlx::Transaction<'static, Sqlite>);
+pub(super) struct Transaction(sqlx::Transaction<'static, sqlx::Sqlite>);
 
-// === impl Database ===
+// === impl Sqlite ===
 
-impl Database {
+impl Sqlite {
     pub async fn open(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(super::settings::SQLITE_FILE);
         prepare_file(directory, &path)?;
@@ -71,13 +76,13 @@ impl Database {
                     .pragma("journal_size_limit", LOG_BYTES),
             )
             .await
-            .map_err(|error| StoreError::open(&path, error))?;
+            .map_err(|error| StoreError::open(place(&path), error))?;
         migrate(&writer, &path).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(0)
             .connect_lazy_with(options.read_only(true).pragma("query_only", "on"));
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, path })
     }
 
     /// For reading alone, of a file that nobody writes: also where its directory cannot be written.
@@ -88,21 +93,36 @@ impl Database {
             .max_connections(READERS)
             .connect_with(options.pragma("temp_store", "memory"))
             .await
-            .map_err(|error| StoreError::open(&path, error))?;
+            .map_err(|error| StoreError::open(place(&path), error))?;
         check_schema(&readers, &path).await?;
-        Ok(Self { writer: readers.clone(), readers })
+        Ok(Self { writer: readers.clone(), readers, path })
     }
+}
 
-    pub async fn fetch(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+impl Dialect for Sqlite {
+    type Transaction = Transaction;
+
+    async fn fetch(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
         let rows = query(sql).fetch_all(&self.readers).await?;
         rows.iter().map(row).collect()
     }
 
-    pub async fn begin(&self) -> Result<Transaction, StoreError> {
+    async fn begin(&self) -> Result<Transaction, StoreError> {
         Ok(Transaction(self.writer.begin_with("BEGIN IMMEDIATE").await?))
     }
 
-    pub async fn close(&self) {
+    /// All days are in one table.
+    async fn make_room(&self, _: &[Day]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn check(&self, found: Found) -> Result<bool, StoreError> {
+        found.check(&MIGRATIONS, || place(&self.path))
+    }
+
+    fn forget(&self) {}
+
+    async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
     }
@@ -110,19 +130,18 @@ impl Database {
 
 // === impl Transaction ===
 
-impl Transaction {
-    pub async fn fetch(&mut self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+impl Statements for Transaction {
+    async fn fetch(&mut self, sql: Sql) -> Result<Vec<Row>, StoreError> {
         let rows = query(sql).fetch_all(&mut *self.0).await?;
         rows.iter().map(row).collect()
     }
 
-    pub async fn execute(&mut self, sql: Sql) -> Result<(), StoreError> {
+    async fn execute(&mut self, sql: Sql) -> Result<(), StoreError> {
         query(sql).execute(&mut *self.0).await?;
         Ok(())
     }
 
-    /// In as few statements as their values allow. Nothing where there are no rows.
-    pub async fn insert(&mut self, insert: Insert) -> Result<(), StoreError> {
+    async fn insert(&mut self, insert: Insert) -> Result<(), StoreError> {
         let Insert { table, columns, values, conflict } = insert;
         let rows = values.len() / columns.len();
         let most = MAX_VALUES / columns.len();
@@ -139,7 +158,7 @@ impl Transaction {
         Ok(())
     }
 
-    pub async fn commit(self) -> Result<(), StoreError> {
+    async fn commit(self) -> Result<(), StoreError> {
         Ok(self.0.commit().await?)
     }
 }
@@ -158,8 +177,13 @@ pub(super) fn glob(column: &str, pattern: &str) -> Sql {
     sql
 }
 
-/// A walk of a short list on the left that looks each row up on the right: the planner must not turn it round.
-pub(super) const FOR_EACH_JOIN: &str = "CROSS JOIN";
+/// By the first bytes, which are all that the index holds, and then by all of them.
+pub(super) fn has_uid(uid: Uuid) -> Sql {
+    let bytes = uid.as_bytes().as_slice();
+    let mut sql = Sql::new("(d.uid IS NOT NULL AND substr(d.uid, 1, 4) = ");
+    sql.bind(&bytes[..4]).push(" AND d.uid = ").bind(bytes).push(")");
+    sql
+}
 
 fn insert_text(table: &str, columns: &[&str], rows: usize, conflict: &str) -> String {
     let row = format!("({})", vec!["?"; columns.len()].join(","));
@@ -174,12 +198,14 @@ fn insert_text(table: &str, columns: &[&str], rows: usize, conflict: &str) -> St
     text
 }
 
-fn query(sql: Sql) -> Query<'static, Sqlite, SqliteArguments> {
+fn query(sql: Sql) -> Query<'static, sqlx::Sqlite, SqliteArguments> {
     // Every text is put together from constants of this module; what comes from outside is always bound.
     let query = sqlx::query(AssertSqlSafe(sql.text));
     sql.values.into_iter().fold(query, |query, value| match value {
         Value::Null => query.bind(None::<i64>),
         Value::Int(value) => query.bind(value),
+        Value::Bool(value) => query.bind(i64::from(value)),
+        Value::Uuid(value) => query.bind(value.as_bytes().to_vec()),
         Value::Text(value) => query.bind(value),
         Value::Blob(value) => query.bind(value),
     })
@@ -212,7 +238,7 @@ fn prepare_file(directory: &Path, path: &Path) -> Result<(), StoreError> {
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(
             |cause| match cause.kind() {
                 ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => read_only(cause),
-                _ => StoreError::open(path, cause),
+                _ => StoreError::open(place(path), cause),
             },
         )?;
     file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(read_only)?;
@@ -222,37 +248,40 @@ fn prepare_file(directory: &Path, path: &Path) -> Result<(), StoreError> {
 fn check_header(file: &mut File, path: &Path) -> Result<(), StoreError> {
     const HEADER: &[u8] = b"SQLite format 3\0";
     let mut found = Vec::new();
-    file.take(HEADER.len() as u64).read_to_end(&mut found).map_err(|cause| StoreError::open(path, cause))?;
+    file.take(HEADER.len() as u64).read_to_end(&mut found).map_err(|cause| StoreError::open(place(path), cause))?;
     match found.as_slice() {
         [] | HEADER => Ok(()),
-        _ => Err(StoreError::NotOurs { path: path.to_owned(), problem: "it is not an SQLite file" }),
+        _ => Err(StoreError::NotOurs { place: place(path), problem: "it is not an SQLite file" }),
     }
 }
 
 async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
-    check_schema(writer, path).await?;
-    MIGRATIONS.run(writer).await.map_err(|error| StoreError::Migrate { path: path.to_owned(), cause: error.into() })
-}
-
-/// That the file is ours, and not of a later version.
-async fn check_schema(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
-    let opening = |error: sqlx::Error| match StoreError::from(error) {
-        StoreError::Broken(cause) => StoreError::open(path, cause),
-        other => other,
-    };
-    let tables = "SELECT count(*), count(CASE WHEN name = '_sqlx_migrations' THEN 1 END) FROM sqlite_master \
-                  WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
-    let (tables, ours): (i64, i64) = sqlx::query_as(tables).fetch_one(pool).await.map_err(opening)?;
-    if tables > 0 && ours == 0 {
-        return Err(StoreError::NotOurs { path: path.to_owned(), problem: "it holds another application's tables" });
-    }
-    if ours > 0 {
-        let found: Option<i64> =
-            sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(pool).await.map_err(opening)?;
-        let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-        if let Some(found) = found.filter(|&found| found > known) {
-            return Err(StoreError::Newer { path: path.to_owned(), found, known });
-        }
+    if check_schema(writer, path).await? {
+        schema::lenient(&MIGRATIONS).run(writer).await.map_err(|error| StoreError::migrate(place(path), error))?;
     }
     Ok(())
+}
+
+/// That the file is ours, and not of a later version that this one does not work with. Whether there is anything for
+/// this version to migrate.
+async fn check_schema(pool: &SqlitePool, path: &Path) -> Result<bool, StoreError> {
+    let opening = |error: sqlx::Error| match StoreError::from(error) {
+        StoreError::Broken(cause) => StoreError::open(place(path), cause),
+        other => other,
+    };
+    let tables = "SELECT count(*), count(CASE WHEN name = '_sqlx_migrations' THEN 1 END), \
+                  count(CASE WHEN name = 'compatibility' THEN 1 END) FROM sqlite_master \
+                  WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let (tables, migrations, compatibility): (i64, i64, i64) =
+        sqlx::query_as(tables).fetch_one(pool).await.map_err(opening)?;
+    let numbers: (Option<i64>, Option<i64>) = match (migrations, compatibility) {
+        (0, _) => (None, None),
+        (_, 0) => sqlx::query_as(schema::VERSION).fetch_one(pool).await.map_err(opening)?,
+        _ => sqlx::query_as(schema::VERSIONS).fetch_one(pool).await.map_err(opening)?,
+    };
+    Found { tables: tables > 0, version: numbers.0, works_with: numbers.1 }.check(&MIGRATIONS, || place(path))
+}
+
+fn place(path: &Path) -> String {
+    path.display().to_string()
 }

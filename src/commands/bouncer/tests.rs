@@ -5,7 +5,7 @@ use clap::Parser;
 use crate::config::ShutdownSettings;
 use crate::recorder::settings::{Durability, OnFailure};
 use crate::server::settings::{Limits, Overload, Timeouts};
-use crate::store::settings::{HistorySettings, Objects};
+use crate::store::settings::{HistorySettings, Objects, RetentionSettings};
 
 use super::*;
 
@@ -49,7 +49,7 @@ fn defaults() -> Config {
             max_wait: second,
             on_failure: OnFailure::Refuse,
         },
-        history: HistorySettings { objects: Objects::None, max_names: 6 },
+        history: HistorySettings { objects: Objects::None, max_names: 6, retention: RetentionSettings::default() },
         overload: Overload::Refuse,
         warn_wait: second,
         shutdown: ShutdownSettings { delay: second, grace: second },

@@ -91,7 +91,7 @@ async fn move_all(place: &Place, config: &Config) -> anyhow::Result<ExitCode> {
     let recorder = Recorder::open(&settings)?;
     // It holds the lock from here on.
     let replica = replica::of_or_new(&place.data_dir)?;
-    let store = Store::open(&config.store, &config.history).await?;
+    let store = Store::open(&config.store, &config.history, replica).await?;
     let sink = Into { store: store.clone(), failing: Arc::default() };
     let mut progress = Progress { total: recorder.status().backlog_records, is_shown: std::io::stderr().is_terminal() };
     let draining = tokio::spawn(drain::run(recorder.clone(), sink.clone(), std::future::pending()));
@@ -115,6 +115,8 @@ async fn move_all(place: &Place, config: &Config) -> anyhow::Result<ExitCode> {
 fn absent(store: &StoreSettings) -> Option<PathBuf> {
     match store {
         StoreSettings::Sqlite(directory) => Some(directory.join(SQLITE_FILE)).filter(|file| !file.exists()),
+        // One that is not there cannot be opened.
+        StoreSettings::Postgres(_) => None,
     }
 }
 

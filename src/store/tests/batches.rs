@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::History;
-use super::{HISTORY, TestStore, open};
+use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Answer, Decision, Mode, ObjectSample, Record, Verdict};
 use crate::store::key;
@@ -9,11 +9,21 @@ use crate::store::read::{Filter, StoredDecision};
 use crate::store::settings::{HistorySettings, Objects};
 use uuid::Uuid;
 
+on_both![
+    decisions_come_out_as_they_went_in_with_their_amendments,
+    a_batch_sent_again_changes_nothing,
+    every_figure_can_be_recounted_from_the_rows,
+    a_lost_review_loses_no_decision,
+    decisions_that_agree_in_time_and_first_bits_are_all_there,
+    an_id_that_does_not_hold_its_time_is_found,
+    one_object_is_kept_of_a_review_and_day
+];
+
 const NOW: Timestamp = Timestamp(1_790_000_000_123);
 
 async fn apply(test: &TestStore, records: &[Record], size: usize) {
     for batch in records.chunks(size) {
-        test.store.apply(batch).await.expect("a batch");
+        test.store.apply_at(batch, NOW).await.expect("a batch");
     }
 }
 
@@ -23,11 +33,10 @@ async fn all(test: &TestStore) -> Vec<StoredDecision> {
     page.decisions
 }
 
-#[tokio::test]
-async fn decisions_come_out_as_they_went_in_with_their_amendments() {
+async fn decisions_come_out_as_they_went_in_with_their_amendments(kind: Kind) {
     let history = History::new(1, 600, 48, NOW);
     for size in [1, 7, 100, 10_000] {
-        let test = TestStore::new(&HISTORY).await;
+        let test = TestStore::new(kind, &HISTORY).await;
         apply(&test, &history.records, size).await;
         assert_eq!(all(&test).await, history.decisions, "in batches of {size}");
         assert_eq!(test.count("pending_amendments").await, "0");
@@ -39,31 +48,29 @@ async fn decisions_come_out_as_they_went_in_with_their_amendments() {
     }
 }
 
-#[tokio::test]
-async fn a_batch_sent_again_changes_nothing() {
+async fn a_batch_sent_again_changes_nothing(kind: Kind) {
     let history = History::new(2, 300, 24, NOW);
-    let test = TestStore::new(&HISTORY).await;
+    let test = TestStore::new(kind, &HISTORY).await;
     apply(&test, &history.records, 90).await;
     let (decisions, figures) = (all(&test).await, test.figures().await);
     apply(&test, &history.records, 61).await;
     let twice: Vec<Record> = history.records.iter().chain(&history.records).cloned().collect();
     apply(&test, &twice, usize::MAX).await;
     // A process that starts again remembers nothing.
-    let reopened = open(&test.directory, &HISTORY).await;
-    reopened.apply(&twice).await.expect("a batch");
+    let reopened = test.again(&HISTORY).await;
+    reopened.apply_at(&twice, NOW).await.expect("a batch");
     assert_eq!(all(&test).await, decisions);
     assert_eq!(test.figures().await, figures);
 
-    let other = TestStore::new(&HISTORY).await;
+    let other = TestStore::new(kind, &HISTORY).await;
     apply(&other, &twice, usize::MAX).await;
     assert_eq!(all(&other).await, decisions, "twice in one batch");
     assert_eq!(other.count("decision_rules").await, test.count("decision_rules").await);
 }
 
-#[tokio::test]
-async fn every_figure_can_be_recounted_from_the_rows() {
+async fn every_figure_can_be_recounted_from_the_rows(kind: Kind) {
     let history = History::new(3, 800, 100, NOW);
-    let test = TestStore::new(&HistorySettings { max_names: 2, ..HISTORY }).await;
+    let test = TestStore::new(kind, &HistorySettings { max_names: 2, ..HISTORY }).await;
     apply(&test, &history.records, 37).await;
     let assigned: BTreeMap<String, String> = test
         .dump("SELECT m.text, r.name FROM images m JOIN repositories r ON r.id = m.repository")
@@ -80,7 +87,7 @@ async fn every_figure_can_be_recounted_from_the_rows() {
     }
     let recount: BTreeSet<String> =
         recount.into_iter().map(|(key, counts)| format!("{key}|{}", counts.map(|n| n.to_string()).join("|"))).collect();
-    let place = "c.name || '|' || coalesce(n.name, '*') || '|' || t.width || '|' || t.bucket || '|' || t.dry_run";
+    let place = "c.name || '|' || coalesce(n.name, '*') || '|' || t.width || '|' || t.bucket || '|' || CAST(t.dry_run AS INTEGER)";
     let join = "JOIN clusters c ON c.id = t.cluster LEFT JOIN namespaces n ON n.id = t.namespace";
     let mut stored = BTreeSet::new();
     for (select, table, names) in [
@@ -104,11 +111,11 @@ async fn every_figure_can_be_recounted_from_the_rows() {
                 JOIN clusters c ON c.id = n.cluster";
     for select in [
         format!(
-            "SELECT 'workload|' || {workload} || '|' || t.dry_run, first_at, last_at, reviews, denied, \
+            "SELECT 'workload|' || {workload} || '|' || CAST(t.dry_run AS INTEGER), first_at, last_at, reviews, denied, \
              would_reject FROM workload_totals t {join}"
         ),
         format!(
-            "SELECT 'workload rule|' || {workload} || '|' || t.dry_run || '|' || p.name || '/' || r.name || '|' \
+            "SELECT 'workload rule|' || {workload} || '|' || CAST(t.dry_run AS INTEGER) || '|' || p.name || '/' || r.name || '|' \
              || t.day || '|' || first_at || '|' || last_at, reviews, denied, would_reject, standing, 0 \
              FROM workload_rules t {join} JOIN rules r ON r.id = t.rule JOIN policies p ON p.id = r.policy"
         ),
@@ -223,20 +230,18 @@ fn with_first_and_last(mut lines: BTreeSet<String>, decisions: &[StoredDecision]
     lines
 }
 
-#[tokio::test]
-async fn a_lost_review_loses_no_decision() {
+async fn a_lost_review_loses_no_decision(kind: Kind) {
     let history = History::new(4, 20, 1, NOW);
     let decisions: Vec<Record> =
         history.records.iter().filter(|record| matches!(record, Record::Decision(_))).cloned().collect();
-    let test = TestStore::new(&HISTORY).await;
-    let applied = test.store.apply(&decisions).await.expect("a batch");
+    let test = TestStore::new(kind, &HISTORY).await;
+    let applied = test.store.apply_at(&decisions, NOW).await.expect("a batch");
     assert_eq!((applied.decisions, applied.lost_reviews), (20, 20));
     let stored = all(&test).await;
     assert!(stored.iter().all(|one| one.decision.notes.iter().any(|note| note.contains("is lost"))));
 }
 
-#[tokio::test]
-async fn decisions_that_agree_in_time_and_first_bits_are_all_there() {
+async fn decisions_that_agree_in_time_and_first_bits_are_all_there(kind: Kind) {
     let history = History::new(5, 40, 1, NOW);
     let (reviews, others): (Vec<Record>, Vec<Record>) =
         history.records.into_iter().partition(|record| matches!(record, Record::Review(_)));
@@ -251,8 +256,8 @@ async fn decisions_that_agree_in_time_and_first_bits_are_all_there() {
             Record::Decision(decision)
         })
         .collect();
-    let test = TestStore::new(&HISTORY).await;
-    test.store.apply(&reviews).await.expect("a batch");
+    let test = TestStore::new(kind, &HISTORY).await;
+    test.store.apply_at(&reviews, NOW).await.expect("a batch");
     apply(&test, &decisions, 9).await;
     apply(&test, &decisions, 11).await;
     assert_eq!(all(&test).await.len(), 40);
@@ -263,25 +268,23 @@ async fn decisions_that_agree_in_time_and_first_bits_are_all_there() {
     }
 }
 
-#[tokio::test]
-async fn an_id_that_does_not_hold_its_time_is_found() {
+async fn an_id_that_does_not_hold_its_time_is_found(kind: Kind) {
     let history = History::new(6, 1, 1, NOW);
     let mut records = history.records;
     for record in &mut records {
         if let Record::Decision(decision) = record {
             decision.id = DecisionId(Uuid::from_u128(42));
-            decision.at = Timestamp(-5);
+            decision.at = Timestamp(NOW.0 - 5);
         }
     }
-    let test = TestStore::new(&HISTORY).await;
+    let test = TestStore::new(kind, &HISTORY).await;
     apply(&test, &records, 100).await;
     let found = test.store.decision(DecisionId(Uuid::from_u128(42))).await.expect("a read").expect("a decision");
-    assert_eq!(found.decision.at, Timestamp(-5));
+    assert_eq!(found.decision.at, Timestamp(NOW.0 - 5));
     assert_eq!(key::time_of(found.decision.id), None);
 }
 
-#[tokio::test]
-async fn one_object_is_kept_of_a_review_and_day() {
+async fn one_object_is_kept_of_a_review_and_day(kind: Kind) {
     let history = History::new(7, 60, 1, NOW);
     let mut records = history.records.clone();
     for StoredDecision { decision, .. } in &history.decisions {
@@ -296,7 +299,7 @@ async fn one_object_is_kept_of_a_review_and_day() {
     let kinds: BTreeSet<_> =
         history.decisions.iter().map(|one| (one.decision.review, one.decision.cluster.clone())).collect();
     for (objects, expected) in [(Objects::Sample, kinds.len()), (Objects::All, 60), (Objects::None, 0)] {
-        let test = TestStore::new(&HistorySettings { objects, ..HISTORY }).await;
+        let test = TestStore::new(kind, &HistorySettings { objects, ..HISTORY }).await;
         apply(&test, &records, 50).await;
         apply(&test, &records, 1_000).await;
         assert_eq!(test.count("objects").await, expected.to_string(), "{objects:?}");

@@ -1,9 +1,17 @@
 use super::history::History;
-use super::{HISTORY, TestStore};
+use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Answer, Gap, Record};
 use crate::store::figures::{Hits, chart, summary, top};
 use crate::store::read::{DryRuns, Figures, Range, Scope, StoredDecision};
+
+on_both![
+    summary_and_chart_are_what_the_decisions_add_up_to,
+    an_empty_history_has_empty_figures,
+    the_most_hit_come_first,
+    unjudged_reviews_are_added_once,
+    the_last_word_on_a_gap_counts_and_gaps_stand_where_they_touch
+];
 
 const QUARTER: i64 = 15 * 60_000;
 const NOW: Timestamp = Timestamp(1_790_000_000_123);
@@ -51,11 +59,10 @@ fn scopes() -> Vec<Scope> {
     all
 }
 
-#[tokio::test]
-async fn summary_and_chart_are_what_the_decisions_add_up_to() {
+async fn summary_and_chart_are_what_the_decisions_add_up_to(kind: Kind) {
     let history = History::new(21, 700, 100, NOW);
-    let test = TestStore::new(&HISTORY).await;
-    test.store.apply(&history.records).await.expect("a batch");
+    let test = TestStore::new(kind, &HISTORY).await;
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
     for scope in scopes() {
         let found = summary(&test.store.database, &scope, NOW).await.expect("a summary");
         assert_eq!(found.figures, expected(&history, &scope, found.since, found.until), "{scope:?}");
@@ -75,20 +82,18 @@ async fn summary_and_chart_are_what_the_decisions_add_up_to() {
     }
 }
 
-#[tokio::test]
-async fn an_empty_history_has_empty_figures() {
-    let test = TestStore::new(&HISTORY).await;
+async fn an_empty_history_has_empty_figures(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
     let found = test.store.summary(&Scope::default()).await.expect("a summary");
     assert_eq!(found.figures, Figures::default());
     assert!(test.store.top_rules(&Scope::default(), 5).await.expect("hits").is_empty());
     assert_eq!(test.store.first_at().await.expect("a time"), None);
 }
 
-#[tokio::test]
-async fn the_most_hit_come_first() {
+async fn the_most_hit_come_first(kind: Kind) {
     let history = History::new(22, 500, 40, NOW);
-    let test = TestStore::new(&HISTORY).await;
-    test.store.apply(&history.records).await.expect("a batch");
+    let test = TestStore::new(kind, &HISTORY).await;
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
     for scope in scopes() {
         let range = summary(&test.store.database, &scope, NOW).await.expect("a summary");
         for hits in [Hits::Rules, Hits::Namespaces, Hits::Repositories] {
@@ -125,9 +130,8 @@ async fn the_most_hit_come_first() {
     assert_eq!(test.store.namespaces(Some("lab")).await.expect("names"), ["team-0", "team-1", "team-2", "team-3"]);
 }
 
-#[tokio::test]
-async fn unjudged_reviews_are_added_once() {
-    let test = TestStore::new(&HISTORY).await;
+async fn unjudged_reviews_are_added_once(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
     let unjudged = |id: DecisionId, cluster: &str, count| Record::Unjudged {
         id,
         cluster: cluster.to_owned(),
@@ -136,8 +140,8 @@ async fn unjudged_reviews_are_added_once() {
     };
     let ids = [0, 1, 2].map(|n| DecisionId::at(Timestamp(NOW.0 + n)));
     let records = [unjudged(ids[0], "a", 5), unjudged(ids[1], "a", 7), unjudged(ids[2], "b", 11)];
-    test.store.apply(&records[..2]).await.expect("a batch");
-    test.store.apply(&records).await.expect("a batch");
+    test.store.apply_at(&records[..2], NOW).await.expect("a batch");
+    test.store.apply_at(&records, NOW).await.expect("a batch");
     for (cluster, count) in [(None, 23), (Some("a"), 12), (Some("b"), 11)] {
         let scope = Scope { cluster: cluster.map(str::to_owned), ..Scope::default() };
         let found = summary(&test.store.database, &scope, NOW).await.expect("a summary");
@@ -145,9 +149,8 @@ async fn unjudged_reviews_are_added_once() {
     }
 }
 
-#[tokio::test]
-async fn the_last_word_on_a_gap_counts_and_gaps_stand_where_they_touch() {
-    let test = TestStore::new(&HISTORY).await;
+async fn the_last_word_on_a_gap_counts_and_gaps_stand_where_they_touch(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
     let gap = |n: i64, cluster: Option<&str>, from, to: Option<i64>| Gap {
         id: DecisionId(uuid::Uuid::from_u128(n as u128)),
         cluster: cluster.map(str::to_owned),
@@ -159,8 +162,8 @@ async fn the_last_word_on_a_gap_counts_and_gaps_stand_where_they_touch() {
     let open = gap(1, None, 1_000, None);
     let closed = gap(1, None, 1_000, Some(2_000));
     let of_lab = gap(2, Some("lab"), 5_000, None);
-    test.store.apply(&[Record::Gap(open), Record::Gap(of_lab.clone())]).await.expect("a batch");
-    test.store.apply(&[Record::Gap(closed.clone())]).await.expect("a batch");
+    test.store.apply_at(&[Record::Gap(open), Record::Gap(of_lab.clone())], NOW).await.expect("a batch");
+    test.store.apply_at(&[Record::Gap(closed.clone())], NOW).await.expect("a batch");
     let found = async |since: i64, until: i64, cluster: Option<&str>| {
         let range = Range { since: Some(Timestamp(since)), until: Some(Timestamp(until)) };
         test.store.gaps(range, cluster).await.expect("gaps")

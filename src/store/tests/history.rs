@@ -127,6 +127,7 @@ fn decision(rng: &mut Rng, at: Timestamp, review: &ReviewRecord) -> Decision {
         review: review.hash,
         name: rng.bool().then(|| format!("web-{}", rng.u32(..))),
         user: rng.bool().then(|| "system:serviceaccount:kube-system:replicaset-controller".to_owned()),
+        caller: None,
         uid: match rng.u8(0..3) {
             0 => None,
             1 => Some(format!("uid-{}", rng.u16(..))),

@@ -4,15 +4,17 @@ use std::os::unix::fs::PermissionsExt;
 use sqlx::{Connection as _, SqliteConnection};
 
 use super::history::History;
-use super::{HISTORY, TestStore, open};
+use super::{HISTORY, Kind, REPLICA, TestStore};
 use crate::review::clock::Timestamp;
 use crate::store::read::Filter;
 use crate::store::settings::StoreSettings;
 use crate::store::{Sql, Store, StoreError};
 
+const NOW: Timestamp = Timestamp(1_790_000_000_000);
+
 async fn error(directory: &tempfile::TempDir) -> StoreError {
     let settings = StoreSettings::Sqlite(directory.path().to_owned());
-    Store::open(&settings, &HISTORY).await.expect_err("it must not open")
+    Store::open(&settings, &HISTORY, REPLICA).await.expect_err("it must not open")
 }
 
 async fn execute(directory: &tempfile::TempDir, sql: &'static str) {
@@ -24,8 +26,8 @@ async fn execute(directory: &tempfile::TempDir, sql: &'static str) {
 
 #[tokio::test]
 async fn the_file_is_private_durable_and_migrated_once() {
-    let test = TestStore::new(&HISTORY).await;
-    let mode = fs::metadata(test.directory.path().join("history.sqlite")).expect("a file").permissions().mode();
+    let test = TestStore::new(Kind::Sqlite, &HISTORY).await;
+    let mode = fs::metadata(test.directory().path().join("history.sqlite")).expect("a file").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let pragma = async |name: &str| {
         let sql = crate::store::sql::Sql::new(&format!("PRAGMA {name}"));
@@ -36,18 +38,18 @@ async fn the_file_is_private_durable_and_migrated_once() {
     assert_eq!(pragma("synchronous").await, "2");
     assert_eq!(pragma("auto_vacuum").await, "2");
     let migrations = test.dump("SELECT version, installed_on FROM _sqlx_migrations").await;
-    let again = open(&test.directory, &HISTORY).await;
+    let again = test.again(&HISTORY).await;
     again.close().await;
     assert_eq!(test.dump("SELECT version, installed_on FROM _sqlx_migrations").await, migrations);
 }
 
 #[tokio::test]
 async fn a_reopened_history_is_whole() {
-    let history = History::new(1, 50, 1, Timestamp(1_790_000_000_000));
-    let test = TestStore::new(&HISTORY).await;
-    test.store.apply(&history.records).await.expect("a batch");
+    let history = History::new(1, 50, 1, NOW);
+    let test = TestStore::new(Kind::Sqlite, &HISTORY).await;
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
     test.store.close().await;
-    let again = open(&test.directory, &HISTORY).await;
+    let again = test.again(&HISTORY).await;
     let page = again.decisions(&Filter::default(), 100, None).await.expect("a page");
     assert_eq!(page.decisions, history.decisions);
 }
@@ -69,35 +71,24 @@ async fn a_file_that_is_not_ours_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_refused_with_both_numbers() {
-    let test = TestStore::new(&HISTORY).await;
-    test.store.close().await;
-    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-                 VALUES (999, 'later', TRUE, x'00', 0)";
-    execute(&test.directory, newer).await;
-    let found = error(&test.directory).await;
-    assert!(matches!(found, StoreError::Newer { found: 999, known: 3, .. }), "{found}");
-}
-
-#[tokio::test]
 async fn another_writer_makes_it_busy_not_broken() {
-    let test = TestStore::new(&HISTORY).await;
-    let history = History::new(2, 5, 1, Timestamp(1_790_000_000_000));
-    let other = open(&test.directory, &HISTORY).await;
+    let test = TestStore::new(Kind::Sqlite, &HISTORY).await;
+    let history = History::new(2, 5, 1, NOW);
+    let other = test.again(&HISTORY).await;
     let held = other.database.begin().await.expect("the lock");
-    let found = test.store.apply(&history.records).await.expect_err("the other one writes");
+    let found = test.store.apply_at(&history.records, NOW).await.expect_err("the other one writes");
     assert!(matches!(found, StoreError::Busy(_)), "{found}");
     drop(held);
-    test.store.apply(&history.records).await.expect("now it is free");
+    test.store.apply_at(&history.records, NOW).await.expect("now it is free");
 }
 
 #[tokio::test]
 async fn a_transaction_that_sqlite_itself_rolled_back_blocks_no_other() {
-    let test = TestStore::new(&HISTORY).await;
+    let test = TestStore::new(Kind::Sqlite, &HISTORY).await;
     // As SQLite does when the disk is full, behind sqlx's back.
     let mut tx = test.store.database.begin().await.expect("a transaction");
     tx.execute(Sql::new("ROLLBACK")).await.expect("rolled back");
     drop(tx);
-    let history = History::new(2, 5, 1, Timestamp(1_790_000_000_000));
-    test.store.apply(&history.records).await.expect("the next one begins");
+    let history = History::new(2, 5, 1, NOW);
+    test.store.apply_at(&history.records, NOW).await.expect("the next one begins");
 }

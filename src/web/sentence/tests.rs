@@ -28,6 +28,7 @@ fn decision(answer: Answer, would_reject: bool, verdicts: Vec<PolicyVerdict>) ->
         review: ReviewHash([0; 32]),
         name: None,
         user: None,
+        caller: None,
         uid: None,
         dry_run: false,
         answer,

@@ -13,7 +13,7 @@ use crate::review::decision::{
 use crate::review::image::Role;
 use crate::review::workload::Workload;
 use crate::store::Store;
-use crate::store::settings::{HistorySettings, Objects, StoreSettings};
+use crate::store::settings::{HistorySettings, Objects, RetentionSettings, StoreSettings};
 
 pub const HOSTILE: &str = "<script>alert(1)</script>\"><img onerror=x>\u{202e}gpj\u{0}javascript:'&";
 
@@ -55,7 +55,12 @@ impl History {
     pub async fn empty() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let settings = StoreSettings::Sqlite(directory.path().to_owned());
-        let store = Store::open(&settings, &HistorySettings { objects: Objects::Sample, max_names: 1_000 }).await;
+        let store = Store::open(
+            &settings,
+            &HistorySettings { objects: Objects::Sample, max_names: 1_000, retention: RetentionSettings::default() },
+            uuid::Uuid::nil(),
+        )
+        .await;
         Self { store: store.expect("a store"), newest: Timestamp::now(), _directory: directory }
     }
 
@@ -166,6 +171,7 @@ impl Draft {
             review: hash,
             name: Some(format!("{name}-6d4cf56db6-x7k2p")),
             user: Some("system:serviceaccount:kube-system:replicaset-controller".into()),
+            caller: None,
             uid: Some(DecisionId::at(at).to_string()),
             dry_run: false,
             answer: Answer::Allowed,

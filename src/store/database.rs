@@ -1,0 +1,173 @@
+//! The two databases behind one face.
+//!
+//! Both run the same statements, so that a figure means the same on either. What only one of them does is a method of
+//! [`Dialect`] or of [`Statements`], and each is one file: `sqlite.rs`, `postgres.rs`.
+
+use super::bucket::Day;
+use super::error::StoreError;
+use super::postgres::{self, Postgres};
+use super::schema::Found;
+use super::settings::StoreSettings;
+use super::sql::{Insert, Row, Sql};
+use super::sqlite::{self, Sqlite};
+
+/// What a database does in its own way, apart from a transaction.
+pub(super) trait Dialect {
+    type Transaction: Statements;
+
+    /// Reads, beside whoever writes.
+    async fn fetch(&self, sql: Sql) -> Result<Vec<Row>, StoreError>;
+
+    /// Waits for the transaction before it: a process writes one at a time.
+    async fn begin(&self) -> Result<Self::Transaction, StoreError>;
+
+    /// Makes the room for the decisions of these days, which is there ahead of them.
+    async fn make_room(&self, days: &[Day]) -> Result<(), StoreError>;
+
+    /// Whether this version has anything to migrate there; an error where it is too old, or the database not ours.
+    fn check(&self, found: Found) -> Result<bool, StoreError>;
+
+    /// After an error that may have come from what was remembered of the database, or of a connection.
+    fn forget(&self);
+
+    async fn close(&self);
+}
+
+/// What a transaction does in its own way. One that is dropped is rolled back.
+pub(super) trait Statements {
+    async fn fetch(&mut self, sql: Sql) -> Result<Vec<Row>, StoreError>;
+
+    async fn execute(&mut self, sql: Sql) -> Result<(), StoreError>;
+
+    /// In as few statements as can be. Nothing where there are no rows.
+    async fn insert(&mut self, insert: Insert) -> Result<(), StoreError>;
+
+    async fn commit(self) -> Result<(), StoreError>;
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Database {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+#[derive(Debug)]
+pub(super) enum Transaction {
+    Sqlite(sqlite::Transaction),
+    Postgres(postgres::Transaction),
+}
+
+// === impl Database ===
+
+impl Database {
+    /// Creates what is missing and brings the schema up to date.
+    pub async fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
+        Ok(match settings {
+            StoreSettings::Sqlite(directory) => Self::Sqlite(Sqlite::open(directory).await?),
+            StoreSettings::Postgres(settings) => Self::Postgres(Postgres::open(settings).await?),
+        })
+    }
+
+    /// Opens what is there for reading alone.
+    pub async fn open_for_reading(settings: &StoreSettings) -> Result<Self, StoreError> {
+        Ok(match settings {
+            StoreSettings::Sqlite(directory) => Self::Sqlite(Sqlite::open_for_reading(directory).await?),
+            StoreSettings::Postgres(settings) => Self::Postgres(Postgres::open_for_reading(settings).await?),
+        })
+    }
+
+    pub async fn fetch(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Self::Sqlite(database) => database.fetch(sql).await,
+            Self::Postgres(database) => database.fetch(sql).await,
+        }
+    }
+
+    pub async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(match self {
+            Self::Sqlite(database) => Transaction::Sqlite(database.begin().await?),
+            Self::Postgres(database) => Transaction::Postgres(database.begin().await?),
+        })
+    }
+
+    pub async fn make_room(&self, days: &[Day]) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(database) => database.make_room(days).await,
+            Self::Postgres(database) => database.make_room(days).await,
+        }
+    }
+
+    /// That this version still works with the schema: another replica may be newer by now.
+    pub async fn check_schema(&self, tx: &mut Transaction) -> Result<(), StoreError> {
+        let versions = "SELECT max(works_with), (SELECT max(version) FROM _sqlx_migrations) FROM compatibility";
+        let rows = tx.fetch(Sql::new(versions)).await?;
+        let row = rows.first().ok_or_else(|| StoreError::broken("the schema has no number"))?;
+        let found = Found { tables: true, works_with: row.opt_int(0)?, version: row.opt_int(1)? };
+        match self {
+            Self::Sqlite(database) => database.check(found).map(drop),
+            Self::Postgres(database) => database.check(found).map(drop),
+        }
+    }
+
+    pub fn forget(&self) {
+        match self {
+            Self::Sqlite(database) => database.forget(),
+            Self::Postgres(database) => database.forget(),
+        }
+    }
+
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(database) => database.close().await,
+            Self::Postgres(database) => database.close().await,
+        }
+    }
+
+    /// A test of `column` against a pattern in which only `*` is special; it stands for any run of characters.
+    pub fn glob(&self, column: &str, pattern: &str) -> Sql {
+        match self {
+            Self::Sqlite(_) => sqlite::glob(column, pattern),
+            Self::Postgres(_) => postgres::glob(column, pattern),
+        }
+    }
+
+    /// A test of a decision `d` that the index over uids answers.
+    pub fn has_uid(&self, uid: uuid::Uuid) -> Sql {
+        match self {
+            Self::Sqlite(_) => sqlite::has_uid(uid),
+            Self::Postgres(_) => postgres::has_uid(uid),
+        }
+    }
+}
+
+// === impl Transaction ===
+
+impl Transaction {
+    pub async fn fetch(&mut self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.fetch(sql).await,
+            Self::Postgres(tx) => tx.fetch(sql).await,
+        }
+    }
+
+    pub async fn execute(&mut self, sql: Sql) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.execute(sql).await,
+            Self::Postgres(tx) => tx.execute(sql).await,
+        }
+    }
+
+    pub async fn insert(&mut self, insert: Insert) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.insert(insert).await,
+            Self::Postgres(tx) => tx.insert(insert).await,
+        }
+    }
+
+    pub async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
+        }
+    }
+}

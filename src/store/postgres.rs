@@ -1,0 +1,439 @@
+//! Postgres: its partitions by day, and what only it does. One connection writes, a few read.
+
+mod connections;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, PgConnection, Row as _, TypeInfo as _, ValueRef as _};
+use tracing::debug;
+use uuid::Uuid;
+
+use self::connections::{Connections, Lent, is_refusal, within};
+use super::bucket::Day;
+use super::database::{Dialect, Statements};
+use super::error::StoreError;
+use super::key;
+use super::schema::{self, Found};
+use super::settings::PostgresSettings;
+use super::sql::{Insert, Row, Sql, Value};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// The oldest whose partitions and statistics are good enough, as `server_version_num` has it.
+const OLDEST: i32 = 140_000;
+
+/// Pages are short, and several replicas share the server's connections.
+const READERS: usize = 4;
+
+/// Rows inserted in one statement: a few thousand share out its cost.
+const ROWS: usize = 4_000;
+
+/// A statement with more values than this is not kept prepared: its text is hardly ever the same again.
+const KEPT: usize = 16;
+
+/// The tables that are partitioned by day.
+const BY_DAY: [&str; 3] = ["decisions", "decision_rules", "decision_repositories"];
+
+/// Who makes or drops partitions holds this: "Rehearsal" in ASCII, as far as it fits.
+pub(super) const PARTITIONS_LOCK: i64 = 0x5265_6865_6172_7361;
+
+#[derive(Debug, Clone)]
+pub(super) struct Postgres {
+    writer: Arc<Connections>,
+    readers: Arc<Connections>,
+    settings: PostgresSettings,
+    /// Days whose partitions were seen.
+    days: Arc<Mutex<HashSet<Day>>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Transaction(Lent);
+
+/// The values of one column, in the type of the first.
+enum Column {
+    Int(Vec<Option<i64>>),
+    Bool(Vec<Option<bool>>),
+    Text(Vec<Option<String>>),
+    Blob(Vec<Option<Vec<u8>>>),
+    Uuid(Vec<Option<Uuid>>),
+}
+
+// === impl Postgres ===
+
+impl Postgres {
+    pub async fn open(settings: &PostgresSettings) -> Result<Self, StoreError> {
+        let database = Self::lazy(settings);
+        let mut lent = database.writer.lend().await?;
+        check_version(&mut lent.connection, settings).await?;
+        migrate(&mut lent.connection, settings).await?;
+        lent.give_back();
+        Ok(database)
+    }
+
+    pub async fn open_for_reading(settings: &PostgresSettings) -> Result<Self, StoreError> {
+        let database = Self::lazy(settings);
+        let mut lent = database.readers.lend().await?;
+        check_version(&mut lent.connection, settings).await?;
+        if check_schema(&mut lent.connection, settings).await? {
+            let cause = "its schema is not there yet, or older than this version's";
+            return Err(StoreError::open(settings.place(), cause));
+        }
+        lent.give_back();
+        Ok(database)
+    }
+
+    fn lazy(settings: &PostgresSettings) -> Self {
+        Self {
+            writer: Connections::new(settings, 1, session),
+            readers: Connections::new(settings, READERS, reading_session),
+            settings: settings.clone(),
+            days: Arc::default(),
+        }
+    }
+}
+
+impl Dialect for Postgres {
+    type Transaction = Transaction;
+
+    async fn fetch(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+        let mut lent = self.readers.lend().await?;
+        let mut found = fetch(&mut lent.connection, sql.clone()).await;
+        if lent.rested && matches!(found, Err(StoreError::Unavailable(_))) {
+            lent.renew().await?;
+            found = fetch(&mut lent.connection, sql).await;
+        }
+        let rows = found?;
+        lent.give_back();
+        Ok(rows)
+    }
+
+    async fn begin(&self) -> Result<Transaction, StoreError> {
+        let mut lent = self.writer.lend().await?;
+        if let Err(error) = begin(&mut lent.connection).await {
+            if !lent.rested {
+                return Err(error);
+            }
+            debug!("the connection to the history was lost while it rested: {error}");
+            lent.renew().await?;
+            begin(&mut lent.connection).await?;
+        }
+        Ok(Transaction(lent))
+    }
+
+    async fn make_room(&self, days: &[Day]) -> Result<(), StoreError> {
+        let missing = |days: &[Day]| -> Vec<Day> {
+            let seen = self.days.lock().unwrap_or_else(PoisonError::into_inner);
+            days.iter().copied().filter(|day| !seen.contains(day)).collect()
+        };
+        let wanted = missing(days);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        lock_partitions(&mut tx).await?;
+        let there = partitions(&mut tx, BY_DAY[0]).await?;
+        for &day in wanted.iter().filter(|day| !there.contains(&partition(BY_DAY[0], **day))) {
+            for table in BY_DAY {
+                add_partition(&mut tx, table, day).await?;
+            }
+        }
+        tx.commit().await?;
+        self.days.lock().unwrap_or_else(PoisonError::into_inner).extend(wanted);
+        Ok(())
+    }
+
+    fn check(&self, found: Found) -> Result<bool, StoreError> {
+        found.check(&MIGRATIONS, || self.settings.place())
+    }
+
+    fn forget(&self) {
+        self.days.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+// === impl Transaction ===
+
+impl Statements for Transaction {
+    async fn fetch(&mut self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+        fetch(&mut self.0.connection, sql).await
+    }
+
+    async fn execute(&mut self, sql: Sql) -> Result<(), StoreError> {
+        within(query(sql).execute(&mut self.0.connection)).await?;
+        Ok(())
+    }
+
+    /// One array for each column: a statement's text does not grow with its rows.
+    async fn insert(&mut self, insert: Insert) -> Result<(), StoreError> {
+        let Insert { table, columns, values, conflict } = insert;
+        let mut values = values.into_iter();
+        while values.len() > 0 {
+            let rows: Vec<Value> = values.by_ref().take(ROWS * columns.len()).collect();
+            let (names, arrays) = arrays(columns, rows)?;
+            let places = (1..=names.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
+            let names = names.join(", ");
+            let text = format!("INSERT INTO {table} ({names}) SELECT * FROM unnest({places}) {conflict}");
+            let query = arrays.into_iter().fold(sqlx::query(AssertSqlSafe(text)), |query, array| match array {
+                Column::Int(values) => query.bind(values),
+                Column::Bool(values) => query.bind(values),
+                Column::Text(values) => query.bind(values),
+                Column::Blob(values) => query.bind(values),
+                Column::Uuid(values) => query.bind(values),
+            });
+            within(query.execute(&mut self.0.connection)).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit(mut self) -> Result<(), StoreError> {
+        within(sqlx::raw_sql("COMMIT").execute(&mut self.0.connection)).await?;
+        self.0.give_back();
+        Ok(())
+    }
+}
+
+// === impl Column ===
+
+impl Column {
+    /// `None`: the value says nothing of its column's type.
+    fn like(value: &Value, rows: usize) -> Option<Self> {
+        Some(match value {
+            Value::Null => return None,
+            Value::Int(_) => Self::Int(Vec::with_capacity(rows)),
+            Value::Bool(_) => Self::Bool(Vec::with_capacity(rows)),
+            Value::Text(_) => Self::Text(Vec::with_capacity(rows)),
+            Value::Blob(_) => Self::Blob(Vec::with_capacity(rows)),
+            Value::Uuid(_) => Self::Uuid(Vec::with_capacity(rows)),
+        })
+    }
+
+    fn push(&mut self, value: Value) -> Result<(), StoreError> {
+        match (self, value) {
+            (Self::Int(values), Value::Int(value)) => values.push(Some(value)),
+            (Self::Int(values), Value::Null) => values.push(None),
+            (Self::Bool(values), Value::Bool(value)) => values.push(Some(value)),
+            (Self::Bool(values), Value::Null) => values.push(None),
+            (Self::Text(values), Value::Text(value)) => values.push(Some(value)),
+            (Self::Text(values), Value::Null) => values.push(None),
+            (Self::Blob(values), Value::Blob(value)) => values.push(Some(value)),
+            (Self::Blob(values), Value::Null) => values.push(None),
+            (Self::Uuid(values), Value::Uuid(value)) => values.push(Some(value)),
+            (Self::Uuid(values), Value::Null) => values.push(None),
+            (_, value) => {
+                return Err(StoreError::broken(format!("a column has values of two types, one is {value:?}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The columns that hold anything, each as one array.
+fn arrays<'a>(columns: &[&'a str], values: Vec<Value>) -> Result<(Vec<&'a str>, Vec<Column>), StoreError> {
+    let width = columns.len();
+    let rows = values.len() / width;
+    let kind = |at: usize| values.iter().skip(at).step_by(width).find_map(|value| Column::like(value, rows));
+    let mut arrays: Vec<Option<Column>> = (0..width).map(kind).collect();
+    for (at, value) in values.into_iter().enumerate() {
+        if let Some(array) = &mut arrays[at % width] {
+            array.push(value)?;
+        }
+    }
+    Ok(columns.iter().copied().zip(arrays).filter_map(|(name, array)| Some((name, array?))).unzip())
+}
+
+/// `*` alone is special; `LIKE` has two other such characters, and one that takes their meaning.
+pub(super) fn glob(column: &str, pattern: &str) -> Sql {
+    let mut like = String::with_capacity(pattern.len() + 8);
+    for character in pattern.chars() {
+        match character {
+            '*' => like.push('%'),
+            '%' | '_' | '\\' => like.extend(['\\', character]),
+            _ => like.push(character),
+        }
+    }
+    let mut sql = Sql::new(column);
+    sql.push(" LIKE ").bind(like);
+    sql
+}
+
+pub(super) fn has_uid(uid: Uuid) -> Sql {
+    let mut sql = Sql::new("(d.uid IS NOT NULL AND d.uid = ");
+    sql.bind(uid).push(")");
+    sql
+}
+
+/// `?` becomes `$1`, `$2`, ... No constant of a statement holds a question mark.
+fn numbered(text: &str) -> String {
+    let mut numbered = String::with_capacity(text.len() + 64);
+    for (at, part) in text.split('?').enumerate() {
+        if at > 0 {
+            numbered.push('$');
+            numbered.push_str(&at.to_string());
+        }
+        numbered.push_str(part);
+    }
+    numbered
+}
+
+async fn fetch(connection: &mut PgConnection, sql: Sql) -> Result<Vec<Row>, StoreError> {
+    within(query(sql).fetch_all(connection)).await?.iter().map(row).collect()
+}
+
+fn query(sql: Sql) -> Query<'static, sqlx::Postgres, PgArguments> {
+    // Every text is put together from constants of this module; what comes from outside is always bound.
+    let query = sqlx::query(AssertSqlSafe(numbered(&sql.text))).persistent(sql.values.len() <= KEPT);
+    sql.values.into_iter().fold(query, |query, value| match value {
+        Value::Null => query.bind(None::<i64>),
+        Value::Int(value) => query.bind(value),
+        Value::Bool(value) => query.bind(value),
+        Value::Text(value) => query.bind(value),
+        Value::Blob(value) => query.bind(value),
+        Value::Uuid(value) => query.bind(value),
+    })
+}
+
+fn row(row: &PgRow) -> Result<Row, StoreError> {
+    (0..row.len())
+        .map(|at| {
+            let raw = row.try_get_raw(at)?;
+            if raw.is_null() {
+                return Ok(Value::Null);
+            }
+            let kind = raw.type_info().into_owned();
+            Ok(match kind.name() {
+                "INT8" => Value::Int(row.try_get_unchecked(at)?),
+                "INT4" => Value::Int(row.try_get_unchecked::<i32, _>(at)?.into()),
+                "INT2" => Value::Int(row.try_get_unchecked::<i16, _>(at)?.into()),
+                "BOOL" => Value::Bool(row.try_get_unchecked(at)?),
+                "TEXT" | "NAME" => Value::Text(row.try_get_unchecked(at)?),
+                "BYTEA" => Value::Blob(row.try_get_unchecked(at)?),
+                "UUID" => Value::Uuid(row.try_get_unchecked(at)?),
+                other => return Err(StoreError::broken(format!("column {at} of a row is {other}"))),
+            })
+        })
+        .collect::<Result<_, _>>()
+        .map(Row)
+}
+
+/// Compiling a plan takes longer than any of ours runs; and a plan for any values reads every day's partition.
+fn session(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([("jit", "off"), ("plan_cache_mode", "force_custom_plan")])
+}
+
+fn reading_session(options: PgConnectOptions) -> PgConnectOptions {
+    session(options).options([("default_transaction_read_only", "on"), ("statement_timeout", "30s")])
+}
+
+async fn begin(connection: &mut PgConnection) -> Result<(), StoreError> {
+    within(sqlx::raw_sql("BEGIN").execute(connection)).await?;
+    Ok(())
+}
+
+async fn check_version(connection: &mut PgConnection, settings: &PostgresSettings) -> Result<(), StoreError> {
+    let text = "SELECT current_setting('server_version_num')::integer, current_setting('server_version')";
+    let (number, found): (i32, String) = sqlx::query_as(text).fetch_one(connection).await?;
+    if number < OLDEST { Err(StoreError::TooOld { place: settings.place(), found }) } else { Ok(()) }
+}
+
+async fn migrate(connection: &mut PgConnection, settings: &PostgresSettings) -> Result<(), StoreError> {
+    if check_schema(connection, settings).await? {
+        let migrations = schema::lenient(&MIGRATIONS);
+        migrations.run_direct(None, connection, false).await.map_err(|error| match error {
+            MigrateError::Execute(error) if is_refusal(&error) => {
+                StoreError::Refused { place: settings.place(), cause: error.into() }
+            }
+            error => StoreError::migrate(settings.place(), error),
+        })?;
+    }
+    Ok(())
+}
+
+/// That the database is ours, and not of a later version that this one does not work with. Whether there is anything
+/// for this version to migrate.
+async fn check_schema(connection: &mut PgConnection, settings: &PostgresSettings) -> Result<bool, StoreError> {
+    let tables = "SELECT count(*), count(*) FILTER (WHERE tablename = '_sqlx_migrations'), \
+                  count(*) FILTER (WHERE tablename = 'compatibility') \
+                  FROM pg_tables WHERE schemaname = current_schema()";
+    let (tables, migrations, compatibility): (i64, i64, i64) =
+        sqlx::query_as(tables).fetch_one(&mut *connection).await?;
+    let numbers: (Option<i64>, Option<i64>) = match (migrations, compatibility) {
+        (0, _) => (None, None),
+        (_, 0) => sqlx::query_as(schema::VERSION).fetch_one(connection).await?,
+        _ => sqlx::query_as(schema::VERSIONS).fetch_one(connection).await?,
+    };
+    Found { tables: tables > 0, version: numbers.0, works_with: numbers.1 }.check(&MIGRATIONS, || settings.place())
+}
+
+/// Held to the end of the transaction. Nobody is made to wait behind us for long.
+pub(super) async fn lock_partitions(tx: &mut Transaction) -> Result<(), StoreError> {
+    tx.execute(Sql::new("SET LOCAL lock_timeout = '5s'")).await?;
+    let mut sql = Sql::new("SELECT pg_advisory_xact_lock(");
+    sql.bind(PARTITIONS_LOCK).push(")");
+    tx.execute(sql).await
+}
+
+/// The names of a table's partitions.
+pub(super) async fn partitions(tx: &mut Transaction, table: &str) -> Result<HashSet<String>, StoreError> {
+    let mut sql = Sql::new(
+        "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = to_regclass(",
+    );
+    sql.bind(table).push(")");
+    tx.fetch(sql).await?.into_iter().map(|mut row| row.text(0)).collect()
+}
+
+/// `decisions_20261125`.
+pub(super) fn partition(table: &str, Day(start): Day) -> String {
+    let day = jiff::Timestamp::from_millisecond(start.0).unwrap_or_default();
+    format!("{table}_{}", day.strftime("%Y%m%d"))
+}
+
+/// Made apart and attached: to make it in its place would lock the table against everyone.
+async fn add_partition(tx: &mut Transaction, table: &str, day: Day) -> Result<(), StoreError> {
+    let name = partition(table, day);
+    tx.execute(Sql::new(&format!("CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS)"))).await?;
+    let (from, to) = (key::start(day.0), key::start(day.next().0));
+    tx.execute(Sql::new(&format!("ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})")))
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::review::clock::Timestamp;
+
+    #[test]
+    fn values_are_numbered_in_their_order() {
+        assert_eq!(numbered("SELECT ? WHERE a IN (?, ?)"), "SELECT $1 WHERE a IN ($2, $3)");
+        assert_eq!(numbered("SELECT 1"), "SELECT 1");
+    }
+
+    #[test]
+    fn a_pattern_of_stars_alone_becomes_one_of_like() {
+        assert_eq!(glob("m.text", r"*/100%_\*").values, [Value::Text(r"%/100\%\_\\%".to_owned())]);
+    }
+
+    #[test]
+    fn a_column_without_a_value_is_left_out() {
+        let values = [Value::Int(1), Value::Null, Value::Null, Value::Int(2), Value::Null, "x".into()];
+        let (names, arrays) = arrays(&["a", "b", "c"], values.to_vec()).expect("arrays");
+        assert_eq!(names, ["a", "c"]);
+        assert!(matches!(&arrays[1], Column::Text(values) if values == &[None, Some("x".to_owned())]));
+        let mixed = vec![Value::Int(1), Value::Bool(true)];
+        assert!(super::arrays(&["a"], mixed).is_err());
+    }
+
+    #[test]
+    fn a_partition_is_named_by_its_day() {
+        let day = Day::of(Timestamp(1_790_000_000_123));
+        assert_eq!(partition("decisions", day), "decisions_20260921");
+    }
+}

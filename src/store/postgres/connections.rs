@@ -1,0 +1,121 @@
+//! Connections that are given back only by whoever is done with them in good order.
+//!
+//! A pool would take each one back and ask it whether it still lives; here whatever goes wrong, or is dropped halfway,
+//! costs the connection, and with it all doubt about its state. A dead network keeps nobody waiting but its own caller.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::super::error::StoreError;
+use super::super::settings::PostgresSettings;
+
+/// A server that takes longer to let us in is not there.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// A server that takes longer over one statement is not there. (Readers are cut short by the server itself.)
+const STATEMENT: Duration = Duration::from_secs(120);
+
+#[derive(Debug)]
+pub(super) struct Connections {
+    settings: PostgresSettings,
+    session: fn(PgConnectOptions) -> PgConnectOptions,
+    places: Arc<Semaphore>,
+    resting: Mutex<Vec<PgConnection>>,
+}
+
+/// One of them. To drop it closes it.
+#[derive(Debug)]
+pub(super) struct Lent {
+    pub connection: PgConnection,
+    /// Whether it has rested: it may have been lost meanwhile.
+    pub rested: bool,
+    home: Arc<Connections>,
+    _place: OwnedSemaphorePermit,
+}
+
+// === impl Connections ===
+
+impl Connections {
+    /// At most `most` at a time; each is opened with the settings that `session` adds.
+    pub fn new(
+        settings: &PostgresSettings,
+        most: usize,
+        session: fn(PgConnectOptions) -> PgConnectOptions,
+    ) -> Arc<Self> {
+        let (places, resting) = (Arc::new(Semaphore::new(most)), Mutex::default());
+        Arc::new(Self { settings: settings.clone(), session, places, resting })
+    }
+
+    /// Waits for one that is free.
+    pub async fn lend(self: &Arc<Self>) -> Result<Lent, StoreError> {
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let place = place.map_err(|_| StoreError::Unavailable("the history is closed".into()))?;
+        let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let rested = resting.is_some();
+        let connection = match resting {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        Ok(Lent { connection, rested, home: Arc::clone(self), _place: place })
+    }
+
+    /// The password is read each time: it may be changed at any time.
+    async fn connect(&self) -> Result<PgConnection, StoreError> {
+        let place = || self.settings.place();
+        let options = self.settings.connect_options();
+        let options = options.map_err(|error| StoreError::Refused { place: place(), cause: error.into() })?;
+        let options = (self.session)(options).disable_statement_logging();
+        match timeout(CONNECT, options.connect()).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) if is_refusal(&error) => Err(StoreError::Refused { place: place(), cause: error.into() }),
+            Ok(Err(error)) => Err(StoreError::Unavailable(format!("{}: {error}", place()).into())),
+            Err(_) => Err(StoreError::Unavailable(format!("{} did not let us in within 10 s", place()).into())),
+        }
+    }
+
+    /// Lends none any more, and closes those that rest.
+    pub async fn close(&self) {
+        self.places.close();
+        let resting = std::mem::take(&mut *self.resting.lock().unwrap_or_else(PoisonError::into_inner));
+        for connection in resting {
+            if let Ok(Err(error)) = timeout(CONNECT, connection.close()).await {
+                debug!("a connection to the history was gone already: {error}");
+            }
+        }
+    }
+}
+
+// === impl Lent ===
+
+impl Lent {
+    pub fn give_back(self) {
+        self.home.resting.lock().unwrap_or_else(PoisonError::into_inner).push(self.connection);
+    }
+
+    /// Instead of one that was lost while it rested.
+    pub async fn renew(&mut self) -> Result<(), StoreError> {
+        self.connection = self.home.connect().await?;
+        self.rested = false;
+        Ok(())
+    }
+}
+
+/// The answer of the server, if it comes.
+pub(super) async fn within<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    match timeout(STATEMENT, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(StoreError::Unavailable("the server did not answer a statement within 120 s".into())),
+    }
+}
+
+/// The server does not let this user in, has no such database, or lets it make no tables.
+pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| ["28", "3D", "42501"].iter().any(|class| code.starts_with(class)))
+}

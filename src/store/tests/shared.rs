@@ -1,0 +1,241 @@
+//! What several replicas do to one history, and what a clock that jumped does.
+
+use uuid::Uuid;
+
+use super::history::History;
+use super::{HISTORY, Kind, TestStore, on_both, postgres};
+use crate::review::clock::{DecisionId, Timestamp};
+use crate::review::decision::Record;
+use crate::store::read::{Filter, Range};
+use crate::store::settings::{PostgresSettings, StoreSettings};
+use crate::store::{Sql, Store, StoreError};
+
+on_both![
+    a_time_that_cannot_be_becomes_that_of_the_drain,
+    what_a_decision_refers_to_is_needed_from_then_on,
+    a_row_that_was_deleted_behind_the_memory_is_written_again,
+    no_replica_running_is_a_gap,
+    two_replicas_add_to_one_history,
+    a_newer_schema_stops_what_is_written,
+    a_name_with_a_nul_is_stored_and_found,
+];
+
+const NOW: Timestamp = Timestamp(1_790_000_000_123);
+const DAY: i64 = 86_400_000;
+
+fn decisions(history: &mut History) -> impl Iterator<Item = &mut crate::review::decision::Decision> {
+    history.records.iter_mut().filter_map(|record| match record {
+        Record::Decision(decision) => Some(&mut **decision),
+        _ => None,
+    })
+}
+
+async fn a_time_that_cannot_be_becomes_that_of_the_drain(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let mut history = History::new(1, 3, 1, NOW);
+    let times = [NOW.0 + DAY + 1, NOW.0 - 401 * DAY, NOW.0 - 399 * DAY].map(Timestamp);
+    for (decision, at) in decisions(&mut history).zip(times) {
+        decision.at = at;
+        decision.id = DecisionId::at(at);
+    }
+    let applied = test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    assert_eq!((applied.decisions, applied.clock_suspects), (3, 2));
+    // Sent again later, when one of the times can be: neither twice nor elsewhere.
+    let later = Timestamp(NOW.0 + 10_000);
+    let again = test.store.apply_at(&history.records, later).await.expect("a batch");
+    assert_eq!((again.decisions, again.clock_suspects), (0, 0));
+    let ids: Vec<DecisionId> = decisions(&mut history).map(|decision| decision.id).collect();
+    for (id, expected) in ids.iter().zip([NOW, NOW, times[2]]) {
+        let found = test.store.decision(*id).await.expect("a read").expect("a decision").decision;
+        assert_eq!(found.at, expected);
+        assert_eq!(found.notes.iter().any(|note| note.contains("which cannot be")), expected == NOW, "{found:?}");
+    }
+    assert_eq!(test.dump("SELECT count(*) FROM decisions WHERE clock_suspect").await, ["2"]);
+}
+
+async fn what_a_decision_refers_to_is_needed_from_then_on(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let mut history = History::new(2, 40, 1, NOW);
+    for decision in decisions(&mut history) {
+        decision.would_reject = decision.dry_run;
+    }
+    let today = NOW.0 - NOW.0 % DAY;
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    let unfit = "SELECT count(*) FROM decisions d JOIN reviews v ON v.id = d.review JOIN outcomes o ON o.id = d.outcome \
+                 WHERE v.last_day <> TODAY OR o.last_day <> TODAY \
+                 OR ((d.answer <> 0 OR d.would_reject) AND (v.last_notable_day <> TODAY OR o.last_notable_day <> TODAY))";
+    assert_eq!(test.dump(&unfit.replace("TODAY", &today.to_string())).await, ["0"]);
+
+    // Another day, the same reviews: from memory, and without.
+    for (days, store) in [(3, test.store.clone()), (5, test.again(&HISTORY).await)] {
+        let then = Timestamp(NOW.0 + days * DAY);
+        for decision in decisions(&mut history) {
+            decision.at = then;
+            decision.id = DecisionId::at(then);
+        }
+        store.apply_at(&history.records, then).await.expect("a batch");
+        let today = (today + days * DAY).to_string();
+        let lower = format!(
+            "SELECT count(*) FROM reviews v WHERE last_day <> {today} AND EXISTS \
+                             (SELECT 1 FROM decisions d WHERE d.review = v.id)"
+        );
+        assert_eq!(test.dump(&lower).await, ["0"]);
+    }
+}
+
+async fn a_row_that_was_deleted_behind_the_memory_is_written_again(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let mut history = History::new(3, 30, 1, NOW);
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    let mut tx = test.store.database.begin().await.expect("a transaction");
+    for table in ["reviews", "outcomes"] {
+        tx.execute(Sql::new(&format!("DELETE FROM {table}"))).await.expect("deleted");
+    }
+    tx.commit().await.expect("committed");
+    let then = Timestamp(NOW.0 + 100 * DAY);
+    for decision in decisions(&mut history) {
+        decision.at = then;
+        decision.id = DecisionId::at(then);
+    }
+    let found = test.store.apply_at(&history.records, then).await.expect_err("its memory is wrong");
+    assert!(matches!(found, StoreError::Busy(_)), "{found}");
+    let applied = test.store.apply_at(&history.records, then).await.expect("a batch");
+    assert_eq!((applied.decisions, applied.lost_reviews), (30, 0));
+}
+
+async fn no_replica_running_is_a_gap(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let presence = |replica: u128, from: i64, to: i64| Record::Presence {
+        replica: Uuid::from_u128(replica),
+        clusters: vec!["lab".to_owned(), "prod".to_owned()],
+        from: Timestamp(from),
+        to: Timestamp(to),
+    };
+    let records =
+        [presence(1, 0, 15_000), presence(1, 0, 30_000), presence(2, 20_000, 90_000), presence(1, 100_000, 200_000)];
+    test.store.apply_at(&records, NOW).await.expect("a batch");
+    test.store.apply_at(&records[..1], NOW).await.expect("a batch");
+    let found = async |until: i64, cluster: Option<&str>| {
+        let range = Range { since: Some(Timestamp(0)), until: Some(Timestamp(until)) };
+        let gaps = test.store.gaps(range, cluster).await.expect("gaps");
+        gaps.into_iter().map(|gap| (gap.cluster, gap.from.0, gap.to.map(|to| to.0))).collect::<Vec<_>>()
+    };
+    let lab = || Some("lab".to_owned());
+    assert_eq!(found(200_000, Some("lab")).await, [(lab(), 90_000, Some(100_000))]);
+    assert_eq!(found(80_000, None).await, []);
+    assert_eq!(found(900_000, Some("lab")).await, [(lab(), 90_000, Some(100_000)), (lab(), 200_000, None)]);
+    assert_eq!(found(200_000, None).await.len(), 2);
+}
+
+async fn two_replicas_add_to_one_history(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let other = Store::open(&test.settings, &HISTORY, Uuid::from_u128(2)).await.expect("a store");
+    let history = History::new(4, 600, 30, NOW);
+    let (left, right) = history.records.split_at(history.records.len() / 2);
+    let write = async |store: &Store, records: &[Record]| {
+        for batch in records.chunks(25) {
+            while let Err(error) = store.apply_at(batch, NOW).await {
+                assert!(error.passes(), "{error}");
+            }
+        }
+    };
+    tokio::join!(write(&test.store, left), write(&other, right));
+    write(&other, left).await;
+    let page = test.store.decisions(&Filter::default(), 1_000, None).await.expect("a page");
+    assert_eq!(page.decisions.len(), 600);
+    assert_eq!(
+        test.dump("SELECT CAST(sum(reviews) AS BIGINT), count(DISTINCT replica) FROM workload_totals").await,
+        ["600|2"]
+    );
+    assert_eq!(
+        test.dump("SELECT CAST(sum(decisions) AS BIGINT), count(DISTINCT replica) FROM batches").await,
+        ["600|2"]
+    );
+}
+
+async fn a_newer_schema_stops_what_is_written(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let history = History::new(5, 5, 1, NOW);
+    let later = |works_with: i64| async move {
+        [
+            format!("INSERT INTO compatibility (schema, works_with) VALUES ({}, {works_with})", 900 + works_with),
+            format!(
+                "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES ({}, 'later', TRUE, 'x', 0)",
+                900 + works_with
+            ),
+        ]
+    };
+    let run = async |statements: [String; 2]| {
+        let mut tx = test.store.database.begin().await.expect("a transaction");
+        for statement in statements {
+            tx.execute(Sql::new(&statement)).await.expect("a statement");
+        }
+        tx.commit().await.expect("committed");
+    };
+    run(later(4).await).await;
+    test.store.apply_at(&history.records, NOW).await.expect("a schema that works with this version");
+    test.again(&HISTORY).await.close().await;
+    run(later(5).await).await;
+    let found = test.store.apply_at(&history.records, NOW).await.expect_err("a schema that does not");
+    assert!(matches!(found, StoreError::Newer { found: 905, wanted: 5, known: 4, .. }), "{found}");
+    let found = Store::open(&test.settings, &HISTORY, super::REPLICA).await.expect_err("a schema that does not");
+    assert!(matches!(found, StoreError::Newer { .. }), "{found}");
+}
+
+async fn a_name_with_a_nul_is_stored_and_found(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let mut history = History::new(6, 20, 1, NOW);
+    for record in &mut history.records {
+        match record {
+            Record::Decision(decision) => {
+                decision.name = Some("a\0b".to_owned());
+                decision.user = Some("c\0d".to_owned());
+            }
+            Record::Review(review) => review.images.iter_mut().for_each(|image| image.text.push('\0')),
+            _ => {}
+        }
+    }
+    for _ in 0..2 {
+        test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    }
+    let page = test.store.decisions(&Filter::default(), 100, None).await.expect("a page");
+    assert!(page.decisions.iter().all(|one| one.decision.name.as_deref() == Some("a\u{fffd}b")));
+    assert_eq!(page.decisions.len(), 20);
+}
+
+#[tokio::test]
+async fn the_partitions_of_the_next_days_are_there_before_them() {
+    let test = TestStore::new(Kind::Postgres, &HISTORY).await;
+    test.store.apply_at(&[], NOW).await.expect("an empty batch");
+    let found = test
+        .dump("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'decisions'::regclass ORDER BY 1")
+        .await;
+    assert_eq!(found, ["decisions_20260921", "decisions_20260922", "decisions_20260923"]);
+}
+
+#[tokio::test]
+async fn what_a_server_refuses_is_said_without_the_password() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let right = super::database(&directory);
+    let open = async |settings: PostgresSettings| {
+        let found = Store::open(&StoreSettings::Postgres(settings), &HISTORY, super::REPLICA).await;
+        found.expect_err("it must not open").to_string()
+    };
+    let wrong = directory.path().join("wrong");
+    std::fs::write(&wrong, "hunter2\n").expect("a password file");
+    let found = open(PostgresSettings { password_file: Some(wrong), ..right.clone() }).await;
+    assert!(found.contains("password authentication failed") && found.contains("127.0.0.1"), "{found}");
+    assert!(!found.contains("hunter2"), "{found}");
+    let found = open(PostgresSettings { password_file: Some("/nowhere".into()), ..right.clone() }).await;
+    assert!(found.contains("/nowhere cannot be read"), "{found}");
+    let found =
+        open(PostgresSettings { url: postgres::shared().url("nothing").parse().expect("a URL"), ..right.clone() })
+            .await;
+    assert!(found.contains("\"nothing\" does not exist"), "{found}");
+    let server = postgres::shared();
+    let name = server.database();
+    server.psql(&name, "CREATE TABLE recipes (name TEXT)");
+    let found = open(PostgresSettings { url: server.url(&name).parse().expect("a URL"), ..right }).await;
+    assert!(found.contains("another application's tables"), "{found}");
+}
