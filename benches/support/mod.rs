@@ -7,8 +7,8 @@
 //! ```ignore
 //! let run = Run::from_args();
 //! let pairs = run.pairs(|| ours(), || theirs());
-//! let mut table = Table::new("Throughput", ["measure", "ours", "bare", "ratio", "target", ""]);
-//! table.push(pairs.row("3 KB", "req/s", Target::AtLeast(0.70)));
+//! let mut table = Table::of_pairs("Throughput", "bare hyper");
+//! table.push_pairs("3 KB", "req/s", &pairs, Target::AtLeast(0.70));
 //! table.print();
 //! ```
 #![allow(dead_code, reason = "each bench uses its own part of the support")]

@@ -1,23 +1,19 @@
 //! From the start of the process to the first `/readyz` that says 200, with the default configuration.
-//!
-//! `cargo bench --bench startup -- [ROUNDS]`
-
-#[path = "../tests/harness/mod.rs"]
-mod harness;
-mod support;
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::Run;
-use support::statistics::{Estimate, Target};
-use support::table::Table;
+use crate::support::Run;
+use crate::support::statistics::{Estimate, Target};
+use crate::support::table::Table;
 use tempfile::TempDir;
 
-fn main() {
-    let run = Run::from_args();
+pub fn measure(run: &Run) {
+    if !run.wants("startup") {
+        return;
+    }
     let dir = TempDir::with_prefix("rehearsal-bench-").expect("a temporary directory");
     // The first start of all makes certificates and the database; every other one finds them.
     let first: Vec<f64> = run.alone(|| ready_in(TempDir::with_prefix("rehearsal-bench-").expect("a directory").path()));
@@ -31,7 +27,7 @@ fn main() {
 
 /// Milliseconds.
 fn ready_in(dir: &Path) -> f64 {
-    let report = SocketAddr::from(([127, 0, 0, 1], harness::free_port()));
+    let report = SocketAddr::from(([127, 0, 0, 1], crate::harness::free_port()));
     let begun = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_rehearsal"))
         .arg("serve")
@@ -43,7 +39,7 @@ fn ready_in(dir: &Path) -> f64 {
         .spawn()
         .expect("it runs");
     while !is_ready(report) {
-        assert!(begun.elapsed() < harness::DEADLINE, "it is not ready");
+        assert!(begun.elapsed() < crate::harness::DEADLINE, "it is not ready");
         std::thread::sleep(Duration::from_micros(500));
     }
     let took = begun.elapsed().as_secs_f64() * 1e3;

@@ -1,20 +1,14 @@
 //! Reviews a second: forwarded against a bare pass-through hop, answered alone against a bare server.
-//!
-//! `cargo bench --bench throughput -- [PAIRS] [FILTER..]`, where a filter is a part of a row's name (`TLS`, `20 KB`).
-
-#[path = "../tests/harness/mod.rs"]
-mod harness;
-mod support;
 
 use std::time::Duration;
 
-use harness::Rehearsal;
-use support::bare::{self, Role, Served, Tls};
-use support::load::{Load, Speaks};
-use support::reviews;
-use support::statistics::Target;
-use support::table::{self, Table};
-use support::{Run, processor_seconds};
+use crate::harness::Rehearsal;
+use crate::support::bare::{self, Role, Served, Tls};
+use crate::support::load::{Load, Speaks};
+use crate::support::reviews;
+use crate::support::statistics::Target;
+use crate::support::table::{self, Table};
+use crate::support::{Run, processor_seconds};
 use tokio::runtime::Runtime;
 
 /// As many as keep both cores busy through an fsync; no more than the reviews that are admitted at once.
@@ -50,9 +44,7 @@ struct Tables {
     costs: Table,
 }
 
-fn main() {
-    bare::serve_if_asked();
-    let (run, runtime) = (Run::from_args(), bare::runtime());
+pub fn measure(run: &Run, runtime: &Runtime) {
     let mut tables = Tables {
         rates: Table::of_pairs("Throughput, history on, default durability", "bare hyper"),
         costs: Table::new("Processor time of the process for each request", ["measure", "ours", "bare hyper"]),
@@ -62,17 +54,17 @@ fn main() {
             [("plain", None, 0.70), ("TLS", Some(Speaks::Http1), 0.60), ("TLS, HTTP/2", Some(Speaks::Http2), 0.60)]
         {
             let (tls, speaks) = (over.map(|_| Tls::new()), over.unwrap_or(Speaks::Http1));
-            let traffic = Traffic { run: &run, runtime: &runtime, bytes, tls, speaks };
+            let traffic = Traffic { run, runtime, bytes, tls, speaks };
             let name = format!("forwarding {size}, {transport}");
-            if run.wants(&name) {
+            if run.wants(&format!("throughput, {name}")) {
                 traffic.forwarded(&name, Target::AtLeast(target), &mut tables);
             }
         }
     }
     for (size, bytes) in [("3 KB", 3_000), ("20 KB", 20_000)] {
-        let traffic = Traffic { run: &run, runtime: &runtime, bytes, tls: None, speaks: Speaks::Http1 };
+        let traffic = Traffic { run, runtime, bytes, tls: None, speaks: Speaks::Http1 };
         let name = format!("answering alone {size}, plain");
-        if run.wants(&name) {
+        if run.wants(&format!("throughput, {name}")) {
             traffic.answered(&name, Target::AtLeast(0.55), &mut tables);
         }
     }

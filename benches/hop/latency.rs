@@ -1,22 +1,17 @@
 //! What one review at a time waits for us: over a call of the webhook itself, and for the disk.
-//!
-//! `cargo bench --bench latency -- [PAIRS] [FILTER..]`
-
-#[path = "../tests/harness/mod.rs"]
-mod harness;
-mod support;
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use harness::Rehearsal;
-use support::Run;
-use support::bare::{self, Role, Served};
-use support::load::{Load, Speaks};
-use support::reviews;
-use support::statistics::{Estimate, Target, percentile};
-use support::table::{Table, number};
+use crate::harness::Rehearsal;
+use crate::support::Run;
+use crate::support::bare::{Role, Served};
+use crate::support::load::{Load, Speaks};
+use crate::support::reviews;
+use crate::support::statistics::{Estimate, Target, percentile};
+use crate::support::table::{Table, number};
+use tokio::runtime::Runtime;
 
 /// What is measured once in each round, in seconds.
 #[derive(Debug, Default)]
@@ -31,9 +26,7 @@ struct Rounds {
 /// About what one decision takes in the journal.
 const RECORD: usize = 700;
 
-fn main() {
-    bare::serve_if_asked();
-    let (run, runtime) = (Run::from_args(), bare::runtime());
+pub fn measure(run: &Run, runtime: &Runtime) {
     let mut table = Table::new(
         "Added p50 of one review at a time, forwarded in plain HTTP/1.1",
         [
@@ -51,7 +44,7 @@ fn main() {
         ],
     );
     for (name, bytes) in [("3 KB", 3_000), ("20 KB", 20_000)] {
-        if !run.wants(name) {
+        if !run.wants(&format!("latency, {name}")) {
             continue;
         }
         // Of a process of its own, as a real webhook is.

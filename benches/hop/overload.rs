@@ -1,20 +1,14 @@
 //! What stays when more comes than can be served: memory, and answers that are of use.
-//!
-//! `cargo bench --bench overload -- [PAIRS] [FILTER..]`
-
-#[path = "../tests/harness/mod.rs"]
-mod harness;
-mod support;
 
 use std::time::Duration;
 
-use harness::Rehearsal;
-use support::Run;
-use support::bare::{self, Role, Served};
-use support::load::{Load, Speaks};
-use support::reviews;
-use support::statistics::{Estimate, Target};
-use support::table::Table;
+use crate::harness::Rehearsal;
+use crate::support::Run;
+use crate::support::bare::{Role, Served};
+use crate::support::load::{Load, Speaks};
+use crate::support::reviews;
+use crate::support::statistics::{Estimate, Target};
+use crate::support::table::Table;
 use tokio::runtime::Runtime;
 
 /// The webhook takes this long and as many at once as are let through to it, so that it, and nothing else, bounds what can
@@ -25,15 +19,13 @@ const AT_ONCE: usize = 32;
 /// Reviews a second, of a large cluster in a busy minute.
 const STEADY: f64 = 2_000.0;
 
-fn main() {
-    bare::serve_if_asked();
-    let (run, runtime) = (Run::from_args(), bare::runtime());
+pub fn measure(run: &Run, runtime: &Runtime) {
     let bodies = reviews::of_about(3_000);
     if run.wants("memory") {
-        memory(&run, &runtime, &bodies);
+        memory(run, runtime, &bodies);
     }
     if run.wants("goodput") {
-        goodput(&run, &runtime, &bodies);
+        goodput(run, runtime, &bodies);
     }
 }
 
