@@ -23,7 +23,9 @@ use rehearsal::policy::revision::Source;
 use rehearsal::recorder::Recorder;
 use rehearsal::server::activity::Framing;
 use rehearsal::server::body::Bounds;
+use rehearsal::server::callers::Callers;
 use rehearsal::server::connection::Protocols;
+use rehearsal::server::metrics::Metrics;
 use rehearsal::server::webhook::{self, Webhook};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -125,11 +127,13 @@ impl Connection {
             service: service(&config),
             gate: Gate::new(limits.max_in_flight, limits.max_in_flight_bytes),
             bounds: Bounds { max_body: limits.max_body, timeout: config.webhook.timeouts.body },
-            cluster: config.cluster.clone(),
+            callers: Arc::new(Callers::load(&config.cluster, &config.clusters).expect("none is declared")),
             overload: config.overload,
+            metrics: Arc::new(Metrics::register(&mut Registry::default())),
         }));
         let protocols = Protocols::new(limits, &config.webhook.timeouts);
-        runtime.spawn(async move { protocols.serve(served, Framing::Unknown, stack, CancellationToken::new()).await });
+        let stop = CancellationToken::new();
+        runtime.spawn(async move { protocols.serve(served, Framing::Unknown, None, stack, stop).await });
         let body = fixture(capture);
         let head = format!(
             "POST /review?timeout=10s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\

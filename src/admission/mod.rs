@@ -12,10 +12,12 @@ pub mod opinion;
 pub mod reply;
 pub mod sample;
 mod secrets;
+pub mod sender;
 pub mod service;
 pub mod settle;
 pub mod shed;
 pub mod warning;
 
 pub use reply::Reply;
+pub use sender::Sender;
 pub use service::{Arrival, Service};
