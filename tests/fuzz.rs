@@ -114,6 +114,6 @@ fn a_journal_is_read_whatever_it_holds() {
 }
 
 #[test]
-fn a_row_of_csv_reads_back_and_holds_no_formula() {
+fn a_row_of_a_table_is_read_as_it_was_written_and_is_no_formula() {
     smoke("csv", targets::csv, &seeds("fuzz/seeds/csv"));
 }

@@ -10,7 +10,7 @@ use rehearsal::review::redact::Redaction;
 use rehearsal::review::reference::ImageReference;
 use rehearsal::review::strict;
 use rehearsal::review::view::ObjectView;
-use rehearsal::web::export::csv::write_row;
+use rehearsal::web::export::csv;
 
 /// The body of a request.
 pub fn review(input: &[u8]) {
@@ -49,6 +49,37 @@ pub fn reference(input: &[u8]) {
     assert_eq!((again.effective_tag(), &again.digest), (reference.effective_tag(), &reference.digest));
 }
 
+/// The cells of one row of an export, a zero byte between them.
+pub fn csv(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let cells: Vec<&str> = text.split('\0').collect();
+    let mut row = Vec::new();
+    csv::write_row(&mut row, &cells).expect("memory");
+    let read = read_row(&String::from_utf8(row).expect("UTF-8 stays UTF-8"));
+    assert_eq!(read.len(), cells.len(), "no cell becomes two");
+    for (read, cell) in read.iter().zip(cells) {
+        assert!(!read.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "a formula: {read:?}");
+        assert!(read == cell || read.strip_prefix('\'') == Some(cell), "{read:?} of {cell:?}");
+    }
+}
+
+/// As RFC 4180 has it read.
+fn read_row(line: &str) -> Vec<String> {
+    let mut cells = vec![String::new()];
+    let mut is_quoted = false;
+    let mut letters = line.strip_suffix("\r\n").expect("a line end").chars().peekable();
+    while let Some(letter) = letters.next() {
+        let cell = cells.last_mut().expect("one at least");
+        match letter {
+            '"' if is_quoted && letters.next_if_eq(&'"').is_some() => cell.push('"'),
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => cells.push(String::new()),
+            letter => cell.push(letter),
+        }
+    }
+    cells
+}
+
 /// The first 16 bytes of every segment of format 1.
 const HEADER: &[u8; 16] = b"RHRSLJNL\x01\x00\x00\x00\xfe\x48\xf6\x20";
 
@@ -69,48 +100,6 @@ pub fn journal(input: &[u8]) {
     let longer = Inspected::of_bytes(&[&segment, &whole[..]].concat());
     let unjudged = |segment: &Inspected| segment.records.get("unjudged").copied().unwrap_or_default();
     assert_eq!(unjudged(&longer), unjudged(&found) + 1, "a record behind damage");
-}
-
-/// Cells of a table, separated by zero bytes.
-pub fn csv(input: &[u8]) {
-    let Ok(text) = std::str::from_utf8(input) else { return };
-    let cells: Vec<&str> = text.split('\0').collect();
-    let mut row = Vec::new();
-    write_row(&mut row, &cells).expect("memory does not fail");
-    let row = String::from_utf8(row).expect("UTF-8 in, UTF-8 out");
-    let read = read_row(&row);
-    assert_eq!(read.len(), cells.len(), "{row:?}");
-    for (read, cell) in read.iter().zip(&cells) {
-        assert!(!read.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "a formula: {read:?}");
-        let kept = read == cell || read.strip_prefix('\'') == Some(*cell);
-        assert!(kept, "{cell:?} became {read:?}");
-    }
-}
-
-/// As RFC 4180 reads one line: a quote opens a cell only at its beginning.
-fn read_row(row: &str) -> Vec<String> {
-    let mut letters = row.strip_suffix("\r\n").expect("a line ends").chars().peekable();
-    let mut cells = vec![String::new()];
-    let mut quoted = false;
-    while let Some(letter) = letters.next() {
-        let cell = cells.last_mut().expect("one at least");
-        match letter {
-            '"' if quoted && letters.peek() == Some(&'"') => cell.extend(letters.next()),
-            '"' if quoted => {
-                quoted = false;
-                assert!(matches!(letters.peek(), None | Some(',')), "a cell ends at its quote: {row:?}");
-            }
-            '"' => {
-                assert!(cell.is_empty(), "a bare quote: {row:?}");
-                quoted = true;
-            }
-            ',' if !quoted => cells.push(String::new()),
-            '\r' | '\n' if !quoted => panic!("a bare line end: {row:?}"),
-            letter => cell.push(letter),
-        }
-    }
-    assert!(!quoted, "{row:?}");
-    cells
 }
 
 /// Records and faults lie in the file, one after the other.
