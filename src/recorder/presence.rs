@@ -212,7 +212,6 @@ mod tests {
     #[test]
     fn clusters_that_send_are_served_too_up_to_a_bound() {
         let clock = Clock::begun();
-        clock.presence.serves(UNDECLARED);
         for number in 0..500 {
             clock.presence.serves(&format!("c{number:03}"));
         }
