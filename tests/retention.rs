@@ -99,7 +99,11 @@ async fn a_hold_keeps_what_would_be_due_and_its_end_lets_it_go() {
     rehearsal.sigterm();
     assert_eq!(rehearsal.exit_code().await, Some(0));
     let rehearsal = rehearsal.restart().await;
-    rehearsal.decisions("", 0).await;
+    wait_for("what was held is gone", || async {
+        let page = rehearsal.get_json("/api/v1/decisions").await;
+        page["decisions"].as_array().expect("a list").is_empty().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
