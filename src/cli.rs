@@ -6,6 +6,7 @@ use crate::commands::bouncer::BouncerArgs;
 use crate::commands::certs::CertsArgs;
 use crate::commands::config::ConfigCommand;
 use crate::commands::journal::JournalCommand;
+use crate::commands::migrate::MigrateArgs;
 use crate::commands::serve::ServeArgs;
 use crate::logging::LogArgs;
 
@@ -45,6 +46,12 @@ pub enum Command {
     /// Look into a journal, or move an orphaned one into the history.
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Bring the history's schema up to date, and say from which number to which.
+    ///
+    /// `serve` does the same when it starts. This is for doing it before, and apart: safe beside replicas that run or
+    /// start, and when it was cut off, to be run again. Exit code 1 when it cannot be done, 2 for mistakes in the
+    /// configuration.
+    Migrate(MigrateArgs),
     /// Make a CA, a server certificate and a client certificate, and print the caBundle.
     ///
     /// For trying out and for clusters without a PKI of their own: the server certificate is for

@@ -74,6 +74,7 @@ impl Connections {
         match timeout(CONNECT, options.connect()).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) if is_refusal(&error) => Err(StoreError::Refused { place: place(), cause: error.into() }),
+            Ok(Err(error @ sqlx::Error::Tls(_))) => Err(StoreError::Untrusted { place: place(), cause: error.into() }),
             Ok(Err(error)) => Err(StoreError::Unavailable(format!("{}: {error}", place()).into())),
             Err(_) => Err(StoreError::Unavailable(format!("{} did not let us in within 10 s", place()).into())),
         }

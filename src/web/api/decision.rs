@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::shape::{DecisionShape, Depth};
+use super::shape::{CompletenessShape, DecisionShape, Depth};
 use super::{Call, json};
 use crate::web::WebState;
 use crate::web::error::{ApiError, WebError};
@@ -30,6 +30,8 @@ struct Details<'a> {
     review: String,
     /// The object of this decision, or of the same review on that day, redacted.
     object: Option<Box<RawValue>>,
+    #[serde(flatten)]
+    completeness: CompletenessShape<'a>,
 }
 
 pub async fn show(
@@ -38,6 +40,7 @@ pub async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     Call::of(&state, query.as_deref(), &[])?;
+    let live = state.live().await?;
     let known = id_of(&id);
     let stored = match known {
         Some(known) => state.store.decision(known).await?,
@@ -56,5 +59,6 @@ pub async fn show(
         annotations: &stored.review.annotations,
         review: stored.review.hash.to_string(),
         object: object.and_then(|object| RawValue::from_string(object).ok()),
+        completeness: CompletenessShape::from(&live.completeness),
     }))
 }

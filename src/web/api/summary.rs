@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::shape::{GapShape, time};
+use super::shape::{CompletenessShape, GapShape, time};
 use super::{Call, json};
 use crate::web::WebState;
 use crate::web::error::ApiError;
@@ -24,13 +24,14 @@ struct SummaryShape<'a> {
     unjudged: u64,
     dry_runs: u64,
     gaps: Vec<GapShape<'a>>,
-    complete_until: String,
+    #[serde(flatten)]
+    completeness: CompletenessShape<'a>,
 }
 
 pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
     let call = Call::of(&state, query.as_deref(), &["since", "until", "cluster", "namespace", "dry_run"])?;
     let scope = call.parameters.scope(call.now())?;
-    let live = (state.live)();
+    let live = state.live().await?;
     let summary = state.store.summary(&scope).await?;
     let gaps = gaps::in_span(&summary, &live, scope.cluster.as_deref());
     let figures = &summary.figures;
@@ -45,6 +46,6 @@ pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         unjudged: figures.unjudged,
         dry_runs: figures.dry_runs,
         gaps: gaps.iter().map(GapShape::from).collect(),
-        complete_until: time(live.complete_until),
+        completeness: CompletenessShape::from(&live.completeness),
     }))
 }
