@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::harness::Rehearsal;
+use crate::harness::{Builder, Rehearsal, postgres};
 use crate::history;
 use crate::load::Load;
 
@@ -14,9 +14,21 @@ const LONGEST: u64 = 250;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_two_hundred_times_under_load_it_has_each_answered_review_once() {
+    killed(Rehearsal::builder().config("webhook: {tls: off}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_two_hundred_times_over_postgres_it_has_each_answered_review_once() {
+    let server = postgres::shared();
+    let url = server.url(&server.database());
+    let config = format!("webhook: {{tls: off}}\nstore: {{url: '{url}', password_file: pg.txt}}");
+    killed(Rehearsal::builder().file("pg.txt", postgres::PASSWORD).config(&config)).await;
+}
+
+async fn killed(builder: Builder) {
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut rehearsal = Rehearsal::builder().config("webhook: {tls: off}").start().await;
+    let mut rehearsal = builder.start().await;
     let mut answered = BTreeSet::new();
     for round in 0..ROUNDS {
         let load = Load::begin(&rehearsal, &format!("r{round}"), 8);
