@@ -26,6 +26,11 @@ impl Database {
         Link::to(([127, 0, 0, 1], self.server.port).into()).await
     }
 
+    /// The server's own.
+    pub fn port(&self) -> u16 {
+        self.server.port
+    }
+
     /// A replica whose way to the database is `port`.
     pub fn replica(&self, port: u16, more: &str) -> Builder {
         let url = format!("postgres://{}@127.0.0.1:{port}/{}", postgres::USER, self.name);

@@ -9,52 +9,38 @@ mod migrations;
 mod rows;
 mod schema;
 mod secured;
+#[path = "../database/setup.rs"]
+#[expect(dead_code, reason = "the tests of a database that fails use more of it")]
+mod setup;
 mod several;
 
 use std::fs;
 
-use harness::postgres::{self, Server};
 use harness::reviews::pod_review;
 use harness::{Builder, Rehearsal};
-
-/// A database of one test on the server that all share.
-struct Database {
-    server: &'static Server,
-    name: String,
-}
+use setup::Database;
 
 // === impl Database ===
 
 impl Database {
-    fn new() -> Self {
-        let server = postgres::shared();
-        Self { server, name: server.database() }
-    }
-
     /// A replica that serves `cluster`; with `more` lines of configuration.
-    fn replica(&self, cluster: &str, more: &str) -> Builder {
-        self.through(self.server.port, cluster, more)
+    fn serving(&self, cluster: &str, more: &str) -> Builder {
+        self.through(self.port(), cluster, more)
     }
 
     /// The same over another port.
     fn through(&self, port: u16, cluster: &str, more: &str) -> Builder {
-        let url = format!("postgres://{}@127.0.0.1:{port}/{}", postgres::USER, self.name);
-        let config = format!("cluster: {cluster}\nstore: {{url: '{url}', password_file: pg.txt}}\n{more}");
-        Rehearsal::builder().config(&config).file("pg.txt", postgres::PASSWORD)
+        self.replica(port, &format!("cluster: {cluster}\n{more}"))
     }
 
     /// `rehearsal migrate`, not yet started.
     fn migrate(&self) -> Builder {
-        self.replica("lab", "").args(&["migrate"])
-    }
-
-    fn sql(&self, sql: &str) -> String {
-        self.server.psql(&self.name, sql)
+        self.serving("lab", "").args(&["migrate"])
     }
 
     /// The number of the last migration.
     fn schema(&self) -> String {
-        self.sql("SELECT max(version) FROM _sqlx_migrations")
+        self.psql("SELECT max(version) FROM _sqlx_migrations")
     }
 }
 
@@ -71,6 +57,7 @@ async fn send(replica: &Rehearsal, uids: impl IntoIterator<Item = String>) {
     }
 }
 
-fn uids(prefix: &str, count: usize) -> impl Iterator<Item = String> {
+fn uids(prefix: &str, count: usize) -> impl Iterator<Item = String> + use<> {
+    let prefix = prefix.to_owned();
     (0..count).map(move |n| format!("{prefix}-{n}"))
 }

@@ -16,8 +16,8 @@ const EARLIER: i64 = 3;
 
 impl Database {
     async fn connect(&self) -> PgConnection {
-        let options = PgConnectOptions::new().host("127.0.0.1").port(self.server.port).username(postgres::USER);
-        options.password(postgres::PASSWORD).database(&self.name).connect().await.expect("the server is there")
+        let options = PgConnectOptions::new().host("127.0.0.1").port(self.port()).username(postgres::USER);
+        options.password(postgres::PASSWORD).database(self.name()).connect().await.expect("the server is there")
     }
 
     /// As a version before the fourth migration left it.
@@ -30,7 +30,7 @@ impl Database {
     fn waits_for_a_lock(&self) -> Option<String> {
         let pids = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'rehearsal' \
                     AND wait_event_type = 'Lock' AND wait_event <> 'advisory'";
-        Some(self.sql(pids)).filter(|pids| !pids.is_empty())
+        Some(self.psql(pids)).filter(|pids| !pids.is_empty())
     }
 }
 
@@ -45,7 +45,7 @@ async fn migrate_says_from_which_number_to_which() {
     let database = Database::new();
     let ended = database.migrate().ends().await;
     let to = database.schema();
-    let place = format!("127.0.0.1:{}/{}", database.server.port, database.name);
+    let place = format!("127.0.0.1:{}/{}", database.port(), database.name());
     assert_eq!((ended.code, ended.stdout), (Some(0), format!("{place}: schema {to} is made\n")));
     let ended = database.migrate().ends().await;
     assert_eq!((ended.code, ended.stdout), (Some(0), format!("{place}: schema {to} is up to date\n")));
@@ -70,7 +70,7 @@ async fn migrations_and_starts_at_once_make_one_schema() {
             database.of_an_earlier_version().await;
         }
         let migrations: Vec<_> = (0..3).map(|_| tokio::spawn(database.migrate().ends())).collect();
-        let starts: Vec<_> = (0..3).map(|_| tokio::spawn(database.replica("lab", "").start())).collect();
+        let starts: Vec<_> = (0..3).map(|_| tokio::spawn(database.serving("lab", "").start())).collect();
         for migration in migrations {
             let ended = migration.await.expect("no panic");
             assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -85,7 +85,7 @@ async fn migrations_and_starts_at_once_make_one_schema() {
         }
         let twice =
             "SELECT count(*) FROM (SELECT version FROM _sqlx_migrations GROUP BY version HAVING count(*) > 1) t";
-        assert_eq!(database.sql(twice), "0");
+        assert_eq!(database.psql(twice), "0");
     }
 }
 
@@ -108,17 +108,17 @@ async fn a_migration_that_is_killed_halfway_is_done_again() {
     let all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
                AND application_name = 'rehearsal'";
     wait_for("its end", || async {
-        database.sql(all);
+        database.psql(all);
         tokio::time::sleep(Duration::from_millis(50)).await;
         cut.ended()
     })
     .await;
     assert_eq!(cut.wait(DEADLINE).await, Some(1));
     assert!(cut.stderr().contains("the history cannot be reached: "), "{}", cut.stderr());
-    assert_eq!((database.schema(), database.sql("SELECT to_regclass('replicas')")), ("3".to_owned(), String::new()));
+    assert_eq!((database.schema(), database.psql("SELECT to_regclass('replicas')")), ("3".to_owned(), String::new()));
 
     let again = tokio::spawn(database.migrate().ends());
-    let starting = tokio::spawn(database.replica("lab", "").start());
+    let starting = tokio::spawn(database.serving("lab", "").start());
     wait_for("a migration to wait", || async { database.waits_for_a_lock() }).await;
     held.rollback().await.expect("given back");
     assert_eq!(again.await.expect("no panic").code, Some(0));
@@ -135,7 +135,7 @@ async fn a_start_does_not_wait_for_a_migration_that_takes_long() {
     let mut other = database.connect().await;
     let mut held = other.begin().await.expect("a transaction");
     sqlx::query("LOCK TABLE batches IN ACCESS EXCLUSIVE MODE").execute(&mut *held).await.expect("the lock");
-    let replica = database.replica("lab", "").start().await;
+    let replica = database.serving("lab", "").start().await;
     send(&replica, uids("meanwhile", 3)).await;
     let ready = replica.get("/readyz").await;
     assert!(ready.status == 200 && ready.text().contains("is still being opened"), "{}", ready.text());

@@ -5,15 +5,15 @@ use crate::{Database, send, uids};
 
 /// As a later version leaves a database with which a binary of `works_with` still works.
 fn later(database: &Database, works_with: &str) {
-    database.sql(
+    database.psql(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
          VALUES (99, 'later', TRUE, '', 0)",
     );
-    database.sql(&format!("INSERT INTO compatibility (schema, works_with) VALUES (99, {works_with})"));
+    database.psql(&format!("INSERT INTO compatibility (schema, works_with) VALUES (99, {works_with})"));
 }
 
 fn undo(database: &Database) {
-    database.sql("DELETE FROM _sqlx_migrations WHERE version = 99; DELETE FROM compatibility WHERE schema = 99");
+    database.psql("DELETE FROM _sqlx_migrations WHERE version = 99; DELETE FROM compatibility WHERE schema = 99");
 }
 
 /// It answers and journals; `/readyz`, pages and API say why there is no more than that.
@@ -37,7 +37,7 @@ async fn answers_and_journals(replica: &Rehearsal, known: &str, uid: &str) {
 #[tokio::test]
 async fn a_newer_schema_stops_drain_and_report_and_no_answer() {
     let database = Database::new();
-    let old = database.replica("lab", "").start().await;
+    let old = database.serving("lab", "").start().await;
     send(&old, uids("before", 1)).await;
     old.decision("").await;
     let known = database.schema();
@@ -45,11 +45,11 @@ async fn a_newer_schema_stops_drain_and_report_and_no_answer() {
     answers_and_journals(&old, &known, "running").await;
     let old = old.restart().await;
     answers_and_journals(&old, &known, "restarted").await;
-    let first = database.replica("lab", "").start().await;
+    let first = database.serving("lab", "").start().await;
     answers_and_journals(&first, &known, "first").await;
-    let strict = database.replica("lab", "journal: {on_failure: refuse}").start().await;
+    let strict = database.serving("lab", "journal: {on_failure: refuse}").start().await;
     answers_and_journals(&strict, &known, "strict").await;
-    assert_eq!(database.sql("SELECT count(*) FROM decisions"), "1");
+    assert_eq!(database.psql("SELECT count(*) FROM decisions"), "1");
     // Nothing was lost meanwhile.
     undo(&database);
     for replica in [&old, &first, &strict] {
@@ -63,7 +63,7 @@ async fn a_newer_schema_stops_drain_and_report_and_no_answer() {
 #[tokio::test]
 async fn a_newer_schema_that_names_this_version_is_worked_with() {
     let database = Database::new();
-    let old = database.replica("lab", "").start().await;
+    let old = database.serving("lab", "").start().await;
     later(&database, "1");
     send(&old, uids("running", 1)).await;
     old.decisions("", 1).await;
@@ -77,13 +77,11 @@ async fn a_server_that_is_too_old_is_refused_by_name() {
     let database = Database::new();
     let body = "SELECT CASE $1 WHEN 'server_version_num' THEN '130011' ELSE '13.11' END";
     let version = format!("CREATE FUNCTION current_setting(text) RETURNS text LANGUAGE sql AS $$ {body} $$");
-    database.sql(&version);
-    database.sql(&format!("ALTER DATABASE {} SET search_path = public, pg_catalog", database.name));
-    let said = format!(
-        "127.0.0.1:{}/{} is PostgreSQL 13.11: Rehearsal needs 14 or newer",
-        database.server.port, database.name
-    );
-    for builder in [database.replica("lab", ""), database.migrate()] {
+    database.psql(&version);
+    database.psql(&format!("ALTER DATABASE {} SET search_path = public, pg_catalog", database.name()));
+    let said =
+        format!("127.0.0.1:{}/{} is PostgreSQL 13.11: Rehearsal needs 14 or newer", database.port(), database.name());
+    for builder in [database.serving("lab", ""), database.migrate()] {
         let ended = builder.ends().await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{}", ended.stderr);
         assert!(ended.stderr.contains(&said), "{}", ended.stderr);
@@ -93,13 +91,13 @@ async fn a_server_that_is_too_old_is_refused_by_name() {
 #[tokio::test]
 async fn a_first_start_that_is_not_let_in_ends_and_a_later_one_answers() {
     let database = Database::new();
-    let wrong = database.replica("lab", "").file("pg.txt", "hunter2 canary");
+    let wrong = database.serving("lab", "").file("pg.txt", "hunter2 canary");
     let ended = wrong.ends().await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{}", ended.stderr);
     assert!(ended.stderr.contains("password authentication failed"), "{}", ended.stderr);
     assert!(ended.stderr.contains("Check the user and the password file"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
-    let let_in = database.replica("lab", "").start().await;
+    let let_in = database.serving("lab", "").start().await;
     std::fs::write(let_in.dir().join("pg.txt"), "hunter2 canary").expect("ours");
     let later = let_in.restart().await;
     send(&later, uids("u", 1)).await;

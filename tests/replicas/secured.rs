@@ -1,7 +1,7 @@
 //! TLS to Postgres, and the password, which is nowhere.
 
 use crate::harness::certs::Authority;
-use crate::harness::postgres::{PASSWORD, Server, USER};
+use crate::harness::postgres::{PASSWORD, Server, USER, shared};
 use crate::harness::{Builder, Rehearsal, wait_for};
 use crate::{send, uids};
 
@@ -39,7 +39,7 @@ async fn a_server_is_known_by_its_ca_and_its_name() {
 #[tokio::test]
 async fn a_server_without_tls_is_refused_where_it_is_asked_for() {
     let authority = Authority::new("the database's");
-    let server = crate::postgres::shared();
+    let server = shared();
     let ended = replica(server, &server.database(), "localhost", &authority).ends().await;
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains("cannot be connected to safely"), "{}", ended.stderr);

@@ -4,22 +4,17 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::harness::link::Link;
 use crate::harness::{Rehearsal, run, wait_for};
 use crate::{Database, id, rows, send, uids};
 
 impl Database {
-    async fn link(&self) -> Link {
-        Link::to(([127, 0, 0, 1], self.server.port).into()).await
-    }
-
     /// As if a replica had last been heard of two minutes ago: nobody writes its row any more.
     fn has_been_silent(&self, replica: &str) {
-        self.sql(&format!("UPDATE replicas SET seen_at = seen_at - 120000 WHERE replica = '{replica}'"));
+        self.psql(&format!("UPDATE replicas SET seen_at = seen_at - 120000 WHERE replica = '{replica}'"));
     }
 
     fn drained_until(&self, replica: &str) -> i64 {
-        let found = self.sql(&format!("SELECT drained_until FROM replicas WHERE replica = '{replica}'"));
+        let found = self.psql(&format!("SELECT drained_until FROM replicas WHERE replica = '{replica}'"));
         found.parse().expect("it has said something")
     }
 }
@@ -43,7 +38,7 @@ async fn three_replicas_share_one_history() {
     let database = Database::new();
     let mut replicas = Vec::new();
     for cluster in ["lab", "prod", "prod"] {
-        replicas.push(database.replica(cluster, "").start().await);
+        replicas.push(database.serving(cluster, "").start().await);
     }
     for (n, replica) in replicas.iter().enumerate() {
         send(replica, uids(&format!("of-{n}"), 20)).await;
@@ -58,17 +53,17 @@ async fn three_replicas_share_one_history() {
         assert_eq!((&summary["reviews"], &summary["would_reject"]), (&json!(60), &json!(60)));
         assert_eq!(replica.get_json("/api/v1/summary?cluster=prod").await["reviews"], 40);
     }
-    let heard = database.sql("SELECT clusters, version, drained_until <= seen_at FROM replicas ORDER BY id");
+    let heard = database.psql("SELECT clusters, version, drained_until <= seen_at FROM replicas ORDER BY id");
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(heard, format!("[\"lab\"]|{version}|t\n[\"prod\"]|{version}|t\n[\"prod\"]|{version}|t"));
-    assert_eq!(database.sql("SELECT count(DISTINCT replica) FROM batches WHERE decisions > 0"), "3");
+    assert_eq!(database.psql("SELECT count(DISTINCT replica) FROM batches WHERE decisions > 0"), "3");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_was_killed_is_named_until_its_journal_is_drained() {
     let database = Database::new();
     let link = database.link().await;
-    let stays = database.replica("lab", "").start().await;
+    let stays = database.serving("lab", "").start().await;
     let mut goes = database.through(link.port, "prod", "").start().await;
     let lost = id(&goes);
     send(&goes, uids("stored", 1)).await;
@@ -118,7 +113,7 @@ async fn a_replica_that_was_killed_is_named_until_its_journal_is_drained() {
 async fn one_of_three_that_is_cut_off_goes_on_and_catches_up() {
     let database = Database::new();
     let link = database.link().await;
-    let (one, two) = (database.replica("lab", "").start().await, database.replica("lab", "").start().await);
+    let (one, two) = (database.serving("lab", "").start().await, database.serving("lab", "").start().await);
     let cut = database.through(link.port, "lab", "").start().await;
     send(&cut, uids("before", 5)).await;
     one.decisions("", 5).await;
@@ -156,8 +151,8 @@ async fn one_of_three_that_is_cut_off_goes_on_and_catches_up() {
 #[tokio::test]
 async fn one_that_stopped_in_order_holds_nothing_back_until_it_is_there_again() {
     let database = Database::new();
-    let stays = database.replica("lab", "").start().await;
-    let mut stops = database.replica("lab", "").start().await;
+    let stays = database.serving("lab", "").start().await;
+    let mut stops = database.serving("lab", "").start().await;
     let stopped = id(&stops);
     send(&stops, uids("u", 3)).await;
     stops.sigterm();
@@ -174,7 +169,7 @@ async fn one_that_stopped_in_order_holds_nothing_back_until_it_is_there_again() 
 async fn one_that_stops_without_its_database_is_missed() {
     let database = Database::new();
     let link = database.link().await;
-    let stays = database.replica("lab", "").start().await;
+    let stays = database.serving("lab", "").start().await;
     let mut stops = database.through(link.port, "lab", "shutdown: {grace: 1s}").start().await;
     let stopped = id(&stops);
     link.cut();
