@@ -1,6 +1,5 @@
 //! `rehearsal migrate`, beside replicas that start, and cut off in the middle.
 
-use std::path::Path;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
@@ -55,7 +54,7 @@ async fn migrate_says_from_which_number_to_which() {
 
     let dir = tempfile::tempdir().expect("a directory");
     let migrate = || run(dir.path(), &["migrate"]);
-    let file = Path::new("./rehearsal-data/history.sqlite").display().to_string();
+    let file = "rehearsal-data/history.sqlite";
     assert_eq!(migrate().stdout, format!("{file}: schema {to} is made\n"));
     assert_eq!(migrate().stdout, format!("{file}: schema {to} is up to date\n"));
     std::fs::write(dir.path().join("wrong.yaml"), "store: mysql\n").expect("ours");
@@ -98,12 +97,13 @@ async fn a_migration_that_is_killed_halfway_is_done_again() {
     let mut held = other.begin().await.expect("a transaction");
     sqlx::query("LOCK TABLE batches IN ACCESS EXCLUSIVE MODE").execute(&mut *held).await.expect("the lock");
 
-    let mut killed = database.migrate().spawn();
+    let migrate = database.migrate();
+    let mut killed = migrate.spawn();
     wait_for("the migration to wait", || async { database.waits_for_a_lock() }).await;
     killed.child.kill().expect("our own child");
     killed.child.wait().expect("our own child");
 
-    let mut cut = database.migrate().spawn();
+    let mut cut = migrate.spawn();
     wait_for("the next one to be there", || async { cut.ended().or_else(|| database.waits_for_a_lock()) }).await;
     let all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
                AND application_name = 'rehearsal'";
