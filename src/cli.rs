@@ -5,8 +5,10 @@ use clap::{Parser, Subcommand};
 use crate::commands::bouncer::BouncerArgs;
 use crate::commands::certs::CertsArgs;
 use crate::commands::config::ConfigCommand;
+use crate::commands::export::ExportArgs;
 use crate::commands::journal::JournalCommand;
 use crate::commands::migrate::MigrateArgs;
+use crate::commands::ready::ReadyArgs;
 use crate::commands::serve::ServeArgs;
 use crate::logging::LogArgs;
 
@@ -52,6 +54,16 @@ pub enum Command {
     /// start, and when it was cut off, to be run again. Exit code 1 when it cannot be done, 2 for mistakes in the
     /// configuration.
     Migrate(MigrateArgs),
+    /// Write decisions to standard output, newest first, as JSON or comma-separated values.
+    ///
+    /// Reads the history while others use it, holds a page of it at a time, and stops without an error when its reader has
+    /// had enough. Exit code 1 when it ends early: what was written is then not whole. 2 for mistakes in the configuration
+    /// or in a filter.
+    Export(ExportArgs),
+    /// Ask a running process whether it is ready, and print what it says: for health checks of containers.
+    ///
+    /// Exit code 1 when it is not, or does not answer within 5 s.
+    Ready(ReadyArgs),
     /// Make a CA, a server certificate and a client certificate, and print the caBundle.
     ///
     /// For trying out and for clusters without a PKI of their own: the server certificate is for

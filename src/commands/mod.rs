@@ -3,8 +3,10 @@
 pub mod bouncer;
 pub mod certs;
 pub mod config;
+pub mod export;
 pub mod journal;
 pub mod migrate;
+pub mod ready;
 pub mod serve;
 
 use std::path::Path;
@@ -24,7 +26,9 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Bouncer(args) => bouncer::run(args, cli.log),
         Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
         Command::Journal(command) => journal::run(command, cli.log),
+        Command::Export(args) => export::run(args, cli.log),
         Command::Migrate(args) => migrate::run(args, cli.log),
+        Command::Ready(args) => ready::run(args),
         Command::Config(command) => config::run(command, &compile),
     };
     done.unwrap_or_else(|error| {

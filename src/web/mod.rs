@@ -29,6 +29,7 @@ mod assets;
 mod chart;
 pub mod completeness;
 mod error;
+pub mod export;
 mod filters;
 mod frame;
 mod gaps;

@@ -12,3 +12,4 @@ mod scarce;
 mod secret;
 mod shim;
 mod stop;
+mod stores;

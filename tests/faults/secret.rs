@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use crate::harness::backend::{Backend, Reply, Script};
 use crate::harness::reviews::pod_review;
-use crate::harness::{Rehearsal, run};
+use crate::harness::{postgres, run};
 use crate::history;
+use crate::stores::{Kind, on_both};
 
 const CANARY: &str = "canary-6b1f0c-sings";
 
@@ -56,8 +57,9 @@ fn silent(what: &str, content: &[u8]) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_canary_secret_is_in_no_journal_database_page_or_log() {
+on_both![a_canary_secret_is_in_no_journal_database_page_or_log];
+
+async fn a_canary_secret_is_in_no_journal_database_page_or_log(kind: Kind) {
     // A webhook that repeats what it was sent, under a token that is a secret too.
     let gossip = Script::judge(|received| {
         let review: Value = serde_json::from_slice(&received.body).expect("a review");
@@ -73,7 +75,7 @@ async fn a_canary_secret_is_in_no_journal_database_page_or_log() {
          timeout: 5s, webhook: {{url: '{}/', speaks: admission-review, token_file: token}}}}]\nwarn_wait: 5s",
         backend.url
     );
-    let mut rehearsal = Rehearsal::builder().file("token", CANARY).config(&config).start().await;
+    let mut rehearsal = kind.builder(&config).file("token", CANARY).start().await;
     for review in [pod(), data("Secret"), data("ConfigMap")] {
         assert_eq!(rehearsal.review("/review/lab", &review).await.status, 200);
     }
@@ -102,6 +104,11 @@ async fn a_canary_secret_is_in_no_journal_database_page_or_log() {
     assert_eq!(rehearsal.exit_code().await, Some(0));
     for file in files(&rehearsal.data_dir()) {
         silent(&file.display().to_string(), &fs::read(&file).expect("ours"));
+    }
+    if let Kind::Postgres = kind {
+        let dumped = postgres::shared().dump();
+        assert!(dumped.contains("team-a"), "the history is in it");
+        silent("the database", dumped.as_bytes());
     }
     silent("the log", rehearsal.log().as_bytes());
     silent("standard output", rehearsal.stdout().as_bytes());

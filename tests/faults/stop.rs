@@ -6,10 +6,12 @@ use crate::harness::reviews::pod_review;
 use crate::harness::{Rehearsal, raw, wait_for};
 use crate::history;
 use crate::load::Load;
+use crate::stores::{Kind, on_both};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn told_to_stop_under_load_it_ends_with_every_answer_in_the_history() {
-    let mut rehearsal = Rehearsal::builder().config("webhook: {tls: off}\nshutdown: {delay: 200ms}").start().await;
+on_both![told_to_stop_under_load_it_ends_with_every_answer_in_the_history];
+
+async fn told_to_stop_under_load_it_ends_with_every_answer_in_the_history(kind: Kind) {
+    let mut rehearsal = kind.builder("webhook: {tls: off}\nshutdown: {delay: 200ms}").start().await;
     let mut load = Load::begin(&rehearsal, "stop", 8);
     load.reach(100).await;
     rehearsal.sigterm();

@@ -142,6 +142,17 @@ impl Server {
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
+    /// All that is in all its databases, as statements.
+    pub fn dump(&self) -> String {
+        let output = Command::new(self.bin.join("pg_dumpall"))
+            .args(["-U", USER, "-h", "127.0.0.1", "-p", &self.port.to_string(), "--no-role-passwords"])
+            .env("PGPASSWORD", PASSWORD)
+            .output()
+            .expect("pg_dumpall runs");
+        assert!(output.status.success(), "pg_dumpall: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     fn answers(&self) -> bool {
         let output = Command::new(self.bin.join("pg_isready"))
             .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])
