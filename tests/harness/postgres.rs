@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -36,17 +35,6 @@ pub fn shared() -> &'static Server {
 impl Server {
     /// A server of one's own, with more settings (`"max_connections = 20"`).
     pub fn start(settings: &[&str]) -> Self {
-        Self::start_with(settings, &[])
-    }
-
-    /// One that offers TLS, on 127.0.0.2 too.
-    pub fn secured(certificate_pem: &str, key_pem: &str) -> Self {
-        let settings = ["ssl = on", "listen_addresses = '127.0.0.1,127.0.0.2'"];
-        Self::start_with(&settings, &[("server.crt", certificate_pem), ("server.key", key_pem)])
-    }
-
-    /// `files` lie beside the server's own.
-    fn start_with(settings: &[&str], files: &[(&str, &str)]) -> Self {
         let bin = bin();
         let directory = std::env::temp_dir().join(format!("rehearsal-postgres-{}", uuid::Uuid::now_v7()));
         fs::create_dir_all(&directory).expect("a directory for the server");
@@ -72,12 +60,9 @@ impl Server {
             conf.push_str(setting);
             conf.push('\n');
         }
-        for (name, content) in files.iter().copied().chain([("postgresql.auto.conf", conf.as_str())]) {
-            let path = directory.join("data").join(name);
-            fs::write(&path, content).expect("a file of the server");
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("our own file");
-            give_away(&path);
-        }
+        let path = directory.join("data/postgresql.auto.conf");
+        fs::write(&path, conf).expect("the settings");
+        give_away(&path);
         let server = Self { port, directory, bin, keeper: Mutex::new(None) };
         server.run();
         server
@@ -192,7 +177,8 @@ fn as_nobody(program: &Path) -> Command {
     command
 }
 
-fn give_away(path: &Path) {
+/// To the user that the server runs as.
+pub fn give_away(path: &Path) {
     if is_root() {
         let given = Command::new("chown").arg("postgres:postgres").arg(path).status();
         assert!(given.is_ok_and(|status| status.success()), "{} for the user postgres", path.display());

@@ -8,7 +8,6 @@ mod migrations;
 #[expect(dead_code, reason = "the tests of faults use more of it")]
 mod rows;
 mod schema;
-mod secured;
 #[path = "../database/setup.rs"]
 #[expect(dead_code, reason = "the tests of a database that fails use more of it")]
 mod setup;
