@@ -126,6 +126,7 @@ fn opened(joined: Result<Result<Store, StoreError>, JoinError>) -> Result<Store,
 impl History {
     pub async fn open(config: &Config, condition: Arc<Condition>) -> Result<Arc<Self>, StartError> {
         let starts_without = starts_without(config);
+        let is_first = matches!(replica::of(&config.data_dir), Ok(None));
         let replica = replica_of(config, &condition)?;
         let settings = (config.store.clone(), config.history.clone());
         let mut opening = open(&settings, replica);
@@ -144,7 +145,13 @@ impl History {
                 goes_on(&error.to_string());
                 Store::open_for_reading(&settings.0, &settings.1).await.map_or(Opened::Not, Opened::ForReading)
             }
-            Ok(Err(error)) => return Err(error.into()),
+            Ok(Err(error)) => {
+                // The next start must not take its id for a sign of a history.
+                if is_first && let Err(error) = replica::take_back(&config.data_dir) {
+                    warn!("the id of this replica could not be taken back: {error}");
+                }
+                return Err(error.into());
+            }
             Err(_) => {
                 let place = settings.0.place();
                 goes_on(&format!(
