@@ -178,6 +178,10 @@ impl Memory {
         Ok(applied)
     }
 
+    pub fn replica(&self) -> Uuid {
+        self.replica
+    }
+
     /// After an error: what was remembered may be gone.
     pub fn forget(&self) {
         self.contents.forget();

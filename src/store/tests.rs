@@ -10,6 +10,7 @@ mod opening;
 mod postgres;
 mod retention;
 mod shared;
+mod standing;
 
 use std::fs;
 

@@ -43,7 +43,8 @@ async fn over_the_size_the_oldest_plain_decisions_go_first(kind: Kind) {
     }
     let size = sweep(&test, NOW).await.size;
     assert_eq!(shed(&test, size + 4_194_304, NOW).await.for_size, None, "it fits");
-    let less = size - 65_536;
+    // On Postgres a table of a day takes whole pages in each index, whatever it holds.
+    let less = size - if kind == Kind::Sqlite { 65_536 } else { 8_192 };
     let swept = shed(&test, less, NOW).await;
     let before = swept.for_size.expect("some went early");
     assert_eq!(test.store.horizons().await.expect("horizons").for_size, Some(before));
