@@ -81,7 +81,12 @@ async fn an_undeclared_sender_is_answered_as_ever_and_counted_apart() {
     assert!(found.iter().all(|decision| decision["cluster"] == "undeclared"), "{found:?}");
     assert_eq!(rehearsal.decision("").await["uid"], "good", "the list holds what the figures count");
     assert_eq!(rehearsal.decision("namespace=team&answer=denied").await["uid"], "good");
-    assert_eq!(details(&rehearsal, "uid=bare").await["caller"], Value::Null);
+    let bare = details(&rehearsal, "uid=bare").await;
+    assert_eq!(bare["caller"], Value::Null);
+    let note = "its sender is not declared; it was judged as one of the cluster edge";
+    assert_eq!(bare["notes"], serde_json::json!([note]));
+    let page = rehearsal.get(&format!("/decisions/{}", bare["id"].as_str().expect("an id"))).await.text();
+    assert!(page.contains(note) && page.contains("unproven"), "{page}");
     let figures = |summary: &Value| ["reviews", "denied", "undeclared"].map(|name| summary[name].as_u64().expect(name));
     assert_eq!(figures(&rehearsal.get_json("/api/v1/summary").await), [1, 1, 4]);
     assert_eq!(figures(&rehearsal.get_json("/api/v1/summary?cluster=edge").await), [1, 1, 4]);

@@ -2,7 +2,7 @@
 
 mod harness;
 
-use harness::{repository, run};
+use harness::{Rehearsal, repository, run};
 use serde_json::{Value, json};
 
 fn documents(file: &str) -> Vec<Value> {
@@ -67,6 +67,20 @@ fn compose_publishes_on_loopback_and_starts_what_exists() {
     published.sort();
     published.dedup();
     assert_eq!(published.len(), 4, "no port twice: {published:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_health_check_has_the_exit_code_of_readiness() {
+    let rehearsal = Rehearsal::builder().start().await;
+    let ready = run(rehearsal.dir(), &["ready", rehearsal.report_url()]);
+    assert_eq!((ready.code, ready.stderr.as_str()), (Some(0), ""));
+    assert_eq!(ready.stdout, rehearsal.get("/readyz").await.text());
+    // The webhook's listener speaks another protocol.
+    let other = run(rehearsal.dir(), &["ready", &rehearsal.webhook_url().replace("https", "http")]);
+    assert_eq!((other.code, other.stdout.as_str()), (Some(1), ""), "{}", other.stderr);
+    let mistaken = run(rehearsal.dir(), &["ready", "https://127.0.0.1:1"]);
+    assert_eq!(mistaken.code, Some(1));
+    assert!(mistaken.stderr.contains("write http://HOST:PORT"), "{}", mistaken.stderr);
 }
 
 #[test]

@@ -254,7 +254,7 @@ impl Course {
             redacted: !secrets.is_empty(),
             revision: self.loaded.revision.id.clone(),
             duration_us: u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
-            notes: settlement.notes,
+            notes: settlement.notes.into_iter().chain(self.arrival.sender.note()).collect(),
         }
     }
 

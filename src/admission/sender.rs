@@ -17,4 +17,10 @@ impl Sender {
     pub fn judged_as(&self) -> &str {
         self.claimed.as_deref().unwrap_or(&self.cluster)
     }
+
+    /// What is to be known of the decision, where the history would not say as whose it was judged.
+    pub fn note(&self) -> Option<String> {
+        let claimed = self.claimed.as_deref()?;
+        Some(format!("its sender is not declared; it was judged as one of the cluster {claimed}"))
+    }
 }
