@@ -1,6 +1,7 @@
 //! Postgres: its partitions by day, and what only it does. One connection writes, a few read.
 
 mod connections;
+pub(super) mod retention;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +13,10 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _, TypeInfo as _, ValueRef as _};
 use tracing::debug;
 use uuid::Uuid;
 
+pub(super) use self::connections::Lent as Connection;
 use self::connections::{Connections, Lent, is_refusal, within};
 use super::bucket::Day;
-use super::database::{Dialect, Statements};
+use super::database::{Claim, Dialect, Statements};
 use super::error::StoreError;
 use super::key;
 use super::schema::{self, Found, Migrated};
@@ -41,10 +43,15 @@ const BY_DAY: [&str; 3] = ["decisions", "decision_rules", "decision_repositories
 /// Who makes or drops partitions holds this: "Rehearsal" in ASCII, as far as it fits.
 pub(super) const PARTITIONS_LOCK: i64 = 0x5265_6865_6172_7361;
 
+/// Who deletes holds this, one process at a time.
+const RETENTION_LOCK: i64 = PARTITIONS_LOCK + 1;
+
 #[derive(Debug, Clone)]
 pub(super) struct Postgres {
     writer: Arc<Connections>,
     readers: Arc<Connections>,
+    /// One that holds the right to delete, and one that deletes: beside the drain.
+    upkeep: Arc<Connections>,
     settings: PostgresSettings,
     /// Days whose partitions were seen.
     days: Arc<Mutex<HashSet<Day>>>,
@@ -103,6 +110,7 @@ impl Postgres {
         Self {
             writer: Connections::new(settings, 1, session),
             readers: Connections::new(settings, READERS, reading_session),
+            upkeep: Connections::new(settings, 2, session),
             settings: settings.clone(),
             days: Arc::default(),
         }
@@ -125,16 +133,32 @@ impl Dialect for Postgres {
     }
 
     async fn begin(&self) -> Result<Transaction, StoreError> {
-        let mut lent = self.writer.lend().await?;
-        if let Err(error) = begin(&mut lent.connection).await {
-            if !lent.rested {
-                return Err(error);
-            }
-            debug!("the connection to the history was lost while it rested: {error}");
+        begin_on(&self.writer).await
+    }
+
+    /// No hold is added beside it: whoever adds one waits for its end, which is near.
+    async fn begin_upkeep(&self) -> Result<Transaction, StoreError> {
+        let mut tx = begin_on(&self.upkeep).await?;
+        tx.execute(Sql::new("SET LOCAL lock_timeout = '5s'")).await?;
+        tx.execute(Sql::new("LOCK TABLE holds IN SHARE MODE")).await?;
+        Ok(tx)
+    }
+
+    /// A lock of a session, which ends with it.
+    async fn claim_retention(&self) -> Result<Option<Claim>, StoreError> {
+        let mut lent = self.upkeep.lend().await?;
+        if lent.rested {
             lent.renew().await?;
-            begin(&mut lent.connection).await?;
         }
-        Ok(Transaction(lent))
+        let mut sql = Sql::new("SELECT pg_try_advisory_lock(");
+        sql.bind(RETENTION_LOCK).push(")");
+        let is_ours = fetch(&mut lent.connection, sql).await?.first().map_or(Ok(false), |row| row.flag(0))?;
+        Ok(is_ours.then_some(Claim { _connection: Some(lent) }))
+    }
+
+    async fn size(&self) -> Result<u64, StoreError> {
+        let sql = Sql::new("SELECT pg_database_size(current_database())");
+        self.fetch(sql).await?.first().map_or(Ok(0), |row| row.count(0))
     }
 
     async fn make_room(&self, days: &[Day]) -> Result<(), StoreError> {
@@ -169,6 +193,7 @@ impl Dialect for Postgres {
 
     async fn close(&self) {
         self.readers.close().await;
+        self.upkeep.close().await;
         self.writer.close().await;
     }
 }
@@ -344,6 +369,19 @@ fn session(options: PgConnectOptions) -> PgConnectOptions {
 
 fn reading_session(options: PgConnectOptions) -> PgConnectOptions {
     session(options).options([("default_transaction_read_only", "on"), ("statement_timeout", "30s")])
+}
+
+async fn begin_on(connections: &Arc<Connections>) -> Result<Transaction, StoreError> {
+    let mut lent = connections.lend().await?;
+    if let Err(error) = begin(&mut lent.connection).await {
+        if !lent.rested {
+            return Err(error);
+        }
+        debug!("the connection to the history was lost while it rested: {error}");
+        lent.renew().await?;
+        begin(&mut lent.connection).await?;
+    }
+    Ok(Transaction(lent))
 }
 
 async fn begin(connection: &mut PgConnection) -> Result<(), StoreError> {

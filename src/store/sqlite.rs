@@ -3,6 +3,8 @@
 //! One connection writes, a few read; in WAL mode neither waits for the other. A transaction begins IMMEDIATE, so that
 //! waiting for another process's lock happens at its start and never halfway.
 
+pub(super) mod retention;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -19,7 +21,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _, TypeInfo as _, ValueRef as 
 use uuid::Uuid;
 
 use super::bucket::Day;
-use super::database::{Dialect, Statements};
+use super::database::{Claim, Dialect, Statements};
 use super::error::StoreError;
 use super::schema::{self, Found, Migrated};
 use super::sql::{Insert, Row, Sql, Value};
@@ -118,6 +120,22 @@ impl Dialect for Sqlite {
     /// All days are in one table.
     async fn make_room(&self, _: &[Day]) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// There is one writer: who waits for it gets it in turn.
+    async fn begin_upkeep(&self) -> Result<Transaction, StoreError> {
+        self.begin().await
+    }
+
+    /// The data directory has one process that serves, and that has one task for it.
+    async fn claim_retention(&self) -> Result<Option<Claim>, StoreError> {
+        Ok(Some(Claim { _connection: None }))
+    }
+
+    async fn size(&self) -> Result<u64, StoreError> {
+        let text = "SELECT (p.page_count - f.freelist_count) * s.page_size \
+                    FROM pragma_page_count p, pragma_freelist_count f, pragma_page_size s";
+        self.fetch(Sql::new(text)).await?.first().map_or(Ok(0), |row| row.count(0))
     }
 
     fn check(&self, found: Found) -> Result<bool, StoreError> {
