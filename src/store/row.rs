@@ -114,7 +114,7 @@ pub(super) fn is_notable(decision: &Decision) -> bool {
 }
 
 pub(super) fn values(entry: &Entry<'_>, numbers: Numbers) -> Result<[Value; 24], StoreError> {
-    let Entry { key, decision, outcome, clock_suspect } = entry;
+    let Entry { key: place, decision, outcome, clock_suspect } = entry;
     let (uid, uid_text) = match decision.uid.as_deref().map(Uid::of) {
         Some(Uid::Uuid(uuid)) => (uuid.into(), Value::Null),
         Some(Uid::Text(text)) => (Value::Null, text.into()),
@@ -122,8 +122,8 @@ pub(super) fn values(entry: &Entry<'_>, numbers: Numbers) -> Result<[Value; 24],
     };
     let notes = if decision.notes.is_empty() { None } else { Some(serde_json::to_string(&decision.notes)?) };
     Ok([
-        (*key).into(),
-        decision.id.into(),
+        (*place).into(),
+        key::shortened(*place, decision.id).as_slice().into(),
         numbers.batch.into(),
         numbers.cluster.into(),
         numbers.namespace.into(),
@@ -155,12 +155,13 @@ pub(super) fn decision(mut row: Row) -> Result<StoredDecision, StoreError> {
         Some(uuid) => Some(uuid.hyphenated().to_string()),
         None => row.opt_text(7)?,
     };
+    let place = row.int(0)?;
     let code = row.int(10)?;
     let durations = row.opt_text(16)?;
     let notes = row.opt_text(17)?;
     let decision = Decision {
-        id: row.id(1)?,
-        at: key::at(row.int(0)?),
+        id: row.id_at(place, 1)?,
+        at: key::at(place),
         cluster: row.text(2)?,
         review: ReviewHash(row.hash(3)?),
         name: row.opt_text(4)?,
