@@ -14,6 +14,7 @@ mod reader;
 #[cfg(test)]
 mod reference;
 mod shape;
+mod store;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -63,7 +63,7 @@ impl Condition {
             let (status, loaded) = (recorder.status(), service.loaded());
             Live {
                 complete_until: status.drained_until,
-                gaps: status.open_gap.into_iter().collect(),
+                gaps: status.ended_gaps.into_iter().chain(status.open_gap).collect(),
                 degraded: condition.degraded(&recorder),
                 policies: loaded.revision.policies.iter().map(policy).collect(),
                 revision: loaded.revision.id.clone(),

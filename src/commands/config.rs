@@ -11,7 +11,6 @@ use clap::Subcommand;
 use crate::config::{self, Compile, Config, Loaded};
 use crate::policy::settings::{PolicySettings, SourceSettings};
 use crate::server::settings::TlsSettings;
-use crate::store::settings::StoreSettings;
 
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
@@ -94,17 +93,13 @@ fn summary(config: &Config) -> String {
             ("https", format!("self-made certificate for {}{}", names.join(", "), clients(client_ca.as_deref())))
         }
     };
-    let history = match &config.store {
-        StoreSettings::Sqlite(directory) => format!("SQLite in {}", directory.display()),
-        StoreSettings::Postgres(settings) => format!("Postgres, {}", settings.place()),
-    };
     let mut rows = vec![
         ("cluster", config.cluster.clone()),
         ("webhook", format!("{scheme}://{}, {tls}", config.webhook.listen)),
         ("report", format!("http://{}", config.report.listen)),
     ];
     rows.extend(config.admin.map(|listen| ("admin", format!("http://{listen}"))));
-    rows.push(("history", history));
+    rows.push(("history", config.store.place()));
     rows.extend(config.policies.iter().map(|policy| ("policy", describe(policy))));
     if config.policies.is_empty() {
         rows.push(("policy", "none: every review is allowed and recorded".to_owned()));

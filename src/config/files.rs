@@ -8,6 +8,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
+use crate::store::settings::{self, PasswordError};
+
 use super::mistake::Wrong;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +30,8 @@ pub enum Purpose {
     Authorities,
     /// One line.
     Token,
+    /// One line of any text.
+    Password,
 }
 
 // === impl NamedFile ===
@@ -43,6 +47,7 @@ impl NamedFile {
             Purpose::KeyOf { field, path } => check_key(&self.path, field, path).map(|()| None),
             Purpose::Authorities => check_authorities(&self.path).map(|()| None),
             Purpose::Token => check_token(&self.path).map(|()| None),
+            Purpose::Password => check_password(&self.path).map(|()| None),
         }
     }
 }
@@ -91,6 +96,16 @@ fn check_token(path: &Path) -> Result<(), Wrong> {
     Err(Wrong::new(format!("{} holds no token", path.display()), "it must hold one word of printable ASCII"))
 }
 
+fn check_password(path: &Path) -> Result<(), Wrong> {
+    // Its content is never shown.
+    settings::password(path).map(drop).map_err(|error| match error {
+        PasswordError::Unreadable { cause, .. } => unreadable(path, &cause),
+        PasswordError::None { .. } => {
+            Wrong::new(format!("{} holds no password", path.display()), "it must hold one line of text")
+        }
+    })
+}
+
 /// At least one.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Wrong> {
     let chain: Option<Vec<_>> = CertificateDer::pem_slice_iter(&read(path)?).collect::<Result<_, _>>().ok();
@@ -119,10 +134,12 @@ fn out_of_date(certificate: &CertificateDer<'_>) -> Option<String> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Wrong> {
-    std::fs::read(path).map_err(|error| {
-        Wrong::new(
-            format!("{} cannot be read: {}", path.display(), super::cause(&error)),
-            "name a file that is there and that this user may read",
-        )
-    })
+    std::fs::read(path).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Wrong {
+    Wrong::new(
+        format!("{} cannot be read: {}", path.display(), super::cause(error)),
+        "name a file that is there and that this user may read",
+    )
 }

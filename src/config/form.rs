@@ -13,6 +13,8 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::store::settings::{PostgresUrl, UrlMistake};
+
 use super::mistake::{Wrong, nearest, shown};
 
 pub use self::names::{CertificateName, HostName, Label, Name, Text};
@@ -54,13 +56,14 @@ pub fn named(name: &str) -> &'static Check {
 }
 
 /// Every form that a field of the configuration has.
-static FORMS: [Check; 11] = [
+static FORMS: [Check; 12] = [
     form::<Duration>(),
     form::<Size>(),
     form::<SocketAddr>(),
     form::<PathBuf>(),
     form::<jiff::tz::TimeZone>(),
     form::<http::Uri>(),
+    form::<PostgresUrl>(),
     form::<Label>(),
     form::<Name>(),
     form::<HostName>(),
@@ -112,19 +115,19 @@ impl<T: Form> JsonSchema for Written<T> {
 
 // === impl Duration ===
 
-/// Instants are added to durations; a year is longer than anything here lasts and far from an overflow.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Instants are added to durations; ten years are longer than anything here lasts and far from an overflow.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 impl Form for Duration {
     const NAME: &'static str = "duration";
     const WHAT: &'static str = "a duration";
-    const PATTERN: Option<&'static str> = Some("^[0-9]+(ms|s|m|h)$");
+    const PATTERN: Option<&'static str> = Some("^[0-9]+(ms|s|m|h|d)$");
 
     fn read(text: &str) -> Result<Self, Wrong> {
         let wrong = |problem: &str| {
             Wrong::new(
                 format!("{} {problem}", shown(text)),
-                "write a number and ms, s, m or h, such as 200ms, 10s or 1h",
+                "write a number and ms, s, m, h or d, such as 200ms, 10s or 1h",
             )
         };
         let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -136,24 +139,26 @@ impl Form for Duration {
             "s" => 1_000,
             "m" => 60_000,
             "h" => 3_600_000,
+            "d" => 86_400_000,
             _ => return Err(wrong("is not a duration")),
         };
         number
             .checked_mul(scale)
             .map(Self::from_millis)
             .filter(|duration| *duration <= LONGEST)
-            .ok_or_else(|| wrong("is over a year"))
+            .ok_or_else(|| wrong("is over ten years"))
     }
 
     fn write(&self) -> String {
         let ms = self.as_millis();
-        // Up to two minutes in seconds, as people say it.
+        // Up to two minutes in seconds and two days in hours, as people say it.
         match ms {
             0 => "0s".to_owned(),
             _ if !ms.is_multiple_of(1_000) => format!("{ms}ms"),
             _ if ms <= 120_000 || !ms.is_multiple_of(60_000) => format!("{}s", ms / 1_000),
             _ if !ms.is_multiple_of(3_600_000) => format!("{}m", ms / 60_000),
-            _ => format!("{}h", ms / 3_600_000),
+            _ if ms <= 172_800_000 || !ms.is_multiple_of(86_400_000) => format!("{}h", ms / 3_600_000),
+            _ => format!("{}d", ms / 86_400_000),
         }
     }
 }
@@ -279,6 +284,22 @@ impl Form for http::Uri {
             // A port that is no number is kept in the authority and otherwise not seen.
             .filter(|url| url.authority().is_some_and(|a| a.as_str() == a.host() || a.port_u16().is_some()))
             .ok_or_else(|| Wrong::new(format!("{} is not a URL", shown(text)), fix))
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+// === impl PostgresUrl ===
+
+impl Form for PostgresUrl {
+    const NAME: &'static str = "postgres-url";
+    const WHAT: &'static str = "the URL of a Postgres database";
+    const PATTERN: Option<&'static str> = Some("^postgres(ql)?://");
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        text.parse().map_err(|UrlMistake { problem, fix }| Wrong::new(problem, fix))
     }
 
     fn write(&self) -> String {

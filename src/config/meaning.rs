@@ -8,13 +8,14 @@ use std::time::Duration;
 use crate::policy::settings::AnswerStyle;
 use crate::recorder::settings::JournalSettings;
 use crate::server::settings::{Limits, Timeouts, TlsSettings, WebhookListenerSettings};
-use crate::store::settings::{HistorySettings, RetentionSettings, StoreSettings};
+use crate::store::settings::HistorySettings;
 use crate::web::settings::ReportSettings;
 
 use super::files::{NamedFile, Purpose};
 use super::form::{Form as _, Size, Written};
 use super::mistake::{Mistakes, Place, Wrong};
 use super::policies::{self, ReadPolicies};
+use super::store;
 use super::tree::Node;
 use super::written::{self, Document, Tls};
 use super::{Config, LogSettings, ShutdownSettings};
@@ -39,14 +40,12 @@ pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies)
         webhook: webhook(document.webhook, &data_dir, ground),
         report: report(document.report, ground),
         admin: document.admin.listen.map(|listen| listen.0),
-        store: match document.store {
-            written::Database::Sqlite => StoreSettings::Sqlite(data_dir.clone()),
-        },
+        store: store::store(document.store, &data_dir, ground),
         journal: journal(document.journal, &data_dir, ground),
         history: HistorySettings {
             objects: document.history.objects,
             max_names: document.history.max_names,
-            retention: RetentionSettings::default(),
+            retention: store::retention(document.retention, ground),
         },
         overload: document.overload,
         warn_wait: document.warn_wait.0,

@@ -151,12 +151,23 @@ pub fn list(names: &[&str]) -> String {
     }
 }
 
-/// A value as a message shows it: quoted, what cannot be printed escaped, cut where it is long.
+/// A value as a message shows it: quoted, what cannot be printed escaped, cut where it is long, and of a URL nothing
+/// that may be a password.
 pub fn shown(text: &str) -> String {
     /// Enough to recognise a value, short enough for one line with its place and field.
     const LONGEST: usize = 80;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{:?}..", &text[..end]),
+    let longest = text.char_indices().nth(LONGEST).map(|(end, _)| end);
+    match secret(text).into_iter().chain(longest).min() {
+        Some(end) => format!("{:?}..", &text[..end]),
         None => format!("{text:?}"),
+    }
+}
+
+/// Where in a URL a password may begin: with its user or its parameters.
+fn secret(text: &str) -> Option<usize> {
+    let start = text.find("://")? + 3;
+    match text[start..].contains('@') {
+        true => Some(start),
+        false => text[start..].find('?').map(|at| start + at + 1),
     }
 }

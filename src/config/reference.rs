@@ -22,8 +22,8 @@ right; exit code 2), `rehearsal config schema` prints its JSON Schema.
 - A field with a variable can be set by the environment, which wins over the file. Lists, and what stands in them, have
   none. An empty variable is as if it were not set. A variable that begins with `REHEARSAL_` and means nothing is
   warned of; those that Kubernetes sets for Services (`REHEARSAL_SERVICE_HOST`, `REHEARSAL_PORT`, ..) are ignored.
-- Durations: `200ms`, `10s`, `10m`, `1h`. Sizes: `512KiB`, `7MiB`, `4GiB`, or a plain number of bytes.
-- Certificates, keys and tokens are read again when their content changes.
+- Durations: `200ms`, `10s`, `10m`, `1h`, `7d`. Sizes: `512KiB`, `7MiB`, `4GiB`, or a plain number of bytes.
+- Certificates, keys, tokens and passwords are read again when their content changes.
 
 ";
 

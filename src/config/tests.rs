@@ -97,15 +97,39 @@ fn without_a_file_everything_is_at_its_default() {
             on_failure: OnFailure::Answer,
         }
     );
-    assert_eq!(
-        config.history,
-        HistorySettings { objects: Objects::Sample, max_names: 200_000, retention: RetentionSettings::default() }
-    );
+    let retention = RetentionSettings::default();
+    assert_eq!(config.history, HistorySettings { objects: Objects::Sample, max_names: 200_000, retention });
     assert_eq!(config.overload, Overload::Answer);
     assert_eq!(config.warn_wait, Duration::from_millis(200));
     assert_eq!(config.shutdown, ShutdownSettings { delay: secs(0), grace: secs(10) });
     assert_eq!(config.log, LogSettings { format: LogFormat::Text, level: LogLevel::Info });
     assert_eq!(config.policies, built_in());
+}
+
+#[test]
+fn a_history_on_postgres_is_read_and_a_weaker_connection_than_need_be_is_a_warning() {
+    let written = Written::new(
+        "store: {url: 'postgres://u@db.internal/d', password_file: pg.txt, ca: ca.crt}\n\
+         retention: {decisions: 30d, max_size: 1GiB}\n",
+    );
+    let Loaded { config, warnings, files } = written.load().unwrap_or_else(|errors| panic!("{errors}"));
+    let dir = written.dir.path();
+    let StoreSettings::Postgres(store) = &config.store else { panic!("{:?}", config.store) };
+    assert_eq!((&store.password_file, &store.ca), (&Some(dir.join("pg.txt")), &Some(dir.join("ca.crt"))));
+    assert_eq!(config.store.place(), "Postgres, db.internal/d");
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    assert_eq!((config.history.retention.decisions, config.history.retention.notable), (days(30), days(400)));
+    assert_eq!(config.history.retention.max_size, Some(1 << 30));
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(files, [written.file.clone(), dir.join("pg.txt"), dir.join("ca.crt")]);
+    let of = |url: &str| Written::new(&format!("store: {{url: '{url}'}}")).load().unwrap().warnings;
+    assert_eq!(
+        of("postgres://u@db/d?sslmode=disable"),
+        ["store.url: with sslmode=disable the connection may go without TLS: whoever is between can read the history"]
+    );
+    assert_eq!(of("postgres://u@db/d?sslmode=require").len(), 1);
+    assert_eq!(of("postgres://u@localhost/d?sslmode=disable").len(), 0);
+    assert_eq!(of("postgres://u@/d?host=/run/pg").len(), 0);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! there.
 
 mod policies;
+mod store;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -17,12 +18,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::recorder::settings::{Durability, OnFailure};
 use crate::server::settings::Overload;
-use crate::store::settings::Objects;
 
 use super::form::{CertificateName, HostName, Label, Size, Written};
 use super::{LogFormat, LogLevel};
 
 pub use self::policies::{Match, OneOrMore, Policy, Remote, Rule, WEBHOOK_TIMEOUT};
+pub use self::store::{History, Retention, Store};
 
 /// Configuration of `rehearsal serve`. Relative paths are relative to this file.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -39,13 +40,15 @@ pub struct Document {
     pub report: Report,
     /// Health and metrics.
     pub admin: Admin,
-    /// The database of the history.
-    #[schemars(extend("x-fix" = "write sqlite: only sqlite is supported by this version"))]
-    pub store: Database,
+    /// The database of the history: `sqlite`, a file in `data_dir`; or a Postgres, which several replicas may share.
+    #[schemars(extend("x-fix" = STORE_FIX))]
+    pub store: Store,
     /// How decisions reach the disk before they are answered.
     pub journal: Journal,
     /// What is kept of reviews beside the decisions.
     pub history: History,
+    /// How long what is kept.
+    pub retention: Retention,
     /// When there are more reviews than `webhook.limits` admit and nothing loaded can enforce: allow and count them
     /// as unjudged, or refuse them with a 503. Where something can enforce it is always a 503.
     pub overload: Overload,
@@ -161,14 +164,6 @@ pub struct Admin {
     pub listen: Option<Written<SocketAddr>>,
 }
 
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Database {
-    /// A file in `data_dir`.
-    #[default]
-    Sqlite,
-}
-
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Journal {
@@ -180,16 +175,6 @@ pub struct Journal {
     pub max_wait: Written<Duration>,
     /// An answer that cannot be recorded: goes out and is counted as a gap, or is refused with a 503.
     pub on_failure: OnFailure,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct History {
-    /// Objects kept, secrets redacted: one for each image view, workload and day, every one, or none.
-    pub objects: Objects,
-    /// Repositories kept by name; a new one past that falls into `other`.
-    #[schemars(range(min = 1, max = 100_000_000))]
-    pub max_names: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -212,6 +197,7 @@ pub struct Log {
 
 const TLS_FIX: &str =
     "write off for plain HTTP, or `{certificate: FILE, key: FILE}`, or `{self_made: {names: [NAME, ..]}}`";
+const STORE_FIX: &str = "write sqlite, or `{url: postgres://USER@HOST/DATABASE, password_file: FILE}`";
 const POLICIES_FIX: &str = "write a list, or [] for no policy, or leave the field out for the built-in one";
 
 const KIB: u64 = 1 << 10;
@@ -236,9 +222,10 @@ impl Default for Document {
             webhook: Webhook::default(),
             report: Report::default(),
             admin: Admin::default(),
-            store: Database::default(),
+            store: Store::default(),
             journal: Journal::default(),
             history: History::default(),
+            retention: Retention::default(),
             overload: Overload::default(),
             warn_wait: Written(Duration::from_millis(200)),
             shutdown: Shutdown::default(),
@@ -319,14 +306,6 @@ impl Default for Journal {
             max_wait: secs(1),
             on_failure: OnFailure::default(),
         }
-    }
-}
-
-// === impl History ===
-
-impl Default for History {
-    fn default() -> Self {
-        Self { objects: Objects::default(), max_names: 200_000 }
     }
 }
 

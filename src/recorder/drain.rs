@@ -109,6 +109,11 @@ impl<S: Sink> Drain<S> {
         }
         self.backoff = BACKOFF.0;
         self.shared.metrics.drained.inc_by(batch.records.len() as u64);
+        for record in &batch.records {
+            if let Record::Gap(gap) = record {
+                self.shared.gaps.stored(gap.id);
+            }
+        }
         for (position, records) in batch.read {
             self.shared.shelf.drained_to(position, records);
         }

@@ -79,7 +79,12 @@ impl JournalError {
         match self {
             Self::Held { .. } => "the journal was held by another process".to_owned(),
             Self::Newer { .. } => "the journal was written by a newer version".to_owned(),
-            Self::Io { source, .. } => format!("the journal could not be written: {}", source.kind()),
+            Self::Io { source, .. } => {
+                let text = source.to_string().to_lowercase();
+                // The system's number helps nobody there.
+                let text = text.split(" (os error").next().unwrap_or(&text);
+                format!("the journal could not be written: {text}")
+            }
         }
     }
 }

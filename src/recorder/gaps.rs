@@ -1,8 +1,9 @@
-//! The gap that is open now, if one is.
+//! The gap that is open now, if one is, and those that have ended and are not yet in the store.
 //!
 //! One gap holds all that is missed until the journal can be written again and nothing was missed for a moment. Its
 //! marks on the disk and its record are the [`keeper`](super::keeper)'s work, so that nobody here waits for a disk.
 
+use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,9 @@ use crate::review::decision::Gap;
 
 use super::shared::hold;
 use super::slots::{GapFile, Mark};
+
+/// Ended gaps that are shown before the store has them: far more than a page tells, some 300 KB. All are in the journal.
+const MAX_ENDED: usize = 1_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
@@ -21,6 +25,8 @@ pub(super) struct Gaps {
 #[derive(Debug, Default)]
 struct State {
     open: Option<Open>,
+    /// In the journal, and not yet in the store.
+    ended: BTreeMap<DecisionId, Gap>,
     /// From the opened journal to the keeper.
     file: Option<(GapFile, Vec<Mark>)>,
     closing: bool,
@@ -74,7 +80,26 @@ impl Gaps {
     pub(super) fn end(&self, quiet: Duration) -> Option<Gap> {
         let mut state = hold(&self.state);
         let open = state.open.take_if(|open| open.last.elapsed() >= quiet)?;
-        Some(Gap { to: Some(Timestamp::now().max(open.gap.from)), ..open.gap })
+        let gap = Gap { to: Some(Timestamp::now().max(open.gap.from)), ..open.gap };
+        if gap.count != Some(0) {
+            state.keep(gap.clone());
+        }
+        Some(gap)
+    }
+
+    /// The journal holds the record of an ended gap, or is to hold it.
+    pub(super) fn found(&self, gap: Gap) {
+        hold(&self.state).keep(gap);
+    }
+
+    /// The store has it.
+    pub(super) fn stored(&self, gap: DecisionId) {
+        hold(&self.state).ended.remove(&gap);
+    }
+
+    /// Earliest first.
+    pub(super) fn ended(&self) -> Vec<Gap> {
+        hold(&self.state).ended.values().cloned().collect()
     }
 
     pub(super) fn opened(&self, file: GapFile, marks: Vec<Mark>) {
@@ -117,6 +142,16 @@ impl Gaps {
     fn tell(&self) {
         hold(&self.state).news = true;
         self.changed.notify_one();
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn keep(&mut self, gap: Gap) {
+        if self.ended.len() < MAX_ENDED {
+            self.ended.insert(gap.id, gap);
+        }
     }
 }
 

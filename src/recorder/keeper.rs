@@ -78,6 +78,7 @@ impl Keeper {
                 Some(_) => gap,
                 None => Gap { to: Some(Timestamp::now().max(gap.from)), count: None, ..gap },
             };
+            self.shared.gaps.found(gap.clone());
             self.journal_gap(slot, gap);
         }
     }

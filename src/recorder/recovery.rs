@@ -6,10 +6,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use crate::review::clock::Timestamp;
+use crate::review::decision::Gap;
 
 use super::damage::{Damage, Damages, Part, Walk, decided_at};
 use super::error::JournalError;
 use super::frame::{self, HEADER};
+use super::gaps::Gaps;
 use super::lock::DirLock;
 use super::segment::{self, FORMAT, HEADER_LEN, Heading};
 use super::shelf::Shelf;
@@ -26,6 +28,8 @@ pub(super) struct Recovered {
     /// Torn tails that were cut.
     pub torn: u64,
     segments: Vec<Found>,
+    /// Those whose records the segments hold, and of damage.
+    gaps: Vec<Gap>,
 }
 
 /// A segment that holds something.
@@ -45,7 +49,7 @@ pub(super) fn recover(dir: &Path, damages: &Damages) -> Result<Recovered, Journa
     let (gap_file, marks) = GapFile::open(dir)?;
     let numbers = segment::list(dir).map_err(JournalError::io("read", dir))?;
     let next = numbers.last().map_or(1, |last| last + 1);
-    let mut recovered = Recovered { lock, gap_file, marks, next, torn: 0, segments: Vec::new() };
+    let mut recovered = Recovered { lock, gap_file, marks, next, torn: 0, segments: Vec::new(), gaps: Vec::new() };
     for &number in &numbers {
         recovered.read(dir, number, numbers.last() == Some(&number), damages)?;
     }
@@ -59,11 +63,17 @@ struct Contents {
     good: usize,
     oldest: Option<Timestamp>,
     damaged: Vec<std::ops::Range<usize>>,
+    gaps: Vec<Gap>,
 }
 
 // === impl Recovered ===
 
 impl Recovered {
+    /// Tells the gaps that the store may not have.
+    pub(super) fn tell(&self, gaps: &Gaps) {
+        self.gaps.iter().cloned().for_each(|gap| gaps.found(gap));
+    }
+
     /// Puts what was found on the shelf.
     pub(super) fn shelve(&self, shelf: &Shelf) {
         for found in &self.segments {
@@ -95,12 +105,18 @@ impl Recovered {
             cut(&path, contents.good).map_err(JournalError::io("cut", &path))?;
         }
         for part in &contents.damaged {
-            // Its gap is made when the drain comes to it.
-            damages.found(dir, &Damage { segment: number, offset: part.start as u64, bytes: &bytes[part.clone()] });
+            // Its gap is recorded when the drain comes to it.
+            let damage = Damage { segment: number, offset: part.start as u64, bytes: &bytes[part.clone()] };
+            damages.found(dir, &damage);
+            // Without a time in the segment its id is not known yet.
+            if contents.oldest.is_some() {
+                self.gaps.push(damage.gap(&bytes));
+            }
         }
         if contents.records == 0 && contents.damaged.is_empty() {
             return fs::remove_file(&path).map_err(JournalError::io("delete", &path));
         }
+        self.gaps.extend(contents.gaps);
         let (good, records, oldest) = (contents.good as u64, contents.records, contents.oldest);
         self.segments.push(Found { number, good, records, oldest });
         Ok(())
@@ -116,6 +132,7 @@ impl Contents {
             match part {
                 Part::Payload(payload) => {
                     contents.records += 1;
+                    contents.gaps.extend(gap(&bytes[payload.clone()]));
                     if contents.oldest.is_none() {
                         contents.oldest = decided_at(&bytes[payload]);
                     }
@@ -126,6 +143,13 @@ impl Contents {
         }
         contents
     }
+}
+
+/// How a gap's payload begins: the tag comes first.
+const GAP: &[u8] = br#"{"record":"gap","#;
+
+fn gap(payload: &[u8]) -> Option<Gap> {
+    payload.starts_with(GAP).then(|| serde_json::from_slice(payload).ok())?
 }
 
 /// Whether the part at the end is what a crash leaves of a write: it ends too early, or pages of it are still zero,

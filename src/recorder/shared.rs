@@ -143,6 +143,7 @@ impl Shared {
             oldest,
             drained_until: if self.is_read() { oldest.map_or(now, |oldest| oldest.min(now)) } else { Timestamp(0) },
             open_gap: self.gaps.current(),
+            ended_gaps: self.gaps.ended(),
             torn: self.metrics.torn.get(),
             damaged: self.damages.count(),
         }

@@ -18,6 +18,8 @@ pub struct JournalStatus {
     /// epoch while the journal of earlier runs cannot be read: what it holds may be of any time.
     pub drained_until: Timestamp,
     pub open_gap: Option<Gap>,
+    /// Gaps that have ended and are not yet in the store.
+    pub ended_gaps: Vec<Gap>,
     /// Writes that a crash tore and that were cut off at the start.
     pub torn: u64,
     /// Parts that could not be read and are kept aside.

@@ -70,6 +70,7 @@ impl<D: Files> Writer<D> {
     pub(super) fn open(&mut self) -> Result<(), JournalError> {
         if !self.is_open {
             let recovered = recover(&self.shared.settings.dir, &self.shared.damages)?;
+            recovered.tell(&self.shared.gaps);
             recovered.shelve(&self.shared.shelf);
             self.next = recovered.next;
             self.shared.metrics.torn.inc_by(recovered.torn);

@@ -335,3 +335,22 @@ impl ReviewHash {
         Some(Self(hash))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_of_a_journal_from_before_there_were_callers_is_read() {
+        let old = r#"{"record":"decision","id":"0191c1f0-0000-7000-8000-000000000000","at":1,"cluster":"prod","review":
+            "0000000000000000000000000000000000000000000000000000000000000000","name":null,"user":null,"uid":null,
+            "dry_run":false,"answer":"allowed","code":200,"message":null,"would_reject":false,"verdicts":[],
+            "redacted":false,"revision":"r","duration_us":1,"notes":[]}"#;
+        let Ok(Record::Decision(mut decision)) = serde_json::from_str(old) else { panic!("a decision") };
+        assert_eq!(decision.caller, None);
+        assert!(!serde_json::to_string(&decision).unwrap().contains("caller"));
+        decision.caller = Some("CN=kube-apiserver".to_owned());
+        let again: Decision = serde_json::from_str(&serde_json::to_string(&decision).unwrap()).unwrap();
+        assert_eq!(again, *decision);
+    }
+}

@@ -195,7 +195,7 @@ impl Statements for Transaction {
     }
 
     async fn commit(mut self) -> Result<(), StoreError> {
-        within(sqlx::query("COMMIT").execute(&mut self.0.connection)).await?;
+        within(sqlx::raw_sql("COMMIT").execute(&mut self.0.connection)).await?;
         self.0.give_back();
         Ok(())
     }
@@ -334,7 +334,7 @@ fn reading_session(options: PgConnectOptions) -> PgConnectOptions {
 }
 
 async fn begin(connection: &mut PgConnection) -> Result<(), StoreError> {
-    within(sqlx::query("BEGIN").execute(connection)).await?;
+    within(sqlx::raw_sql("BEGIN").execute(connection)).await?;
     Ok(())
 }
 

@@ -11,6 +11,8 @@ pub mod browser;
 pub mod certs;
 pub mod cluster;
 pub mod http;
+pub mod link;
+pub mod postgres;
 pub mod process;
 pub mod raw;
 pub mod reviews;
@@ -59,7 +61,7 @@ pub struct Builder {
     trust: Option<String>,
     alpn: http::Alpn,
     privileges: Privileges,
-    disk: Disk,
+    prelude: Option<String>,
 }
 
 /// Whose rights the process has.
@@ -68,15 +70,6 @@ enum Privileges {
     Own,
     /// Those of nobody where the tests run as root, to whom file modes mean nothing.
     Dropped,
-}
-
-/// What the process can write. A limit on the size of its files stands for a full disk: writes fail as they would.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Disk {
-    Own,
-    /// Full once [`Rehearsal::fill_disk`] says so.
-    Limited,
-    Full,
 }
 
 /// A builder that was started: enough to start it again.
@@ -100,7 +93,7 @@ pub fn repository() -> PathBuf {
 
 /// `rehearsal ARGS` to its end in `dir`.
 pub fn run(dir: &Path, args: &[&str]) -> Ended {
-    let output = command(dir, &[], Disk::Own).args(args).stdin(Stdio::null()).output().expect("the binary runs");
+    let output = command(dir, &[], None).args(args).stdin(Stdio::null()).output().expect("the binary runs");
     Ended::from(output)
 }
 
@@ -124,13 +117,12 @@ pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").expect("loopback").local_addr().expect("bound").port()
 }
 
-fn command(dir: &Path, env: &[(String, String)], disk: Disk) -> Command {
+/// `prelude` is what a shell does before it becomes the binary.
+fn command(dir: &Path, env: &[(String, String)], prelude: Option<&str>) -> Command {
     let binary = env!("CARGO_BIN_EXE_rehearsal");
-    let mut command = Command::new(if disk == Disk::Own { binary } else { "sh" });
-    match disk {
-        Disk::Own => {}
-        Disk::Limited => drop(command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", binary])),
-        Disk::Full => drop(command.args(["-c", "trap '' XFSZ; ulimit -S -f 0; exec \"$0\" \"$@\"", binary])),
+    let mut command = Command::new(if prelude.is_none() { binary } else { "sh" });
+    if let Some(prelude) = prelude {
+        command.args(["-c", &format!("{prelude}; exec \"$0\" \"$@\""), binary]);
     }
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("REHEARSAL_") || name.starts_with("BOUNCER_"))
     {
@@ -153,7 +145,7 @@ impl Builder {
             trust: None,
             alpn: http::Alpn::Any,
             privileges: Privileges::Own,
-            disk: Disk::Own,
+            prelude: None,
         }
     }
 
@@ -210,15 +202,19 @@ impl Builder {
         self
     }
 
-    /// On a disk that can be full later on.
-    pub fn limited_disk(mut self) -> Self {
-        self.disk = Disk::Limited;
+    /// Has a shell do this before it becomes the binary.
+    pub fn prelude(mut self, shell: &str) -> Self {
+        self.prelude = Some(shell.to_owned());
         self
     }
 
-    pub fn full_disk(mut self) -> Self {
-        self.disk = Disk::Full;
-        self
+    /// On a disk that can be full later on. A limit on the size of its files stands for it: writes fail as they would.
+    pub fn limited_disk(self) -> Self {
+        self.prelude("trap '' XFSZ")
+    }
+
+    pub fn full_disk(self) -> Self {
+        self.prelude("trap '' XFSZ; ulimit -S -f 0")
     }
 
     pub fn dir(&self) -> &Path {
@@ -266,7 +262,7 @@ impl Builder {
             std::fs::write(&path, text).expect("the test's directory is writable");
             args.extend(["--config".to_owned(), path.display().to_string()]);
         }
-        let mut command = command(self.dir.path(), &self.env, self.disk);
+        let mut command = command(self.dir.path(), &self.env, self.prelude.as_deref());
         if self.config.is_none() {
             for name in ["REHEARSAL_WEBHOOK_LISTEN", "REHEARSAL_REPORT_LISTEN"] {
                 if !self.env.iter().any(|(given, _)| given == name) {

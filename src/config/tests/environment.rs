@@ -3,7 +3,7 @@
 use super::*;
 
 /// A value for each variable that is not its default.
-const OTHER: [(&str, &str); 34] = [
+const OTHER: [(&str, &str); 43] = [
     ("REHEARSAL_CLUSTER", "prod"),
     ("REHEARSAL_DATA_DIR", "/var/lib/rehearsal"),
     ("REHEARSAL_WEBHOOK_LISTEN", "127.0.0.1:0"),
@@ -26,12 +26,21 @@ const OTHER: [(&str, &str); 34] = [
     ("REHEARSAL_REPORT_PUBLIC_URL", "http://localhost/r"),
     ("REHEARSAL_ADMIN_LISTEN", "127.0.0.1:9090"),
     ("REHEARSAL_STORE", "sqlite"),
+    ("REHEARSAL_STORE_URL", "postgres://rehearsal@db/rehearsal"),
+    ("REHEARSAL_STORE_PASSWORD_FILE", "pg.txt"),
+    ("REHEARSAL_STORE_CA", "pg-ca.crt"),
     ("REHEARSAL_JOURNAL_DURABILITY", "process"),
     ("REHEARSAL_JOURNAL_MAX_SIZE", "1GiB"),
     ("REHEARSAL_JOURNAL_MAX_WAIT", "2s"),
     ("REHEARSAL_JOURNAL_ON_FAILURE", "refuse"),
     ("REHEARSAL_HISTORY_OBJECTS", "none"),
     ("REHEARSAL_HISTORY_MAX_NAMES", "3"),
+    ("REHEARSAL_RETENTION_DECISIONS", "30d"),
+    ("REHEARSAL_RETENTION_NOTABLE", "300d"),
+    ("REHEARSAL_RETENTION_DRY_RUN", "2d"),
+    ("REHEARSAL_RETENTION_EVENTS", "600d"),
+    ("REHEARSAL_RETENTION_ROLLUPS", "1000d"),
+    ("REHEARSAL_RETENTION_MAX_SIZE", "10GiB"),
     ("REHEARSAL_OVERLOAD", "refuse"),
     ("REHEARSAL_WARN_WAIT", "0s"),
     ("REHEARSAL_SHUTDOWN_DELAY", "5s"),
@@ -46,9 +55,11 @@ fn every_variable_is_read() {
     let tried: Vec<&str> = OTHER.iter().map(|(name, _)| *name).collect();
     assert_eq!(tried, known);
     let default = load(None, std::iter::empty()).unwrap().config;
-    // Its only value is the default, the certificate and key come together, the next says nothing of the settings.
+    // One word that is the default, parts of what comes together, and one that says nothing of the settings.
     let without_effect_alone = [
         "REHEARSAL_STORE",
+        "REHEARSAL_STORE_PASSWORD_FILE",
+        "REHEARSAL_STORE_CA",
         "REHEARSAL_WEBHOOK_TLS_CERTIFICATE",
         "REHEARSAL_WEBHOOK_TLS_KEY",
         "REHEARSAL_WEBHOOK_UNAUTHENTICATED",

@@ -8,6 +8,7 @@ use crate::policy::rules;
 const FILES: &str = "\
 webhook:
   tls: {certificate: tls.crt, key: tls.key, client_ca: ca.crt}
+store: {url: 'postgres://u@db/d', password_file: pg.txt, ca: ca.crt}
 policies:
   - name: bouncer
     webhook: {url: 'https://b/x', ca: ca.crt, client_certificate: tls.crt, client_key: tls.key, token_file: token}
@@ -30,6 +31,7 @@ fn with_files() -> Written {
     put("tls.key", &key);
     put("ca.crt", &certificate(true).0);
     put("token", "abc.def\n");
+    put("pg.txt", "a word, or two\n");
     written
 }
 
@@ -42,7 +44,7 @@ fn files_that_can_be_used_are_right() {
     let written = with_files();
     let loaded = written.check(&nothing).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(loaded.warnings, Vec::<String>::new());
-    assert_eq!(loaded.files.len(), 5, "{:?}", loaded.files);
+    assert_eq!(loaded.files.len(), 6, "{:?}", loaded.files);
 }
 
 #[test]
@@ -60,10 +62,12 @@ fn files_that_are_not_there_are_all_named() {
             line("2:22: webhook.tls.certificate", "tls.crt"),
             line("2:36: webhook.tls.key", "tls.key"),
             line("2:56: webhook.tls.client_ca", "ca.crt"),
-            line("5:39: policies[0].webhook.ca", "ca.crt"),
-            line("5:67: policies[0].webhook.client_certificate", "tls.crt"),
-            line("5:88: policies[0].webhook.client_key", "tls.key"),
-            line("5:109: policies[0].webhook.token_file", "token"),
+            line("3:50: store.password_file", "pg.txt"),
+            line("3:62: store.ca", "ca.crt"),
+            line("6:39: policies[0].webhook.ca", "ca.crt"),
+            line("6:67: policies[0].webhook.client_certificate", "tls.crt"),
+            line("6:88: policies[0].webhook.client_key", "tls.key"),
+            line("6:109: policies[0].webhook.token_file", "token"),
         ]
     );
 }
@@ -82,6 +86,8 @@ fn files_that_hold_something_else_are_mistakes() {
         ("ca.crt", String::new(), "holds no certificate that can be read"),
         ("token", " \n".to_owned(), "holds no token"),
         ("token", "two words".to_owned(), "holds no token"),
+        ("pg.txt", "\n".to_owned(), "holds no password"),
+        ("pg.txt", "two words\nand more".to_owned(), "holds no password"),
     ];
     for (name, content, problem) in cases {
         let written = with_files();
@@ -89,7 +95,7 @@ fn files_that_hold_something_else_are_mistakes() {
         let errors = written.check(&nothing).unwrap_err().to_string();
         let path = written.dir.path().join(name).display().to_string();
         assert!(errors.contains(&format!("{path} {problem}")), "{name}: {errors}");
-        assert!(!errors.contains("two words"), "a token's content is shown");
+        assert!(!errors.contains("two words"), "a secret's content is shown");
     }
 }
 

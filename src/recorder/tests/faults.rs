@@ -252,3 +252,22 @@ async fn a_file_in_the_way_of_the_next_segment_is_passed_over() {
     recorder.close(PATIENCE).await;
     assert_eq!(drained(&settings).await.ids(), [id]);
 }
+
+#[tokio::test]
+async fn an_ended_gap_is_shown_until_the_store_has_it_over_a_restart_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = settings(dir.path());
+    let faulty = Faulty::default();
+    let recorder = Recorder::open_on(&settings, QUICK, faulty.clone()).unwrap();
+    faulty.set(|state| (state.appends, state.creates) = (1, 1));
+    record(&recorder, 1, 100).await.unwrap_err();
+    until("the gap has ended", || recorder.status().open_gap.is_none()).await;
+    let ended = recorder.status().ended_gaps;
+    assert_eq!((ended.len(), ended[0].count, ended[0].to.is_some()), (1, Some(1), true));
+    recorder.close(PATIENCE).await;
+    let recorder = Recorder::open_on(&settings, QUICK, Disk).unwrap();
+    assert_eq!(recorder.status().ended_gaps, ended);
+    let draining = Draining::of(&recorder, Collected::default());
+    until("the store has it", || recorder.status().ended_gaps.is_empty()).await;
+    assert_eq!(draining.stop().await.gaps(), ended);
+}

@@ -1,0 +1,32 @@
+//! A process that is killed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::harness::Rehearsal;
+use crate::history;
+use crate::load::Load;
+
+const ROUNDS: usize = 200;
+
+/// Enough for some hundred answers: several groups of the journal and several batches of the drain.
+const LONGEST: u64 = 250;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_two_hundred_times_under_load_it_has_each_answered_review_once() {
+    let seed = fastrand::u64(..);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut rehearsal = Rehearsal::builder().config("webhook: {tls: off}").start().await;
+    let mut answered = BTreeSet::new();
+    for round in 0..ROUNDS {
+        let load = Load::begin(&rehearsal, &format!("r{round}"), 8);
+        // Not a wait for something: where the kill falls is the point.
+        tokio::time::sleep(Duration::from_millis(random.u64(0..LONGEST))).await;
+        rehearsal.kill9();
+        answered.extend(load.end().await.answered);
+        rehearsal = rehearsal.restart().await;
+    }
+    assert!(answered.len() > ROUNDS * 5, "{} answers are no load (seed {seed})", answered.len());
+    let rows = history::holds(&rehearsal, &answered).await;
+    println!("{ROUNDS} kills, {} answered, {} in the history (seed {seed})", answered.len(), rows.len());
+}
