@@ -3,6 +3,7 @@
 pub mod bouncer;
 pub mod certs;
 pub mod config;
+pub mod generate;
 pub mod journal;
 pub mod serve;
 
@@ -21,6 +22,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args, cli.log),
         Command::Bouncer(args) => bouncer::run(args, cli.log),
         Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Generate(args) => generate::run(args, cli.log),
         Command::Journal(command) => journal::run(command, cli.log),
         Command::Config(command) => config::run(command, &compile),
     };

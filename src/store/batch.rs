@@ -175,6 +175,11 @@ impl Memory {
         Ok(applied)
     }
 
+    /// Who writes.
+    pub fn replica(&self) -> Uuid {
+        self.replica
+    }
+
     /// After an error: what was remembered may be gone.
     pub fn forget(&self) {
         self.contents.forget();

@@ -30,6 +30,12 @@ pub(super) trait Dialect {
     /// After an error that may have come from what was remembered of the database, or of a connection.
     fn forget(&self);
 
+    /// Drops the indexes of `decisions`, but for the key's, where that much is to be inserted that they are better made
+    /// afterwards. What makes them again.
+    async fn drop_indexes(&self) -> Result<Vec<String>, StoreError>;
+
+    async fn make_indexes(&self, indexes: &[String]) -> Result<(), StoreError>;
+
     async fn close(&self);
 }
 
@@ -43,6 +49,16 @@ pub(super) trait Statements {
     async fn insert(&mut self, insert: Insert) -> Result<(), StoreError>;
 
     async fn commit(self) -> Result<(), StoreError>;
+}
+
+/// Expressions in a database's own words.
+#[derive(Debug)]
+pub(super) struct Words {
+    /// The 8 bytes of an integer.
+    pub bytes: fn(&str) -> String,
+    /// 5 hexadecimal digits of an integer.
+    pub digits: fn(&str) -> String,
+    pub random_uuid: &'static str,
 }
 
 #[derive(Debug, Clone)]
@@ -116,6 +132,20 @@ impl Database {
         }
     }
 
+    pub async fn drop_indexes(&self) -> Result<Vec<String>, StoreError> {
+        match self {
+            Self::Sqlite(database) => database.drop_indexes().await,
+            Self::Postgres(database) => database.drop_indexes().await,
+        }
+    }
+
+    pub async fn make_indexes(&self, indexes: &[String]) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(database) => database.make_indexes(indexes).await,
+            Self::Postgres(database) => database.make_indexes(indexes).await,
+        }
+    }
+
     pub async fn close(&self) {
         match self {
             Self::Sqlite(database) => database.close().await,
@@ -128,6 +158,14 @@ impl Database {
         match self {
             Self::Sqlite(_) => sqlite::glob(column, pattern),
             Self::Postgres(_) => postgres::glob(column, pattern),
+        }
+    }
+
+    /// The words for what is computed in a statement that makes rows up.
+    pub fn words(&self) -> &'static Words {
+        match self {
+            Self::Sqlite(_) => &sqlite::WORDS,
+            Self::Postgres(_) => &postgres::WORDS,
         }
     }
 

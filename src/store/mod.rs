@@ -15,6 +15,7 @@ mod days;
 mod error;
 mod fact;
 mod figures;
+mod generate;
 mod key;
 mod list;
 mod locate;
@@ -24,6 +25,7 @@ mod outcome;
 mod postgres;
 mod presence;
 pub mod read;
+mod recount;
 mod replica;
 mod review;
 mod rollup;
@@ -34,6 +36,7 @@ pub mod settings;
 mod spans;
 mod sql;
 mod sqlite;
+pub mod synthetic;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -42,6 +45,7 @@ use std::sync::Arc;
 
 pub use batch::Applied;
 pub use error::StoreError;
+pub use generate::{Progress, Synthetic};
 
 use uuid::Uuid;
 

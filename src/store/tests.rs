@@ -9,6 +9,7 @@ mod opening;
 #[path = "../../tests/harness/postgres.rs"]
 mod postgres;
 mod shared;
+mod synthetic;
 
 use std::fs;
 
