@@ -31,6 +31,7 @@ use crate::policy::rules::Mistake;
 use crate::recorder::replica::ReplicaError;
 use crate::recorder::{JournalError, Recorder};
 use crate::server::body::Bounds;
+use crate::server::callers::{Callers, TokenError};
 use crate::server::health::{self, Health};
 use crate::server::listener::{ListenError, Listener, Terms};
 use crate::server::metrics::Metrics;
@@ -56,6 +57,7 @@ pub struct App {
     registry: Arc<Mutex<Registry>>,
     metrics: Arc<Metrics>,
     tls: Option<Arc<ServerTls>>,
+    callers: Arc<Callers>,
     webhook: Listener,
     report: Listener,
     admin: Option<Listener>,
@@ -80,6 +82,8 @@ pub enum StartError {
     Backend { policy: String, error: BackendSetupError },
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error("clusters: {0}")]
+    Callers(#[from] TokenError),
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
@@ -124,6 +128,7 @@ impl App {
         let recorder = history::open_journal(&config)?;
         recorder.register_metrics(&mut registry);
         let tls = ServerTls::load(&config.webhook.tls)?.map(Arc::new);
+        let callers = Arc::new(Callers::load(&config.cluster, &config.clusters)?);
         let metrics = Arc::new(Metrics::register(&mut registry));
 
         let history = History::open(&config, Arc::clone(&condition)).await?;
@@ -137,7 +142,7 @@ impl App {
         };
         let loaded = Loaded { revision, backends };
         let asked = loaded.backends.iter().flatten().cloned().collect();
-        let upkeep = Upkeep::new(watch, tls.clone(), asked, &metrics, &condition);
+        let upkeep = Upkeep::new(watch, tls.clone(), Arc::clone(&callers), asked, &metrics, &condition);
         let counters = Arc::new(admission::metrics::Metrics::register(&mut registry));
         let service = Service::new(loaded, recorder.clone(), counters, settings);
 
@@ -158,6 +163,7 @@ impl App {
             registry,
             metrics,
             tls,
+            callers,
             webhook,
             report,
             admin,
@@ -187,7 +193,7 @@ impl App {
             metrics: Arc::clone(&self.metrics),
         };
         self.history.drain(&self.recorder, &rest);
-        self.recorder.present(self.history.replica(), [self.config.cluster.clone()]);
+        self.recorder.present(self.history.replica(), self.config.served().map(str::to_owned));
         let (report, admin) = self.report_routers(first_review);
         rest.spawn(self.upkeep.run(reporting.clone()));
         reviews.spawn(self.webhook.serve(webhook, terms, accepting.clone(), reviews.clone()));
@@ -233,8 +239,9 @@ impl App {
             service: self.service.clone(),
             gate: Gate::new(limits.max_in_flight, limits.max_in_flight_bytes),
             bounds: Bounds { max_body: limits.max_body, timeout: self.config.webhook.timeouts.body },
-            cluster: self.config.cluster.clone(),
+            callers: Arc::clone(&self.callers),
             overload: self.config.overload,
+            metrics: Arc::clone(&self.metrics),
         })
     }
 

@@ -5,8 +5,10 @@ use clap::{Parser, Subcommand};
 use crate::commands::bouncer::BouncerArgs;
 use crate::commands::certs::CertsArgs;
 use crate::commands::config::ConfigCommand;
+use crate::commands::export::ExportArgs;
 use crate::commands::generate::GenerateArgs;
 use crate::commands::journal::JournalCommand;
+use crate::commands::ready::ReadyArgs;
 use crate::commands::serve::ServeArgs;
 use crate::logging::LogArgs;
 
@@ -46,6 +48,16 @@ pub enum Command {
     /// Look into a journal, or move an orphaned one into the history.
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Write decisions to standard output, newest first, as JSON or comma-separated values.
+    ///
+    /// Reads the history while others use it, holds a page of it at a time, and stops without an error when its reader has
+    /// had enough. Exit code 1 when it ends early: what was written is then not whole. 2 for mistakes in the configuration
+    /// or in a filter.
+    Export(ExportArgs),
+    /// Ask a running process whether it is ready, and print what it says: for health checks of containers.
+    ///
+    /// Exit code 1 when it is not, or does not answer within 5 s.
+    Ready(ReadyArgs),
     /// Fill a history with made-up decisions, to see pages and a database at size.
     ///
     /// In the shape of a real fleet's traffic, with all of its figures; only into a history without decisions, and

@@ -4,6 +4,7 @@
 //! [`reader`] takes it along the [`shape`] of the types in [`written`], and [`meaning`] makes a [`Config`] of that.
 //! Every step notes its mistakes and goes on, so that a person sees all of them at once.
 
+mod clusters;
 mod environment;
 mod files;
 mod form;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use crate::policy::settings::{AnswerStyle, PolicySettings};
 use crate::recorder::settings::JournalSettings;
-use crate::server::settings::{Overload, WebhookListenerSettings};
+use crate::server::settings::{ClusterSettings, Overload, WebhookListenerSettings};
 use crate::store::settings::{HistorySettings, StoreSettings};
 use crate::web::settings::ReportSettings;
 
@@ -46,6 +47,8 @@ pub use self::shape::schema;
 pub struct Config {
     /// For reviews whose path names none. A DNS label.
     pub cluster: String,
+    /// Empty: nobody has to prove anything.
+    pub clusters: Vec<ClusterSettings>,
     pub data_dir: PathBuf,
     pub webhook: WebhookListenerSettings,
     pub report: ReportSettings,
@@ -171,6 +174,16 @@ struct Draft {
     named: Vec<NamedFile>,
     mistakes: Mistakes,
     warnings: Vec<String>,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The clusters that are known to send reviews.
+    pub fn served(&self) -> impl Iterator<Item = &str> {
+        let alone = self.clusters.is_empty().then_some(self.cluster.as_str());
+        self.clusters.iter().map(|cluster| cluster.name.as_str()).chain(alone)
+    }
 }
 
 // === impl Draft ===

@@ -35,7 +35,9 @@ fn assert_configuration(text: &str) {
     let made = run(dir.path(), &["certs", "--dns", "localhost", "--client", "c", "--out", "certs"]);
     assert_eq!(made.code, Some(0), "{}", made.stderr);
     let certs = dir.path().join("certs");
+    std::fs::write(dir.path().join("postgres-password"), "secret\n").expect("writable");
     let text = text.replace("/etc/rehearsal-tls", certs.to_str().expect("UTF-8"));
+    let text = text.replace("/run/secrets", dir.path().to_str().expect("UTF-8"));
     std::fs::write(dir.path().join("rehearsal.yaml"), text).expect("writable");
     let check = run(dir.path(), &["config", "check", "rehearsal.yaml"]);
     assert_eq!(check.code, Some(0), "{}{}", check.stdout, check.stderr);
@@ -44,17 +46,60 @@ fn assert_configuration(text: &str) {
 #[test]
 fn compose_publishes_on_loopback_and_starts_what_exists() {
     let compose = documents("docker-compose.yml").remove(0);
-    let service = &compose["services"]["rehearsal"];
-    assert_arguments(&words(&service["command"]));
-    for port in words(&service["ports"]) {
-        assert!(port.starts_with("127.0.0.1:"), "{port}");
+    let mut published = Vec::new();
+    for name in ["rehearsal", "replica"] {
+        let service = &compose["services"][name];
+        assert_arguments(&words(&service["command"]));
+        published.extend(words(&service["ports"]));
+        assert_eq!((&service["read_only"], &service["cap_drop"]), (&json!(true), &json!(["ALL"])), "{name}");
+        assert_eq!(service["depends_on"]["postgres"]["condition"], "service_healthy", "{name}");
+        let volumes = words(&service["volumes"]);
+        let config = volumes.iter().find_map(|volume| volume.strip_prefix("./")).expect("a file");
+        let (file, mounted) = config.split_once(':').expect("a target");
+        assert!(mounted.starts_with("/etc/rehearsal/rehearsal.yaml"), "{mounted}");
+        assert_configuration(&std::fs::read_to_string(repository().join(file)).expect("the configuration"));
+        let check = words(&service["healthcheck"]["test"]);
+        assert_eq!(check[..3], ["CMD", "/usr/local/bin/rehearsal", "ready"]);
+        let refused = run(&repository(), &["ready", "http://127.0.0.1:1"]);
+        assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     }
-    assert_eq!(service["read_only"], true);
-    assert_eq!(service["cap_drop"], json!(["ALL"]));
-    let config = words(&service["volumes"]).into_iter().find_map(|volume| volume.strip_prefix("./")).expect("a file");
-    let (file, mounted) = config.split_once(':').expect("a target");
-    assert!(mounted.starts_with("/etc/rehearsal/rehearsal.yaml"), "{mounted}");
-    assert_configuration(&std::fs::read_to_string(repository().join(file)).expect("the configuration"));
+    assert!(published.iter().all(|port| port.starts_with("127.0.0.1:")), "{published:?}");
+    published.sort();
+    published.dedup();
+    assert_eq!(published.len(), 4, "no port twice: {published:?}");
+}
+
+#[test]
+fn in_compose_each_replica_has_its_own_journal_and_all_have_one_history() {
+    let compose = documents("docker-compose.yml").remove(0);
+    let service = |name: &str| compose["services"][name].clone();
+    let mounted = |name: &str, at: &str| {
+        let volumes = service(name)["volumes"].clone();
+        let found = words(&volumes).into_iter().find_map(|volume| volume.strip_suffix(&format!(":{at}")));
+        found.unwrap_or_else(|| panic!("{name} has nothing at {at}")).to_owned()
+    };
+    assert_ne!(mounted("rehearsal", "/var/lib/rehearsal"), mounted("replica", "/var/lib/rehearsal"));
+    let socket = "/var/run/postgresql";
+    assert_eq!(mounted("rehearsal", socket), mounted("postgres", socket));
+    assert_eq!(mounted("replica", socket), mounted("postgres", socket));
+    assert_eq!(service("replica")["profiles"], json!(["replicas"]));
+    assert_eq!(service("rehearsal")["profiles"], Value::Null);
+    for name in ["postgres", "rehearsal", "replica"] {
+        assert_eq!(words(&service(name)["secrets"]), ["postgres-password"], "{name}");
+        assert!(service(name)["healthcheck"]["test"].is_array(), "{name}");
+        for volume in words(&service(name)["volumes"]).into_iter().filter(|volume| !volume.starts_with('.')) {
+            let volume = volume.split(':').next().expect("a name");
+            assert!(compose["volumes"].get(volume).is_some(), "{volume}");
+        }
+    }
+    // The password is in a file that is never committed, and nowhere else.
+    let file = compose["secrets"]["postgres-password"]["file"].as_str().expect("a file").trim_start_matches("./");
+    let ignored = std::fs::read_to_string(repository().join(".gitignore")).expect("the file");
+    assert!(ignored.lines().any(|line| line.trim_start_matches('/') == file), "{file}");
+    let environment = service("postgres")["environment"].clone();
+    assert_eq!(environment["POSTGRES_PASSWORD_FILE"], "/run/secrets/postgres-password");
+    assert_eq!(environment["POSTGRES_PASSWORD"], Value::Null);
+    assert_eq!(service("postgres")["ports"], Value::Null);
 }
 
 #[test]

@@ -82,13 +82,22 @@ async fn exposition() -> String {
     backend.release();
     assert_eq!(first.await.expect("no panic"), 200);
     assert_eq!(rehearsal.post("/review/lab", fixture(LATEST_POD)).await.status, 200, "a webhook that fails is in warn");
+    assert_eq!(rehearsal.post("/review/undeclared", fixture(LATEST_POD)).await.status, 200);
     let refused = rehearsal.client().send(Method::PUT, &url, &[], "").await.expect("an answer");
     assert_eq!(refused.status, 405);
     let mut plain = raw::tcp(rehearsal.webhook()).await;
     plain.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     wait_for("every kind of count", || async {
         let text = rehearsal.get("/metrics").await.text();
-        let counted = ["backend_errors", "connections_refused", "journal_missed", "refused", "unjudged", "violations"];
+        let counted = [
+            "backend_errors",
+            "connections_refused",
+            "journal_missed",
+            "refused",
+            "undeclared_reviews",
+            "unjudged",
+            "violations",
+        ];
         let all = counted.iter().all(|name| text.contains(&format!("\nrehearsal_{name}_total")));
         all.then_some(text)
     })

@@ -130,7 +130,7 @@ impl Course {
         // A webhook that was not asked speaks the other protocol.
         let Source::Rules(rules) = &policy.source else { return Opinion::not_asked(policy) };
         let begun = Instant::now();
-        let finding = rules.judge(&self.arrival.cluster, &self.review);
+        let finding = rules.judge(self.arrival.sender.judged_as(), &self.review);
         let force = if self.review.exempt_from_denial { Force::None } else { Force::Full };
         Opinion::local(policy, rules.version(), &finding, force, begun.elapsed())
     }
@@ -239,12 +239,12 @@ impl Course {
         Decision {
             id,
             at,
-            cluster: self.arrival.cluster.clone(),
+            cluster: self.arrival.sender.cluster.clone(),
             review: self.review.record.hash,
             name: self.review.name.clone(),
             user: self.review.user.clone(),
             uid: self.review.uid.clone(),
-            caller: None,
+            caller: self.arrival.sender.caller.clone(),
             dry_run: self.review.dry_run,
             answer: settlement.outcome.answer(),
             code,
@@ -273,7 +273,7 @@ impl Course {
         let recorded = self.shared.recorder.record(Arc::clone(&self.review.record), decision).await;
         let is_kept = matches!(recorded, Ok(()) | Err(NotRecorded::Unsure(_)));
         self.fate.send_replace(if is_kept { Fate::Recorded { id, at, secrets } } else { Fate::Lost });
-        let given = |answer| metrics.reviewed(self.review.protocol, answer, &self.arrival.cluster, at, took);
+        let given = |answer| metrics.reviewed(self.review.protocol, answer, &self.arrival.sender.cluster, at, took);
         match (recorded, self.shared.settings.on_failure) {
             (Ok(()), _) | (Err(_), OnFailure::Answer) => {
                 given(answer);
@@ -289,10 +289,10 @@ impl Course {
 
     /// After the answer: keeps the object as an example of its kind, where none is kept yet.
     fn sample(&self, id: DecisionId, at: Timestamp) {
-        let Some(object) = self.shared.settings.samples.take(&self.arrival.cluster, &self.review, at) else {
+        let Some(object) = self.shared.settings.samples.take(&self.arrival.sender.cluster, &self.review, at) else {
             return;
         };
-        let sample = object.of(id, at, &self.arrival.cluster);
+        let sample = object.of(id, at, &self.arrival.sender.cluster);
         self.shared.recorder.append(Record::Object(sample));
     }
 }

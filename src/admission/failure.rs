@@ -20,11 +20,13 @@ pub enum Failure {
     NoHost,
     #[error("{method} is not answered here; reviews are sent with POST")]
     Method { method: http::Method },
+    /// The path is not shown beyond its first part: what follows may be a token.
     #[error(
-        "there is nothing at {path}; reviews go to /review/CLUSTER, /review, /image_policy or /, where CLUSTER is a DNS \
-         label (lower-case letters, digits and '-', at most 63)"
+        "there is nothing at {begins}; reviews go to /review/CLUSTER, /review, /image_policy or /, where CLUSTER is a DNS \
+         label (lower-case letters, digits and '-', at most 63), and where `clusters` are declared to \
+         /review/CLUSTER/TOKEN too"
     )]
-    Path { path: String },
+    Path { begins: String },
     #[error("the media type is {}; send application/json", .0.as_deref().unwrap_or("missing"))]
     MediaType(Option<String>),
     #[error("the request has more than 100 headers; send fewer")]

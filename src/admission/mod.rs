@@ -11,10 +11,12 @@ pub mod metrics;
 pub mod opinion;
 pub mod reply;
 pub mod sample;
+pub mod sender;
 pub mod service;
 pub mod settle;
 pub mod shed;
 pub mod warning;
 
 pub use reply::Reply;
+pub use sender::Sender;
 pub use service::{Arrival, Service};

@@ -24,12 +24,12 @@ use super::failure::Failure;
 use super::gate::Place;
 use super::metrics::Metrics;
 use super::sample::Samples;
+use super::sender::Sender;
 
 /// A complete request for a verdict.
 #[derive(Debug)]
 pub struct Arrival {
-    /// Of the path, or the configured one.
-    pub cluster: String,
+    pub sender: Sender,
     pub body: Bytes,
     /// The API server's `?timeout=`.
     pub timeout: Option<String>,

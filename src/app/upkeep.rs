@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::backend::Backend;
+use crate::server::callers::Callers;
 use crate::server::metrics::Metrics;
 use crate::server::tls::{Reloaded, ServerTls};
 use crate::watch::Watch;
@@ -22,6 +23,7 @@ const RENEWAL: Duration = Duration::from_secs(12 * 3_600);
 pub struct Upkeep {
     watch: Watch,
     tls: Option<Arc<ServerTls>>,
+    callers: Arc<Callers>,
     backends: Vec<Arc<Backend>>,
     metrics: Arc<Metrics>,
     condition: Arc<Condition>,
@@ -33,11 +35,13 @@ impl Upkeep {
     pub fn new(
         watch: Watch,
         tls: Option<Arc<ServerTls>>,
+        callers: Arc<Callers>,
         backends: Vec<Arc<Backend>>,
         metrics: &Arc<Metrics>,
         condition: &Arc<Condition>,
     ) -> Self {
-        let upkeep = Self { watch, tls, backends, metrics: Arc::clone(metrics), condition: Arc::clone(condition) };
+        let upkeep =
+            Self { watch, tls, callers, backends, metrics: Arc::clone(metrics), condition: Arc::clone(condition) };
         upkeep.tell_ends();
         upkeep
     }
@@ -57,6 +61,7 @@ impl Upkeep {
     fn reload(&self, changed: &[PathBuf]) {
         info!(files = ?changed, "files changed");
         self.reload_tls();
+        self.outcome("clusters", self.callers.reload());
         for backend in &self.backends {
             let about = format!("policy {}", backend.name());
             self.outcome(&about, backend.reload());

@@ -94,7 +94,7 @@ fn summary(config: &Config) -> String {
         }
     };
     let mut rows = vec![
-        ("cluster", config.cluster.clone()),
+        ("cluster", config.served().collect::<Vec<_>>().join(", ")),
         ("webhook", format!("{scheme}://{}, {tls}", config.webhook.listen)),
         ("report", format!("http://{}", config.report.listen)),
     ];

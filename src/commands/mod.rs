@@ -3,8 +3,10 @@
 pub mod bouncer;
 pub mod certs;
 pub mod config;
+pub mod export;
 pub mod generate;
 pub mod journal;
+pub mod ready;
 pub mod serve;
 
 use std::process::ExitCode;
@@ -24,6 +26,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
         Command::Generate(args) => generate::run(args, cli.log),
         Command::Journal(command) => journal::run(command, cli.log),
+        Command::Export(args) => export::run(args, cli.log),
+        Command::Ready(args) => ready::run(args),
         Command::Config(command) => config::run(command, &compile),
     };
     done.unwrap_or_else(|error| {

@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
+use crate::server::callers::{self, TokenError};
 use crate::store::settings::{self, PasswordError};
 
 use super::mistake::Wrong;
@@ -32,6 +33,8 @@ pub enum Purpose {
     Token,
     /// One line of any text.
     Password,
+    /// What [`callers::tokens`] reads.
+    PathTokens,
 }
 
 // === impl NamedFile ===
@@ -48,6 +51,7 @@ impl NamedFile {
             Purpose::Authorities => check_authorities(&self.path).map(|()| None),
             Purpose::Token => check_token(&self.path).map(|()| None),
             Purpose::Password => check_password(&self.path).map(|()| None),
+            Purpose::PathTokens => check_path_tokens(&self.path).map(|()| None),
         }
     }
 }
@@ -103,6 +107,13 @@ fn check_password(path: &Path) -> Result<(), Wrong> {
         PasswordError::None { .. } => {
             Wrong::new(format!("{} holds no password", path.display()), "it must hold one line of text")
         }
+    })
+}
+
+fn check_path_tokens(path: &Path) -> Result<(), Wrong> {
+    callers::tokens(path).map(drop).map_err(|error| match error {
+        TokenError::Unreadable { cause, .. } => unreadable(path, &cause),
+        TokenError::None { .. } => Wrong::new(format!("{} holds no path token", path.display()), callers::TOKEN_FIX),
     })
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::server::tls::{NoSubject, Subject};
 use crate::store::settings::{PostgresUrl, UrlMistake};
 
 use super::mistake::{Wrong, nearest, shown};
@@ -56,7 +57,7 @@ pub fn named(name: &str) -> &'static Check {
 }
 
 /// Every form that a field of the configuration has.
-static FORMS: [Check; 12] = [
+static FORMS: [Check; 13] = [
     form::<Duration>(),
     form::<Size>(),
     form::<SocketAddr>(),
@@ -64,6 +65,7 @@ static FORMS: [Check; 12] = [
     form::<jiff::tz::TimeZone>(),
     form::<http::Uri>(),
     form::<PostgresUrl>(),
+    form::<Subject>(),
     form::<Label>(),
     form::<Name>(),
     form::<HostName>(),
@@ -300,6 +302,26 @@ impl Form for PostgresUrl {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         text.parse().map_err(|UrlMistake { problem, fix }| Wrong::new(problem, fix))
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+// === impl Subject ===
+
+impl Form for Subject {
+    const NAME: &'static str = "subject";
+    const WHAT: &'static str = "the subject of a certificate";
+    const PATTERN: Option<&'static str> = Some("=");
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        text.parse().map_err(|NoSubject| {
+            let fix =
+                "write it as `openssl x509 -noout -subject -nameopt RFC2253` does, such as CN=kube-apiserver,O=acme";
+            Wrong::new(format!("{} is not the subject of a certificate", shown(text)), fix)
+        })
     }
 
     fn write(&self) -> String {

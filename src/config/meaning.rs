@@ -11,6 +11,7 @@ use crate::server::settings::{Limits, Timeouts, TlsSettings, WebhookListenerSett
 use crate::store::settings::HistorySettings;
 use crate::web::settings::ReportSettings;
 
+use super::clusters;
 use super::files::{NamedFile, Purpose};
 use super::form::{Form as _, Size, Written};
 use super::mistake::{Mistakes, Place, Wrong};
@@ -35,9 +36,12 @@ pub struct Ground<'a> {
 pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies) {
     let data_dir = ground.path(&document.data_dir);
     let policies = policies::of(document.policies, ground);
+    clusters::unreserved(&document.cluster.0.0, "cluster", ground);
+    let webhook = webhook(document.webhook, &data_dir, ground);
     let config = Config {
         cluster: document.cluster.0.0,
-        webhook: webhook(document.webhook, &data_dir, ground),
+        clusters: clusters::of(document.clusters, &webhook.tls, ground),
+        webhook,
         report: report(document.report, ground),
         admin: document.admin.listen.map(|listen| listen.0),
         store: store::store(document.store, &data_dir, ground),

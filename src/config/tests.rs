@@ -133,6 +133,20 @@ fn a_history_on_postgres_is_read_and_a_weaker_connection_than_need_be_is_a_warni
 }
 
 #[test]
+fn declared_clusters_are_those_that_are_served() {
+    let written = Written::new(
+        "cluster: unused\nwebhook: {tls: {client_ca: ca.crt}}\nclusters:\n- {name: prod, client_subject: 'CN=a,O=b'}\n\
+         - {name: edge, path_token_file: edge.token}\n",
+    );
+    let Loaded { config, files, .. } = written.load().unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.served().collect::<Vec<_>>(), ["prod", "edge"]);
+    assert_eq!(config.clusters[0].client_subject, "O=b,CN=a".parse().ok());
+    assert_eq!(config.clusters[1].path_token_file, Some(written.dir.path().join("edge.token")));
+    assert!(files.contains(&written.dir.path().join("edge.token")), "it is watched");
+    assert_eq!(super::tests::config("cluster: alone").served().collect::<Vec<_>>(), ["alone"]);
+}
+
+#[test]
 fn an_empty_file_is_as_none() {
     for yaml in ["", "# nothing\n", "---\n", "{}", "webhook:\nreport: ~\n"] {
         let written = Written::new(yaml);

@@ -4,6 +4,7 @@
 //! `docs/configuration.md` are made from them; a doc comment here is a description there, a `Default` here a default
 //! there.
 
+mod clusters;
 mod policies;
 mod store;
 
@@ -22,6 +23,7 @@ use crate::server::settings::Overload;
 use super::form::{CertificateName, HostName, Label, Size, Written};
 use super::{LogFormat, LogLevel};
 
+pub use self::clusters::Cluster;
 pub use self::policies::{Match, OneOrMore, Policy, Remote, Rule, WEBHOOK_TIMEOUT};
 pub use self::store::{History, Retention, Store};
 
@@ -30,8 +32,12 @@ pub use self::store::{History, Retention, Store};
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "Rehearsal")]
 pub struct Document {
-    /// The cluster of reviews whose path names none: a DNS label.
+    /// The cluster of reviews whose path names none: a DNS label, any but `undeclared`.
     pub cluster: Written<Label>,
+    /// The clusters that send reviews, and what proves it. What comes from others is then answered as ever and recorded
+    /// as cluster `undeclared`, outside every figure. Absent: a path is taken at its word.
+    #[schemars(with = "Vec<Cluster>", length(min = 1))]
+    pub clusters: Option<Vec<Cluster>>,
     /// Where the journal, the SQLite history and the self-made certificates are. Made when absent, for its owner only.
     pub data_dir: Written<PathBuf>,
     /// The listener that the API server sends reviews to.
@@ -218,6 +224,7 @@ impl Default for Document {
     fn default() -> Self {
         Self {
             cluster: Written(Label("default".to_owned())),
+            clusters: None,
             data_dir: Written(PathBuf::from("./rehearsal-data")),
             webhook: Webhook::default(),
             report: Report::default(),

@@ -162,6 +162,11 @@ impl Inspection {
 // === impl Inspected ===
 
 impl Inspected {
+    /// Of the bytes of one segment, the last of its journal.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self::of(PathBuf::new(), 1, bytes, true)
+    }
+
     fn of(path: PathBuf, number: u64, bytes: &[u8], is_last: bool) -> Self {
         let len = bytes.len() as u64;
         let (records, decided, faults) = (BTreeMap::new(), None, Vec::new());

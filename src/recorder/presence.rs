@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::review::clock::Timestamp;
-use crate::review::decision::Record;
+use crate::review::decision::{Record, UNDECLARED};
 
 use super::shared::hold;
 
@@ -66,6 +66,8 @@ impl Presence {
     /// A review of `cluster` came, so that this one is served too.
     pub(super) fn serves(&self, cluster: &str) {
         if let Some(span) = &mut *hold(&self.span)
+            // Nobody is missing there.
+            && cluster != UNDECLARED
             && span.clusters.len() < MAX_CLUSTERS
             && !span.clusters.contains(cluster)
         {

@@ -12,6 +12,9 @@ use super::clock::{DecisionId, Timestamp};
 use super::image::Role;
 use super::workload::Workload;
 
+/// The cluster of reviews whose sender is not declared: outside every figure, unless it is asked for by this name.
+pub const UNDECLARED: &str = "undeclared";
+
 /// What a violation does: `audit` records it, `warn` also tells the client, `enforce` rejects.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
 use super::activity::{Activity, Framing, Watched};
+use super::callers::Peer;
 use super::settings::{Limits, Timeouts};
 use super::webhook::MAX_HEADERS;
 
@@ -56,8 +57,15 @@ impl Protocols {
     }
 
     /// Serves `stream` until it ends, is overdue, too old, or `stop` is cancelled and its requests are answered.
-    pub async fn serve<T, S, B>(&self, stream: T, framing: Framing, service: S, stop: CancellationToken)
-    where
+    /// Each request carries the `peer`, if its certificate was verified.
+    pub async fn serve<T, S, B>(
+        &self,
+        stream: T,
+        framing: Framing,
+        peer: Option<Arc<Peer>>,
+        service: S,
+        stop: CancellationToken,
+    ) where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
@@ -68,7 +76,10 @@ impl Protocols {
         let activity = Activity::new(self.timeouts.header, self.timeouts.idle, framing);
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
         let busy = Arc::clone(&activity);
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            if let Some(peer) = &peer {
+                request.extensions_mut().insert(Arc::clone(peer));
+            }
             let busy = busy.request(request.version());
             let service = service.clone();
             async move {

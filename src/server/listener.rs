@@ -21,7 +21,7 @@ use super::activity::Framing;
 use super::connection::Protocols;
 use super::metrics::Metrics;
 use super::settings::{Limits, Timeouts};
-use super::tls::{HandshakeFailure, ServerTls};
+use super::tls::{self, HandshakeFailure, ServerTls};
 
 /// After an accept that failed for want of file descriptors the next would fail at once too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -125,10 +125,11 @@ where
         let _open = self.terms.metrics.opened(self.terms.listener);
         // Answers are one small write each: waiting to fill a packet only delays them.
         stream.set_nodelay(true).ok();
-        let Some(tls) = &self.terms.tls else {
-            return self.protocols.serve(stream, Framing::Unknown, self.service.clone(), self.stop.clone()).await;
+        let Some(server) = &self.terms.tls else {
+            let (service, stop) = (self.service.clone(), self.stop.clone());
+            return self.protocols.serve(stream, Framing::Unknown, None, service, stop).await;
         };
-        let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+        let handshake = TlsAcceptor::from(server.config()).accept(stream);
         let shaken = tokio::select! {
             shaken = tokio::time::timeout(self.terms.timeouts.handshake, handshake) => shaken,
             // It has asked for nothing yet: what is in flight must not share the grace with it.
@@ -136,11 +137,14 @@ where
         };
         match shaken {
             Ok(Ok(stream)) => {
-                let framing = match stream.get_ref().1.alpn_protocol() {
+                let session = stream.get_ref().1;
+                let framing = match session.alpn_protocol() {
                     Some(b"h2") => Framing::Http2,
                     _ => Framing::Unknown,
                 };
-                self.protocols.serve(stream, framing, self.service.clone(), self.stop.clone()).await;
+                let own = session.peer_certificates().and_then(<[_]>::first);
+                let peer = own.and_then(tls::peer).map(Arc::new);
+                self.protocols.serve(stream, framing, peer, self.service.clone(), self.stop.clone()).await;
             }
             Ok(Err(error)) => match HandshakeFailure::of(&error) {
                 // A probe that only opens the port, as a kubelet's or a load balancer's: counted, but no news.

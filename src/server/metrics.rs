@@ -27,12 +27,21 @@ struct Certificate {
     name: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Undeclared {
+    reason: &'static str,
+}
+
 #[derive(Debug, Default)]
 pub struct Metrics {
     refused: Family<Refusal, Counter>,
     connections: Family<Listening, Gauge>,
     ends: Family<Certificate, Gauge>,
+    undeclared: Family<Undeclared, Counter>,
+    /// Of what is said about connections.
     pub said: Throttle,
+    /// Of what is said about undeclared senders.
+    pub undeclared_said: Throttle,
 }
 
 /// Counts as an open connection while it lives.
@@ -55,7 +64,16 @@ impl Metrics {
             "When a certificate in use ends, since the Unix epoch, by role",
             metrics.ends.clone(),
         );
+        registry.register(
+            "rehearsal_undeclared_reviews",
+            "Reviews from senders that are not declared under clusters, by what their proof lacks",
+            metrics.undeclared.clone(),
+        );
         metrics
+    }
+
+    pub fn undeclared(&self, reason: &'static str) {
+        self.undeclared.get_or_create(&Undeclared { reason }).inc();
     }
 
     pub fn refused(&self, listener: &'static str, reason: &'static str) {

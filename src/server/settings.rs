@@ -6,12 +6,24 @@ use std::time::Duration;
 
 pub use crate::admission::shed::Overload;
 
+use super::tls::Subject;
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct WebhookListenerSettings {
     pub listen: SocketAddr,
     pub tls: TlsSettings,
     pub limits: Limits,
     pub timeouts: Timeouts,
+}
+
+/// A cluster, and what proves that a review comes from it: at least one of the two.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterSettings {
+    pub name: String,
+    /// Of the API server's client certificate.
+    pub client_subject: Option<Subject>,
+    /// Holds the token in the path that the API server sends to.
+    pub path_token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

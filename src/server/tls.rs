@@ -21,10 +21,12 @@ use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 use tracing::warn;
 
+use super::callers::Peer;
 use super::certificates::{self, CertificateError};
 use super::settings::TlsSettings;
 
 pub use failure::HandshakeFailure;
+pub use subject::{NoSubject, Subject};
 
 /// What the webhook's listener accepts with.
 #[derive(Debug)]
@@ -155,6 +157,13 @@ impl ServerTls {
     pub fn ends(&self) -> Vec<CertificateEnd> {
         self.current.load().ends.clone()
     }
+}
+
+/// Who shows this certificate, which was verified.
+pub fn peer(certificate: &CertificateDer<'_>) -> Option<Peer> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let subject = subject::text(parsed.subject()).parse().ok();
+    Some(Peer { name: subject::name(&parsed), subject })
 }
 
 // === impl Files ===

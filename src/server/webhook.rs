@@ -17,13 +17,17 @@ use tower::{Service as TowerService, ServiceBuilder};
 use tower_http::BoxError;
 use tower_http::body::UnsyncBoxBody;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::warn;
 
 use crate::admission::failure::Failure;
 use crate::admission::gate::Gate;
 use crate::admission::shed::{BEGINNING, Overload};
-use crate::admission::{Arrival, Reply, Service};
+use crate::admission::{Arrival, Reply, Sender, Service};
+use crate::review::decision::UNDECLARED;
 
 use super::body::{self, Bounds, Read};
+use super::callers::{Callers, Peer, Route, Token};
+use super::metrics::Metrics;
 
 /// More would be refused by an HTTP/1.1 parser of this size; HTTP/2 has no such bound of its own.
 pub const MAX_HEADERS: usize = 100;
@@ -33,15 +37,15 @@ pub struct Webhook {
     pub service: Service,
     pub gate: Arc<Gate>,
     pub bounds: Bounds,
-    /// For reviews whose path names none.
-    pub cluster: String,
+    pub callers: Arc<Callers>,
     pub overload: Overload,
+    pub metrics: Arc<Metrics>,
 }
 
 /// What the head of a request says of its review.
 #[derive(Debug, PartialEq, Eq)]
 struct Head {
-    cluster: String,
+    route: Route,
     timeout: Option<String>,
 }
 
@@ -78,25 +82,48 @@ impl Webhook {
     }
 
     async fn reply(&self, parts: &Parts, body: Incoming) -> Reply {
-        let head = match Head::read(parts, &self.cluster) {
+        let Head { route, timeout } = match Head::read(parts, self.callers.take_tokens()) {
             Ok(head) => head,
             Err(failure) => {
                 body::discard(body, self.bounds).await;
                 return self.service.refuse(&failure);
             }
         };
+        let sender = self.sender(parts, route);
         let (body, room) = match body::read(body, self.gate.bytes(), self.bounds).await {
             Read::Whole(body, room) => (body, room),
-            Read::NoRoom(beginning) => return self.shed(&head.cluster, &beginning),
+            Read::NoRoom(beginning) => return self.shed(&sender.cluster, &beginning),
             Read::TooLarge => return self.service.refuse(&Failure::TooLarge { max_body: self.bounds.max_body }),
             Read::Slow => return self.service.refuse(&Failure::SlowBody(self.bounds.timeout)),
             Read::Broken(why) => return self.service.refuse(&Failure::BrokenBody(why)),
         };
         let Ok(place) = room.enter() else {
-            return self.shed(&head.cluster, &body[..body.len().min(BEGINNING)]);
+            return self.shed(&sender.cluster, &body[..body.len().min(BEGINNING)]);
         };
         let traceparent = parts.headers.get("traceparent").cloned();
-        self.service.review(Arrival { cluster: head.cluster, body, timeout: head.timeout, traceparent, place }).await
+        self.service.review(Arrival { sender, body, timeout, traceparent, place }).await
+    }
+
+    fn sender(&self, parts: &Parts, route: Route) -> Sender {
+        let peer = parts.extensions.get::<Arc<Peer>>();
+        let (sender, doubt) = self.callers.sender(peer.map(|peer| &**peer), route);
+        if let Some(doubt) = doubt {
+            self.metrics.undeclared(doubt.label());
+            if let Some(silent) = self.metrics.undeclared_said.pass() {
+                let Sender { claimed, caller, .. } = &sender;
+                let (claimed, caller) =
+                    (claimed.as_deref().unwrap_or_default(), caller.as_deref().unwrap_or("unproven"));
+                warn!(
+                    claimed,
+                    caller,
+                    silent,
+                    "a review came from a sender that is not declared under `clusters`: {}; it is answered as ever, and \
+                     recorded as cluster {UNDECLARED}, outside every figure",
+                    doubt.why()
+                );
+            }
+        }
+        sender
     }
 
     fn shed(&self, cluster: &str, beginning: &[u8]) -> Reply {
@@ -111,7 +138,7 @@ impl Webhook {
 // === impl Head ===
 
 impl Head {
-    fn read(parts: &Parts, default_cluster: &str) -> Result<Self, Failure> {
+    fn read(parts: &Parts, takes_tokens: bool) -> Result<Self, Failure> {
         if parts.headers.len() > MAX_HEADERS {
             return Err(Failure::TooManyHeaders);
         }
@@ -124,9 +151,9 @@ impl Head {
         if parts.method != Method::POST {
             return Err(Failure::Method { method: parts.method.clone() });
         }
-        let cluster = cluster(parts.uri.path(), default_cluster)?;
+        let route = route(parts.uri.path(), takes_tokens)?;
         media_type(parts)?;
-        Ok(Self { cluster, timeout: timeout(parts.uri.query()) })
+        Ok(Self { route, timeout: timeout(parts.uri.query()) })
     }
 }
 
@@ -146,13 +173,27 @@ fn has_host(parts: &Parts) -> bool {
     matches!((hosts.next(), hosts.next()), (Some(host), None) if !host.is_empty())
 }
 
-fn cluster(path: &str, default: &str) -> Result<String, Failure> {
-    match path {
-        "/" | "/image_policy" | "/review" => Ok(default.to_owned()),
-        _ => match path.strip_prefix("/review/") {
-            Some(name) if is_dns_label(name) => Ok(name.to_owned()),
-            _ => Err(Failure::Path { path: path.to_owned() }),
-        },
+fn route(path: &str, takes_tokens: bool) -> Result<Route, Failure> {
+    if let "/" | "/image_policy" | "/review" = path {
+        return Ok(Route::default());
+    }
+    let rest = path.strip_prefix("/review/").unwrap_or_default();
+    let (cluster, token) = match rest.split_once('/') {
+        Some((cluster, token)) => (cluster, Some(token)),
+        None => (rest, None),
+    };
+    let is_right = token.is_none_or(|token| takes_tokens && !token.is_empty() && !token.contains('/'));
+    if !is_dns_label(cluster) || !is_right {
+        return Err(Failure::Path { begins: beginning(path) });
+    }
+    Ok(Route { cluster: Some(cluster.to_owned()), token: token.map(|token| Token::of(token.as_bytes())) })
+}
+
+/// The first part of a path.
+fn beginning(path: &str) -> String {
+    match path.get(1..).and_then(|rest| rest.split_once('/')) {
+        Some((first, _)) => format!("/{first}/.."),
+        None => path.to_owned(),
     }
 }
 
@@ -191,7 +232,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).expect("a request").into_parts();
-        Head::read(&parts, "local").map_err(|failure| failure.label())
+        Head::read(&parts, true).map_err(|failure| failure.label())
     }
 
     const HOST_AND_TYPE: [(&str, &str); 2] = [("host", "h"), ("content-type", "application/json")];
@@ -211,15 +252,31 @@ mod tests {
 
     #[test]
     fn the_path_names_the_cluster() {
-        let cluster = |path: &str| head("POST", path, &HOST_AND_TYPE).map(|head| head.cluster);
+        let route = |path: &str| head("POST", path, &HOST_AND_TYPE).map(|head| head.route);
+        let to = |cluster: &str, token: Option<&str>| {
+            Ok(Route { cluster: Some(cluster.to_owned()), token: token.map(|token| Token::of(token.as_bytes())) })
+        };
         for path in ["/", "/review", "/image_policy"] {
-            assert_eq!(cluster(path).as_deref(), Ok("local"), "{path}");
+            assert_eq!(route(path), Ok(Route::default()), "{path}");
         }
-        assert_eq!(cluster("/review/prod-eu").as_deref(), Ok("prod-eu"));
-        for path in ["/review/", "/review/Prod", "/review/a/b", "/review/-a", "/review/a%20b", "/images"] {
-            assert_eq!(cluster(path), Err("path"), "{path}");
+        assert_eq!(route("/review/prod-eu"), to("prod-eu", None));
+        assert_eq!(route("/review/prod-eu/secret"), to("prod-eu", Some("secret")));
+        for path in
+            ["/review/", "/review/Prod", "/review/a/", "/review/a/b/c", "/review/-a", "/review/a%20b", "/images"]
+        {
+            assert_eq!(route(path), Err("path"), "{path}");
         }
-        assert_eq!(cluster(&format!("/review/{}", "a".repeat(64))), Err("path"));
+        assert_eq!(route(&format!("/review/{}", "a".repeat(64))), Err("path"));
+    }
+
+    #[test]
+    fn a_token_in_a_path_that_leads_nowhere_is_not_shown() {
+        let refusal = |path: &str, takes_tokens| super::route(path, takes_tokens).expect_err(path).to_string();
+        assert!(refusal("/review/prod/canary", false).starts_with("there is nothing at /review/..; reviews go to"));
+        for path in ["/review/prod/canary/", "/reviews/prod/canary", "/review/Prod/canary", "/prod/canary", "//canary"]
+        {
+            assert!(!refusal(path, true).contains("canary"), "{path}");
+        }
     }
 
     #[test]

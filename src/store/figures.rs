@@ -7,6 +7,7 @@ use super::read::{Bucket, DryRuns, Figures, Hit, Range, Scope, Summary};
 use super::spans;
 use super::sql::{FOR_EACH_JOIN, Row, Sql, Value};
 use crate::review::clock::Timestamp;
+use crate::review::decision::UNDECLARED;
 
 /// A scope with its ends known: whole buckets.
 #[derive(Debug)]
@@ -198,6 +199,14 @@ impl Figures {
     }
 }
 
+/// How many reviews of the scope's span came from senders that are not declared, dry runs included: of the whole history,
+/// since what they say of their cluster is not proven.
+pub(super) async fn undeclared(database: &Database, scope: &Scope, now: Timestamp) -> Result<u64, StoreError> {
+    let scope = Scope { cluster: Some(UNDECLARED.to_owned()), namespace: None, ..scope.clone() };
+    let span = Span::of(database, &scope, now).await?;
+    Ok(totals(database, &span, Width::Day).await?.iter().map(|total| total.figures.reviews).sum())
+}
+
 /// The clusters and namespaces that the scope names, as far as there is anything of them.
 async fn places(database: &Database, scope: &Scope) -> Result<Vec<Place>, StoreError> {
     let mut sql = match &scope.namespace {
@@ -209,9 +218,10 @@ async fn places(database: &Database, scope: &Scope) -> Result<Vec<Place>, StoreE
             sql
         }
     };
-    if let Some(cluster) = &scope.cluster {
-        sql.push(" AND c.name = ").bind(cluster.as_str());
-    }
+    match &scope.cluster {
+        Some(cluster) => sql.push(" AND c.name = ").bind(cluster.as_str()),
+        None => sql.push(" AND c.name <> ").bind(UNDECLARED),
+    };
     sql.push(" ORDER BY c.id");
     let place = |row: &Row| Ok(Place { cluster: row.int(0)?, namespace: row.int(1)? });
     database.fetch(sql).await?.iter().map(place).collect()

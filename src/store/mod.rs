@@ -56,7 +56,7 @@ use self::read::{Bucket, Cursor, Filter, Hit, Page, PolicyRules, Range, Scope, S
 use self::settings::{HistorySettings, StoreSettings};
 use self::sql::Sql;
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{Gap, Record};
+use crate::review::decision::{Gap, Record, UNDECLARED};
 
 /// A handle; its copies are one store.
 #[derive(Debug, Clone)]
@@ -151,13 +151,20 @@ impl Store {
         rows.into_iter().map(|mut row| row.text(0)).collect()
     }
 
-    /// Of one cluster, or of all; in alphabetical order.
+    /// How many reviews of the scope's span came from senders that are not declared: they are in no figure, unless the
+    /// scope names the cluster [`UNDECLARED`].
+    pub async fn undeclared(&self, scope: &Scope) -> Result<u64, StoreError> {
+        figures::undeclared(&self.database, scope, Timestamp::now()).await
+    }
+
+    /// Of one cluster, or of all that are declared; in alphabetical order.
     pub async fn namespaces(&self, cluster: Option<&str>) -> Result<Vec<String>, StoreError> {
         let text = "SELECT DISTINCT n.name FROM namespaces n JOIN clusters c ON c.id = n.cluster WHERE n.name <> ''";
         let mut sql = Sql::new(text);
-        if let Some(cluster) = cluster {
-            sql.push(" AND c.name = ").bind(cluster);
-        }
+        match cluster {
+            Some(cluster) => sql.push(" AND c.name = ").bind(cluster),
+            None => sql.push(" AND c.name <> ").bind(UNDECLARED),
+        };
         sql.push(" ORDER BY n.name");
         self.database.fetch(sql).await?.into_iter().map(|mut row| row.text(0)).collect()
     }

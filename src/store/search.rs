@@ -5,7 +5,7 @@ use super::error::StoreError;
 use super::read::{Blame, Filter};
 use super::row::{self, Uid};
 use super::sql::Sql;
-use crate::review::decision::Answer;
+use crate::review::decision::{Answer, UNDECLARED};
 
 /// Ranges of one index that a list merges. A filter that would need more of them is only a condition.
 pub(super) const MERGED: usize = 200;
@@ -79,6 +79,8 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
     if filter.namespace.is_some() || filter.cluster.is_some() {
         let Some(predicate) = of_place(database, filter).await? else { return Ok(None) };
         found.push(predicate);
+    } else if filter.uid.is_none() {
+        found.extend(declared(database).await?);
     }
     Ok(Some(found))
 }
@@ -194,12 +196,24 @@ async fn of_repository(database: &Database, name: &str, blame: Blame) -> Result<
     Ok(Some(Predicate::new(condition, Some(Source::Blamed(repository)))))
 }
 
+/// A list holds what its figures count, so nothing of undeclared senders, unless their cluster is asked for.
+async fn declared(database: &Database) -> Result<Option<Predicate>, StoreError> {
+    let mut sql = Sql::new("SELECT id FROM clusters WHERE name = ");
+    sql.bind(UNDECLARED);
+    Ok(ids(database, sql).await?.pop().map(|id| {
+        let mut condition = Sql::new("d.cluster <> ");
+        condition.bind(id);
+        Predicate::new(condition, None)
+    }))
+}
+
 /// A namespace is a number in each cluster; a cluster alone is the ranges of all its namespaces.
 async fn of_place(database: &Database, filter: &Filter) -> Result<Option<Predicate>, StoreError> {
     let mut sql = Sql::new("SELECT s.id FROM namespaces s JOIN clusters c ON c.id = s.cluster WHERE 1 = 1");
-    if let Some(cluster) = &filter.cluster {
-        sql.push(" AND c.name = ").bind(cluster.as_str());
-    }
+    match &filter.cluster {
+        Some(cluster) => sql.push(" AND c.name = ").bind(cluster.as_str()),
+        None => sql.push(" AND c.name <> ").bind(UNDECLARED),
+    };
     if let Some(namespace) = &filter.namespace {
         sql.push(" AND s.name = ").bind(namespace.as_str());
     }

@@ -45,6 +45,13 @@ pub(super) struct Sqlite {
     path: PathBuf,
 }
 
+/// Who may write while it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Writers,
+    Nobody,
+}
+
 #[derive(Debug)]
 pub(super) struct Transaction(sqlx::Transaction<'static, sqlx::Sqlite>);
 
@@ -85,17 +92,26 @@ impl Sqlite {
         Ok(Self { writer, readers, path })
     }
 
-    /// For reading alone, of a file that nobody writes: also where its directory cannot be written.
+    /// For reading alone, while others write; or, where the directory cannot be written and the log not be shared, as a
+    /// file that nobody writes.
     pub async fn open_for_reading(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(super::settings::SQLITE_FILE);
-        let options = SqliteConnectOptions::new().filename(&path).read_only(true).immutable(true);
+        match Self::open_as(&path, Beside::Writers).await {
+            Err(StoreError::Open { .. } | StoreError::Unavailable(_)) => Self::open_as(&path, Beside::Nobody).await,
+            opened => opened,
+        }
+    }
+
+    async fn open_as(path: &Path, beside: Beside) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+        let options = options.immutable(beside == Beside::Nobody);
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_with(options.pragma("temp_store", "memory"))
             .await
-            .map_err(|error| StoreError::open(place(&path), error))?;
-        check_schema(&readers, &path).await?;
-        Ok(Self { writer: readers.clone(), readers, path })
+            .map_err(|error| StoreError::open(place(path), error))?;
+        check_schema(&readers, path).await?;
+        Ok(Self { writer: readers.clone(), readers, path: path.to_owned() })
     }
 }
 

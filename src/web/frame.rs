@@ -6,7 +6,7 @@ use super::query::{BadParameter, Now, Parameters};
 use super::zone::Zone;
 use super::{Live, WebState, assets};
 use crate::review::clock::Timestamp;
-use crate::review::decision::Gap;
+use crate::review::decision::{Gap, UNDECLARED};
 
 /// Kept when going from page to page.
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
@@ -153,6 +153,17 @@ impl Notice {
             heading: format!("Gap from {} {until}", zone.second(gap.from)),
             text: format!("{number}{cluster} missing here: {}.", gap.reason.trim_end_matches('.')),
         }
+    }
+
+    pub fn of_undeclared(number: u64) -> Option<Self> {
+        (number > 0).then(|| Self {
+            class: "warning",
+            heading: format!("{} from undeclared senders", count(number, "review")),
+            text: format!(
+                "They were answered as ever, and are in no figure and no list here but those of the cluster {UNDECLARED}. \
+                 Who may send for which cluster stands under `clusters` in the configuration."
+            ),
+        })
     }
 
     pub fn of_unjudged(number: u64) -> Option<Self> {

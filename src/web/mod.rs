@@ -26,6 +26,7 @@ mod api;
 mod assets;
 mod chart;
 mod error;
+pub mod export;
 mod filters;
 mod frame;
 mod gaps;

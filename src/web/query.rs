@@ -79,6 +79,11 @@ impl Parameters {
         Ok(Self { pairs })
     }
 
+    /// Given by other means than an address.
+    pub fn of(pairs: Vec<(String, String)>) -> Self {
+        Self { pairs }
+    }
+
     /// Refuses what is not in `known`, and what is there twice. The API does; pages leave such parameters alone.
     pub fn only(&self, known: &[&str]) -> Result<(), BadParameter> {
         for (at, (name, _)) in self.pairs.iter().enumerate() {

@@ -3,20 +3,21 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::harness::Rehearsal;
 use crate::history;
 use crate::load::Load;
+use crate::stores::{Kind, on_both};
 
 const ROUNDS: usize = 200;
 
 /// Enough for some hundred answers: several groups of the journal and several batches of the drain.
 const LONGEST: u64 = 250;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_two_hundred_times_under_load_it_has_each_answered_review_once() {
+on_both![killed_two_hundred_times_under_load_it_has_each_answered_review_once];
+
+async fn killed_two_hundred_times_under_load_it_has_each_answered_review_once(kind: Kind) {
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut rehearsal = Rehearsal::builder().config("webhook: {tls: off}").start().await;
+    let mut rehearsal = kind.builder("webhook: {tls: off}").start().await;
     let mut answered = BTreeSet::new();
     for round in 0..ROUNDS {
         let load = Load::begin(&rehearsal, &format!("r{round}"), 8);

@@ -59,9 +59,14 @@ impl Load {
         }
     }
 
-    /// Until the clients have ended: they are told to, or nobody answers any more.
-    pub async fn end(mut self) -> Outcome {
+    /// Tells the clients to end, and waits for the answers that are on their way.
+    pub async fn end(self) -> Outcome {
         self.stop.store(true, Ordering::Release);
+        self.until_nobody_answers().await
+    }
+
+    /// Until the clients have ended by themselves.
+    pub async fn until_nobody_answers(mut self) -> Outcome {
         while let Some(answer) = self.answers.recv().await {
             self.take(answer);
         }

@@ -8,4 +8,8 @@ mod disk;
 mod history;
 mod kill;
 mod load;
+mod scarce;
+mod secret;
 mod shim;
+mod stop;
+mod stores;

@@ -29,6 +29,8 @@ enum Way {
 struct Shared {
     target: SocketAddr,
     way: watch::Sender<Way>,
+    /// How often it was cut: what was open before a cut ends also where the link is healed at once.
+    cuts: watch::Sender<usize>,
     /// Bytes of the client after which the connection ends, before it has seen the server's answer to them.
     unanswered: Mutex<Option<Vec<u8>>>,
     /// How many connections ended so.
@@ -44,6 +46,7 @@ impl Link {
         let shared = Arc::new(Shared {
             target,
             way: watch::Sender::new(Way::Passes),
+            cuts: watch::Sender::new(0),
             unanswered: Mutex::default(),
             lost: watch::Sender::new(0),
         });
@@ -58,6 +61,7 @@ impl Link {
 
     pub fn cut(&self) {
         self.shared.way.send_replace(Way::Cut);
+        self.shared.cuts.send_modify(|cuts| *cuts += 1);
     }
 
     pub fn freeze(&self) {
@@ -76,13 +80,16 @@ impl Link {
     /// Waits until that has happened `times` times.
     pub async fn has_lost(&self, times: usize) {
         let mut lost = self.shared.lost.subscribe();
-        lost.wait_for(|&lost| lost >= times).await.expect("the link lives");
+        let has_lost = lost.wait_for(|&lost| lost >= times);
+        let waited = tokio::time::timeout(super::DEADLINE, has_lost).await;
+        waited.expect("the client sends those bytes").expect("the link lives");
     }
 }
 
 async fn carry(client: TcpStream, shared: Arc<Shared>) {
-    let mut way = shared.way.subscribe();
-    if *way.borrow() == Way::Cut {
+    let mut cuts = shared.cuts.subscribe();
+    let before = *cuts.borrow();
+    if *shared.way.borrow() == Way::Cut {
         return;
     }
     let Ok(server) = TcpStream::connect(shared.target).await else { return };
@@ -108,7 +115,7 @@ async fn carry(client: TcpStream, shared: Arc<Shared>) {
     tokio::select! {
         () = up => {}
         () = down => {}
-        _ = way.wait_for(|way| *way == Way::Cut) => {}
+        _ = cuts.wait_for(|&cuts| cuts != before) => {}
     }
 }
 

@@ -112,14 +112,30 @@ impl Server {
 
     /// Runs statements as the superuser; rows as lines of columns between `|`.
     pub fn psql(&self, database: &str, sql: &str) -> String {
+        self.try_psql(database, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Likewise; what the server said, where it refused.
+    pub fn try_psql(&self, database: &str, sql: &str) -> Result<String, String> {
         let output = Command::new(self.bin.join("psql"))
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", database, "-c", sql])
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
             .env("PGPASSWORD", PASSWORD)
             .output()
             .expect("psql runs");
-        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// All that is in all its databases, as statements.
+    pub fn dump(&self) -> String {
+        let output = Command::new(self.bin.join("pg_dumpall"))
+            .args(["-U", USER, "-h", "127.0.0.1", "-p", &self.port.to_string(), "--no-role-passwords"])
+            .env("PGPASSWORD", PASSWORD)
+            .output()
+            .expect("pg_dumpall runs");
+        assert!(output.status.success(), "pg_dumpall: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     fn answers(&self) -> bool {

@@ -20,6 +20,7 @@ fn defaults() -> Config {
     let second = Duration::from_secs(1);
     Config {
         cluster: "kept".to_owned(),
+        clusters: Vec::new(),
         data_dir: "elsewhere".into(),
         webhook: WebhookListenerSettings {
             listen: ([127, 0, 0, 1], 1).into(),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::super::form::{CertificateName, Form, HostName, Label, Name, Size, Text};
 use super::*;
+use crate::server::tls::Subject;
 use crate::store::settings::PostgresUrl;
 
 /// Reads each of `right` and writes it as it was, refuses each of `wrong`; what the form's pattern refuses, the
@@ -73,6 +74,7 @@ fn every_form_reads_what_it_writes() {
             "postgres://u%00@h/d",
         ],
     );
+    form::<Subject>(&["CN=a", "CN=a,O=b", "O = b, CN = a"], &["", "a", "CN=", "CN=a,,O=b"]);
     let label = "a".repeat(63);
     form::<Label>(&["a", "0", "prod-eu", &label], &["", "A", "-a", "a-", "a.b", "a_b", &format!("{label}a")]);
     let name = "x".repeat(128);

@@ -1,9 +1,25 @@
 //! Names in certificates, as text.
 
+use std::fmt;
+use std::str::FromStr;
+
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
+
+/// The subject of a certificate, as it is written down to be compared: `CN=kube-apiserver,O=acme`. Its parts may stand
+/// in any order, since tools do not agree on one.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    written: String,
+    /// In the order of their text.
+    parts: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a subject is written as RFC 4514 has it, such as CN=kube-apiserver,O=acme")]
+pub struct NoSubject;
 
 /// As RFC 4514 writes it: the last part first, `+` within a part, what would be misread escaped.
 pub fn text(name: &X509Name<'_>) -> String {
@@ -27,6 +43,54 @@ pub fn name(certificate: &X509Certificate<'_>) -> String {
         })
     });
     first.unwrap_or_else(|| format!("serial {}", certificate.raw_serial_as_string()))
+}
+
+// === impl Subject ===
+
+impl FromStr for Subject {
+    type Err = NoSubject;
+
+    fn from_str(text: &str) -> Result<Self, NoSubject> {
+        let mut parts: Vec<String> = split(text).into_iter().map(part).collect::<Option<_>>().ok_or(NoSubject)?;
+        parts.sort();
+        Ok(Self { written: text.to_owned(), parts })
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+impl PartialEq for Subject {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts == other.parts
+    }
+}
+
+impl Eq for Subject {}
+
+/// At the commas that no backslash stands before.
+fn split(text: &str) -> Vec<&str> {
+    let (mut parts, mut start, mut escaped) = (Vec::new(), 0, false);
+    for (at, letter) in text.char_indices() {
+        if letter == ',' && !escaped {
+            parts.push(&text[start..at]);
+            start = at + 1;
+        }
+        escaped = letter == '\\' && !escaped;
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+/// `CN = x`, as openssl writes it, is `CN=x`.
+fn part(text: &str) -> Option<String> {
+    let (kind, value) = text.split_once('=')?;
+    let (kind, value) = (kind.trim(), value.trim_start());
+    let is_kind = kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
+    (is_kind && !kind.is_empty() && !value.is_empty()).then(|| format!("{}={value}", kind.to_ascii_uppercase()))
 }
 
 fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
@@ -92,6 +156,22 @@ mod tests {
         assert_eq!(written(&[(DnType::CommonName, "a,O=system:masters")]), "CN=a\\,O=system:masters");
         assert_eq!(written(&[(DnType::CommonName, " #a\n\u{85}b+\\ ")]), "CN=\\ #a\\0A\\C2\\85b\\+\\\\\\ ");
         assert_eq!(written(&[(DnType::CommonName, "#a")]), "CN=\\#a");
+    }
+
+    #[test]
+    fn subjects_are_equal_in_any_order_of_their_parts_and_no_other_way() {
+        let subject = |text: &str| text.parse::<Subject>().expect(text);
+        for same in ["CN=api,O=acme", "O=acme,CN=api", "O = acme, CN = api", "cn=api,o=acme"] {
+            assert_eq!(subject(same), subject("CN=api,O=acme"), "{same}");
+        }
+        for other in ["CN=api", "CN=api,O=Acme", "CN=api,O=acme,O=acme", "CN=api,OU=acme", "CN=api\\,O=acme"] {
+            assert_ne!(subject(other), subject("CN=api,O=acme"), "{other}");
+        }
+        for wrong in ["", "api", "CN=", "CN=api,", "=api", "C N=api"] {
+            assert!(wrong.parse::<Subject>().is_err(), "{wrong}");
+        }
+        let written = written(&[(DnType::OrganizationName, "acme"), (DnType::CommonName, "a,b")]);
+        assert_eq!(subject(&written), subject("CN=a\\,b,O=acme"));
     }
 
     #[test]

@@ -1,15 +1,16 @@
 use super::history::History;
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{Answer, Gap, Record};
-use crate::store::figures::{Hits, chart, summary, top};
-use crate::store::read::{DryRuns, Figures, Range, Scope, StoredDecision};
+use crate::review::decision::{Answer, Gap, Record, UNDECLARED};
+use crate::store::figures::{Hits, chart, summary, top, undeclared};
+use crate::store::read::{DryRuns, Figures, Filter, Range, Scope, StoredDecision};
 
 on_both![
     summary_and_chart_are_what_the_decisions_add_up_to,
     an_empty_history_has_empty_figures,
     the_most_hit_come_first,
     unjudged_reviews_are_added_once,
+    what_is_of_undeclared_senders_is_asked_for_by_name,
     the_last_word_on_a_gap_counts_and_gaps_stand_where_they_touch
 ];
 
@@ -173,4 +174,44 @@ async fn the_last_word_on_a_gap_counts_and_gaps_stand_where_they_touch(kind: Kin
     assert_eq!(found(0, 1_000, None).await, []);
     assert_eq!(found(1_500, 1_600, Some("lab")).await, [closed]);
     assert_eq!(found(2_500, 9_000, Some("lab")).await, [of_lab]);
+}
+
+async fn what_is_of_undeclared_senders_is_asked_for_by_name(kind: Kind) {
+    let mut history = History::new(5, 60, 30, NOW);
+    for (at, record) in history.records.iter_mut().enumerate() {
+        match record {
+            Record::Decision(decision) if at % 3 == 0 => decision.cluster = UNDECLARED.to_owned(),
+            _ => {}
+        }
+    }
+    let of = |wanted: bool| {
+        let decisions = history.records.iter().filter_map(|record| match record {
+            Record::Decision(decision) => Some(decision),
+            _ => None,
+        });
+        decisions.filter(|decision| (decision.cluster == UNDECLARED) == wanted).count()
+    };
+    let test = TestStore::new(kind, &HISTORY).await;
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    let store = &test.store;
+    let scope = |cluster: Option<&str>| Scope {
+        cluster: cluster.map(str::to_owned),
+        dry_run: DryRuns::Include,
+        until: Some(Timestamp(NOW.0 + 1)),
+        ..Scope::default()
+    };
+    for (cluster, expected) in [(None, of(false)), (Some(UNDECLARED), of(true))] {
+        let found = summary(&store.database, &scope(cluster), NOW).await.expect("a summary");
+        assert_eq!(found.figures.reviews, expected as u64, "{cluster:?}");
+        let filter = Filter { cluster: cluster.map(str::to_owned), ..Filter::default() };
+        let page = store.decisions(&filter, 1_000, None).await.expect("a page");
+        assert_eq!(page.decisions.len(), expected, "{cluster:?}");
+        let namespaces = store.namespaces(cluster).await.expect("namespaces");
+        assert!(!namespaces.is_empty());
+        let filter = Filter { namespace: Some(namespaces[0].clone()), ..filter };
+        let page = store.decisions(&filter, 1_000, None).await.expect("a page");
+        assert!(!page.decisions.is_empty());
+        assert!(page.decisions.iter().all(|s| (s.decision.cluster == UNDECLARED) == cluster.is_some()), "{cluster:?}");
+        assert_eq!(undeclared(&store.database, &scope(cluster), NOW).await.expect("a count"), of(true) as u64);
+    }
 }

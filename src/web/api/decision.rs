@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::shape::{DecisionShape, Depth};
 use super::{Call, json};
+use crate::store::read::StoredDecision;
 use crate::web::WebState;
 use crate::web::error::{ApiError, WebError};
 use crate::web::pages::decision::id_of;
@@ -17,19 +18,28 @@ use crate::web::pages::decision::id_of;
 #[derive(Debug, Serialize)]
 struct Details<'a> {
     #[serde(flatten)]
+    whole: Whole<'a>,
+    /// The object of this decision, or of the same review on that day, redacted.
+    object: Option<Box<RawValue>>,
+}
+
+/// All that is kept in the row of a decision and of its review.
+#[derive(Debug, Serialize)]
+pub struct Whole<'a> {
+    #[serde(flatten)]
     decision: DecisionShape<'a>,
     /// The HTTP status for `failed`, the Status code for `denied`, 200 for `allowed`.
     code: u16,
     message: Option<&'a str>,
     notes: &'a [String],
+    /// The subject of the sender's certificate, or the name of its token; `None`: unproven.
+    caller: Option<&'a str>,
     api_version: &'a str,
     subresource: Option<&'a str>,
     group: Option<&'a str>,
     annotations: &'a BTreeMap<String, String>,
     /// The hash under which the review is kept.
     review: String,
-    /// The object of this decision, or of the same review on that day, redacted.
-    object: Option<Box<RawValue>>,
 }
 
 pub async fn show(
@@ -45,16 +55,26 @@ pub async fn show(
     };
     let stored = stored.ok_or(WebError::NoSuchDecision(id))?;
     let object = state.store.object(stored.decision.id).await?;
-    Ok(json(&Details {
-        decision: DecisionShape::of(&stored, Depth::Whole),
-        code: stored.decision.code,
-        message: stored.decision.message.as_deref(),
-        notes: &stored.decision.notes,
-        api_version: &stored.review.api_version,
-        subresource: stored.review.subresource.as_deref(),
-        group: stored.review.group.as_deref(),
-        annotations: &stored.review.annotations,
-        review: stored.review.hash.to_string(),
-        object: object.and_then(|object| RawValue::from_string(object).ok()),
-    }))
+    let object = object.and_then(|object| RawValue::from_string(object).ok());
+    Ok(json(&Details { whole: Whole::of(&stored), object }))
+}
+
+// === impl Whole ===
+
+impl<'a> Whole<'a> {
+    pub fn of(stored: &'a StoredDecision) -> Self {
+        let StoredDecision { decision, review } = stored;
+        Self {
+            decision: DecisionShape::of(stored, Depth::Whole),
+            code: decision.code,
+            message: decision.message.as_deref(),
+            notes: &decision.notes,
+            caller: decision.caller.as_deref(),
+            api_version: &review.api_version,
+            subresource: review.subresource.as_deref(),
+            group: review.group.as_deref(),
+            annotations: &review.annotations,
+            review: review.hash.to_string(),
+        }
+    }
 }

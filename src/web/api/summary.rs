@@ -23,6 +23,8 @@ struct SummaryShape<'a> {
     would_reject: u64,
     unjudged: u64,
     dry_runs: u64,
+    /// From senders that are not declared, dry runs included: in no other figure, unless their cluster is asked for.
+    undeclared: u64,
     gaps: Vec<GapShape<'a>>,
     complete_until: String,
 }
@@ -31,7 +33,7 @@ pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     let call = Call::of(&state, query.as_deref(), &["since", "until", "cluster", "namespace", "dry_run"])?;
     let scope = call.parameters.scope(call.now())?;
     let live = (state.live)();
-    let summary = state.store.summary(&scope).await?;
+    let (summary, undeclared) = tokio::try_join!(state.store.summary(&scope), state.store.undeclared(&scope))?;
     let gaps = gaps::in_span(&summary, &live, scope.cluster.as_deref());
     let figures = &summary.figures;
     Ok(json(&SummaryShape {
@@ -44,6 +46,7 @@ pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         would_reject: figures.would_reject,
         unjudged: figures.unjudged,
         dry_runs: figures.dry_runs,
+        undeclared,
         gaps: gaps.iter().map(GapShape::from).collect(),
         complete_until: time(live.complete_until),
     }))

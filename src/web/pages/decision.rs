@@ -137,6 +137,7 @@ fn facts(stored: &StoredDecision, list: &Address) -> Vec<Fact> {
         fact("Name", decision.name.as_deref()),
         fact("User", decision.user.as_deref()),
         same("UID", decision.uid.as_deref(), "uid"),
+        fact("Sent by", Some(decision.caller.as_deref().unwrap_or("unproven"))),
         fact("Protocol", Some(&format!("{} {}", review.protocol.as_str(), review.api_version))),
     ]
 }

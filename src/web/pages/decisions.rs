@@ -8,7 +8,7 @@ use axum::response::Html;
 
 use super::html;
 use crate::review::decision::{Decision, ReviewRecord};
-use crate::store::read::StoredDecision;
+use crate::store::read::{Scope, StoredDecision};
 use crate::web::WebState;
 use crate::web::address::Address;
 use crate::web::error::PageError;
@@ -86,8 +86,10 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     });
     let after = after.transpose()?;
     let store = &state.store;
-    let (page, clusters, namespaces, judges) = tokio::try_join!(
+    let span = Scope { since: filter.since, until: filter.until, ..Scope::default() };
+    let (page, undeclared, clusters, namespaces, judges) = tokio::try_join!(
         store.decisions(&filter, ROWS, after),
+        store.undeclared(&span),
         store.clusters(),
         store.namespaces(filter.cluster.as_deref()),
         store.policies_and_rules(),
@@ -100,6 +102,7 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     rules.dedup();
     let mut frame = Frame::of("Decisions", &visit, &live, here.clone());
     frame.notices.extend(Notice::of_gaps(&gaps, &visit.zone));
+    frame.notices.extend(Notice::of_undeclared(undeclared));
     let rows: Vec<Row> = page.decisions.iter().map(|stored| Row::of(stored, &visit.zone, &visit)).collect();
     html(&Decisions {
         frame,

@@ -96,6 +96,7 @@ struct Latest {
 /// Everything that the page reads of the history.
 struct Found {
     summary: Summary,
+    undeclared: u64,
     buckets: Vec<Bucket>,
     rules: Vec<Hit>,
     namespaces: Vec<Hit>,
@@ -134,8 +135,9 @@ fn scope_of(visit: &Visit) -> Result<Scope, BadParameter> {
 impl Found {
     async fn of(state: &WebState, scope: &Scope) -> Result<Self, PageError> {
         let store = &state.store;
-        let (summary, buckets, rules, namespaces, repositories, clusters, namespace_names, latest) = tokio::try_join!(
+        let (summary, undeclared, buckets, rules, namespaces, repositories, clusters, namespace_names, latest) = tokio::try_join!(
             store.summary(scope),
+            store.undeclared(scope),
             store.chart(scope, MAX_COLUMNS),
             store.top_rules(scope, COUNTED),
             store.top_namespaces(scope, COUNTED),
@@ -144,7 +146,7 @@ impl Found {
             store.namespaces(scope.cluster.as_deref()),
             store.last_at(),
         )?;
-        Ok(Self { summary, buckets, rules, namespaces, repositories, clusters, namespace_names, latest })
+        Ok(Self { summary, undeclared, buckets, rules, namespaces, repositories, clusters, namespace_names, latest })
     }
 }
 
@@ -167,6 +169,7 @@ impl Overview {
         let mut frame = Frame::of("Overview", &visit, live, here.clone());
         frame.notices.extend(Notice::of_gaps(&gaps, &visit.zone));
         frame.notices.extend(Notice::of_unjudged(summary.figures.unjudged));
+        frame.notices.extend(Notice::of_undeclared(found.undeclared));
         // The lists behind the figures: of the span that was really counted, dry runs left out as there.
         let list = visit
             .to("/decisions")

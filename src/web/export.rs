@@ -1,0 +1,138 @@
+//! Decisions as lines, for files and other programs: what the API says of each, but for its object.
+
+pub mod csv;
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use jiff::tz::TimeZone;
+
+use super::api::decision::Whole;
+use super::api::shape::time;
+use super::query::{BadParameter, FILTERS, Now, Parameters};
+use super::sentence;
+use super::zone::Zone;
+use crate::review::clock::Timestamp;
+use crate::review::decision::{PolicyVerdict, Violation};
+use crate::store::read::{Filter, StoredDecision};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    Ndjson,
+    /// A line of names, then one for each decision.
+    Csv,
+}
+
+/// The columns of [`Format::Csv`].
+pub const COLUMNS: [&str; 25] = [
+    "id",
+    "at",
+    "cluster",
+    "caller",
+    "protocol",
+    "operation",
+    "namespace",
+    "kind",
+    "workload",
+    "name",
+    "user",
+    "uid",
+    "dry_run",
+    "images",
+    "answer",
+    "code",
+    "message",
+    "would_reject",
+    "verdicts",
+    "violations",
+    "standing",
+    "redacted",
+    "revision",
+    "duration_us",
+    "notes",
+];
+
+/// Which decisions, as the parameters of a list say it: `(name, value)`, by the same names.
+///
+/// # Errors
+/// Names the parameter that is wrong and says what would be right.
+pub fn filter(given: Vec<(String, String)>, zone: TimeZone, now: Timestamp) -> Result<Filter, BadParameter> {
+    let parameters = Parameters::of(given);
+    parameters.only(&FILTERS)?;
+    parameters.filter(Now { at: now, zone: &Zone::new(zone) })
+}
+
+// === impl Format ===
+
+impl Format {
+    /// What comes before the first decision.
+    ///
+    /// # Errors
+    /// `out` cannot be written.
+    pub fn begin(self, out: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Ndjson => Ok(()),
+            Self::Csv => csv::write_row(out, COLUMNS),
+        }
+    }
+
+    /// # Errors
+    /// `out` cannot be written.
+    pub fn write(self, out: &mut impl Write, stored: &StoredDecision) -> io::Result<()> {
+        match self {
+            Self::Ndjson => {
+                serde_json::to_writer(&mut *out, &Whole::of(stored))?;
+                out.write_all(b"\n")
+            }
+            Self::Csv => csv::write_row(out, cells(stored)),
+        }
+    }
+}
+
+/// In the order of [`COLUMNS`].
+fn cells(StoredDecision { decision, review }: &StoredDecision) -> [String; COLUMNS.len()] {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let images: Vec<&str> = review.images.iter().map(|image| image.text.as_str()).collect();
+    let verdicts: Vec<String> =
+        decision.verdicts.iter().map(|verdict| format!("{}: {}", verdict.policy, verdict.verdict.as_str())).collect();
+    [
+        decision.id.to_string(),
+        time(decision.at),
+        decision.cluster.clone(),
+        text(&decision.caller),
+        review.protocol.as_str().to_owned(),
+        review.operation.as_str().to_owned(),
+        text(&review.namespace),
+        text(&review.kind),
+        sentence::workload(&review.workload),
+        text(&decision.name),
+        text(&decision.user),
+        text(&decision.uid),
+        decision.dry_run.to_string(),
+        images.join(" "),
+        decision.answer.as_str().to_owned(),
+        decision.code.to_string(),
+        text(&decision.message),
+        decision.would_reject.to_string(),
+        verdicts.join("; "),
+        violations(&decision.verdicts, |verdict| &verdict.violations),
+        violations(&decision.verdicts, |verdict| &verdict.standing),
+        decision.redacted.to_string(),
+        decision.revision.clone(),
+        decision.duration_us.to_string(),
+        decision.notes.join("; "),
+    ]
+}
+
+/// `policy/rule (mode): message`, a line each.
+fn violations(verdicts: &[PolicyVerdict], of: impl Fn(&PolicyVerdict) -> &[Violation]) -> String {
+    let mut text = String::new();
+    for verdict in verdicts {
+        for Violation { rule, mode, message, .. } in of(verdict) {
+            let line_end = if text.is_empty() { "" } else { "\n" };
+            write!(text, "{line_end}{}/{rule} ({mode}): {message}", verdict.policy).expect("a String takes every text");
+        }
+    }
+    text
+}

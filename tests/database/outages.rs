@@ -1,0 +1,198 @@
+//! A database that is down, lost, slow, or that does not say what it did.
+
+use std::time::Duration;
+
+use super::setup::{Database, answers, degraded};
+use crate::harness::link::Link;
+use crate::harness::{Rehearsal, wait_for};
+
+/// What an answer may take while the database is in trouble: it waits for the journal alone. (A loaded machine.)
+const PROMPT: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn a_database_that_is_down_at_start_is_waited_for_and_gets_everything() {
+    let database = Database::new();
+    let link = database.link().await;
+    link.cut();
+    let rehearsal = database.replica(link.port, "").start().await;
+    degraded(&rehearsal, Some("cannot be reached")).await;
+    let (uids, slowest) = answers(&rehearsal, "down", 30).await;
+    assert!(slowest < PROMPT, "{slowest:?}");
+    let page = rehearsal.get("/").await;
+    assert_eq!(page.status, 503, "{}", page.text());
+    assert!(page.text().contains("cannot be reached"), "{}", page.text());
+    link.heal();
+    database.stores(30).await;
+    database.holds_exactly(&uids);
+    degraded(&rehearsal, None).await;
+    assert_eq!(rehearsal.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_database_lost_in_the_middle_of_a_batch_gets_each_decision_once() {
+    let database = Database::new();
+    let link = database.link().await;
+    let rehearsal = database.replica(link.port, "").start().await;
+    let mut uids = answers(&rehearsal, "before", 5).await.0;
+    database.stores(5).await;
+    for round in 0..5 {
+        // A statement has its text on the wire once for each connection.
+        link.cut();
+        link.heal();
+        // The server has begun with the batch's rows, and nobody hears what becomes of them.
+        link.lose_the_answer_to(b"INSERT INTO decisions ");
+        let lost = async {
+            link.has_lost(round + 1).await;
+            link.cut();
+        };
+        let name = format!("round{round}");
+        let (answered, ()) = tokio::join!(answers(&rehearsal, &name, 20), lost);
+        uids.extend(answered.0);
+        link.heal();
+        database.stores(uids.len()).await;
+    }
+    database.holds_exactly(&uids);
+}
+
+#[tokio::test]
+async fn a_commit_whose_acknowledgement_is_lost_is_not_stored_twice() {
+    let database = Database::new();
+    let link = database.link().await;
+    let rehearsal = database.replica(link.port, "").start().await;
+    let mut uids = answers(&rehearsal, "before", 3).await.0;
+    database.stores(3).await;
+    for round in 0..10 {
+        link.lose_the_answer_to(b"COMMIT");
+        uids.extend(answers(&rehearsal, &format!("round{round}"), 4).await.0);
+        link.has_lost(round + 1).await;
+        database.stores(uids.len()).await;
+    }
+    database.holds_exactly(&uids);
+    drained(&rehearsal).await;
+    database.holds_exactly(&uids);
+    assert!(rehearsal.metric("rehearsal_journal_drain_failures_total", &[]).await >= 10.0);
+}
+
+#[tokio::test]
+async fn a_database_that_is_slow_by_30_seconds_slows_no_answer_and_loses_nothing() {
+    let database = Database::new();
+    let link = database.link().await;
+    let rehearsal = database.replica(link.port, "").start().await;
+    let mut uids = answers(&rehearsal, "before", 3).await.0;
+    database.stores(3).await;
+    link.freeze();
+    let thaw = async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        link.heal();
+    };
+    let answering = async {
+        let mut all = std::collections::BTreeSet::new();
+        for round in 0..60 {
+            let (uids, slowest) = answers(&rehearsal, &format!("slow{round}"), 5).await;
+            assert!(slowest < PROMPT, "{slowest:?}");
+            all.extend(uids);
+        }
+        // How far behind it is, is said meanwhile.
+        wait_for("a lag of more than a second", || async {
+            (rehearsal.metric("rehearsal_journal_lag_seconds", &[]).await > 1.0).then_some(())
+        })
+        .await;
+        all
+    };
+    let (slow, ()) = tokio::join!(answering, thaw);
+    uids.extend(slow);
+    database.stores(uids.len()).await;
+    database.holds_exactly(&uids);
+}
+
+#[tokio::test]
+async fn the_password_may_change_while_it_runs() {
+    let database = Database::new();
+    let link = database.link().await;
+    database.psql("DROP ROLE IF EXISTS changing");
+    database.psql("CREATE ROLE changing SUPERUSER LOGIN PASSWORD 'one'");
+    let builder = database.replica(link.port, "");
+    let file = builder.dir().join("pg.txt");
+    let rehearsal = as_user(builder, "changing", link.port, &database).start().await;
+    let mut uids = answers(&rehearsal, "one", 3).await.0;
+    database.stores(3).await;
+    database.psql("ALTER ROLE changing PASSWORD 'two'");
+    link.cut();
+    uids.extend(answers(&rehearsal, "between", 3).await.0);
+    link.heal();
+    degraded(&rehearsal, Some("password authentication failed")).await;
+    std::fs::write(file, "two\n").expect("our own file");
+    database.stores(6).await;
+    database.holds_exactly(&uids);
+    degraded(&rehearsal, None).await;
+    for text in [rehearsal.log(), rehearsal.stdout(), rehearsal.get("/").await.text()] {
+        assert!(!text.contains("'one'") && !text.contains("password=one"), "{text}");
+    }
+}
+
+fn as_user(builder: crate::harness::Builder, user: &str, port: u16, database: &Database) -> crate::harness::Builder {
+    let url = format!("postgres://{user}@127.0.0.1:{port}/{}", database.name());
+    builder.file("pg.txt", "one\n").config(&format!("store: {{url: '{url}', password_file: pg.txt}}"))
+}
+
+#[tokio::test]
+async fn a_replica_that_ends_with_its_database_gone_drains_at_its_next_start() {
+    let database = Database::new();
+    let link = database.link().await;
+    let mut rehearsal = database.replica(link.port, "shutdown: {grace: 1s}").start().await;
+    let mut uids = answers(&rehearsal, "before", 3).await.0;
+    database.stores(3).await;
+    link.cut();
+    uids.extend(answers(&rehearsal, "gone", 40).await.0);
+    rehearsal.sigterm();
+    assert_eq!(rehearsal.exit_code().await, Some(0));
+    link.heal();
+    let rehearsal = rehearsal.restart().await;
+    database.stores(43).await;
+    database.holds_exactly(&uids);
+    drained(&rehearsal).await;
+}
+
+/// Waits until nothing of the journal is left to store.
+async fn drained(rehearsal: &Rehearsal) {
+    wait_for("an empty backlog", || async {
+        (rehearsal.metric("rehearsal_journal_backlog_records", &[]).await < 0.5).then_some(())
+    })
+    .await;
+}
+
+/// What has to hold of the link itself, or the tests above say nothing.
+#[tokio::test]
+async fn the_link_cuts_freezes_and_swallows() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let link = Link::to(server.local_addr().expect("an address")).await;
+    let connect = || async { tokio::net::TcpStream::connect(("127.0.0.1", link.port)).await.expect("the link") };
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = server.accept().await {
+            tokio::spawn(async move {
+                let mut bytes = [0; 16];
+                while let Ok(read @ 1..) = stream.read(&mut bytes).await {
+                    stream.write_all(&bytes[..read]).await.expect("the echo");
+                }
+            });
+        }
+    });
+    let mut echo = [0; 4];
+    let mut stream = connect().await;
+    stream.write_all(b"ping").await.expect("sent");
+    stream.read_exact(&mut echo).await.expect("the echo");
+    link.freeze();
+    stream.write_all(b"late").await.expect("sent");
+    assert!(tokio::time::timeout(Duration::from_millis(100), stream.read_exact(&mut echo)).await.is_err());
+    link.heal();
+    stream.read_exact(&mut echo).await.expect("the echo");
+    assert_eq!(&echo, b"late");
+    link.lose_the_answer_to(b"lost");
+    stream.write_all(b"lost").await.expect("sent");
+    link.has_lost(1).await;
+    assert_eq!(stream.read(&mut echo).await.unwrap_or(0), 0);
+    link.cut();
+    let mut stream = connect().await;
+    assert_eq!(stream.read(&mut echo).await.unwrap_or(0), 0);
+}
