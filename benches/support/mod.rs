@@ -14,7 +14,6 @@
 #![allow(dead_code, reason = "each bench uses its own part of the support")]
 
 pub mod bare;
-pub mod histories;
 pub mod load;
 pub mod reviews;
 pub mod statistics;
@@ -78,19 +77,6 @@ impl Run {
                 (ours(), other)
             };
             pairs.push(one, other);
-        }
-        pairs
-    }
-
-    /// Like [`Self::pairs`], where one call measures both.
-    pub fn pairs_of(&self, mut measure: impl FnMut() -> (f64, f64)) -> Pairs {
-        if !self.smoke {
-            measure();
-        }
-        let mut pairs = Pairs::default();
-        for _ in 0..self.pairs {
-            let (ours, theirs) = measure();
-            pairs.push(ours, theirs);
         }
         pairs
     }

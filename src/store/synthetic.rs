@@ -92,7 +92,7 @@ impl Traffic {
         let place = self.rng.f64() * self.sums.last().copied().unwrap_or_default();
         let found = self.sums.partition_point(|sum| *sum <= place).min(self.patterns.len() - 1);
         let suffix: String =
-            (0..5).map(|_| char::from(*self.rng.choice(b"bcdfghjklmnpqrstvwxz2456789").expect("some"))).collect();
+            (0..5).map(|_| char::from(*self.rng.choice(b"bcdfghjklmnpqrstvwxz2456789").expect("not empty"))).collect();
         let uid = uuid::Builder::from_random_bytes(self.rng.u128(..).to_be_bytes()).into_uuid();
         let duration = self.rng.u64(150..2_000);
         let pattern = &self.patterns[found];
@@ -148,7 +148,7 @@ fn releases(
     patterns: &mut Vec<Pattern>,
 ) {
     let team = TEAMS[namespace % TEAMS.len()];
-    let kind = *rng.choice(&KINDS).expect("some");
+    let kind = *rng.choice(&KINDS).expect("not empty");
     let name = format!("{team}-{}-{workload}", PARTS[workload % PARTS.len()]);
     let habit = rng.f64();
     let releases = 1 + rng.usize(0..RELEASES);
