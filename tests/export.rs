@@ -84,9 +84,16 @@ async fn a_table_has_a_line_of_names_and_no_formulas() {
 #[tokio::test]
 async fn many_pages_are_one_export_and_a_reader_may_stop_early() {
     let rehearsal = Rehearsal::builder().config("journal: {durability: process}").start().await;
-    for at in 0..MANY {
-        rehearsal.review("/review/prod", &image_review("a", &[&format!("nginx:{at}")])).await;
+    let mut senders = tokio::task::JoinSet::new();
+    for sender in 0..16 {
+        let (client, url) = (rehearsal.client().clone(), format!("{}/review/prod", rehearsal.webhook_url()));
+        senders.spawn(async move {
+            for at in (sender..MANY).step_by(16) {
+                client.post(&url, image_review("a", &[&format!("nginx:{at}")]).to_string()).await;
+            }
+        });
     }
+    senders.join_all().await;
     harness::wait_for("all of them", || async {
         (rehearsal.get_json("/api/v1/summary").await["reviews"] == MANY).then_some(())
     })

@@ -112,3 +112,8 @@ fn a_reference_is_read_or_refused() {
 fn a_journal_is_read_whatever_it_holds() {
     smoke("journal", targets::journal, &seeds("fuzz/seeds/journal"));
 }
+
+#[test]
+fn a_row_of_a_table_is_read_as_it_was_written_and_is_no_formula() {
+    smoke("csv", targets::csv, &seeds("fuzz/seeds/csv"));
+}

@@ -146,6 +146,18 @@ fn admission_and_web_never_meet() {
     }
 }
 
+/// An answer never waits for the database: nothing on the way of a review can even name it. `tests/storeless.rs` sees
+/// it happen.
+#[test]
+fn the_way_of_a_review_knows_no_store() {
+    for (path, text) in sources("src") {
+        let own = part(&path);
+        if ["review", "policy", "backend", "recorder", "admission", "server"].contains(&own.as_str()) {
+            assert!(!imports(&text).contains("store"), "{} imports store", path.display());
+        }
+    }
+}
+
 #[test]
 fn the_floors_that_judge_know_no_runtime_and_no_database() {
     for (path, text) in sources("src") {

@@ -230,6 +230,10 @@ impl Served {
         let address = line.trim().parse().expect("an address");
         Self { child, url: url(address, tls) }
     }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
 }
 
 impl Drop for Served {

@@ -36,6 +36,8 @@ pub struct Load {
 /// What a run gave.
 #[derive(Debug, Default, Clone)]
 pub struct Outcome {
+    /// 200s.
+    pub good: u64,
     /// 200s a second.
     pub rate: f64,
     /// Answers other than 200.
@@ -141,6 +143,7 @@ impl Load {
         }
         let good = self.shared.good.load(Ordering::Relaxed);
         Outcome {
+            good,
             rate: good as f64 / begun.elapsed().as_secs_f64(),
             refused: self.shared.refused.load(Ordering::Relaxed),
             latencies,

@@ -7,8 +7,8 @@
 //! ```ignore
 //! let run = Run::from_args();
 //! let pairs = run.pairs(|| ours(), || theirs());
-//! let mut table = Table::new("Throughput", ["measure", "ours", "bare", "ratio", "target", ""]);
-//! table.push(pairs.row("3 KB", "req/s", Target::AtLeast(0.70)));
+//! let mut table = Table::of_pairs("Throughput", "bare hyper");
+//! table.push_pairs("3 KB", "req/s", &pairs, Target::AtLeast(0.70));
 //! table.print();
 //! ```
 #![allow(dead_code, reason = "each bench uses its own part of the support")]
@@ -19,6 +19,7 @@ pub mod reviews;
 pub mod statistics;
 pub mod table;
 
+use std::process::Command;
 use std::time::Duration;
 
 use statistics::Pairs;
@@ -81,8 +82,26 @@ impl Run {
         pairs
     }
 
+    /// The orders in which `things` are measured, one for each round: each is first in its turn.
+    pub fn orders(&self, things: usize) -> impl Iterator<Item = Vec<usize>> + use<> {
+        (0..self.pairs).map(move |round| (0..things).map(|at| (at + round) % things).collect())
+    }
+
     /// Measures one thing alone, as often as pairs are.
     pub fn alone(&self, mut measure: impl FnMut() -> f64) -> Vec<f64> {
         (0..self.pairs).map(|_| measure()).collect()
     }
+}
+
+/// Seconds of processor time that the process `pid` and its threads have used, in user space and in the kernel.
+pub fn processor_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let fields: Vec<&str> = stat.rsplit_once(") ").expect("a name").1.split(' ').collect();
+    let ticks: f64 = fields[11..13].iter().map(|field| field.parse::<f64>().expect("a number")).sum();
+    ticks / ticks_per_second()
+}
+
+fn ticks_per_second() -> f64 {
+    let output = Command::new("getconf").arg("CLK_TCK").output().expect("getconf, of libc-bin");
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")
 }

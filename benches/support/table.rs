@@ -54,7 +54,11 @@ impl Table {
         ]);
     }
 
+    /// Nothing where there is no row.
     pub fn print(&self) {
+        if self.rows.len() == 1 {
+            return;
+        }
         let columns = self.rows[0].len();
         let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns).map(width).collect();

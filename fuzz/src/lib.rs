@@ -10,6 +10,7 @@ use rehearsal::review::redact::Redaction;
 use rehearsal::review::reference::ImageReference;
 use rehearsal::review::strict;
 use rehearsal::review::view::ObjectView;
+use rehearsal::web::export::csv;
 
 /// The body of a request.
 pub fn review(input: &[u8]) {
@@ -46,6 +47,37 @@ pub fn reference(input: &[u8]) {
     assert_eq!(again.normalised(), normalised);
     assert_eq!(again.name(), reference.name());
     assert_eq!((again.effective_tag(), &again.digest), (reference.effective_tag(), &reference.digest));
+}
+
+/// The cells of one row of an export, a zero byte between them.
+pub fn csv(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let cells: Vec<&str> = text.split('\0').collect();
+    let mut row = Vec::new();
+    csv::write_row(&mut row, &cells).expect("memory");
+    let read = read_row(&String::from_utf8(row).expect("UTF-8 stays UTF-8"));
+    assert_eq!(read.len(), cells.len(), "no cell becomes two");
+    for (read, cell) in read.iter().zip(cells) {
+        assert!(!read.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "a formula: {read:?}");
+        assert!(read == cell || read.strip_prefix('\'') == Some(cell), "{read:?} of {cell:?}");
+    }
+}
+
+/// As RFC 4180 has it read.
+fn read_row(line: &str) -> Vec<String> {
+    let mut cells = vec![String::new()];
+    let mut is_quoted = false;
+    let mut letters = line.strip_suffix("\r\n").expect("a line end").chars().peekable();
+    while let Some(letter) = letters.next() {
+        let cell = cells.last_mut().expect("one at least");
+        match letter {
+            '"' if is_quoted && letters.next_if_eq(&'"').is_some() => cell.push('"'),
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => cells.push(String::new()),
+            letter => cell.push(letter),
+        }
+    }
+    cells
 }
 
 /// The first 16 bytes of every segment of format 1.

@@ -15,14 +15,17 @@ use crate::recorder::settings::OnFailure;
 use crate::review::Review;
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Amendment, Answer, Decision, Mode, PolicyVerdict, Protocol, Record};
-use crate::review::decode::decode;
+use crate::review::decode;
+use crate::review::json::Document;
 use crate::review::redact::Redaction;
+use crate::review::strict;
 
 use super::Reply;
 use super::answer::{self, Addressee};
 use super::failure::{self, Failure};
 use super::metrics::Metrics;
 use super::opinion::{self, Force, Opinion};
+use super::secrets::Secrets;
 use super::service::{Arrival, Loaded, Shared};
 use super::settle::{self, Outcome, Settlement, Wording};
 
@@ -41,7 +44,7 @@ struct Course {
 #[derive(Debug, Clone)]
 enum Fate {
     Open,
-    Recorded { id: DecisionId, at: Timestamp, secrets: Arc<Redaction> },
+    Recorded { id: DecisionId, at: Timestamp, secrets: Secrets },
     Lost,
 }
 
@@ -49,8 +52,8 @@ enum Fate {
 struct Judgement {
     reply: Reply,
     decision: Decision,
-    /// Of the objects in the review, which a webhook's words may repeat; empty when none was asked.
-    secrets: Arc<Redaction>,
+    /// None when no webhook was asked.
+    secrets: Secrets,
 }
 
 /// A webhook that is being asked.
@@ -68,8 +71,10 @@ struct Late {
 /// Takes one review to its record. `gone` says whether its client has left.
 pub(super) async fn run(shared: Arc<Shared>, arrival: Arrival, gone: Arc<AtomicBool>, reply: oneshot::Sender<Reply>) {
     let begun = Instant::now();
-    let review = match decode(&arrival.body) {
-        Ok(review) => review,
+    let body = arrival.body.clone();
+    let read = strict::parse(&body).map_err(decode::DecodeError::from);
+    let (review, document) = match read.and_then(|document| Ok((decode::read(&document)?, document))) {
+        Ok(read) => read,
         Err(error) => {
             let failure = Failure::Unreadable(error);
             shared.metrics.refused(&failure);
@@ -78,7 +83,7 @@ pub(super) async fn run(shared: Arc<Shared>, arrival: Arrival, gone: Arc<AtomicB
         }
     };
     let course = Course::begin(shared, arrival, review, begun);
-    let judgement = course.judge().await;
+    let judgement = course.judge(document).await;
     let (id, at) = (judgement.decision.id, judgement.decision.at);
     let answer = course.record(judgement, &gone).await;
     // A client that left is noted in the decision already.
@@ -94,7 +99,8 @@ impl Course {
         Self { begun, fate: watch::Sender::new(Fate::Open), shared, loaded, arrival, review }
     }
 
-    async fn judge(&self) -> Judgement {
+    /// `document` is what the body says.
+    async fn judge(&self, document: Document<'_>) -> Judgement {
         let policies = &self.loaded.revision.policies;
         let deadline = self.begun + budget::budget(self.arrival.timeout.as_deref(), self.review.protocol);
         let asked: Vec<Option<Asked>> = (0..policies.len()).map(|at| self.ask(at, deadline)).collect();
@@ -109,21 +115,17 @@ impl Course {
         let mut waiting: Vec<(usize, Asked)> =
             asked.into_iter().enumerate().filter_map(|(at, asked)| Some((at, asked?))).collect();
         // While they are being asked there is time for this.
-        let secrets = Arc::new(if waiting.is_empty() { Redaction::default() } else { self.secrets() });
+        let secrets = match waiting[..] {
+            [] => Secrets::none(),
+            _ => Secrets::of(self.review.protocol, &self.arrival.body, &document),
+        };
+        drop(document);
         // Those that are waited for longest come first: by then the others may have answered too.
         waiting.sort_by_key(|(at, _)| std::cmp::Reverse(policies[*at].mode));
         for (at, asked) in waiting {
             opinions[at] = self.wait(&policies[at], asked, deadline).await;
         }
         self.conclude(opinions, secrets)
-    }
-
-    /// An ImageReview brings no object.
-    fn secrets(&self) -> Redaction {
-        match self.review.protocol {
-            Protocol::ImageReview => Redaction::default(),
-            Protocol::AdmissionReview => Redaction::of_review(&self.arrival.body),
-        }
     }
 
     fn judge_locally<'a>(&self, policy: &'a Policy) -> Opinion<'a> {
@@ -201,7 +203,7 @@ impl Course {
         }
     }
 
-    fn conclude(&self, mut opinions: Vec<Opinion<'_>>, secrets: Arc<Redaction>) -> Judgement {
+    fn conclude(&self, mut opinions: Vec<Opinion<'_>>, secrets: Secrets) -> Judgement {
         let settings = &self.shared.settings;
         let at = Timestamp::now();
         let id = DecisionId::at(at);
@@ -223,17 +225,15 @@ impl Course {
         (id, at): (DecisionId, Timestamp),
         settlement: Settlement,
         opinions: Vec<Opinion<'_>>,
-        secrets: &Redaction,
+        secrets: &Secrets,
     ) -> Decision {
         let (code, message) = code_and_message(&settlement.outcome, &opinions);
         // Rules see no more of an object than its images, which the history has anyway.
         let has_foreign_words = opinions.iter().any(Opinion::has_foreign_words);
-        let message = message.map(|message| match has_foreign_words {
-            true => secrets.message(&message).into_owned(),
-            false => message,
-        });
+        let redaction = if has_foreign_words { secrets.redaction() } else { Redaction::default() };
+        let message = message.map(|message| redaction.message(&message).into_owned());
         let verdicts = opinions.into_iter().map(|opinion| match opinion.is_remote() {
-            true => redacted(opinion.verdict, secrets),
+            true => redacted(opinion.verdict, &redaction),
             false => opinion.verdict,
         });
         Decision {
@@ -289,7 +289,8 @@ impl Course {
 
     /// After the answer: keeps the object as an example of its kind, where none is kept yet.
     fn sample(&self, id: DecisionId, at: Timestamp) {
-        let Some(object) = self.shared.settings.samples.take(&self.arrival.sender.cluster, &self.review, at) else {
+        let samples = &self.shared.settings.samples;
+        let Some(object) = samples.take(&self.arrival.sender.cluster, &self.review, &self.arrival.body, at) else {
             return;
         };
         let sample = object.of(id, at, &self.arrival.sender.cluster);
@@ -306,7 +307,7 @@ impl Late {
         let verdict = opinion::remote_verdict(policy, result, took);
         let fate = self.fate.wait_for(|fate| !matches!(fate, Fate::Open)).await.map(|fate| fate.clone());
         if let Ok(Fate::Recorded { id, at, secrets }) = fate {
-            let verdict = redacted(verdict, &secrets);
+            let verdict = redacted(verdict, &secrets.redaction());
             count(&self.shared.metrics, &verdict);
             self.shared.recorder.append(Record::Amendment(Amendment { decision: id, at, verdict }));
         }

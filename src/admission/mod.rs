@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod opinion;
 pub mod reply;
 pub mod sample;
+mod secrets;
 pub mod sender;
 pub mod service;
 pub mod settle;

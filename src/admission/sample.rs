@@ -4,10 +4,9 @@ use quick_cache::sync::Cache;
 
 use crate::review::Review;
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{ObjectSample, ReviewHash};
+use crate::review::decision::{ObjectSample, Objects, ReviewHash};
 use crate::review::redact::Redaction;
 use crate::review::view;
-use crate::store::settings::Objects;
 
 /// Samples remembered as taken: a day's worth of a busy cluster. One that is forgotten is taken again, and the store
 /// keeps the first.
@@ -34,9 +33,10 @@ impl Samples {
         Self { objects, taken: Cache::new(REMEMBERED) }
     }
 
-    /// The object of `review`, unless this day has one of the same cluster, workload and images.
-    pub fn take(&self, cluster: &str, review: &Review, at: Timestamp) -> Option<Sample> {
-        let object = review.object.as_ref()?;
+    /// The object of `review`, which was read from `body`, unless this day has one of the same cluster, workload and
+    /// images.
+    pub fn take(&self, cluster: &str, review: &Review, body: &[u8], at: Timestamp) -> Option<Sample> {
+        let object = &body[review.object.clone()?];
         let key = (cluster.to_owned(), review.record.hash, at.0.div_euclid(DAY_MS));
         match self.objects {
             Objects::None => return None,
@@ -44,7 +44,7 @@ impl Samples {
             Objects::Sample if self.taken.get(&key).is_some() => return None,
             Objects::Sample => self.taken.insert(key, ()),
         }
-        let canonical = view::object(object.get()).expect("a part of a review that was read is JSON");
+        let canonical = view::object(object).expect("a part of a review that was read is JSON");
         Some(Sample { review: review.record.hash, object: Redaction::of(object).object(&canonical) })
     }
 }

@@ -100,6 +100,7 @@ fn summary(config: &Config) -> String {
     ];
     rows.extend(config.admin.map(|listen| ("admin", format!("http://{listen}"))));
     rows.push(("history", config.store.place()));
+    rows.push(("kept", config::kept(&config.history.retention)));
     rows.extend(config.policies.iter().map(|policy| ("policy", describe(policy))));
     if config.policies.is_empty() {
         rows.push(("policy", "none: every review is allowed and recorded".to_owned()));
@@ -153,12 +154,16 @@ mod tests {
                 "  webhook  https://127.0.0.1:8443, self-made certificate for localhost, 127.0.0.1, ::1",
                 "  report   http://127.0.0.1:8080",
                 "  history  SQLite in rehearsal-data",
+                "  kept     decisions 90d, notable 400d, dry runs 7d, events 730d, figures 730d",
                 "  policy   images (audit): rules no-latest",
             ]
         );
         let yaml = "\
 webhook: {listen: '0.0.0.0:443', tls: {certificate: a.crt, key: a.key, client_ca: ca.crt}}
 admin: {listen: '127.0.0.1:9090'}
+store: {url: 'postgres://u@db/d'}
+retention: {notable: 500d, max_size: 1GiB}
+clusters: [{name: prod, client_subject: CN=a}, {name: edge, path_token_file: edge.token}]
 policies:
   - {name: a, rules: [{id: b, require: tag}, {id: c, require: digest, mode: enforce}]}
   - {name: d, mode: warn, webhook: {url: 'https://b/x'}}
@@ -166,11 +171,12 @@ policies:
         assert_eq!(
             summary_of(yaml),
             [
-                "  cluster  default",
+                "  cluster  prod, edge",
                 "  webhook  https://0.0.0.0:443, certificate a.crt, clients signed by ca.crt",
                 "  report   http://127.0.0.1:8080",
                 "  admin    http://127.0.0.1:9090",
-                "  history  SQLite in rehearsal-data",
+                "  history  Postgres, db/d",
+                "  kept     decisions 90d, notable 500d, dry runs 7d, events 730d, figures 730d, at most 1GiB",
                 "  policy   a (audit): rules b, c (enforce)",
                 "  policy   d (warn): webhook https://b/x",
             ]

@@ -51,6 +51,20 @@ fn protected(settings: &PostgresSettings, ground: &mut Ground<'_>) {
     }
 }
 
+/// How long what is kept, for a person.
+pub fn kept(settings: &RetentionSettings) -> String {
+    let RetentionSettings { decisions, notable, dry_run, events, rollups, max_size } = settings;
+    let at_most = max_size.map(|bytes| format!(", at most {}", Size(bytes).write())).unwrap_or_default();
+    format!(
+        "decisions {}, notable {}, dry runs {}, events {}, figures {}{at_most}",
+        decisions.write(),
+        notable.write(),
+        dry_run.write(),
+        events.write(),
+        rollups.write()
+    )
+}
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Less than an empty history with its indexes and its log may take.

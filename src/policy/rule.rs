@@ -130,7 +130,7 @@ pub(super) fn is_id(text: &str) -> bool {
 
 /// A pod template is not what runs: a placeholder in it is replaced before a pod is made.
 fn is_template(review: &Review) -> bool {
-    review.kind.as_deref().is_some_and(|kind| kind != "Pod")
+    review.record.kind.as_deref().is_some_and(|kind| kind != "Pod")
 }
 
 fn default_message(check: &CheckSettings) -> String {

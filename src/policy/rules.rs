@@ -138,7 +138,7 @@ impl RulesPolicy {
         }
         finding.omitted = u32::try_from(faults.len().saturating_sub(MAX_VIOLATIONS)).unwrap_or(u32::MAX);
         for Fault { rule, image } in weightiest(faults) {
-            let violation = rule.violation(image, review.namespace.as_deref());
+            let violation = rule.violation(image, review.record.namespace.as_deref());
             if image.new { finding.violations.push(violation) } else { finding.standing.push(violation) }
         }
         finding

@@ -43,14 +43,14 @@ impl Scope {
     pub fn holds_for(&self, cluster: &str, review: &Review) -> bool {
         let any = |globs: &[Glob], text: &str| globs.iter().any(|glob| glob.matches(text));
         // An object without a namespace is in none that could be named.
-        let namespace = review.namespace.as_deref().unwrap_or_default();
+        let namespace = review.record.namespace.as_deref().unwrap_or_default();
         // An ImageReview names no kind: it is of a pod.
-        let kind = review.kind.as_deref().unwrap_or("Pod");
+        let kind = review.record.kind.as_deref().unwrap_or("Pod");
         (self.namespaces.is_empty() || any(&self.namespaces, namespace))
             && !any(&self.except_namespaces, namespace)
             && (self.clusters.is_empty() || any(&self.clusters, cluster))
             && (self.kinds.is_empty() || any(&self.kinds, kind))
-            && (self.operations.is_empty() || self.operations.contains(&review.operation))
+            && (self.operations.is_empty() || self.operations.contains(&review.record.operation))
     }
 
     /// An image whose role nobody said is in every scope.

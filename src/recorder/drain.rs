@@ -17,6 +17,7 @@ use crate::review::decision::Record;
 
 use super::Recorder;
 use super::damage::{Damage, Part, Walk};
+use super::entry;
 use super::frame::{self, Step};
 use super::segment;
 use super::shared::Shared;
@@ -208,7 +209,7 @@ impl Batch {
                 Part::Payload(payload) => {
                     (at, records) = (payload.end, records + 1);
                     self.bytes += payload.len() as u64;
-                    match serde_json::from_slice(&bytes[payload.clone()]) {
+                    match entry::parse(&bytes[payload.clone()]) {
                         Ok(record) => self.records.push(record),
                         Err(_) => self.unknown(shared, span, &bytes, payload),
                     }

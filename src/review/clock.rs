@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use uuid::{NoContext, Uuid};
+use uuid::{Builder, Uuid};
 
 /// Milliseconds since the Unix epoch, UTC. Negative before 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,8 +48,10 @@ impl DecisionId {
     /// The id of a decision made at `at`. Clocks before 1970 count as 1970: a UUIDv7 has no earlier time.
     pub fn at(at: Timestamp) -> Self {
         let millis = u64::try_from(at.0).unwrap_or(0);
-        let nanos = u32::try_from(millis % 1_000).expect("below 1000") * 1_000_000;
-        Self(Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, millis / 1_000, nanos)))
+        // Not from the system: that is a call into the kernel for each, and an id is no secret.
+        let mut random = [0; 10];
+        fastrand::fill(&mut random);
+        Self(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! These are the types that the journal holds as JSON and the store takes apart into rows.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -177,6 +178,17 @@ pub struct ImageRecord {
     pub new: bool,
 }
 
+/// Which objects are kept as examples.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Objects {
+    /// One for each image view, workload and day.
+    #[default]
+    Sample,
+    All,
+    None,
+}
+
 /// One redacted object of a review, kept as an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectSample {
@@ -303,7 +315,7 @@ impl Answer {
 
 impl fmt::Display for ReviewHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(std::str::from_utf8(&self.to_hex()).expect("digits are ASCII"))
     }
 }
 
@@ -315,18 +327,29 @@ impl fmt::Debug for ReviewHash {
 
 impl Serialize for ReviewHash {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(std::str::from_utf8(&self.to_hex()).expect("digits are ASCII"))
     }
 }
 
 impl<'de> Deserialize<'de> for ReviewHash {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = Cow::<str>::deserialize(deserializer)?;
         Self::from_hex(&text).ok_or_else(|| serde::de::Error::custom("a review hash is 64 hexadecimal digits"))
     }
 }
 
 impl ReviewHash {
+    /// Every decision is written with one: a formatter takes ten times as long.
+    fn to_hex(self) -> [u8; 64] {
+        const DIGITS: [u8; 16] = *b"0123456789abcdef";
+        let mut hex = [0; 64];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        hex
+    }
+
     fn from_hex(text: &str) -> Option<Self> {
         if text.len() != 64 || !text.is_ascii() {
             return None;

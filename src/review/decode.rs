@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
-
-use serde_json::value::RawValue;
 
 use super::decision::{ImageRecord, Operation, Protocol, ReviewHash, ReviewRecord};
 use super::image::{Image, Role};
-use super::json::{Node, Shape};
+use super::json::{Document, Node, Shape};
 use super::pod::{Carrier, Named, elements, text};
 use super::reference::ImageReference;
 use super::strict::{self, InvalidJson};
@@ -30,27 +29,18 @@ pub struct Review {
     pub api_version: &'static str,
     /// An AdmissionReview's `request.uid`.
     pub uid: Option<String>,
-    /// An ImageReview carries none and is judged as a CREATE.
-    pub operation: Operation,
-    pub subresource: Option<String>,
-    pub group: Option<String>,
-    pub kind: Option<String>,
-    pub namespace: Option<String>,
     /// The object's name; the generated one in the validating phase; `None` while it has none.
     pub name: Option<String>,
-    pub workload: Workload,
     pub user: Option<String>,
     pub dry_run: bool,
     pub images: Vec<Image>,
-    /// Those whose key contains `.image-policy.k8s.io/`; a workload's are its pod template's.
-    pub annotations: BTreeMap<String, String>,
     /// No local policy denies it: it has a `deletionTimestamp`, or is an UPDATE that leaves spec as it was.
     pub exempt_from_denial: bool,
-    /// `request.object` as it came, for the object view and for redaction; `None` on an ImageReview and on DELETE.
-    pub object: Option<Box<RawValue>>,
+    /// Where in the body `request.object` stands; `None` on an ImageReview and on DELETE.
+    pub object: Option<Range<usize>>,
     /// What of it an image policy may see.
     pub view: ImageView,
-    /// What of it is kept in the history.
+    /// What of it is kept in the history: all else that it says.
     pub record: Arc<ReviewRecord>,
 }
 
@@ -107,7 +97,14 @@ struct Facts<'a> {
 /// It is not JSON that every reader reads alike, of another kind or apiVersion, or of another shape than its kind's.
 /// An image that cannot be read is none of these: it is part of the review.
 pub fn decode(body: &[u8]) -> Result<Review, DecodeError> {
-    let document = strict::parse(body)?;
+    read(&strict::parse(body)?)
+}
+
+/// Reads a body that is known to be JSON.
+///
+/// # Errors
+/// As [`decode`].
+pub fn read(document: &Document<'_>) -> Result<Review, DecodeError> {
     let root = document.root();
     if root.shape() != Shape::Object {
         return Err(DecodeError::Kind { kind: None, api_version: None });
@@ -139,8 +136,6 @@ pub(super) fn protocol(kind: &str, api_version: &str) -> Option<(Protocol, &'sta
 impl Review {
     fn of(facts: Facts<'_>) -> Self {
         let owned = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
-        let (subresource, group) = (owned(facts.subresource), owned(facts.group));
-        let (kind, namespace) = (owned(facts.kind), owned(facts.namespace));
         let version = facts.api_version.rsplit('/').next().unwrap_or(facts.api_version);
         let mut record = ReviewRecord {
             // Settled below: it is the hash of the rest.
@@ -148,13 +143,13 @@ impl Review {
             protocol: facts.protocol,
             api_version: version.to_owned(),
             operation: facts.operation,
-            subresource: subresource.clone(),
-            group: group.clone(),
-            kind: kind.clone(),
-            namespace: namespace.clone(),
-            workload: facts.workload.clone(),
+            subresource: owned(facts.subresource),
+            group: owned(facts.group),
+            kind: owned(facts.kind),
+            namespace: owned(facts.namespace),
+            workload: facts.workload,
             images: facts.images.iter().map(ImageRecord::of).collect(),
-            annotations: facts.annotations.clone(),
+            annotations: facts.annotations,
         };
         let view = ImageView::of(&record);
         record.hash = view.review_hash(&record);
@@ -162,21 +157,12 @@ impl Review {
             protocol: facts.protocol,
             api_version: facts.api_version,
             uid: owned(facts.uid),
-            operation: facts.operation,
-            subresource,
-            group,
-            kind,
-            namespace,
             name: owned(facts.name),
-            workload: facts.workload,
             user: owned(facts.user),
             dry_run: facts.dry_run,
             images: facts.images,
-            annotations: facts.annotations,
             exempt_from_denial: facts.exempt_from_denial,
-            object: facts
-                .object
-                .map(|object| RawValue::from_string(object.raw().to_owned()).expect("a part of checked JSON is JSON")),
+            object: facts.object.map(Node::range),
             view,
             record: Arc::new(record),
         }
@@ -240,7 +226,7 @@ fn image_review(root: Node<'_>) -> Result<Facts<'_>, ShapeError> {
     let mut images = Vec::new();
     for container in elements(spec, "containers")? {
         if let Some(text) = text(container, "image")? {
-            images.push(read(Named { role: Role::Unknown, container: None, text }, None));
+            images.push(image(Named { role: Role::Unknown, container: None, text }, None));
         }
     }
     Ok(Facts {
@@ -366,7 +352,7 @@ fn images(
         None => None,
     };
     let before = before.as_ref().map(|before| before.iter().map(identity).collect::<HashSet<_>>());
-    Ok(carrier.images(new)?.into_iter().map(|named| read(named, before.as_ref())).collect())
+    Ok(carrier.images(new)?.into_iter().map(|named| image(named, before.as_ref())).collect())
 }
 
 /// What makes an image the same one before and after an UPDATE.
@@ -374,7 +360,7 @@ fn identity<'n>(named: &'n Named<'_>) -> (Role, Option<&'n str>, &'n str) {
     (named.role, named.container.as_deref(), named.text.as_ref())
 }
 
-fn read(named: Named<'_>, before: Option<&HashSet<(Role, Option<&str>, &str)>>) -> Image {
+fn image(named: Named<'_>, before: Option<&HashSet<(Role, Option<&str>, &str)>>) -> Image {
     let new = before.is_none_or(|before| !before.contains(&identity(&named)));
     Image {
         role: named.role,

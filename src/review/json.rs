@@ -91,6 +91,10 @@ impl<'a> Node<'a> {
         self.shape() == Shape::Null
     }
 
+    pub fn is_text(self) -> bool {
+        matches!(self.shape(), Shape::String | Shape::EscapedString)
+    }
+
     /// As it stands in the text.
     pub fn raw(self) -> &'a str {
         &self.document.text[self.range()]
@@ -156,9 +160,11 @@ impl<'a> Node<'a> {
     /// Whether this is a string that says `text`.
     pub fn says(self, text: &str) -> bool {
         match self.shape() {
+            // The length first: of a long list of keys one is meant.
             Shape::String => {
-                let raw = self.raw();
-                raw[1..raw.len() - 1] == *text
+                let range = self.range();
+                range.len() == text.len() + 2
+                    && self.document.text.as_bytes()[range.start + 1..range.end - 1] == *text.as_bytes()
             }
             Shape::EscapedString => self.text().is_some_and(|own| own == text),
             _ => false,

@@ -6,15 +6,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use regex::Regex;
-use serde_json::value::RawValue;
+use regex::{Match, Regex};
 
-use super::json::{Node, Shape, write_string};
+use super::json::{Document, Node, Shape, write_string};
 use super::strict;
 
 /// What stands where a secret stood.
@@ -61,14 +60,10 @@ struct Find {
 // === impl Redaction ===
 
 impl Redaction {
-    /// Collects the secrets of a Kubernetes object.
-    pub fn of(object: &RawValue) -> Self {
-        Self::gather(finds(object.get().as_bytes()).unwrap_or_default())
-    }
-
-    /// Collects the secrets of all that the body of a review holds: the old object has some too.
-    pub fn of_review(body: &[u8]) -> Self {
-        Self::gather(finds(body).unwrap_or_default())
+    /// Collects the secrets of a Kubernetes object, or of all that the body of a review holds: the old object has some
+    /// too.
+    pub fn of(json: &[u8]) -> Self {
+        Self::gather(finds(json).unwrap_or_default())
     }
 
     fn gather(finds: Vec<Find>) -> Self {
@@ -120,92 +115,140 @@ impl Redaction {
 
 // === where secrets are ===
 
+/// A string that may be a secret, or hold some.
+struct Suspect<'a> {
+    node: Node<'a>,
+    kind: Kind,
+}
+
+enum Kind {
+    /// A secret from end to end.
+    Whole,
+    /// A command line: the words behind telling names are secrets.
+    Words,
+}
+
+/// Whether a body holds a secret: which ones is asked far less often.
+pub fn holds_secrets(body: &Document<'_>) -> bool {
+    search(body.root(), &mut |suspect| match suspect.is_secret() {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    })
+    .is_break()
+}
+
 /// In the order of the text; `None` where it is not JSON, or nested deeper than a review can be.
 fn finds(json: &[u8]) -> Option<Vec<Find>> {
     let document = strict::parse(json).ok()?;
     let mut finds = Vec::new();
-    search(document.root(), &mut finds);
+    // It goes on to the end.
+    let _ = search(document.root(), &mut |suspect| {
+        finds.extend(suspect.find());
+        ControlFlow::Continue(())
+    });
     Some(finds)
 }
 
-fn search(node: Node<'_>, finds: &mut Vec<Find>) {
+/// Shows `look` every suspect, until it has seen enough.
+fn search<'a>(node: Node<'a>, look: &mut dyn FnMut(Suspect<'a>) -> ControlFlow<()>) -> ControlFlow<()> {
     let kind = node.member("kind").and_then(Node::text);
     let holds_data = matches!(kind.as_deref(), Some("Secret" | "ConfigMap"));
     for (key, value) in node.members() {
         match key.text().as_deref() {
             Some("data" | "binaryData" | "stringData") if holds_data => {
-                value.members().for_each(|(_, value)| whole(value, finds));
+                for (_, value) in value.members() {
+                    look(Suspect { node: value, kind: Kind::Whole })?;
+                }
             }
-            Some("env") => variables(value, finds),
-            Some("args" | "command") if value.shape() == Shape::List => arguments(value, finds),
-            Some("args" | "command") => match value.text() {
-                Some(text) => named_words(value, &text, finds),
-                None => search(value, finds),
-            },
-            Some(LAST_APPLIED) => whole(value, finds),
-            _ => search(value, finds),
+            Some("env") => variables(value, look)?,
+            Some("args" | "command") if value.shape() == Shape::List => arguments(value, look)?,
+            Some("args" | "command") if value.is_text() => look(Suspect { node: value, kind: Kind::Words })?,
+            Some(LAST_APPLIED) => look(Suspect { node: value, kind: Kind::Whole })?,
+            _ => search(value, look)?,
         }
     }
-    node.items().for_each(|item| search(item, finds));
-}
-
-/// A string that is a secret from end to end; base64 is one in both its forms.
-fn whole(node: Node<'_>, finds: &mut Vec<Find>) {
-    let Some(text) = node.text() else { return };
-    if text.is_empty() || text == REDACTED {
-        return;
-    }
-    let decoded = STANDARD.decode(text.as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let secrets = std::iter::once(text.into_owned()).chain(decoded).collect();
-    finds.push(Find { range: node.range(), instead: REDACTED.to_owned(), secrets });
+    node.items().try_for_each(|item| search(item, look))
 }
 
 /// A list of `name` and `value`, or, in custom resources, an object of names and values.
-fn variables(env: Node<'_>, finds: &mut Vec<Find>) {
-    env.members()
-        .for_each(|(_, value)| if value.text().is_some() { whole(value, finds) } else { search(value, finds) });
-    for (key, value) in env.items().flat_map(Node::members) {
-        if key.says("value") {
-            whole(value, finds);
-        } else {
-            search(value, finds);
-        }
+fn variables<'a>(env: Node<'a>, look: &mut dyn FnMut(Suspect<'a>) -> ControlFlow<()>) -> ControlFlow<()> {
+    for (_, value) in env.members() {
+        if value.is_text() { look(Suspect { node: value, kind: Kind::Whole })? } else { search(value, look)? }
     }
+    for (key, value) in env.items().flat_map(Node::members) {
+        if key.says("value") { look(Suspect { node: value, kind: Kind::Whole })? } else { search(value, look)? }
+    }
+    ControlFlow::Continue(())
 }
 
 /// The strings of a command line.
-fn arguments(list: Node<'_>, finds: &mut Vec<Find>) {
+fn arguments<'a>(list: Node<'a>, look: &mut dyn FnMut(Suspect<'a>) -> ControlFlow<()>) -> ControlFlow<()> {
     let mut named = false;
     for argument in list.items() {
         let Some(text) = argument.text() else {
-            search(argument, finds);
+            search(argument, look)?;
             continue;
         };
         if named && !text.starts_with("--") {
-            whole(argument, finds);
+            look(Suspect { node: argument, kind: Kind::Whole })?;
             named = false;
             continue;
         }
         named = NAME_ALONE.is_match(&text);
         if !named {
-            named_words(argument, &text, finds);
+            look(Suspect { node: argument, kind: Kind::Words })?;
         }
+    }
+    ControlFlow::Continue(())
+}
+
+// === impl Suspect ===
+
+impl Suspect<'_> {
+    fn is_secret(&self) -> bool {
+        self.node.text().is_some_and(|text| match self.kind {
+            Kind::Whole => is_whole(&text),
+            Kind::Words => named_words(&text).next().is_some(),
+        })
+    }
+
+    fn find(&self) -> Option<Find> {
+        let text = self.node.text()?;
+        let (instead, secrets) = match self.kind {
+            Kind::Whole if is_whole(&text) => (REDACTED.to_owned(), both_forms(text)),
+            Kind::Whole => return None,
+            Kind::Words => without_words(&text)?,
+        };
+        Some(Find { range: self.node.range(), instead, secrets })
     }
 }
 
-fn named_words(argument: Node<'_>, text: &str, finds: &mut Vec<Find>) {
+fn is_whole(text: &str) -> bool {
+    !text.is_empty() && text != REDACTED
+}
+
+/// Base64 is a secret in both its forms.
+fn both_forms(text: Cow<'_, str>) -> Vec<String> {
+    let decoded = STANDARD.decode(text.as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    std::iter::once(text.into_owned()).chain(decoded).collect()
+}
+
+/// A command line without its secrets, and these; `None` where it has none.
+fn without_words(text: &str) -> Option<(String, Vec<String>)> {
     let (mut instead, mut secrets, mut done) = (String::new(), Vec::new(), 0);
-    for captures in NAMED_WORD.captures_iter(text) {
-        let Some(word) = captures.name("word").filter(|word| word.as_str() != REDACTED) else { continue };
+    for word in named_words(text) {
         instead.push_str(&text[done..word.start()]);
         instead.push_str(REDACTED);
         done = word.end();
         secrets.push(word.as_str().trim_matches(['"', '\'']).to_owned());
     }
-    if !secrets.is_empty() {
-        instead.push_str(&text[done..]);
-        finds.push(Find { range: argument.range(), instead, secrets });
-    }
+    instead.push_str(&text[done..]);
+    (!secrets.is_empty()).then_some((instead, secrets))
+}
+
+fn named_words(text: &str) -> impl Iterator<Item = Match<'_>> {
+    let words = NAMED_WORD.captures_iter(text).filter_map(|captures| captures.name("word"));
+    words.filter(|word| word.as_str() != REDACTED)
 }
 
 #[cfg(test)]

@@ -159,9 +159,9 @@ pub(super) fn canonical(node: Node<'_>) -> String {
 ///
 /// # Errors
 /// `object` is not JSON.
-pub fn object(object: &str) -> Result<String, InvalidJson> {
-    let document = strict::parse(object.as_bytes())?;
-    let mut out = String::with_capacity(object.len());
+pub fn object(object: impl AsRef<[u8]>) -> Result<String, InvalidJson> {
+    let document = strict::parse(object.as_ref())?;
+    let mut out = String::with_capacity(document.text().len());
     write(document.root(), Place::Object, &mut out);
     Ok(out)
 }

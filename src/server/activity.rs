@@ -10,12 +10,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
 
 #[derive(Debug)]
 pub struct Activity {
     state: Mutex<State>,
-    changed: Notify,
     header: Duration,
     idle: Duration,
 }
@@ -64,7 +62,7 @@ impl Activity {
         // A new connection owes its first header.
         let state =
             State { requests: 0, retired: false, ending: false, framing, phase: Phase::Header, since: Instant::now() };
-        Arc::new(Self { state: Mutex::new(state), changed: Notify::new(), header, idle })
+        Arc::new(Self { state: Mutex::new(state), header, idle })
     }
 
     pub fn request(self: &Arc<Self>, version: http::Version) -> Busy {
@@ -93,15 +91,17 @@ impl Activity {
     }
 
     /// Resolves when the connection has been idle, or at one header, for too long.
+    ///
+    /// It looks at least as often as the shorter of both times: what begins after a look is not overdue before the next
+    /// one, so that no request has to wake it.
     pub async fn overdue(&self) {
+        let pause = self.header.min(self.idle);
         loop {
-            let changed = self.changed.notified();
+            let now = Instant::now();
+            let next = now + pause;
             match self.deadline() {
-                None => changed.await,
-                Some(deadline) if deadline <= Instant::now() => return,
-                Some(deadline) => {
-                    tokio::time::timeout_at(deadline.into(), changed).await.ok();
-                }
+                Some(deadline) if deadline <= now => return,
+                deadline => tokio::time::sleep_until(deadline.map_or(next, |deadline| deadline.min(next)).into()).await,
             }
         }
     }
@@ -124,13 +124,10 @@ impl Activity {
         if state.framing != Framing::Http2 {
             state.phase = Phase::Header;
         }
-        drop(state);
-        self.changed.notify_one();
     }
 
     fn update(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.lock());
-        self.changed.notify_one();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 pub use self::postgres::{PasswordError, PostgresSettings, PostgresUrl, Protection, UrlMistake, password};
 
+pub use crate::review::decision::Objects;
+
 /// The database's file in the data directory.
 pub const SQLITE_FILE: &str = "history.sqlite";
 
@@ -74,14 +76,4 @@ impl Default for RetentionSettings {
     fn default() -> Self {
         Self::DEFAULT
     }
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Objects {
-    /// One for each image view, workload and day.
-    #[default]
-    Sample,
-    All,
-    None,
 }

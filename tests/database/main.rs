@@ -5,3 +5,4 @@ mod harness;
 mod memory;
 mod outages;
 mod setup;
+mod tls;

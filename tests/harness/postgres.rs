@@ -177,7 +177,8 @@ fn as_nobody(program: &Path) -> Command {
     command
 }
 
-fn give_away(path: &Path) {
+/// To the user that the server runs as.
+pub fn give_away(path: &Path) {
     if is_root() {
         let given = Command::new("chown").arg("postgres:postgres").arg(path).status();
         assert!(given.is_ok_and(|status| status.success()), "{} for the user postgres", path.display());

@@ -1,5 +1,6 @@
 //! From the journal to the store.
 
+use super::super::entry::{Borrowed, DECISION, parse};
 use super::*;
 
 #[tokio::test]
@@ -123,4 +124,15 @@ async fn a_drained_segment_is_left_for_a_new_one() {
     until("only an empty segment is left", || recorder.status().size == empty).await;
     recorder.close(PATIENCE).await;
     assert_eq!(draining.stop().await.ids().len(), 5);
+}
+
+#[test]
+fn a_record_is_read_as_what_was_written() {
+    let review = review(1);
+    let decision = decision(&review, 7);
+    let text = serde_json::to_vec(&Borrowed::Decision(&decision)).unwrap();
+    assert!(text.starts_with(DECISION), "else it is read the slow way");
+    assert_eq!(parse(&text).unwrap(), Record::Decision(Box::new(decision)));
+    let text = serde_json::to_vec(&Borrowed::Review(&review)).unwrap();
+    assert_eq!(parse(&text).unwrap(), Record::Review((*review).clone()));
 }

@@ -32,7 +32,7 @@ fn images(review: &Review) -> Vec<String> {
 }
 
 fn workload(review: &Review) -> String {
-    format!("{} {}", review.workload.kind, review.workload.name)
+    format!("{} {}", review.record.workload.kind, review.record.workload.name)
 }
 
 const DIGEST: &str = "@sha256:beb6bd6a68f114c1dc2ea4b28db81bdf91de202a9014972bec5e4d9171d90ed0";
@@ -118,17 +118,18 @@ fn every_captured_admission_review_is_read() {
         assert_eq!(review.protocol, Protocol::AdmissionReview, "{file}");
         let version = if file.contains("v1beta1") { "admission.k8s.io/v1beta1" } else { "admission.k8s.io/v1" };
         assert_eq!(review.api_version, version, "{file}");
-        assert_eq!(review.operation == Operation::Update, file.contains("update"), "{file}");
+        assert_eq!(review.record.operation == Operation::Update, file.contains("update"), "{file}");
         assert_eq!(review.dry_run, file.contains("dry-run"), "{file}");
-        assert_eq!(review.kind.as_deref(), Some(kind), "{file}");
+        assert_eq!(review.record.kind.as_deref(), Some(kind), "{file}");
         assert_eq!(review.name.as_deref(), Some(name), "{file}");
-        assert_eq!(review.namespace.as_deref(), Some("mynamespace"), "{file}");
+        assert_eq!(review.record.namespace.as_deref(), Some("mynamespace"), "{file}");
         assert_eq!(review.user.as_deref(), Some("lab-admin"), "{file}");
         assert_eq!(workload(&review), team_name, "{file}");
         assert_eq!(images(&review), expected, "{file}");
         assert_eq!(review.exempt_from_denial, file.starts_with("015"), "{file}");
         assert!(review.uid.is_some() && review.object.is_some(), "{file}");
-        let annotations: Vec<_> = review.annotations.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let annotations: Vec<_> =
+            review.record.annotations.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let annotation = match (kind, name) {
             ("Pod", "two-images") => vec!["mycluster.image-policy.k8s.io/ticket-1234=break-glass".to_owned()],
             ("Deployment", _) => vec!["mycluster.image-policy.k8s.io/team=payments".to_owned()],
@@ -169,19 +170,24 @@ fn every_captured_image_review_is_read() {
         let review = decode(&capture(&format!("{file}.json"))).unwrap_or_else(|error| panic!("{file}: {error}"));
         assert_eq!(review.protocol, Protocol::ImageReview, "{file}");
         assert_eq!(review.api_version, "imagepolicy.k8s.io/v1alpha1", "{file}");
-        assert_eq!(review.operation, Operation::Create, "{file}");
-        assert_eq!(review.namespace.as_deref(), Some("mynamespace"), "{file}");
+        assert_eq!(review.record.operation, Operation::Create, "{file}");
+        assert_eq!(review.record.namespace.as_deref(), Some("mynamespace"), "{file}");
         assert!(review.name.is_none() && review.user.is_none() && review.uid.is_none() && review.object.is_none());
-        assert!(review.kind.is_none() && review.group.is_none() && !review.dry_run && !review.exempt_from_denial);
-        assert_eq!(review.annotations.keys().map(String::as_str).collect::<Vec<_>>(), annotations, "{file}");
+        assert!(
+            review.record.kind.is_none()
+                && review.record.group.is_none()
+                && !review.dry_run
+                && !review.exempt_from_denial
+        );
+        assert_eq!(review.record.annotations.keys().map(String::as_str).collect::<Vec<_>>(), annotations, "{file}");
         assert_eq!(
             images(&review),
             texts.iter().map(|text| format!("unknown - {text}*")).collect::<Vec<_>>(),
             "{file}"
         );
-        assert_eq!(review.workload.kind, "Pods", "{file}");
+        assert_eq!(review.record.workload.kind, "Pods", "{file}");
         if let Some(name) = name {
-            assert_eq!(review.workload.name, name, "{file}");
+            assert_eq!(review.record.workload.name, name, "{file}");
         }
     }
 }
@@ -231,7 +237,7 @@ fn images_come_from_every_list_of_every_kind() {
     ] {
         let review = read(&admission("CREATE", kind, &template, &Value::Null));
         assert_eq!(images(&review), expected, "{kind:?}");
-        assert_eq!(review.annotations.len(), 1, "{kind:?}");
+        assert_eq!(review.record.annotations.len(), 1, "{kind:?}");
     }
     let cron = json!({"spec": {"jobTemplate": template}});
     assert_eq!(images(&read(&admission("CREATE", ("batch", "CronJob"), &cron, &Value::Null))), expected);
@@ -256,7 +262,7 @@ fn an_ephemeral_container_is_new_and_the_rest_is_not() {
     body["request"]["subResource"] = json!("ephemeralcontainers");
     let review = read(&body);
     assert_eq!(images(&review), ["container c a", "ephemeral c a*"]);
-    assert_eq!(review.subresource.as_deref(), Some("ephemeralcontainers"));
+    assert_eq!(review.record.subresource.as_deref(), Some("ephemeralcontainers"));
     assert!(!review.exempt_from_denial);
     let legacy = json!({"metadata": {"name": "p"}, "ephemeralContainers": [{"name": "e", "image": "b"}]});
     let review = read(&admission("UPDATE", ("", "EphemeralContainers"), &legacy, &json!({"ephemeralContainers": []})));

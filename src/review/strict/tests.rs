@@ -135,3 +135,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_byte_that_ends_a_plain_run_is_found_wherever_it_stands() {
+    for special in [b'"', b'\\', 0, b'\n', 0x1f] {
+        for at in 0..20 {
+            let mut bytes = [b' '; 20];
+            bytes[at] = special;
+            assert_eq!(plain_until(&bytes, 0), at, "{special:#x}");
+            bytes[at + 1..].fill(special);
+            assert_eq!(plain_until(&bytes, at / 2), at, "{special:#x}, and more of it behind");
+        }
+    }
+    let plain: Vec<u8> = (0x20..=0xff).filter(|byte| !b"\"\\".contains(byte)).collect();
+    assert_eq!(plain_until(&plain, 0), plain.len());
+    assert_eq!(plain_until(b"", 0), 0);
+}

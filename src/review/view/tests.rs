@@ -5,7 +5,7 @@ use super::*;
 use crate::review::decode::decode;
 
 fn stripped(value: &Value) -> Value {
-    serde_json::from_str(&object(&value.to_string()).expect("JSON")).expect("canonical JSON is JSON")
+    serde_json::from_str(&object(value.to_string()).expect("JSON")).expect("canonical JSON is JSON")
 }
 
 fn canonical_text(json: &str) -> String {
@@ -161,13 +161,13 @@ fn reversed(value: &Value) -> String {
 proptest! {
     #[test]
     fn a_view_of_a_view_is_that_view(value in objects()) {
-        let once = object(&value.to_string()).expect("JSON");
+        let once = object(value.to_string()).expect("JSON");
         prop_assert_eq!(object(&once).expect("JSON"), once);
     }
 
     #[test]
     fn the_order_of_keys_and_the_spaces_between_them_mean_nothing(value in objects()) {
-        prop_assert_eq!(object(&reversed(&value)).expect("JSON"), object(&value.to_string()).expect("JSON"));
+        prop_assert_eq!(object(reversed(&value)).expect("JSON"), object(value.to_string()).expect("JSON"));
         prop_assert_eq!(canonical_text(&reversed(&value)), canonical_text(&value.to_string()));
     }
 

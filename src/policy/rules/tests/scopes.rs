@@ -46,7 +46,7 @@ fn every_part_of_a_scope_narrows_it() {
         // An ImageReview is judged as a CREATE.
         (&updates, "lab", image_review("any", &["nginx"]), false),
     ] {
-        assert_eq!(holds(rule, cluster, &review), expected, "{:?} {cluster} {:?}", rule.scope, review.namespace);
+        assert_eq!(holds(rule, cluster, &review), expected, "{:?} {cluster} {:?}", rule.scope, review.record.namespace);
     }
 }
 
