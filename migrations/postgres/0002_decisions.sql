@@ -57,7 +57,7 @@ CREATE TABLE decisions (
     redacted      BOOLEAN NOT NULL,
     clock_suspect BOOLEAN NOT NULL,        -- stored at the time of its drain: its own cannot be
     id            BYTEA NOT NULL,          -- UUIDv7: the last 8 bytes; all 16 where the key does not say the first
-    name          TEXT,
+    name          TEXT,                    -- U+0001 at its start stands for the name of its workload
     uid_text      TEXT,                    -- where it is no UUID
     message       TEXT,
     durations     TEXT,                    -- JSON: microseconds of each verdict, in the order of the outcome
