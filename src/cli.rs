@@ -8,6 +8,7 @@ use crate::commands::config::ConfigCommand;
 use crate::commands::export::ExportArgs;
 use crate::commands::generate::GenerateArgs;
 use crate::commands::journal::JournalCommand;
+use crate::commands::migrate::MigrateArgs;
 use crate::commands::ready::ReadyArgs;
 use crate::commands::serve::ServeArgs;
 use crate::logging::LogArgs;
@@ -48,6 +49,12 @@ pub enum Command {
     /// Look into a journal, or move an orphaned one into the history.
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Bring the history's schema up to date, and say from which number to which.
+    ///
+    /// `serve` does the same when it starts. This is for doing it before, and apart: safe beside replicas that run or
+    /// start, and when it was cut off, to be run again. Exit code 1 when it cannot be done, 2 for mistakes in the
+    /// configuration.
+    Migrate(MigrateArgs),
     /// Write decisions to standard output, newest first, as JSON or comma-separated values.
     ///
     /// Reads the history while others use it, holds a page of it at a time, and stops without an error when its reader has

@@ -6,7 +6,7 @@
 use super::bucket::Day;
 use super::error::StoreError;
 use super::postgres::{self, Postgres};
-use super::schema::Found;
+use super::schema::{Found, Migrated};
 use super::settings::StoreSettings;
 use super::sql::{Insert, Row, Sql};
 use super::sqlite::{self, Sqlite};
@@ -82,6 +82,14 @@ impl Database {
             StoreSettings::Sqlite(directory) => Self::Sqlite(Sqlite::open(directory).await?),
             StoreSettings::Postgres(settings) => Self::Postgres(Postgres::open(settings).await?),
         })
+    }
+
+    /// Does nothing but that.
+    pub async fn migrate(settings: &StoreSettings) -> Result<Migrated, StoreError> {
+        match settings {
+            StoreSettings::Sqlite(directory) => Sqlite::migrate(directory).await,
+            StoreSettings::Postgres(settings) => Postgres::migrate(settings).await,
+        }
     }
 
     /// Opens what is there for reading alone.

@@ -36,6 +36,7 @@ pub mod settings;
 mod spans;
 mod sql;
 mod sqlite;
+mod standing;
 pub mod synthetic;
 #[cfg(test)]
 mod tests;
@@ -46,13 +47,15 @@ use std::sync::Arc;
 pub use batch::Applied;
 pub use error::StoreError;
 pub use generate::{Progress, Synthetic};
+pub use schema::Migrated;
+pub use standing::{Drained, Heartbeat};
 
 use uuid::Uuid;
 
 use self::batch::Memory;
 use self::database::Database;
 use self::figures::Hits;
-use self::read::{Bucket, Cursor, Filter, Hit, Page, PolicyRules, Range, Scope, StoredDecision, Summary};
+use self::read::{Bucket, Cursor, Filter, Hit, Page, PolicyRules, Range, Scope, Standing, StoredDecision, Summary};
 use self::settings::{HistorySettings, StoreSettings};
 use self::sql::Sql;
 use crate::review::clock::{DecisionId, Timestamp};
@@ -72,6 +75,12 @@ impl Store {
     pub async fn open(store: &StoreSettings, history: &HistorySettings, replica: Uuid) -> Result<Self, StoreError> {
         let database = Database::open(store).await?;
         Ok(Self { database, memory: Arc::new(Memory::new(history, replica)) })
+    }
+
+    /// Creates what is missing and brings the schema up to date, and nothing else. Whoever does the same at that moment
+    /// waits for it, or is waited for.
+    pub async fn migrate(store: &StoreSettings) -> Result<Migrated, StoreError> {
+        Database::migrate(store).await
     }
 
     /// Opens what is there for reading alone: for a process that may not write it. [`Store::apply`] fails.
@@ -95,6 +104,22 @@ impl Store {
             self.database.forget();
         }
         applied
+    }
+
+    /// Says how the replica is that this store is of, in a small transaction of its own.
+    pub async fn beat(&self, heartbeat: &Heartbeat) -> Result<(), StoreError> {
+        standing::beat(&self.database, self.memory.replica(), heartbeat).await
+    }
+
+    /// Says that nothing of the replica that this store is of waits in its journal any more. To be called with the lock
+    /// on its data directory.
+    pub async fn emptied(&self) -> Result<(), StoreError> {
+        standing::emptied(&self.database, self.memory.replica()).await
+    }
+
+    /// Of every replica but `own` that may have decided what is not stored; the one that is furthest behind first.
+    pub async fn others(&self, own: Uuid) -> Result<Vec<Standing>, StoreError> {
+        standing::others(&self.database, own).await
     }
 
     /// At most `limit` decisions, newest first, after the cursor.

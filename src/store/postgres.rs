@@ -17,7 +17,7 @@ use super::bucket::Day;
 use super::database::{Dialect, Statements, Words};
 use super::error::StoreError;
 use super::key;
-use super::schema::{self, Found};
+use super::schema::{self, Found, Migrated};
 use super::settings::PostgresSettings;
 use super::sql::{Insert, Row, Sql, Value};
 
@@ -72,6 +72,19 @@ impl Postgres {
         migrate(&mut lent.connection, settings).await?;
         lent.give_back();
         Ok(database)
+    }
+
+    pub async fn migrate(settings: &PostgresSettings) -> Result<Migrated, StoreError> {
+        let database = Self::lazy(settings);
+        let mut lent = database.writer.lend().await?;
+        check_version(&mut lent.connection, settings).await?;
+        let from = find(&mut lent.connection).await?.version;
+        migrate(&mut lent.connection, settings).await?;
+        let to = find(&mut lent.connection).await?.version;
+        lent.give_back();
+        database.close().await;
+        let to = to.ok_or_else(|| StoreError::broken("the schema has no number"))?;
+        Ok(Migrated { place: settings.place(), from, to })
     }
 
     pub async fn open_for_reading(settings: &PostgresSettings) -> Result<Self, StoreError> {
@@ -374,14 +387,15 @@ async fn check_version(connection: &mut PgConnection, settings: &PostgresSetting
     if number < OLDEST { Err(StoreError::TooOld { place: settings.place(), found }) } else { Ok(()) }
 }
 
+/// Whoever else migrates waits, until the connection ends or all is done.
 async fn migrate(connection: &mut PgConnection, settings: &PostgresSettings) -> Result<(), StoreError> {
     if check_schema(connection, settings).await? {
         let migrations = schema::lenient(&MIGRATIONS);
         migrations.run_direct(None, connection, false).await.map_err(|error| match error {
-            MigrateError::Execute(error) if is_refusal(&error) => {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) if is_refusal(&error) => {
                 StoreError::Refused { place: settings.place(), cause: error.into() }
             }
-            error => StoreError::migrate(settings.place(), error),
+            error => schema::failed(error, settings.place()),
         })?;
     }
     Ok(())
@@ -390,6 +404,10 @@ async fn migrate(connection: &mut PgConnection, settings: &PostgresSettings) -> 
 /// That the database is ours, and not of a later version that this one does not work with. Whether there is anything
 /// for this version to migrate.
 async fn check_schema(connection: &mut PgConnection, settings: &PostgresSettings) -> Result<bool, StoreError> {
+    find(connection).await?.check(&MIGRATIONS, || settings.place())
+}
+
+async fn find(connection: &mut PgConnection) -> Result<Found, StoreError> {
     let tables = "SELECT count(*), count(*) FILTER (WHERE tablename = '_sqlx_migrations'), \
                   count(*) FILTER (WHERE tablename = 'compatibility') \
                   FROM pg_tables WHERE schemaname = current_schema()";
@@ -400,7 +418,7 @@ async fn check_schema(connection: &mut PgConnection, settings: &PostgresSettings
         (_, 0) => sqlx::query_as(schema::VERSION).fetch_one(connection).await?,
         _ => sqlx::query_as(schema::VERSIONS).fetch_one(connection).await?,
     };
-    Found { tables: tables > 0, version: numbers.0, works_with: numbers.1 }.check(&MIGRATIONS, || settings.place())
+    Ok(Found { tables: tables > migrations, version: numbers.0, works_with: numbers.1 })
 }
 
 /// Held to the end of the transaction. Nobody is made to wait behind us for long.

@@ -1,6 +1,7 @@
 //! What pages and the API ask of the history, and what they get.
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Answer, Decision, Gap, ReviewRecord};
@@ -131,6 +132,19 @@ pub struct Hit {
     pub denied: u64,
     /// Of a rule: decisions in which an image that was there before violated it.
     pub standing: u64,
+}
+
+/// How far a replica has stored its decisions. Times are by its own clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The id in its data directory.
+    pub replica: Uuid,
+    /// Those that it serves, or last served.
+    pub clusters: Vec<String>,
+    /// When it last said so.
+    pub heard_at: Timestamp,
+    /// All that it decided before is stored.
+    pub stored_until: Timestamp,
 }
 
 /// A policy that ever judged, and its rules that were ever violated; both in alphabetical order.

@@ -9,6 +9,7 @@ mod opening;
 #[path = "../../tests/harness/postgres.rs"]
 mod postgres;
 mod shared;
+mod standing;
 mod synthetic;
 
 use std::fs;

@@ -1,6 +1,7 @@
 //! What surrounds every page: title, ways to the other pages, notices, the zone of its times.
 
 use super::address::Address;
+use super::completeness::Completeness;
 use super::filters::count;
 use super::query::{BadParameter, Now, Parameters};
 use super::zone::Zone;
@@ -13,9 +14,6 @@ const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
 
 /// Every page that one can go to from every other.
 const PAGES: [(&str, &str); 2] = [("/", "Overview"), ("/decisions", "Decisions")];
-
-/// Records reach the store within a second or so. Later than this (ms) is worth a notice.
-const LATE: i64 = 15_000;
 
 /// One request for a page.
 #[derive(Debug)]
@@ -62,6 +60,8 @@ pub struct Footer {
 
 /// Gaps that a page tells one by one.
 const GAPS: usize = 5;
+/// Replicas that a page tells one by one.
+const REPLICAS: usize = 3;
 
 // === impl Visit ===
 
@@ -105,7 +105,7 @@ impl Frame {
             notices: notices(visit, live),
             footer: Some(Footer {
                 zone: visit.zone.name(),
-                complete_until: visit.zone.second(live.complete_until),
+                complete_until: visit.zone.second(live.completeness.until),
                 revision: live.revision.clone(),
                 here: here.without("tz"),
             }),
@@ -155,6 +155,20 @@ impl Notice {
         }
     }
 
+    /// Names the replicas that are furthest behind.
+    fn of_completeness(Completeness { until, behind }: &Completeness, zone: &Zone) -> Option<Self> {
+        let (named, more) = behind.split_at(behind.len().min(REPLICAS));
+        let mut sentences: Vec<String> = named.iter().map(|behind| behind.sentence(|at| zone.second(at))).collect();
+        if !more.is_empty() {
+            sentences.push(format!("And {}: the API lists all.", count(more.len() as u64, "more replica")));
+        }
+        (!sentences.is_empty()).then(|| Self {
+            class: "warning",
+            heading: format!("Complete until {}", zone.second(*until)),
+            text: sentences.join(" "),
+        })
+    }
+
     pub fn of_undeclared(number: u64) -> Option<Self> {
         (number > 0).then(|| Self {
             class: "warning",
@@ -183,15 +197,6 @@ fn notices(visit: &Visit, live: &Live) -> Vec<Notice> {
     for text in &live.degraded {
         notices.push(Notice { class: "warning", heading: "Degraded".into(), text: text.clone() });
     }
-    let late = visit.now.0.saturating_sub(live.complete_until.0);
-    if late > LATE {
-        notices.push(Notice {
-            class: "warning",
-            heading: format!("Complete until {}", visit.zone.second(live.complete_until)),
-            text: "Later decisions are safe in the journal and not yet in the history: they are missing from these figures and \
-                   lists."
-                .into(),
-        });
-    }
+    notices.extend(Notice::of_completeness(&live.completeness, &visit.zone));
     notices
 }

@@ -47,7 +47,8 @@ fn joined(stored: &[Gap], live: &Live, range: Range, cluster: Option<&str>) -> V
 mod tests {
     use super::*;
     use crate::review::clock::DecisionId;
-    use crate::store::read::Figures;
+    use crate::store::read::{Figures, Standing};
+    use crate::web::completeness::Completeness;
 
     fn gap(from: i64, to: Option<i64>, cluster: Option<&str>) -> Gap {
         Gap {
@@ -71,8 +72,15 @@ mod tests {
             figures: Figures::default(),
             gaps: vec![open, old.clone()],
         };
+        let own = Standing {
+            replica: uuid::Uuid::nil(),
+            clusters: Vec::new(),
+            heard_at: Timestamp(500),
+            stored_until: Timestamp(500),
+        };
         let live = Live {
-            complete_until: Timestamp(500),
+            completeness: Completeness::of(&own, Vec::new(), Timestamp(500)),
+            own,
             gaps: vec![closed.clone(), gap(600, None, None), gap(10, Some(20), None), gap(450, None, Some("other"))],
             degraded: Vec::new(),
             policies: Vec::new(),

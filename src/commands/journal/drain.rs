@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::logging::LogArgs;
 use crate::recorder::drain::{self, Sink};
 use crate::recorder::inspect::Place;
@@ -21,8 +21,8 @@ use crate::review::decision::Record;
 use crate::store::settings::{SQLITE_FILE, StoreSettings};
 use crate::store::{Store, StoreError};
 
-use super::super::config::{MISTAKEN, environment, print};
-use super::super::start_logging;
+use super::super::config::print;
+use super::super::{load, start_logging};
 use super::show::count;
 use super::{DAMAGED, DrainArgs};
 
@@ -62,12 +62,9 @@ struct Progress {
 }
 
 pub fn run(args: &DrainArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
-    let loaded = match config::load(args.config.as_deref(), environment()) {
+    let loaded = match load(args.config.as_deref()) {
         Ok(loaded) => loaded,
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
-            return Ok(ExitCode::from(MISTAKEN));
-        }
+        Err(code) => return Ok(code),
     };
     start_logging(log, loaded.config.log);
     let place = Place::find(&args.dir)?;
@@ -100,6 +97,7 @@ async fn move_all(place: &Place, config: &Config) -> anyhow::Result<ExitCode> {
     draining.abort();
     progress.end();
     if remaining == 0 {
+        store.emptied().await.context("the journal is empty, but the history was not told so; run it again")?;
         store.close().await;
         return summary(place, replica, &progress, &recorder.status(), begun.elapsed());
     }

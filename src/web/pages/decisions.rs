@@ -85,6 +85,7 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         cursor::decode(text).ok_or_else(|| BadParameter::new("after", hint))
     });
     let after = after.transpose()?;
+    let live = state.live().await?;
     let store = &state.store;
     let span = Scope { since: filter.since, until: filter.until, ..Scope::default() };
     let (page, undeclared, clusters, namespaces, judges) = tokio::try_join!(
@@ -94,7 +95,6 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         store.namespaces(filter.cluster.as_deref()),
         store.policies_and_rules(),
     )?;
-    let live = (state.live)();
     let gaps = gaps::of_page(store, &live, &filter, after, &page).await?;
     let here = visit.parameters.address("/decisions", &FILTERS).with_some("tz", visit.parameters.text("tz"));
     let mut rules: Vec<String> = judges.iter().flat_map(|judge| judge.rules.iter().cloned()).collect();

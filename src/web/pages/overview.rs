@@ -109,7 +109,7 @@ struct Found {
 pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, PageError> {
     let visit = Visit::of(&state, query.as_deref())?;
     let scope = scope_of(&visit)?;
-    let live = (state.live)();
+    let live = state.live().await?;
     let found = Found::of(&state, &scope).await?;
     Ok(match found.latest {
         None => FirstReview::of(&visit, &live)?.into_response(),
