@@ -155,7 +155,7 @@ fn releases(
     for release in 0..releases {
         let tag = if habit < 0.08 { "latest".to_owned() } else { format!("2.{}.{release}", rng.u8(0..40)) };
         let mut images = vec![image(&format!("registry.acmecorp.com/{team}/{name}"), &tag, 0)];
-        if workload % 3 == 0 {
+        if workload.is_multiple_of(3) {
             let from = if habit < 0.2 { "docker.io/library" } else { "registry.acmecorp.com/platform" };
             images.push(image(&format!("{from}/{}", SIDECARS[workload % SIDECARS.len()]), "1.29", 1));
         }
