@@ -6,6 +6,7 @@ use crate::commands::bouncer::BouncerArgs;
 use crate::commands::certs::CertsArgs;
 use crate::commands::config::ConfigCommand;
 use crate::commands::export::ExportArgs;
+use crate::commands::generate::GenerateArgs;
 use crate::commands::hold::HoldCommand;
 use crate::commands::journal::JournalCommand;
 use crate::commands::migrate::MigrateArgs;
@@ -68,6 +69,11 @@ pub enum Command {
     ///
     /// Exit code 1 when it is not, or does not answer within 5 s.
     Ready(ReadyArgs),
+    /// Fill a history with made-up decisions, to see pages and a database at size.
+    ///
+    /// In the shape of a real fleet's traffic, with all of its figures; only into a history without decisions, and
+    /// without a process that serves from it. Cut short, what it made is of no use: delete it.
+    Generate(GenerateArgs),
     /// Make a CA, a server certificate and a client certificate, and print the caBundle.
     ///
     /// For trying out and for clusters without a PKI of their own: the server certificate is for

@@ -39,7 +39,6 @@ CREATE TABLE batches (
 -- so none that would have to be scanned. Columns stand in the order of their alignment, so that none is padded.
 CREATE TABLE decisions (
     key           BIGINT NOT NULL,
-    id            UUID NOT NULL,           -- UUIDv7
     uid           UUID,                    -- where it is a UUID
     batch         INTEGER NOT NULL,
     cluster       INTEGER NOT NULL,
@@ -57,7 +56,8 @@ CREATE TABLE decisions (
     would_reject  BOOLEAN NOT NULL,
     redacted      BOOLEAN NOT NULL,
     clock_suspect BOOLEAN NOT NULL,        -- stored at the time of its drain: its own cannot be
-    name          TEXT,
+    id            BYTEA NOT NULL,          -- UUIDv7: the last 8 bytes; all 16 where the key does not say the first
+    name          TEXT,                    -- U+0001 at its start stands for the name of its workload
     uid_text      TEXT,                    -- where it is no UUID
     message       TEXT,
     durations     TEXT,                    -- JSON: microseconds of each verdict, in the order of the outcome

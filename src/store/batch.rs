@@ -178,6 +178,7 @@ impl Memory {
         Ok(applied)
     }
 
+    /// Who writes.
     pub fn replica(&self) -> Uuid {
         self.replica
     }
@@ -315,7 +316,8 @@ impl Rows<'_> {
         for entry in entries {
             let outcome = self.outcomes[&entry.outcome.hash];
             let numbers = Numbers { batch, ..self.names.numbers(&entry.decision, self.reviews, outcome)? };
-            decisions.row(row::values(entry, numbers)?);
+            let workload = self.reviews.get(&entry.decision.review).map_or("", |review| &review.workload.name);
+            decisions.row(row::values(entry, numbers, workload)?);
             if key::time_of(entry.decision.id) != Some(key::at(entry.key)) {
                 displaced.row([entry.decision.id.into(), entry.key.into()]);
             }

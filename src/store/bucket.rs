@@ -70,7 +70,7 @@ impl Width {
 
     /// The finest width that is surely kept of something that old: quarter hours are kept for 8 days, hours for 90.
     /// Half a day (or a day) less, so that what deletes them is never raced.
-    fn kept(at: Timestamp, now: Timestamp) -> Self {
+    pub fn kept(at: Timestamp, now: Timestamp) -> Self {
         match now.0.saturating_sub(at.0) {
             age if age <= 7 * DAY + DAY / 2 => Self::Quarter,
             age if age <= 89 * DAY => Self::Hour,

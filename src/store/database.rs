@@ -40,6 +40,12 @@ pub(super) trait Dialect {
     /// After an error that may have come from what was remembered of the database, or of a connection.
     fn forget(&self);
 
+    /// Drops the indexes of `decisions`, but for the key's, where that much is to be inserted that they are better made
+    /// afterwards. What makes them again.
+    async fn drop_indexes(&self) -> Result<Vec<String>, StoreError>;
+
+    async fn make_indexes(&self, indexes: &[String]) -> Result<(), StoreError>;
+
     async fn close(&self);
 }
 
@@ -60,6 +66,16 @@ pub(super) trait Statements {
 pub(super) struct Claim {
     /// A connection that holds a lock for as long as it is open.
     pub _connection: Option<postgres::Connection>,
+}
+
+/// Expressions in a database's own words.
+#[derive(Debug)]
+pub(super) struct Words {
+    /// The 8 bytes of an integer.
+    pub bytes: fn(&str) -> String,
+    /// 5 hexadecimal digits of an integer.
+    pub digits: fn(&str) -> String,
+    pub random_uuid: &'static str,
 }
 
 #[derive(Debug, Clone)]
@@ -188,6 +204,20 @@ impl Database {
         }
     }
 
+    pub async fn drop_indexes(&self) -> Result<Vec<String>, StoreError> {
+        match self {
+            Self::Sqlite(database) => database.drop_indexes().await,
+            Self::Postgres(database) => database.drop_indexes().await,
+        }
+    }
+
+    pub async fn make_indexes(&self, indexes: &[String]) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(database) => database.make_indexes(indexes).await,
+            Self::Postgres(database) => database.make_indexes(indexes).await,
+        }
+    }
+
     pub async fn close(&self) {
         match self {
             Self::Sqlite(database) => database.close().await,
@@ -200,6 +230,14 @@ impl Database {
         match self {
             Self::Sqlite(_) => sqlite::glob(column, pattern),
             Self::Postgres(_) => postgres::glob(column, pattern),
+        }
+    }
+
+    /// The words for what is computed in a statement that makes rows up.
+    pub fn words(&self) -> &'static Words {
+        match self {
+            Self::Sqlite(_) => &sqlite::WORDS,
+            Self::Postgres(_) => &postgres::WORDS,
         }
     }
 

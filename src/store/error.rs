@@ -36,6 +36,8 @@ pub enum StoreError {
     Open { place: String, cause: Cause },
     #[error("the schema of {place} cannot be brought up to date: {cause}")]
     Migrate { place: String, cause: Cause },
+    #[error("the history has decisions already: a made-up one needs one without, name another in the configuration")]
+    NotEmpty,
     /// Someone else holds it, or changed what was remembered of it: the same call later may succeed.
     #[error("the history is busy: {0}")]
     Busy(#[source] Cause),

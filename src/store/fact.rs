@@ -6,7 +6,7 @@ use super::batch::{Batch, Entry};
 use super::database::Transaction;
 use super::error::StoreError;
 use super::name::{Dimensions, Ids, Name};
-use super::outcome::{self, RuleName};
+use super::outcome::{self, RuleName, Said};
 use super::review::{Reviews, StoredReview};
 use super::rollup::{Blame, Fact};
 use super::row::Numbers;
@@ -66,7 +66,7 @@ impl Names {
         let policies =
             dimensions.policies.resolve(tx, names_of(verdicts.map(|verdict| verdict.policy.as_str()))).await?;
         let mut rules = BTreeSet::new();
-        for (policy, rule) in decisions.iter().flat_map(|decision| outcome::rules(decision).into_keys()) {
+        for (policy, rule) in decisions.iter().flat_map(|decision| outcome::rules((*decision).into()).into_keys()) {
             rules.insert(rule_name(policies.id(&[policy.into()])?, rule));
         }
         let rules = dimensions.rules.resolve(tx, rules).await?;
@@ -121,7 +121,7 @@ impl Names {
         let review = review_of(decision, reviews)?;
         let cluster = self.cluster(&decision.cluster)?;
         let namespace = self.namespaces.id(&namespace_name(cluster, &review.namespace))?;
-        let rules = outcome::rules(decision).into_iter();
+        let rules = outcome::rules(decision.into()).into_iter();
         Ok(Fact {
             at: decision.at,
             cluster,
@@ -131,22 +131,22 @@ impl Names {
             answer: decision.answer,
             would_reject: decision.would_reject,
             rules: rules.map(|(rule, standing)| Ok((self.rule(rule)?, standing))).collect::<Result<_, StoreError>>()?,
-            repositories: blames(decision, review).into_iter().collect(),
+            repositories: blames(decision.into(), &review.images),
         })
     }
 }
 
-/// Each repository of a review's images, and what an image of it is to blame for.
-fn blames(decision: &Decision, review: &StoredReview) -> BTreeMap<i64, Blame> {
-    let (denied, would_reject) = outcome::blamed(decision);
+/// Each repository of a review's images (text and repository), and what an image of it is to blame for.
+pub(super) fn blames(said: Said<'_>, images: &[(String, Option<i64>)]) -> Vec<(i64, Blame)> {
+    let (denied, would_reject) = outcome::blamed(said);
     let mut blames: BTreeMap<i64, Blame> = BTreeMap::new();
-    for (text, repository) in &review.images {
+    for (text, repository) in images {
         let Some(repository) = repository else { continue };
         let blame = blames.entry(*repository).or_default();
         blame.denied |= denied.contains(text.as_str());
         blame.would_reject |= would_reject.contains(text.as_str());
     }
-    blames
+    blames.into_iter().collect()
 }
 
 fn review_of<'a>(decision: &Decision, reviews: &'a Reviews) -> Result<&'a StoredReview, StoreError> {

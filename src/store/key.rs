@@ -5,10 +5,14 @@
 
 use std::ops::Range;
 
+use uuid::Uuid;
+
 use crate::review::clock::{DecisionId, Timestamp};
 
 /// As in the generated column `decisions.at`.
 const RANDOM_BITS: u32 = 21;
+/// Bytes of half an id.
+const HALF: usize = 8;
 const LATEST: i64 = (1 << 42) - 1;
 
 /// A thousand decisions in one millisecond collide once in four; ten at one key never happens.
@@ -41,6 +45,25 @@ pub(super) fn time_of(id: DecisionId) -> Option<Timestamp> {
     (id.0.get_version_num() == 7).then_some(Timestamp(millis))
 }
 
+/// An id as the row at `key` holds it: what the key does not say already, half of it. All of it where the two disagree,
+/// as they do where its own key was taken, or its time is another.
+pub(super) fn shortened(key: i64, id: DecisionId) -> Vec<u8> {
+    let bytes = id.0.as_bytes();
+    let (first, last) = bytes.split_at(HALF);
+    if first == first_half(key) { last.to_vec() } else { bytes.to_vec() }
+}
+
+/// The id that the row at `key` holds; `None` where those are no bytes of one.
+pub(super) fn whole(key: i64, held: &[u8]) -> Option<DecisionId> {
+    let bytes = if held.len() == HALF { [&first_half(key), held].concat() } else { held.to_vec() };
+    Uuid::from_slice(&bytes).ok().map(DecisionId)
+}
+
+/// Of a UUIDv7 that has this key: the time, the version, the random bits before the variant.
+fn first_half(key: i64) -> [u8; HALF] {
+    (at(key).0 << 16 | 7 << 12 | (key >> 9) & 0xfff).to_be_bytes()
+}
+
 /// 12 bits before the variant, and the 9 after it.
 fn random_bits(DecisionId(id): DecisionId) -> i64 {
     let bits = id.as_u128();
@@ -49,8 +72,6 @@ fn random_bits(DecisionId(id): DecisionId) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     #[test]
@@ -66,6 +87,24 @@ mod tests {
             assert_eq!(at(of(time, id)), time);
             assert_eq!(time_of(id), Some(time));
         }
+    }
+
+    #[test]
+    fn half_an_id_is_enough_beside_its_key() {
+        for (time, id_time, step, bytes) in [
+            (1_790_000_000_000, 1_790_000_000_000, 0, 8),
+            (1_790_000_000_000, 1_790_000_000_000, 512, 16),
+            (1_790_000_000_000, 1_789_000_000_000, 0, 16),
+            (-5, 1_790_000_000_000, 0, 16),
+        ] {
+            let id = DecisionId::at(Timestamp(id_time));
+            let key = of(Timestamp(time), id) + step;
+            let held = shortened(key, id);
+            assert_eq!((held.len(), whole(key, &held)), (bytes, Some(id)));
+        }
+        let other = DecisionId(Uuid::from_u128(u128::MAX));
+        assert_eq!(whole(0, &shortened(of(Timestamp(0), other), other)), Some(other));
+        assert_eq!(whole(0, &[1, 2, 3]), None);
     }
 
     #[test]

@@ -69,9 +69,9 @@ pub(super) async fn key_of(
     id: crate::review::clock::DecisionId,
 ) -> Result<Option<i64>, StoreError> {
     if let Some(at) = key::time_of(id) {
-        let found = database.fetch(at_place(Cursor { at, id })).await?;
-        if let Some(row) = found.first() {
-            return row.int(0).map(Some);
+        let found = key_at(database, Cursor { at, id }).await?;
+        if found.is_some() {
+            return Ok(found);
         }
     }
     let mut sql = Sql::new("SELECT key FROM displaced_ids WHERE id = ");
@@ -93,20 +93,24 @@ fn cursor(stored: &StoredDecision) -> Cursor {
 async fn bounds(database: &Database, filter: &Filter, after: Option<Cursor>) -> Result<Bounds, StoreError> {
     let mut below = filter.until.map_or(i64::MAX, key::start);
     if let Some(after) = after {
-        let rows = database.fetch(at_place(after)).await?;
         // Its row may be gone by now: then its place is where it would stand.
-        let key = rows.first().map_or(Ok(key::of(after.at, after.id)), |row| row.int(0))?;
+        let key = key_at(database, after).await?.unwrap_or(key::of(after.at, after.id));
         below = below.min(key);
     }
     Ok(Bounds { from: filter.since.map_or(i64::MIN, key::start), below })
 }
 
-fn at_place(place: Cursor) -> Sql {
+async fn key_at(database: &Database, place: Cursor) -> Result<Option<i64>, StoreError> {
     let keys = key::candidates(place.at, place.id);
-    let mut sql = Sql::new("SELECT d.key FROM decisions d WHERE d.key >= ");
+    let mut sql = Sql::new("SELECT d.key, d.id FROM decisions d WHERE d.key >= ");
     sql.bind(keys.start).push(" AND d.key < ").bind(keys.end);
-    sql.push(" AND d.id = ").bind(place.id);
-    sql
+    for row in database.fetch(sql).await? {
+        let key = row.int(0)?;
+        if row.id_at(key, 1)? == place.id {
+            return Ok(Some(key));
+        }
+    }
+    Ok(None)
 }
 
 /// The index of the filter that leaves the fewest rows; without one, the table itself.
@@ -154,7 +158,7 @@ async fn floor(database: &Database, plan: &Plan, wanted: usize) -> Result<Option
     let rows = database.fetch(sql).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let key = row.int(0)?;
-    Ok(Some(Floor { key, cursor: Cursor { at: key::at(key), id: row.id(1)? } }))
+    Ok(Some(Floor { key, cursor: Cursor { at: key::at(key), id: row.id_at(key, 1)? } }))
 }
 
 // === impl Plan ===

@@ -56,7 +56,9 @@ impl Located {
         for ids in ids.chunks(LOOKED_UP) {
             let mut sql = Sql::new("SELECT key, id FROM displaced_ids WHERE id IN ");
             sql.list(ids.iter().copied());
-            self.read(tx, sql).await?;
+            for row in tx.fetch(sql).await? {
+                self.add(row.int(0)?, row.id(1)?);
+            }
         }
         Ok(())
     }
@@ -89,12 +91,17 @@ impl Located {
         Ok(key)
     }
 
+    /// Rows of `decisions`.
     async fn read(&mut self, tx: &mut Transaction, sql: Sql) -> Result<(), StoreError> {
         for row in tx.fetch(sql).await? {
             let key = row.int(0)?;
-            self.taken.insert(key);
-            self.stored.insert(row.id(1)?, key);
+            self.add(key, row.id_at(key, 1)?);
         }
         Ok(())
+    }
+
+    fn add(&mut self, key: i64, id: DecisionId) {
+        self.taken.insert(key);
+        self.stored.insert(id, key);
     }
 }

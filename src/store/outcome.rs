@@ -32,6 +32,14 @@ pub(super) struct Violated {
     pub standing: bool,
 }
 
+/// What of a decision says which rules and images are to blame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said<'a> {
+    pub verdicts: &'a [PolicyVerdict],
+    pub answer: Answer,
+    pub would_reject: bool,
+}
+
 /// Policy and rule.
 pub(super) type RuleName<'a> = (&'a str, &'a str);
 
@@ -62,28 +70,34 @@ impl Outcome {
     }
 }
 
+impl<'a> From<&'a Decision> for Said<'a> {
+    fn from(decision: &'a Decision) -> Self {
+        Self { verdicts: &decision.verdicts, answer: decision.answer, would_reject: decision.would_reject }
+    }
+}
+
 /// Puts a late verdict in the place of the pending one of its policy. False: there is none, so it was done before.
 pub(super) fn amend(decision: &mut Decision, late: &PolicyVerdict) -> bool {
     let pending = |verdict: &&mut PolicyVerdict| verdict.policy == late.policy && verdict.verdict == Verdict::Pending;
     let Some(place) = decision.verdicts.iter_mut().find(pending) else { return false };
     *place = late.clone();
     if decision.answer == Answer::Allowed {
-        let rejected = rejections(decision, is_rehearsed).next().is_some();
+        let rejected = rejections(&decision.verdicts, is_rehearsed).next().is_some();
         decision.would_reject |= rejected;
     }
     true
 }
 
 /// Each rule that was violated, standing violations included.
-pub(super) fn rules(decision: &Decision) -> BTreeMap<RuleName<'_>, Violated> {
+pub(super) fn rules(said: Said<'_>) -> BTreeMap<RuleName<'_>, Violated> {
     let mut rules: BTreeMap<RuleName<'_>, Violated> = BTreeMap::new();
-    for verdict in &decision.verdicts {
+    for verdict in said.verdicts {
         for violation in &verdict.violations {
             let rule = rules.entry((&verdict.policy, &violation.rule)).or_default();
             rule.brought = true;
             let counts = verdict.verdict == Verdict::Deny;
-            rule.denied |= counts && decision.answer == Answer::Denied && violation.mode == Mode::Enforce;
-            rule.would_reject |= counts && decision.would_reject && is_rehearsed(violation.mode);
+            rule.denied |= counts && said.answer == Answer::Denied && violation.mode == Mode::Enforce;
+            rule.would_reject |= counts && said.would_reject && is_rehearsed(violation.mode);
         }
         for violation in &verdict.standing {
             rules.entry((&verdict.policy, &violation.rule)).or_default().standing = true;
@@ -93,20 +107,20 @@ pub(super) fn rules(decision: &Decision) -> BTreeMap<RuleName<'_>, Violated> {
 }
 
 /// The images, as written, that are to blame: for the denial, and for the would-be rejection.
-pub(super) fn blamed(decision: &Decision) -> (HashSet<&str>, HashSet<&str>) {
-    let denied = if decision.answer == Answer::Denied {
-        rejections(decision, |mode| mode == Mode::Enforce).flatten().collect()
+pub(super) fn blamed(said: Said<'_>) -> (HashSet<&str>, HashSet<&str>) {
+    let denied = if said.answer == Answer::Denied {
+        rejections(said.verdicts, |mode| mode == Mode::Enforce).flatten().collect()
     } else {
         HashSet::new()
     };
     let would_reject =
-        if decision.would_reject { rejections(decision, is_rehearsed).flatten().collect() } else { HashSet::new() };
+        if said.would_reject { rejections(said.verdicts, is_rehearsed).flatten().collect() } else { HashSet::new() };
     (denied, would_reject)
 }
 
 /// The image of each violation in such a mode of each policy that says `deny`.
-fn rejections(decision: &Decision, acts: fn(Mode) -> bool) -> impl Iterator<Item = Option<&str>> {
-    let denying = decision.verdicts.iter().filter(|verdict| verdict.verdict == Verdict::Deny);
+fn rejections(verdicts: &[PolicyVerdict], acts: fn(Mode) -> bool) -> impl Iterator<Item = Option<&str>> {
+    let denying = verdicts.iter().filter(|verdict| verdict.verdict == Verdict::Deny);
     let violations = denying.flat_map(|verdict| &verdict.violations);
     violations.filter(move |violation| acts(violation.mode)).map(|violation| violation.image.as_deref())
 }

@@ -69,13 +69,18 @@ struct Seen<const N: usize> {
 
 impl Tally {
     pub fn add(&mut self, fact: &Fact) {
-        self.count(fact, 1);
+        self.count(fact, fact.at, 1);
+    }
+
+    /// Decisions that say the same within one quarter hour, from the time of `fact` to `last`.
+    pub fn add_many(&mut self, fact: &Fact, last: Timestamp, count: i64) {
+        self.count(fact, last, count);
     }
 
     /// A decision that said `before` says `after` now.
     pub fn replace(&mut self, before: &Fact, after: &Fact) {
-        self.count(before, -1);
-        self.count(after, 1);
+        self.count(before, before.at, -1);
+        self.count(after, after.at, 1);
     }
 
     pub fn add_unjudged(&mut self, cluster: i64, at: Timestamp, count: u64) {
@@ -85,7 +90,7 @@ impl Tally {
         }
     }
 
-    fn count(&mut self, fact: &Fact, sign: i64) {
+    fn count(&mut self, fact: &Fact, last: Timestamp, sign: i64) {
         let one = |yes: bool| if yes { sign } else { 0 };
         let denied = fact.answer == Answer::Denied;
         let total = [
@@ -111,12 +116,20 @@ impl Tally {
             }
         }
         let workload = self.workloads.entry((fact.workload, fact.dry_run)).or_insert_with(|| Seen::new(fact.at));
-        workload.add(fact.at, [sign, one(denied), one(fact.would_reject)]);
+        workload.add(fact.at, last, [sign, one(denied), one(fact.would_reject)]);
         let day = Width::Day.floor(fact.at).0;
         for (id, rule) in &fact.rules {
             let key = (*id, day, fact.workload, fact.dry_run);
-            self.workload_rules.entry(key).or_insert_with(|| Seen::new(fact.at)).add(fact.at, of_rule(rule));
+            self.workload_rules.entry(key).or_insert_with(|| Seen::new(fact.at)).add(fact.at, last, of_rule(rule));
         }
+    }
+
+    /// Leaves out the buckets that are finer.
+    pub fn keep(&mut self, finest: Width) {
+        let is_kept = |bucket: &Bucket| bucket.minutes >= finest.minutes();
+        self.totals.retain(|(bucket, _), _| is_kept(bucket));
+        self.rules.retain(|(bucket, ..), _| is_kept(bucket));
+        self.repositories.retain(|(bucket, ..), _| is_kept(bucket));
     }
 
     /// `replica`: who writes them.
@@ -153,9 +166,9 @@ impl<const N: usize> Seen<N> {
         Self { first: at, last: at, counts: [0; N] }
     }
 
-    fn add(&mut self, at: Timestamp, counts: [i64; N]) {
-        self.first = self.first.min(at);
-        self.last = self.last.max(at);
+    fn add(&mut self, first: Timestamp, last: Timestamp, counts: [i64; N]) {
+        self.first = self.first.min(first);
+        self.last = self.last.max(last);
         add(&mut self.counts, counts);
     }
 }

@@ -1,5 +1,7 @@
 //! A decision as a row, and back.
 
+use std::borrow::Cow;
+
 use uuid::Uuid;
 
 use super::batch::Entry;
@@ -9,7 +11,7 @@ use super::key;
 use super::outcome::Outcome;
 use super::read::StoredDecision;
 use super::sql::{Row, Sql, Value};
-use crate::review::decision::{Answer, Decision, ReviewHash};
+use crate::review::decision::{Answer, Decision, ReviewHash, ReviewRecord};
 
 /// What [`decision`] reads, of the rows that [`JOINS`] brings together.
 pub(super) const COLUMNS: &str = "d.key, d.id, c.name, v.hash, d.name, u.name, d.uid, d.uid_text, d.dry_run, d.answer, \
@@ -113,8 +115,29 @@ pub(super) fn is_notable(decision: &Decision) -> bool {
     decision.answer != Answer::Allowed || decision.would_reject
 }
 
-pub(super) fn values(entry: &Entry<'_>, numbers: Numbers) -> Result<[Value; 24], StoreError> {
-    let Entry { key, decision, outcome, clock_suspect } = entry;
+/// Stands in a name for that of the workload: pods begin with it. No name that Kubernetes takes holds this character.
+const WORKLOAD: char = '\u{1}';
+
+/// A name as a row holds it. One that begins with the character itself has it twice.
+fn shortened<'a>(name: &'a str, workload: &str) -> Cow<'a, str> {
+    match name.strip_prefix(workload) {
+        _ if name.starts_with(WORKLOAD) => Cow::Owned(format!("{WORKLOAD}{name}")),
+        Some(rest) if !workload.is_empty() && !rest.starts_with(WORKLOAD) => Cow::Owned(format!("{WORKLOAD}{rest}")),
+        _ => Cow::Borrowed(name),
+    }
+}
+
+fn whole(held: String, workload: &str) -> String {
+    match held.strip_prefix(WORKLOAD) {
+        None => held,
+        Some(rest) if rest.starts_with(WORKLOAD) => rest.to_owned(),
+        Some(rest) => format!("{workload}{rest}"),
+    }
+}
+
+/// `workload`: the name of its review's.
+pub(super) fn values(entry: &Entry<'_>, numbers: Numbers, workload: &str) -> Result<[Value; 24], StoreError> {
+    let Entry { key: place, decision, outcome, clock_suspect } = entry;
     let (uid, uid_text) = match decision.uid.as_deref().map(Uid::of) {
         Some(Uid::Uuid(uuid)) => (uuid.into(), Value::Null),
         Some(Uid::Text(text)) => (Value::Null, text.into()),
@@ -122,13 +145,13 @@ pub(super) fn values(entry: &Entry<'_>, numbers: Numbers) -> Result<[Value; 24],
     };
     let notes = if decision.notes.is_empty() { None } else { Some(serde_json::to_string(&decision.notes)?) };
     Ok([
-        (*key).into(),
-        decision.id.into(),
+        (*place).into(),
+        key::shortened(*place, decision.id).as_slice().into(),
         numbers.batch.into(),
         numbers.cluster.into(),
         numbers.namespace.into(),
         numbers.workload.into(),
-        decision.name.as_deref().into(),
+        decision.name.as_deref().map(|name| shortened(name, workload)).as_deref().into(),
         numbers.user.into(),
         uid,
         uid_text,
@@ -155,15 +178,17 @@ pub(super) fn decision(mut row: Row) -> Result<StoredDecision, StoreError> {
         Some(uuid) => Some(uuid.hyphenated().to_string()),
         None => row.opt_text(7)?,
     };
+    let place = row.int(0)?;
     let code = row.int(10)?;
+    let review: ReviewRecord = serde_json::from_str(&row.text(19)?)?;
     let durations = row.opt_text(16)?;
     let notes = row.opt_text(17)?;
     let decision = Decision {
-        id: row.id(1)?,
-        at: key::at(row.int(0)?),
+        id: row.id_at(place, 1)?,
+        at: key::at(place),
         cluster: row.text(2)?,
         review: ReviewHash(row.hash(3)?),
-        name: row.opt_text(4)?,
+        name: row.opt_text(4)?.map(|held| whole(held, &review.workload.name)),
         user: row.opt_text(5)?,
         caller: row.opt_text(20)?,
         uid,
@@ -178,5 +203,27 @@ pub(super) fn decision(mut row: Row) -> Result<StoredDecision, StoreError> {
         verdicts: Outcome::join(&row.text(18)?, durations.as_deref())?,
         notes: notes.map_or(Ok(Vec::new()), |notes| serde_json::from_str(&notes))?,
     };
-    Ok(StoredDecision { decision, review: serde_json::from_str(&row.text(19)?)? })
+    Ok(StoredDecision { decision, review })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_without_its_workloads_is_whole_again() {
+        for (name, workload, held) in [
+            ("web-7d4b9c6f5d-x2x9k", "web", "\u{1}-7d4b9c6f5d-x2x9k"),
+            ("web", "web", "\u{1}"),
+            ("web", "", "web"),
+            ("cart-1", "web", "cart-1"),
+            ("\u{1}-1", "web", "\u{1}\u{1}-1"),
+            ("\u{1}\u{1}", "\u{1}", "\u{1}\u{1}\u{1}"),
+            ("web\u{1}-1", "web", "web\u{1}-1"),
+            ("", "", ""),
+        ] {
+            assert_eq!(shortened(name, workload), held, "{name:?}");
+            assert_eq!(whole(held.to_owned(), workload), name, "{name:?}");
+        }
+    }
 }

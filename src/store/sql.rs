@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use uuid::Uuid;
 
 use super::error::StoreError;
+use super::key;
 use crate::review::clock::DecisionId;
 
 /// A walk of a short list on the left that looks each row up on the right: SQLite's planner does not turn it round.
@@ -211,6 +212,15 @@ impl Row {
     /// The id of a decision, or of anything that is named as decisions are.
     pub fn id(&self, at: usize) -> Result<DecisionId, StoreError> {
         self.uuid(at).map(DecisionId)
+    }
+
+    /// The id of the decision at `key`, as its row holds it.
+    pub fn id_at(&self, key: i64, at: usize) -> Result<DecisionId, StoreError> {
+        let id = match self.0.get(at) {
+            Some(Value::Blob(held)) => key::whole(key, held),
+            _ => None,
+        };
+        id.ok_or_else(|| self.unexpected(at, "an id"))
     }
 
     /// Moves the text out.

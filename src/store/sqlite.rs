@@ -21,7 +21,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _, TypeInfo as _, ValueRef as 
 use uuid::Uuid;
 
 use super::bucket::Day;
-use super::database::{Claim, Dialect, Statements};
+use super::database::{Claim, Dialect, Statements, Words};
 use super::error::StoreError;
 use super::schema::{self, Found, Migrated};
 use super::sql::{Insert, Row, Sql, Value};
@@ -144,6 +144,26 @@ impl Dialect for Sqlite {
 
     fn forget(&self) {}
 
+    async fn drop_indexes(&self) -> Result<Vec<String>, StoreError> {
+        let indexes = "SELECT sql, 'DROP INDEX ' || name FROM sqlite_master \
+                       WHERE type = 'index' AND tbl_name = 'decisions' AND sql IS NOT NULL";
+        let indexes: Vec<(String, String)> = sqlx::query_as(indexes).fetch_all(&self.writer).await?;
+        for (_, drop) in &indexes {
+            sqlx::query(AssertSqlSafe(drop.as_str())).execute(&self.writer).await?;
+        }
+        Ok(indexes.into_iter().map(|(make, _)| make).collect())
+    }
+
+    /// What is sorted for an index of a large table does not fit memory: it goes to files.
+    async fn make_indexes(&self, indexes: &[String]) -> Result<(), StoreError> {
+        const SORTED_IN_FILES: [&str; 2] = ["PRAGMA temp_store = file", "PRAGMA cache_size = -131072"];
+        const AS_BEFORE: [&str; 2] = ["PRAGMA temp_store = memory", "PRAGMA cache_size = -2000"];
+        for text in SORTED_IN_FILES.into_iter().chain(indexes.iter().map(String::as_str)).chain(AS_BEFORE) {
+            sqlx::query(AssertSqlSafe(text)).persistent(false).execute(&self.writer).await?;
+        }
+        Ok(())
+    }
+
     async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -184,6 +204,12 @@ impl Statements for Transaction {
         Ok(self.0.commit().await?)
     }
 }
+
+pub(super) const WORDS: Words = Words {
+    bytes: |integer| format!("unhex(format('%016x', {integer}))"),
+    digits: |integer| format!("format('%05x', {integer})"),
+    random_uuid: "randomblob(16)",
+};
 
 /// A test of `column` against a pattern in which only `*` is special; it stands for any run of characters.
 pub(super) fn glob(column: &str, pattern: &str) -> Sql {

@@ -11,6 +11,7 @@ mod postgres;
 mod retention;
 mod shared;
 mod standing;
+mod synthetic;
 
 use std::fs;
 

@@ -1,0 +1,151 @@
+//! Every figure counted again from the rows.
+//!
+//! Only of a history from which nothing was deleted: what is gone is not counted. Nobody may write it meanwhile. A part
+//! that was recounted is committed by the day: cut short, it is to be run again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::bucket::{Day, Width};
+use super::database::{Database, Transaction};
+use super::error::StoreError;
+use super::fact;
+use super::key;
+use super::outcome::{self, Outcome, Said, Violated};
+use super::rollup::{Blame, Fact, Tally};
+use super::row;
+use super::sql::{Row, Sql};
+use crate::review::clock::Timestamp;
+use crate::review::decision::{Answer, PolicyVerdict};
+
+const FIGURES: [&str; 5] =
+    ["rollup_totals", "rollup_rules", "rollup_repositories", "workload_totals", "workload_rules"];
+
+/// What is needed beside the rows of decisions.
+struct Contents {
+    verdicts: HashMap<i64, Vec<PolicyVerdict>>,
+    /// By review: each image's text and repository.
+    images: HashMap<i64, Vec<(String, Option<i64>)>>,
+    rules: HashMap<(String, String), i64>,
+    meanings: HashMap<(i64, i64, i64, bool), Arc<Meaning>>,
+}
+
+/// What decisions with one review, outcome and answer say to the figures.
+struct Meaning {
+    answer: Answer,
+    rules: Vec<(i64, Violated)>,
+    repositories: Vec<(i64, Blame)>,
+}
+
+/// All that is written is of `replica`, its number. `finest` says which buckets of a day are written.
+pub(super) async fn recount(
+    database: &Database,
+    replica: i64,
+    finest: impl Fn(Day) -> Width,
+) -> Result<(), StoreError> {
+    let mut tx = database.begin().await?;
+    for table in FIGURES {
+        tx.execute(Sql::new(&format!("DELETE FROM {table}"))).await?;
+    }
+    let mut contents = Contents::read(&mut tx).await?;
+    let ends = tx.fetch(Sql::new("SELECT min(key), max(key) FROM decisions")).await?;
+    let end = |at| ends.first().map_or(Ok(None), |row| row.opt_int(at));
+    let (first, last) = (end(0)?, end(1)?);
+    let mut tally = Tally::default();
+    for row in tx.fetch(Sql::new("SELECT cluster, bucket, count FROM unjudged")).await? {
+        tally.add_unjudged(row.int(0)?, Timestamp(row.int(1)?), row.count(2)?);
+    }
+    tally.write(&mut tx, replica).await?;
+    tx.commit().await?;
+    let mut day = first.map(|key| Day::of(key::at(key)));
+    while let Some(counted) = day {
+        let mut tx = database.begin().await?;
+        let mut tally = contents.tally(&mut tx, counted).await?;
+        tally.keep(finest(counted));
+        tally.write(&mut tx, replica).await?;
+        tx.commit().await?;
+        day = last.filter(|&last| key::start(counted.next().0) <= last).map(|_| counted.next());
+    }
+    Ok(())
+}
+
+// === impl Contents ===
+
+impl Contents {
+    async fn read(tx: &mut Transaction) -> Result<Self, StoreError> {
+        let mut contents =
+            Self { verdicts: HashMap::new(), images: HashMap::new(), rules: HashMap::new(), meanings: HashMap::new() };
+        for mut row in tx.fetch(Sql::new("SELECT id, verdicts FROM outcomes")).await? {
+            contents.verdicts.insert(row.int(0)?, Outcome::join(&row.text(1)?, None)?);
+        }
+        let images = "SELECT i.review, m.text, m.repository FROM review_images i JOIN images m ON m.id = i.image";
+        for mut row in tx.fetch(Sql::new(images)).await? {
+            contents.images.entry(row.int(0)?).or_default().push((row.text(1)?, row.opt_int(2)?));
+        }
+        let rules = "SELECT p.name, r.name, r.id FROM rules r JOIN policies p ON p.id = r.policy";
+        for mut row in tx.fetch(Sql::new(rules)).await? {
+            contents.rules.insert((row.text(0)?, row.text(1)?), row.int(2)?);
+        }
+        Ok(contents)
+    }
+
+    /// Of one day. The database puts together what says the same, so that few rows come of many.
+    async fn tally(&mut self, tx: &mut Transaction, day: Day) -> Result<Tally, StoreError> {
+        const ALIKE: &str =
+            "d.cluster, d.namespace, d.workload, d.review, d.outcome, d.answer, d.would_reject, d.dry_run";
+        let mut sql =
+            Sql::new(&format!("SELECT {ALIKE}, min(d.key), max(d.key), count(*) FROM decisions d WHERE d.key >= "));
+        sql.bind(key::start(day.0)).push(" AND d.key < ").bind(key::start(day.next().0));
+        let quarter = Width::Quarter.minutes() * 60_000;
+        sql.push(&format!(" GROUP BY {ALIKE}, (d.key >> 21) / {quarter}"));
+        let mut tally = Tally::default();
+        for row in tx.fetch(sql).await? {
+            let fact = self.fact(&row)?;
+            tally.add_many(&fact, key::at(row.int(9)?), row.int(10)?);
+        }
+        Ok(tally)
+    }
+
+    fn fact(&mut self, row: &Row) -> Result<Fact, StoreError> {
+        let meaning = self.meaning(row.int(3)?, row.int(4)?, row.int(5)?, row.flag(6)?)?;
+        Ok(Fact {
+            at: key::at(row.int(8)?),
+            cluster: row.int(0)?,
+            namespace: row.int(1)?,
+            workload: row.int(2)?,
+            dry_run: row.flag(7)?,
+            answer: meaning.answer,
+            would_reject: row.flag(6)?,
+            rules: meaning.rules.clone(),
+            repositories: meaning.repositories.clone(),
+        })
+    }
+
+    fn meaning(
+        &mut self,
+        review: i64,
+        outcome: i64,
+        answer: i64,
+        would_reject: bool,
+    ) -> Result<Arc<Meaning>, StoreError> {
+        let alike = (review, outcome, answer, would_reject);
+        if let Some(meaning) = self.meanings.get(&alike) {
+            return Ok(Arc::clone(meaning));
+        }
+        let missing = |what: &str, id: i64| StoreError::broken(format!("{what} {id} of a decision is not there"));
+        let verdicts = self.verdicts.get(&outcome).ok_or_else(|| missing("the outcome", outcome))?;
+        let said = Said { verdicts, answer: row::answer_of(answer)?, would_reject };
+        let rules = outcome::rules(said).into_iter().map(|((policy, rule), violated)| {
+            let id = self.rules.get(&(policy.to_owned(), rule.to_owned()));
+            let id = id.ok_or_else(|| StoreError::broken(format!("the rule {policy}/{rule} has no number")))?;
+            Ok((*id, violated))
+        });
+        let meaning = Arc::new(Meaning {
+            answer: said.answer,
+            rules: rules.collect::<Result<_, StoreError>>()?,
+            repositories: self.images.get(&review).map_or_else(Vec::new, |images| fact::blames(said, images)),
+        });
+        self.meanings.insert(alike, Arc::clone(&meaning));
+        Ok(meaning)
+    }
+}
