@@ -1,7 +1,10 @@
 //! Wires the parts, runs them, and stops them in order.
 
+mod completeness;
 mod condition;
+mod heart;
 mod history;
+mod retention;
 mod upkeep;
 
 use std::fs;
@@ -42,7 +45,9 @@ use crate::store::StoreError;
 use crate::watch::Watch;
 
 use self::condition::Condition;
+use self::heart::Heart;
 use self::history::History;
+use self::retention::Retention;
 use self::upkeep::Upkeep;
 
 /// A process that listens, ready to run.
@@ -52,6 +57,7 @@ pub struct App {
     service: Service,
     recorder: Recorder,
     history: Arc<History>,
+    retention: Retention,
     condition: Arc<Condition>,
     upkeep: Upkeep,
     registry: Arc<Mutex<Registry>>,
@@ -132,6 +138,8 @@ impl App {
         let metrics = Arc::new(Metrics::register(&mut registry));
 
         let history = History::open(&config, Arc::clone(&condition)).await?;
+        let retention = Retention::new(&history, &config.history.retention, &condition, &mut registry);
+        completeness::register(&mut registry, &condition, &recorder, history.replica());
 
         let settings = Settings {
             warn_wait: config.warn_wait,
@@ -158,6 +166,7 @@ impl App {
             service,
             recorder,
             history,
+            retention,
             condition,
             upkeep,
             registry,
@@ -195,6 +204,8 @@ impl App {
         self.history.drain(&self.recorder, &rest);
         self.recorder.present(self.history.replica(), self.config.served().map(str::to_owned));
         let (report, admin) = self.report_routers(first_review);
+        rest.spawn(self.retention.run(accepting.clone()));
+        let heart = Heart::new(&self.history, &self.recorder, &self.service, &self.condition).begin().await;
         rest.spawn(self.upkeep.run(reporting.clone()));
         reviews.spawn(self.webhook.serve(webhook, terms, accepting.clone(), reviews.clone()));
         rest.spawn(self.report.serve(report, report_terms("report", &self.metrics), reporting.clone(), rest.clone()));
@@ -221,6 +232,8 @@ impl App {
             warn!("some reviews were still in flight when shutdown.grace ended");
         }
         let remaining = self.history.finish(&self.recorder, deadline).await;
+        heart.end(remaining).await;
+        self.history.close().await;
         if remaining == 0 {
             info!("stopped: every decision is in the history");
         } else {
@@ -248,10 +261,10 @@ impl App {
     /// The report's router and, where it has a listener of its own, the admin's.
     fn report_routers(&self, first_review: String) -> (Router, Option<Router>) {
         let health = health::router(Health {
-            readiness: self.condition.readiness(&self.recorder, self.config.journal.on_failure),
+            readiness: self.condition.readiness(&self.recorder, self.history.replica(), self.config.journal.on_failure),
             registry: Arc::clone(&self.registry),
         });
-        let live = self.condition.live(&self.recorder, &self.service, first_review);
+        let live = self.condition.live(&self.recorder, self.history.replica(), &self.service, first_review);
         let pages = self.history.pages(self.config.report.clone(), live);
         match self.admin {
             Some(_) => (pages, Some(health)),

@@ -6,7 +6,9 @@ use crate::commands::bouncer::BouncerArgs;
 use crate::commands::certs::CertsArgs;
 use crate::commands::config::ConfigCommand;
 use crate::commands::export::ExportArgs;
+use crate::commands::hold::HoldCommand;
 use crate::commands::journal::JournalCommand;
+use crate::commands::migrate::MigrateArgs;
 use crate::commands::ready::ReadyArgs;
 use crate::commands::serve::ServeArgs;
 use crate::logging::LogArgs;
@@ -47,6 +49,15 @@ pub enum Command {
     /// Look into a journal, or move an orphaned one into the history.
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Keep spans of the history whatever their age.
+    #[command(subcommand)]
+    Hold(HoldCommand),
+    /// Bring the history's schema up to date, and say from which number to which.
+    ///
+    /// `serve` does the same when it starts. This is for doing it before, and apart: safe beside replicas that run or
+    /// start, and when it was cut off, to be run again. Exit code 1 when it cannot be done, 2 for mistakes in the
+    /// configuration.
+    Migrate(MigrateArgs),
     /// Write decisions to standard output, newest first, as JSON or comma-separated values.
     ///
     /// Reads the history while others use it, holds a page of it at a time, and stops without an error when its reader has

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use uuid::Uuid;
 
 use crate::admission::Service;
 use crate::policy::revision::{Policy, Source};
 use crate::recorder::Recorder;
 use crate::recorder::settings::OnFailure;
+use crate::review::clock::Timestamp;
 use crate::server::health::Readiness;
+use crate::store::read::Standing;
+use crate::web::completeness::Completeness;
 use crate::web::{Live, LoadedPolicy, LoadedRule};
 
 #[derive(Debug, Default)]
@@ -16,6 +21,8 @@ pub struct Condition {
     stopping: AtomicBool,
     /// What does not work now, by what it is about.
     faults: Mutex<BTreeMap<String, String>>,
+    /// How the other replicas were when they were last asked.
+    others: Mutex<Vec<Standing>>,
 }
 
 // === impl Condition ===
@@ -27,16 +34,27 @@ impl Condition {
 
     /// Says what is wrong with `about`, until it is cleared.
     pub fn fault(&self, about: &str, what: String) {
-        self.lock().insert(about.to_owned(), what);
+        hold(&self.faults).insert(about.to_owned(), what);
     }
 
     pub fn clear(&self, about: &str) {
-        self.lock().remove(about);
+        hold(&self.faults).remove(about);
+    }
+
+    pub fn heard(&self, others: Vec<Standing>) {
+        *hold(&self.others) = others;
+    }
+
+    /// How far the history is complete, as far as this replica and the others' last heartbeats tell.
+    pub fn completeness(&self, recorder: &Recorder, replica: Uuid) -> Completeness {
+        let others = hold(&self.others).clone();
+        Completeness::of(&standing(recorder, replica), others, Timestamp::now())
     }
 
     pub fn readiness(
         self: &Arc<Self>,
         recorder: &Recorder,
+        replica: Uuid,
         on_failure: OnFailure,
     ) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
         let (condition, recorder) = (Arc::clone(self), recorder.clone());
@@ -47,7 +65,15 @@ impl Condition {
             } else {
                 failed.map(|why| format!("decisions cannot be recorded, and journal.on_failure is refuse: {why}"))
             };
-            Readiness { ready: reason.is_none(), reason, degraded: condition.degraded(&recorder) }
+            let completeness = condition.completeness(&recorder, replica);
+            let behind = completeness.behind.iter().map(|behind| behind.sentence(|at| at.to_string()));
+            Readiness {
+                ready: reason.is_none(),
+                reason,
+                degraded: condition.degraded(&recorder),
+                complete_until: completeness.until.to_string(),
+                behind: behind.collect(),
+            }
         })
     }
 
@@ -55,14 +81,17 @@ impl Condition {
     pub fn live(
         self: &Arc<Self>,
         recorder: &Recorder,
+        replica: Uuid,
         service: &Service,
         first_review: String,
     ) -> Arc<dyn Fn() -> Live + Send + Sync> {
         let (condition, recorder, service) = (Arc::clone(self), recorder.clone(), service.clone());
         Arc::new(move || {
             let (status, loaded) = (recorder.status(), service.loaded());
+            let own = standing(&recorder, replica);
             Live {
-                complete_until: status.drained_until,
+                completeness: Completeness::of(&own, Vec::new(), own.heard_at),
+                own,
                 gaps: status.ended_gaps.into_iter().chain(status.open_gap).collect(),
                 degraded: condition.degraded(&recorder),
                 policies: loaded.revision.policies.iter().map(policy).collect(),
@@ -74,12 +103,18 @@ impl Condition {
 
     fn degraded(&self, recorder: &Recorder) -> Vec<String> {
         let journal = recorder.status().failed.map(|why| format!("decisions cannot be recorded: {why}"));
-        journal.into_iter().chain(self.lock().values().cloned()).collect()
+        journal.into_iter().chain(hold(&self.faults).values().cloned()).collect()
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
-        self.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
+/// Of this replica, now.
+fn standing(recorder: &Recorder, replica: Uuid) -> Standing {
+    let heard_at = Timestamp::now();
+    Standing { replica, clusters: recorder.clusters(), heard_at, stored_until: recorder.status().drained_until }
+}
+
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn policy(policy: &Policy) -> LoadedPolicy {

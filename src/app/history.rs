@@ -1,10 +1,11 @@
 //! The journal and the store: opened now, or, where there is a history already, as soon as it can be.
 //!
 //! A first start that cannot keep a history fails, so that nobody relies on one that is not there. Later ones answer
-//! all the same (`journal.on_failure: answer`), say so, and try again. A store that can only be read is shown.
+//! all the same (`journal.on_failure: answer`), say so, and try again. A store that can only be read is shown. One that
+//! is of a newer version is neither written nor shown, whenever that is found: decisions wait in the journal.
 
 use std::convert::Infallible;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -12,7 +13,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{info, warn};
@@ -31,6 +33,9 @@ use crate::web::{self, Live, WebState};
 use super::StartError;
 use super::condition::Condition;
 
+/// How long a start waits for a store that may take longer: a server that does not answer, another replica that brings
+/// the schema up to date. Opening it goes on beside the answers then.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a store that could not be opened is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 /// What [`Condition`] is told about.
@@ -43,11 +48,16 @@ pub struct History {
     condition: Arc<Condition>,
     /// Of the data directory.
     replica: Uuid,
+    /// What the start did not wait for.
+    opening: Mutex<Option<Opening>>,
 }
+
+type Opening = JoinHandle<Result<Store, StoreError>>;
 
 /// How far the store is open.
 #[derive(Debug, Clone)]
 enum Opened {
+    /// Pages say why.
     Not,
     /// It cannot be written: pages show what it holds.
     ForReading(Store),
@@ -57,7 +67,7 @@ enum Opened {
 /// The journal's way into the store.
 struct IntoStore {
     store: Store,
-    condition: Arc<Condition>,
+    history: Arc<History>,
 }
 
 /// Opens the journal, or goes on without one where there is a history already.
@@ -101,28 +111,70 @@ fn starts_without(config: &Config) -> bool {
     config.journal.on_failure == OnFailure::Answer && has_history
 }
 
+/// In a task of its own: a migration that is cut off would have to begin again.
+fn open(settings: &(StoreSettings, HistorySettings), replica: Uuid) -> Opening {
+    let (store, history) = settings.clone();
+    tokio::spawn(async move { Store::open(&store, &history, replica).await })
+}
+
+fn opened(joined: Result<Result<Store, StoreError>, JoinError>) -> Result<Store, StoreError> {
+    joined.expect("opening a store does not panic")
+}
+
 // === impl History ===
 
 impl History {
     pub async fn open(config: &Config, condition: Arc<Condition>) -> Result<Arc<Self>, StartError> {
         let starts_without = starts_without(config);
+        let is_first = matches!(replica::of(&config.data_dir), Ok(None));
         let replica = replica_of(config, &condition)?;
         let settings = (config.store.clone(), config.history.clone());
-        let store = match Store::open(&settings.0, &settings.1, replica).await {
-            Ok(store) => Opened::Wholly(store),
-            // A database that comes back is waited for, also by a replica whose directory is new with each start.
-            Err(error) if starts_without || (is_shared(config) && error.passes()) => {
-                warn!("starting without writing the history: {error}");
-                condition.fault(ABOUT, error.to_string());
+        let mut opening = open(&settings, replica);
+        let is_waited_for = !starts_without && !is_shared(config);
+        let patience = if is_waited_for { Duration::MAX } else { PATIENCE };
+        let goes_on = |why: &str| {
+            warn!("starting without writing the history: {why}");
+            condition.fault(ABOUT, why.to_owned());
+        };
+        let mut late = None;
+        let store = match timeout(patience, &mut opening).await.map(opened) {
+            Ok(Ok(store)) => Opened::Wholly(store),
+            // A database that comes back is waited for, also by a replica whose directory is new with each start. One
+            // that is of a newer version was made by whoever brings replicas up one after the other.
+            Ok(Err(error)) if starts_without || error.is_newer() || (is_shared(config) && error.passes()) => {
+                goes_on(&error.to_string());
                 Store::open_for_reading(&settings.0, &settings.1).await.map_or(Opened::Not, Opened::ForReading)
             }
-            Err(error) => return Err(error.into()),
+            Ok(Err(error)) => {
+                // The next start must not take its id for a sign of a history.
+                if is_first && let Err(error) = replica::take_back(&config.data_dir) {
+                    warn!("the id of this replica could not be taken back: {error}");
+                }
+                return Err(error.into());
+            }
+            Err(_) => {
+                let place = settings.0.place();
+                goes_on(&format!(
+                    "{place} is still being opened: it does not answer, or its schema is brought up to date"
+                ));
+                late = Some(opening);
+                Opened::Not
+            }
         };
-        Ok(Arc::new(Self { store: watch::Sender::new(store), settings, condition, replica }))
+        let (store, opening) = (watch::Sender::new(store), Mutex::new(late));
+        Ok(Arc::new(Self { store, settings, condition, replica, opening }))
     }
 
     pub fn replica(&self) -> Uuid {
         self.replica
+    }
+
+    /// The store, where it is open and can be written.
+    pub fn writable(&self) -> Option<Store> {
+        match &*self.store.borrow() {
+            Opened::Wholly(store) => Some(store.clone()),
+            Opened::Not | Opened::ForReading(_) => None,
+        }
     }
 
     /// Drains the journal into the store, which is opened first where it is not yet.
@@ -130,19 +182,22 @@ impl History {
         let (history, recorder) = (Arc::clone(self), recorder.clone());
         tasks.spawn(async move {
             let store = history.opened().await;
-            let sink = IntoStore { store, condition: Arc::clone(&history.condition) };
+            let sink = IntoStore { store, history };
             drain::run(recorder, sink, std::future::pending()).await;
         });
     }
 
     /// Stops the drain, as far as it can within the time until `deadline`. How many records stay in the journal.
     pub async fn finish(&self, recorder: &Recorder, deadline: Instant) -> u64 {
-        let remaining = recorder.close(deadline.saturating_duration_since(Instant::now())).await;
+        recorder.close(deadline.saturating_duration_since(Instant::now())).await
+    }
+
+    /// After everything that is written.
+    pub async fn close(&self) {
         let store = self.store.borrow().clone();
         if let Opened::Wholly(store) | Opened::ForReading(store) = store {
             store.close().await;
         }
-        remaining
     }
 
     /// The pages; while the store is not open, one that says why.
@@ -162,13 +217,34 @@ impl History {
         }))
     }
 
+    /// The store, once it can be written.
+    pub async fn written(&self) -> Store {
+        let mut opened = self.store.subscribe();
+        loop {
+            if let Opened::Wholly(store) = opened.borrow_and_update().clone() {
+                return store;
+            }
+            // The sender lives as long as we do.
+            if opened.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     async fn opened(&self) -> Store {
+        let mut late = self.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
         loop {
             if let Opened::Wholly(store) = self.store.borrow().clone() {
                 return store;
             }
-            tokio::time::sleep(RETRY).await;
-            match Store::open(&self.settings.0, &self.settings.1, self.replica).await {
+            let opening = match late.take() {
+                Some(opening) => opening,
+                None => {
+                    tokio::time::sleep(RETRY).await;
+                    open(&self.settings, self.replica)
+                }
+            };
+            match opened(opening.await) {
                 Ok(store) => {
                     info!(replica = %self.replica, "the history is open");
                     self.condition.clear(ABOUT);
@@ -188,11 +264,18 @@ impl Sink for IntoStore {
     async fn apply(&self, records: &[Record]) -> Result<(), StoreError> {
         match self.store.apply(records).await {
             Ok(_) => {
-                self.condition.clear(ABOUT);
+                self.history.condition.clear(ABOUT);
+                if self.history.writable().is_none() {
+                    self.history.store.send_replace(Opened::Wholly(self.store.clone()));
+                }
                 Ok(())
             }
             Err(error) => {
-                self.condition.fault(ABOUT, format!("decisions wait in the journal: {error}"));
+                self.history.condition.fault(ABOUT, format!("decisions wait in the journal: {error}"));
+                if error.is_newer() {
+                    // What it would show may mean something else by now.
+                    self.history.store.send_replace(Opened::Not);
+                }
                 Err(error)
             }
         }

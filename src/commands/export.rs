@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use tokio::runtime::Runtime;
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::logging::LogArgs;
 use crate::review::clock::Timestamp;
 use crate::store::Store;
@@ -18,8 +18,8 @@ use crate::store::read::{Cursor, Filter};
 use crate::web::export::{self, Format};
 
 use self::progress::Progress;
-use super::config::{MISTAKEN, environment};
-use super::start_logging;
+use super::config::MISTAKEN;
+use super::{load, start_logging};
 
 #[derive(Debug, Clone, Args)]
 pub struct ExportArgs {
@@ -83,12 +83,9 @@ const PAGE: u16 = 500;
 /// # Errors
 /// The history cannot be read, or standard output not be written: what was written is then not whole.
 pub fn run(args: &ExportArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
-    let config = match config::load(args.config.as_deref(), environment()) {
+    let config = match load(args.config.as_deref()) {
         Ok(loaded) => loaded.config,
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
-            return Ok(ExitCode::from(MISTAKEN));
-        }
+        Err(code) => return Ok(code),
     };
     start_logging(log, config.log);
     let filter = match args.filter(&config) {

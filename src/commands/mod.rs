@@ -4,14 +4,17 @@ pub mod bouncer;
 pub mod certs;
 pub mod config;
 pub mod export;
+pub mod hold;
 pub mod journal;
+pub mod migrate;
 pub mod ready;
 pub mod serve;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
-use crate::config::LogSettings;
+use crate::config::{Loaded, LogSettings};
 use crate::logging::{self, LogArgs};
 use crate::policy::Revision;
 use crate::policy::rules::Mistake;
@@ -23,8 +26,10 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args, cli.log),
         Command::Bouncer(args) => bouncer::run(args, cli.log),
         Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Hold(command) => hold::run(command, cli.log),
         Command::Journal(command) => journal::run(command, cli.log),
         Command::Export(args) => export::run(args, cli.log),
+        Command::Migrate(args) => migrate::run(args, cli.log),
         Command::Ready(args) => ready::run(args),
         Command::Config(command) => config::run(command, &compile),
     };
@@ -46,6 +51,14 @@ fn sentence(error: &anyhow::Error) -> String {
 /// What `serve` compiles policies with.
 fn compile(policies: &[PolicySettings]) -> Vec<(usize, Mistake)> {
     Revision::load(policies).err().unwrap_or_default()
+}
+
+/// The configuration of a command that runs no policy. Its mistakes are said, and the exit code given.
+fn load(file: Option<&Path>) -> Result<Loaded, ExitCode> {
+    crate::config::load(file, config::environment()).map_err(|mistakes| {
+        eprintln!("{mistakes}");
+        ExitCode::from(config::MISTAKEN)
+    })
 }
 
 /// Flags win over the configuration.

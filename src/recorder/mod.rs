@@ -237,6 +237,11 @@ impl Recorder {
         self.handle.shared.presence.begin(replica, clusters, Timestamp::now(), std::time::Instant::now());
     }
 
+    /// Those that it serves since [`present`](Self::present): named there, or by their reviews.
+    pub fn clusters(&self) -> Vec<String> {
+        self.handle.shared.presence.clusters()
+    }
+
     /// From now on it serves nobody any more, whatever it still writes.
     pub fn left(&self) {
         self.handle.shared.presence.leave(Timestamp::now(), std::time::Instant::now());

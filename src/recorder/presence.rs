@@ -75,6 +75,11 @@ impl Presence {
         }
     }
 
+    /// Those that are served; none before the first and after the last beat.
+    pub(super) fn clusters(&self) -> Vec<String> {
+        hold(&self.span).as_ref().map_or_else(Vec::new, |span| span.clusters.iter().cloned().collect())
+    }
+
     /// The process is there.
     pub(super) fn look(&self, now: Timestamp, at: Instant) {
         if let Some(span) = &mut *hold(&self.span) {

@@ -3,6 +3,7 @@
 //! # Invariants
 //!
 //! 1. The id is made once, with the directory's first start, and never changes: rows and spans of the history carry it.
+//!    (A first start that ends before anything could carry it takes it back.)
 //! 2. The file is there whole or not at all, also after a crash of the machine: it is written beside its place, synced,
 //!    and renamed.
 //! 3. What is no id is never written over: a new one would leave the history with a replica that is never heard of again.
@@ -69,6 +70,11 @@ pub fn of_or_new(data_dir: &Path) -> Result<Uuid, ReplicaError> {
     fs::rename(&new, &path).map_err(JournalError::io("create", &path))?;
     Disk.sync_dir(data_dir).map_err(JournalError::io("sync", data_dir))?;
     Ok(id)
+}
+
+/// Takes back the id of the data directory `data_dir`, which nothing carries yet.
+pub fn take_back(data_dir: &Path) -> io::Result<()> {
+    fs::remove_file(data_dir.join("replica"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 use super::bucket::Day;
 use super::error::StoreError;
 use super::postgres::{self, Postgres};
-use super::schema::Found;
+use super::retention::Sweep;
+use super::schema::{Found, Migrated};
 use super::settings::StoreSettings;
 use super::sql::{Insert, Row, Sql};
 use super::sqlite::{self, Sqlite};
@@ -23,6 +24,15 @@ pub(super) trait Dialect {
 
     /// Makes the room for the decisions of these days, which is there ahead of them.
     async fn make_room(&self, days: &[Day]) -> Result<(), StoreError>;
+
+    /// A transaction of what is done beside the drain.
+    async fn begin_upkeep(&self) -> Result<Self::Transaction, StoreError>;
+
+    /// The right to delete, until it is dropped. `None`: another process has it.
+    async fn claim_retention(&self) -> Result<Option<Claim>, StoreError>;
+
+    /// Bytes that the history takes, but for what is free for its own use.
+    async fn size(&self) -> Result<u64, StoreError>;
 
     /// Whether this version has anything to migrate there; an error where it is too old, or the database not ours.
     fn check(&self, found: Found) -> Result<bool, StoreError>;
@@ -43,6 +53,13 @@ pub(super) trait Statements {
     async fn insert(&mut self, insert: Insert) -> Result<(), StoreError>;
 
     async fn commit(self) -> Result<(), StoreError>;
+}
+
+/// The right to delete.
+#[derive(Debug)]
+pub(super) struct Claim {
+    /// A connection that holds a lock for as long as it is open.
+    pub _connection: Option<postgres::Connection>,
 }
 
 #[derive(Debug, Clone)]
@@ -66,6 +83,14 @@ impl Database {
             StoreSettings::Sqlite(directory) => Self::Sqlite(Sqlite::open(directory).await?),
             StoreSettings::Postgres(settings) => Self::Postgres(Postgres::open(settings).await?),
         })
+    }
+
+    /// Does nothing but that.
+    pub async fn migrate(settings: &StoreSettings) -> Result<Migrated, StoreError> {
+        match settings {
+            StoreSettings::Sqlite(directory) => Sqlite::migrate(directory).await,
+            StoreSettings::Postgres(settings) => Postgres::migrate(settings).await,
+        }
     }
 
     /// Opens what is there for reading alone.
@@ -106,6 +131,53 @@ impl Database {
         match self {
             Self::Sqlite(database) => database.check(found).map(drop),
             Self::Postgres(database) => database.check(found).map(drop),
+        }
+    }
+
+    /// A transaction of what is done beside the drain.
+    pub async fn begin_upkeep(&self) -> Result<Transaction, StoreError> {
+        Ok(match self {
+            Self::Sqlite(database) => Transaction::Sqlite(database.begin_upkeep().await?),
+            Self::Postgres(database) => Transaction::Postgres(database.begin_upkeep().await?),
+        })
+    }
+
+    pub async fn claim_retention(&self) -> Result<Option<Claim>, StoreError> {
+        match self {
+            Self::Sqlite(database) => database.claim_retention().await,
+            Self::Postgres(database) => database.claim_retention().await,
+        }
+    }
+
+    pub async fn size(&self) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(database) => database.size().await,
+            Self::Postgres(database) => database.size().await,
+        }
+    }
+
+    /// Deletes the decisions that are due.
+    pub async fn delete_decisions(&self, sweep: &mut Sweep) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => sqlite::retention::delete_decisions(self, sweep).await,
+            Self::Postgres(database) => postgres::retention::delete_decisions(database, self, sweep).await,
+        }
+    }
+
+    /// Deletes the oldest plain decisions before their time, until the history is no larger than that.
+    pub async fn shed(&self, sweep: &mut Sweep, max_size: u64) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => sqlite::retention::shed(self, sweep, max_size).await,
+            Self::Postgres(database) => postgres::retention::shed(database, self, sweep, max_size).await,
+        }
+    }
+
+    /// Gives back to the disk what was deleted.
+    pub async fn shrink(&self, sweep: &mut Sweep) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => sqlite::retention::shrink(self, sweep).await,
+            // A partition that is dropped is given back at once, and the rest is autovacuum's.
+            Self::Postgres(_) => Ok(()),
         }
     }
 

@@ -27,6 +27,11 @@ pub enum StoreError {
         "{place} does not let this user in: {cause}. Check the user and the password file, and what the server allows"
     )]
     Refused { place: String, cause: Cause },
+    #[error(
+        "{place} cannot be connected to safely: {cause}. Check `store.ca`, the host in `store.url` and its `sslmode`, and \
+         the server's certificate"
+    )]
+    Untrusted { place: String, cause: Cause },
     #[error("{place} cannot be opened: {cause}")]
     Open { place: String, cause: Cause },
     #[error("the schema of {place} cannot be brought up to date: {cause}")]
@@ -59,6 +64,11 @@ impl StoreError {
 
     pub(super) fn migrate(place: String, cause: impl Into<Cause>) -> Self {
         Self::Migrate { place, cause: cause.into() }
+    }
+
+    /// Whether the history is of a version that this one does not work with.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, Self::Newer { .. })
     }
 
     /// Whether a later try may find another answer without anybody's doing.

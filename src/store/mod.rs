@@ -15,6 +15,8 @@ mod days;
 mod error;
 mod fact;
 mod figures;
+pub mod hold;
+mod horizon;
 mod key;
 mod list;
 mod locate;
@@ -25,6 +27,7 @@ mod postgres;
 mod presence;
 pub mod read;
 mod replica;
+mod retention;
 mod review;
 mod rollup;
 mod row;
@@ -34,6 +37,7 @@ pub mod settings;
 mod spans;
 mod sql;
 mod sqlite;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -42,14 +46,19 @@ use std::sync::Arc;
 
 pub use batch::Applied;
 pub use error::StoreError;
+pub use retention::Swept;
+pub use schema::Migrated;
+pub use standing::{Drained, Heartbeat};
 
 use uuid::Uuid;
 
 use self::batch::Memory;
 use self::database::Database;
 use self::figures::Hits;
-use self::read::{Bucket, Cursor, Filter, Hit, Page, PolicyRules, Range, Scope, StoredDecision, Summary};
-use self::settings::{HistorySettings, StoreSettings};
+use self::read::{
+    Bucket, Cursor, Filter, Hit, Horizons, Page, PolicyRules, Range, Scope, Standing, StoredDecision, Summary,
+};
+use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Gap, Record, UNDECLARED};
@@ -68,6 +77,12 @@ impl Store {
     pub async fn open(store: &StoreSettings, history: &HistorySettings, replica: Uuid) -> Result<Self, StoreError> {
         let database = Database::open(store).await?;
         Ok(Self { database, memory: Arc::new(Memory::new(history, replica)) })
+    }
+
+    /// Creates what is missing and brings the schema up to date, and nothing else. Whoever does the same at that moment
+    /// waits for it, or is waited for.
+    pub async fn migrate(store: &StoreSettings) -> Result<Migrated, StoreError> {
+        Database::migrate(store).await
     }
 
     /// Opens what is there for reading alone: for a process that may not write it. [`Store::apply`] fails.
@@ -91,6 +106,22 @@ impl Store {
             self.database.forget();
         }
         applied
+    }
+
+    /// Says how the replica is that this store is of, in a small transaction of its own.
+    pub async fn beat(&self, heartbeat: &Heartbeat) -> Result<(), StoreError> {
+        standing::beat(&self.database, self.memory.replica(), heartbeat).await
+    }
+
+    /// Says that nothing of the replica that this store is of waits in its journal any more. To be called with the lock
+    /// on its data directory.
+    pub async fn emptied(&self) -> Result<(), StoreError> {
+        standing::emptied(&self.database, self.memory.replica()).await
+    }
+
+    /// Of every replica but `own` that may have decided what is not stored; the one that is furthest behind first.
+    pub async fn others(&self, own: Uuid) -> Result<Vec<Standing>, StoreError> {
+        standing::others(&self.database, own).await
     }
 
     /// At most `limit` decisions, newest first, after the cursor.
@@ -139,6 +170,26 @@ impl Store {
     /// Those that touch the range, of the cluster (any, when `None`) and of every cluster; oldest first.
     pub async fn gaps(&self, range: Range, cluster: Option<&str>) -> Result<Vec<Gap>, StoreError> {
         spans::gaps(&self.database, range, cluster, Timestamp::now()).await
+    }
+
+    /// What of the history is deleted.
+    pub async fn horizons(&self) -> Result<Horizons, StoreError> {
+        horizon::all(&self.database).await
+    }
+
+    /// Deletes what is due: in small steps, beside everything else. `None`: another process is at it. What was deleted
+    /// before an error is in `swept` all the same.
+    pub async fn sweep(&self, settings: &RetentionSettings, swept: &mut Swept) -> Result<Option<()>, StoreError> {
+        self.sweep_at(settings, swept, Timestamp::now()).await
+    }
+
+    async fn sweep_at(
+        &self,
+        settings: &RetentionSettings,
+        swept: &mut Swept,
+        now: Timestamp,
+    ) -> Result<Option<()>, StoreError> {
+        retention::sweep(&self.database, settings, now, swept).await
     }
 
     /// In alphabetical order.

@@ -1,6 +1,7 @@
 //! Postgres: its partitions by day, and what only it does. One connection writes, a few read.
 
 mod connections;
+pub(super) mod retention;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,12 +13,13 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _, TypeInfo as _, ValueRef as _};
 use tracing::debug;
 use uuid::Uuid;
 
+pub(super) use self::connections::Lent as Connection;
 use self::connections::{Connections, Lent, is_refusal, within};
 use super::bucket::Day;
-use super::database::{Dialect, Statements};
+use super::database::{Claim, Dialect, Statements};
 use super::error::StoreError;
 use super::key;
-use super::schema::{self, Found};
+use super::schema::{self, Found, Migrated};
 use super::settings::PostgresSettings;
 use super::sql::{Insert, Row, Sql, Value};
 
@@ -41,10 +43,15 @@ const BY_DAY: [&str; 3] = ["decisions", "decision_rules", "decision_repositories
 /// Who makes or drops partitions holds this: "Rehearsal" in ASCII, as far as it fits.
 pub(super) const PARTITIONS_LOCK: i64 = 0x5265_6865_6172_7361;
 
+/// Who deletes holds this, one process at a time.
+const RETENTION_LOCK: i64 = PARTITIONS_LOCK + 1;
+
 #[derive(Debug, Clone)]
 pub(super) struct Postgres {
     writer: Arc<Connections>,
     readers: Arc<Connections>,
+    /// One that holds the right to delete, and one that deletes: beside the drain.
+    upkeep: Arc<Connections>,
     settings: PostgresSettings,
     /// Days whose partitions were seen.
     days: Arc<Mutex<HashSet<Day>>>,
@@ -74,6 +81,19 @@ impl Postgres {
         Ok(database)
     }
 
+    pub async fn migrate(settings: &PostgresSettings) -> Result<Migrated, StoreError> {
+        let database = Self::lazy(settings);
+        let mut lent = database.writer.lend().await?;
+        check_version(&mut lent.connection, settings).await?;
+        let from = find(&mut lent.connection).await?.version;
+        migrate(&mut lent.connection, settings).await?;
+        let to = find(&mut lent.connection).await?.version;
+        lent.give_back();
+        database.close().await;
+        let to = to.ok_or_else(|| StoreError::broken("the schema has no number"))?;
+        Ok(Migrated { place: settings.place(), from, to })
+    }
+
     pub async fn open_for_reading(settings: &PostgresSettings) -> Result<Self, StoreError> {
         let database = Self::lazy(settings);
         let mut lent = database.readers.lend().await?;
@@ -90,6 +110,7 @@ impl Postgres {
         Self {
             writer: Connections::new(settings, 1, session),
             readers: Connections::new(settings, READERS, reading_session),
+            upkeep: Connections::new(settings, 2, session),
             settings: settings.clone(),
             days: Arc::default(),
         }
@@ -112,16 +133,32 @@ impl Dialect for Postgres {
     }
 
     async fn begin(&self) -> Result<Transaction, StoreError> {
-        let mut lent = self.writer.lend().await?;
-        if let Err(error) = begin(&mut lent.connection).await {
-            if !lent.rested {
-                return Err(error);
-            }
-            debug!("the connection to the history was lost while it rested: {error}");
+        begin_on(&self.writer).await
+    }
+
+    /// No hold is added beside it: whoever adds one waits for its end, which is near.
+    async fn begin_upkeep(&self) -> Result<Transaction, StoreError> {
+        let mut tx = begin_on(&self.upkeep).await?;
+        tx.execute(Sql::new("SET LOCAL lock_timeout = '5s'")).await?;
+        tx.execute(Sql::new("LOCK TABLE holds IN SHARE MODE")).await?;
+        Ok(tx)
+    }
+
+    /// A lock of a session, which ends with it.
+    async fn claim_retention(&self) -> Result<Option<Claim>, StoreError> {
+        let mut lent = self.upkeep.lend().await?;
+        if lent.rested {
             lent.renew().await?;
-            begin(&mut lent.connection).await?;
         }
-        Ok(Transaction(lent))
+        let mut sql = Sql::new("SELECT pg_try_advisory_lock(");
+        sql.bind(RETENTION_LOCK).push(")");
+        let is_ours = fetch(&mut lent.connection, sql).await?.first().map_or(Ok(false), |row| row.flag(0))?;
+        Ok(is_ours.then_some(Claim { _connection: Some(lent) }))
+    }
+
+    async fn size(&self) -> Result<u64, StoreError> {
+        let sql = Sql::new("SELECT pg_database_size(current_database())");
+        self.fetch(sql).await?.first().map_or(Ok(0), |row| row.count(0))
     }
 
     async fn make_room(&self, days: &[Day]) -> Result<(), StoreError> {
@@ -156,6 +193,7 @@ impl Dialect for Postgres {
 
     async fn close(&self) {
         self.readers.close().await;
+        self.upkeep.close().await;
         self.writer.close().await;
     }
 }
@@ -333,6 +371,19 @@ fn reading_session(options: PgConnectOptions) -> PgConnectOptions {
     session(options).options([("default_transaction_read_only", "on"), ("statement_timeout", "30s")])
 }
 
+async fn begin_on(connections: &Arc<Connections>) -> Result<Transaction, StoreError> {
+    let mut lent = connections.lend().await?;
+    if let Err(error) = begin(&mut lent.connection).await {
+        if !lent.rested {
+            return Err(error);
+        }
+        debug!("the connection to the history was lost while it rested: {error}");
+        lent.renew().await?;
+        begin(&mut lent.connection).await?;
+    }
+    Ok(Transaction(lent))
+}
+
 async fn begin(connection: &mut PgConnection) -> Result<(), StoreError> {
     within(sqlx::raw_sql("BEGIN").execute(connection)).await?;
     Ok(())
@@ -344,14 +395,15 @@ async fn check_version(connection: &mut PgConnection, settings: &PostgresSetting
     if number < OLDEST { Err(StoreError::TooOld { place: settings.place(), found }) } else { Ok(()) }
 }
 
+/// Whoever else migrates waits, until the connection ends or all is done.
 async fn migrate(connection: &mut PgConnection, settings: &PostgresSettings) -> Result<(), StoreError> {
     if check_schema(connection, settings).await? {
         let migrations = schema::lenient(&MIGRATIONS);
         migrations.run_direct(None, connection, false).await.map_err(|error| match error {
-            MigrateError::Execute(error) if is_refusal(&error) => {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) if is_refusal(&error) => {
                 StoreError::Refused { place: settings.place(), cause: error.into() }
             }
-            error => StoreError::migrate(settings.place(), error),
+            error => schema::failed(error, settings.place()),
         })?;
     }
     Ok(())
@@ -360,6 +412,10 @@ async fn migrate(connection: &mut PgConnection, settings: &PostgresSettings) -> 
 /// That the database is ours, and not of a later version that this one does not work with. Whether there is anything
 /// for this version to migrate.
 async fn check_schema(connection: &mut PgConnection, settings: &PostgresSettings) -> Result<bool, StoreError> {
+    find(connection).await?.check(&MIGRATIONS, || settings.place())
+}
+
+async fn find(connection: &mut PgConnection) -> Result<Found, StoreError> {
     let tables = "SELECT count(*), count(*) FILTER (WHERE tablename = '_sqlx_migrations'), \
                   count(*) FILTER (WHERE tablename = 'compatibility') \
                   FROM pg_tables WHERE schemaname = current_schema()";
@@ -370,7 +426,7 @@ async fn check_schema(connection: &mut PgConnection, settings: &PostgresSettings
         (_, 0) => sqlx::query_as(schema::VERSION).fetch_one(connection).await?,
         _ => sqlx::query_as(schema::VERSIONS).fetch_one(connection).await?,
     };
-    Found { tables: tables > 0, version: numbers.0, works_with: numbers.1 }.check(&MIGRATIONS, || settings.place())
+    Ok(Found { tables: tables > migrations, version: numbers.0, works_with: numbers.1 })
 }
 
 /// Held to the end of the transaction. Nobody is made to wait behind us for long.

@@ -1,6 +1,7 @@
 //! What pages and the API ask of the history, and what they get.
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Answer, Decision, Gap, ReviewRecord};
@@ -108,6 +109,36 @@ pub struct Summary {
     pub until: Timestamp,
     pub figures: Figures,
     pub gaps: Vec<Gap>,
+    /// What of its rows is gone: older figures are those of when they were counted.
+    pub horizons: Horizons,
+}
+
+/// Before which moments rows were deleted; `None`: none were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Horizons {
+    /// Decisions that are not notable.
+    pub decisions: Option<Timestamp>,
+    pub notable: Option<Timestamp>,
+    pub dry_run: Option<Timestamp>,
+    /// Of `decisions`, what went before its time because the history was over `retention.max_size`.
+    pub for_size: Option<Timestamp>,
+}
+
+// === impl Horizons ===
+
+impl Horizons {
+    /// Since when a figure can be counted again from the decisions. `None`: from the beginning.
+    pub fn recountable_since(&self, dry_runs: DryRuns) -> Option<Timestamp> {
+        let counted = self.decisions.max(self.notable);
+        if dry_runs == DryRuns::Exclude { counted } else { counted.max(self.dry_run) }
+    }
+
+    /// Since when the list of a filter holds all that there were. `None`: from the beginning.
+    pub fn listed_since(&self, filter: &Filter) -> Option<Timestamp> {
+        let is_notable = filter.would_reject == Some(true) || filter.answer.is_some_and(|one| one != Answer::Allowed);
+        let listed = if is_notable { self.notable } else { self.decisions.max(self.notable) };
+        if filter.dry_run == Some(false) { listed } else { listed.max(self.dry_run) }
+    }
 }
 
 /// One bar of the chart over time.
@@ -131,6 +162,19 @@ pub struct Hit {
     pub denied: u64,
     /// Of a rule: decisions in which an image that was there before violated it.
     pub standing: u64,
+}
+
+/// How far a replica has stored its decisions. Times are by its own clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The id in its data directory.
+    pub replica: Uuid,
+    /// Those that it serves, or last served.
+    pub clusters: Vec<String>,
+    /// When it last said so.
+    pub heard_at: Timestamp,
+    /// All that it decided before is stored.
+    pub stored_until: Timestamp,
 }
 
 /// A policy that ever judged, and its rules that were ever violated; both in alphabetical order.

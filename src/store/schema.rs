@@ -5,19 +5,30 @@
 
 use std::borrow::Cow;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 
 use super::error::StoreError;
 
 /// What a database says of itself.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found {
-    /// Whether there are any tables.
+    /// Whether there are any tables, beside the one that migrations are noted in: it may be there before they are.
     pub tables: bool,
     /// The last migration that ran; `None`: it has none of ours.
     pub version: Option<i64>,
     /// The schema that a binary must know at least. `None`: from before this was said.
     pub works_with: Option<i64>,
+}
+
+/// The schema before and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migrated {
+    /// Server and database, or the file.
+    pub place: String,
+    /// `None`: there was none.
+    pub from: Option<i64>,
+    /// More than this version knows where a later one was there, which this one works with.
+    pub to: i64,
 }
 
 /// Columns of [`Found`] of a database without `compatibility`.
@@ -32,6 +43,17 @@ pub(super) fn lenient(migrations: &Migrator) -> Migrator {
     let mut lenient = Migrator { migrations: Cow::Owned(migrations.migrations.to_vec()), ..Migrator::DEFAULT };
     lenient.set_ignore_missing(true);
     lenient
+}
+
+/// Why a migration ended. What a later try may bring stays that.
+pub(super) fn failed(error: MigrateError, place: String) -> StoreError {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => match StoreError::from(error) {
+            StoreError::Broken(cause) => StoreError::Migrate { place, cause },
+            passing => passing,
+        },
+        error => StoreError::migrate(place, error),
+    }
 }
 
 /// The schema of this version.

@@ -3,6 +3,8 @@
 //! One connection writes, a few read; in WAL mode neither waits for the other. A transaction begins IMMEDIATE, so that
 //! waiting for another process's lock happens at its start and never halfway.
 
+pub(super) mod retention;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -19,9 +21,9 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _, TypeInfo as _, ValueRef as 
 use uuid::Uuid;
 
 use super::bucket::Day;
-use super::database::{Dialect, Statements};
+use super::database::{Claim, Dialect, Statements};
 use super::error::StoreError;
-use super::schema::{self, Found};
+use super::schema::{self, Found, Migrated};
 use super::sql::{Insert, Row, Sql, Value};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -60,36 +62,24 @@ pub(super) struct Transaction(sqlx::Transaction<'static, sqlx::Sqlite>);
 impl Sqlite {
     pub async fn open(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(super::settings::SQLITE_FILE);
-        prepare_file(directory, &path)?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .busy_timeout(BUSY_TIMEOUT)
-            .foreign_keys(false)
-            .pragma("temp_store", "memory");
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            // On a full disk SQLite itself rolls back. sqlx's own ROLLBACK then fails, it goes on counting the
-            // transaction, and no other could begin on this connection: it is replaced.
-            .before_acquire(|connection, _| {
-                let is_fresh = !connection.is_in_transaction();
-                Box::pin(async move { Ok(is_fresh) })
-            })
-            .connect_with(
-                options
-                    .clone()
-                    .auto_vacuum(SqliteAutoVacuum::Incremental)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Full)
-                    .pragma("journal_size_limit", LOG_BYTES),
-            )
-            .await
-            .map_err(|error| StoreError::open(place(&path), error))?;
+        let writer = writer(directory, &path).await?;
         migrate(&writer, &path).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(0)
-            .connect_lazy_with(options.read_only(true).pragma("query_only", "on"));
+            .connect_lazy_with(options(&path).read_only(true).pragma("query_only", "on"));
         Ok(Self { writer, readers, path })
+    }
+
+    pub async fn migrate(directory: &Path) -> Result<Migrated, StoreError> {
+        let path = directory.join(super::settings::SQLITE_FILE);
+        let writer = writer(directory, &path).await?;
+        let from = find(&writer, &path).await?.version;
+        migrate(&writer, &path).await?;
+        let to = find(&writer, &path).await?.version;
+        writer.close().await;
+        let to = to.ok_or_else(|| StoreError::broken("the schema has no number"))?;
+        Ok(Migrated { place: place(&path), from, to })
     }
 
     /// For reading alone, while others write; or, where the directory cannot be written and the log not be shared, as a
@@ -130,6 +120,22 @@ impl Dialect for Sqlite {
     /// All days are in one table.
     async fn make_room(&self, _: &[Day]) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// There is one writer: who waits for it gets it in turn.
+    async fn begin_upkeep(&self) -> Result<Transaction, StoreError> {
+        self.begin().await
+    }
+
+    /// The data directory has one process that serves, and that has one task for it.
+    async fn claim_retention(&self) -> Result<Option<Claim>, StoreError> {
+        Ok(Some(Claim { _connection: None }))
+    }
+
+    async fn size(&self) -> Result<u64, StoreError> {
+        let text = "SELECT (p.page_count - f.freelist_count) * s.page_size \
+                    FROM pragma_page_count p, pragma_freelist_count f, pragma_page_size s";
+        self.fetch(Sql::new(text)).await?.first().map_or(Ok(0), |row| row.count(0))
     }
 
     fn check(&self, found: Found) -> Result<bool, StoreError> {
@@ -246,6 +252,36 @@ fn row(row: &SqliteRow) -> Result<Row, StoreError> {
         .map(Row)
 }
 
+/// The one connection that writes; its file is there.
+async fn writer(directory: &Path, path: &Path) -> Result<SqlitePool, StoreError> {
+    prepare_file(directory, path)?;
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        // On a full disk SQLite itself rolls back. sqlx's own ROLLBACK then fails, it goes on counting the
+        // transaction, and no other could begin on this connection: it is replaced.
+        .before_acquire(|connection, _| {
+            let is_fresh = !connection.is_in_transaction();
+            Box::pin(async move { Ok(is_fresh) })
+        })
+        .connect_with(
+            options(path)
+                .auto_vacuum(SqliteAutoVacuum::Incremental)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .pragma("journal_size_limit", LOG_BYTES),
+        )
+        .await
+        .map_err(|error| StoreError::open(place(path), error))
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(false)
+        .pragma("temp_store", "memory")
+}
+
 /// The directory and the file exist, readable by this user only; the file is empty or a database.
 fn prepare_file(directory: &Path, path: &Path) -> Result<(), StoreError> {
     let read_only = |cause| StoreError::ReadOnly { path: path.to_owned(), cause };
@@ -271,9 +307,13 @@ fn check_header(file: &mut File, path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// All of it in one transaction: whoever else migrates waits, and finds nothing to do.
 async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
     if check_schema(writer, path).await? {
-        schema::lenient(&MIGRATIONS).run(writer).await.map_err(|error| StoreError::migrate(place(path), error))?;
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+        let migrations = schema::lenient(&MIGRATIONS);
+        migrations.run_direct(None, &mut *tx, false).await.map_err(|error| schema::failed(error, place(path)))?;
+        tx.commit().await?;
     }
     Ok(())
 }
@@ -281,6 +321,10 @@ async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
 /// That the file is ours, and not of a later version that this one does not work with. Whether there is anything for
 /// this version to migrate.
 async fn check_schema(pool: &SqlitePool, path: &Path) -> Result<bool, StoreError> {
+    find(pool, path).await?.check(&MIGRATIONS, || place(path))
+}
+
+async fn find(pool: &SqlitePool, path: &Path) -> Result<Found, StoreError> {
     let opening = |error: sqlx::Error| match StoreError::from(error) {
         StoreError::Broken(cause) => StoreError::open(place(path), cause),
         other => other,
@@ -295,7 +339,7 @@ async fn check_schema(pool: &SqlitePool, path: &Path) -> Result<bool, StoreError
         (_, 0) => sqlx::query_as(schema::VERSION).fetch_one(pool).await.map_err(opening)?,
         _ => sqlx::query_as(schema::VERSIONS).fetch_one(pool).await.map_err(opening)?,
     };
-    Found { tables: tables > 0, version: numbers.0, works_with: numbers.1 }.check(&MIGRATIONS, || place(path))
+    Ok(Found { tables: tables > migrations, version: numbers.0, works_with: numbers.1 })
 }
 
 fn place(path: &Path) -> String {

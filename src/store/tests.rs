@@ -8,7 +8,9 @@ mod opening;
 #[expect(dead_code, reason = "the tests of the whole binary use more of it")]
 #[path = "../../tests/harness/postgres.rs"]
 mod postgres;
+mod retention;
 mod shared;
+mod standing;
 
 use std::fs;
 

@@ -1,21 +1,20 @@
 //! What surrounds every page: title, ways to the other pages, notices, the zone of its times.
 
 use super::address::Address;
+use super::completeness::Completeness;
 use super::filters::count;
 use super::query::{BadParameter, Now, Parameters};
 use super::zone::Zone;
 use super::{Live, WebState, assets};
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, UNDECLARED};
+use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 
 /// Kept when going from page to page.
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
 
 /// Every page that one can go to from every other.
 const PAGES: [(&str, &str); 2] = [("/", "Overview"), ("/decisions", "Decisions")];
-
-/// Records reach the store within a second or so. Later than this (ms) is worth a notice.
-const LATE: i64 = 15_000;
 
 /// One request for a page.
 #[derive(Debug)]
@@ -62,6 +61,8 @@ pub struct Footer {
 
 /// Gaps that a page tells one by one.
 const GAPS: usize = 5;
+/// Replicas that a page tells one by one.
+const REPLICAS: usize = 3;
 
 // === impl Visit ===
 
@@ -105,7 +106,7 @@ impl Frame {
             notices: notices(visit, live),
             footer: Some(Footer {
                 zone: visit.zone.name(),
-                complete_until: visit.zone.second(live.complete_until),
+                complete_until: visit.zone.second(live.completeness.until),
                 revision: live.revision.clone(),
                 here: here.without("tz"),
             }),
@@ -155,6 +156,20 @@ impl Notice {
         }
     }
 
+    /// Names the replicas that are furthest behind.
+    fn of_completeness(Completeness { until, behind }: &Completeness, zone: &Zone) -> Option<Self> {
+        let (named, more) = behind.split_at(behind.len().min(REPLICAS));
+        let mut sentences: Vec<String> = named.iter().map(|behind| behind.sentence(|at| zone.second(at))).collect();
+        if !more.is_empty() {
+            sentences.push(format!("And {}: the API lists all.", count(more.len() as u64, "more replica")));
+        }
+        (!sentences.is_empty()).then(|| Self {
+            class: "warning",
+            heading: format!("Complete until {}", zone.second(*until)),
+            text: sentences.join(" "),
+        })
+    }
+
     pub fn of_undeclared(number: u64) -> Option<Self> {
         (number > 0).then(|| Self {
             class: "warning",
@@ -164,6 +179,49 @@ impl Notice {
                  Who may send for which cluster stands under `clusters` in the configuration."
             ),
         })
+    }
+
+    /// Figures outlive the decisions that they count.
+    pub fn of_figures_without_rows(summary: &Summary, scope: &Scope, zone: &Zone) -> Option<Self> {
+        let since = summary.horizons.recountable_since(scope.dry_run)?;
+        (summary.since < since && summary.figures != Figures::default()).then(|| Self {
+            class: "deleted",
+            heading: format!("Cannot be recounted before {}", zone.second(since)),
+            text: format!(
+                "These figures are those of when the decisions were made. Of the decisions themselves, which the lists \
+                 show, older ones are deleted: {}.",
+                Self::why(&summary.horizons, zone)
+            ),
+        })
+    }
+
+    /// A list that goes further back than what it would show is kept.
+    pub fn of_deleted_rows(
+        horizons: &Horizons,
+        filter: &Filter,
+        since: Option<Timestamp>,
+        zone: &Zone,
+    ) -> Option<Self> {
+        let listed = horizons.listed_since(filter)?;
+        since.is_none_or(|since| since < listed).then(|| Self {
+            class: "deleted",
+            heading: format!("Not all before {}", zone.second(listed)),
+            text: format!("Of what is older, decisions are deleted: {}.", Self::why(horizons, zone)),
+        })
+    }
+
+    fn why(horizons: &Horizons, zone: &Zone) -> String {
+        let kinds = [
+            ("allowed ones without a finding", horizons.decisions),
+            ("all", horizons.notable),
+            ("dry runs", horizons.dry_run),
+        ];
+        let kinds = kinds.into_iter().filter_map(|(kind, before)| Some((kind, before?)));
+        let kinds: Vec<String> = kinds.map(|(kind, before)| format!("{kind} before {}", zone.second(before))).collect();
+        let early = horizons.for_size.map_or_else(String::new, |before| {
+            format!(" (before {} also for the size, which retention.max_size bounds)", zone.second(before))
+        });
+        format!("{}{early}", kinds.join(", "))
     }
 
     pub fn of_unjudged(number: u64) -> Option<Self> {
@@ -183,15 +241,6 @@ fn notices(visit: &Visit, live: &Live) -> Vec<Notice> {
     for text in &live.degraded {
         notices.push(Notice { class: "warning", heading: "Degraded".into(), text: text.clone() });
     }
-    let late = visit.now.0.saturating_sub(live.complete_until.0);
-    if late > LATE {
-        notices.push(Notice {
-            class: "warning",
-            heading: format!("Complete until {}", visit.zone.second(live.complete_until)),
-            text: "Later decisions are safe in the journal and not yet in the history: they are missing from these figures and \
-                   lists."
-                .into(),
-        });
-    }
+    notices.extend(Notice::of_completeness(&live.completeness, &visit.zone));
     notices
 }

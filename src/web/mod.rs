@@ -15,16 +15,19 @@ use http::header::ALLOW;
 use http::{Method, StatusCode};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::completeness::Completeness;
 use self::host::{HostError, Hosts};
 use self::settings::ReportSettings;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Mode};
-use crate::store::Store;
+use crate::store::read::Standing;
+use crate::store::{Store, StoreError};
 
 mod address;
 mod api;
 mod assets;
 mod chart;
+pub mod completeness;
 mod error;
 pub mod export;
 mod filters;
@@ -50,8 +53,10 @@ pub struct WebState {
 /// What the running process knows and the history does not, or not yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Live {
-    /// Everything decided before is in the store.
-    pub complete_until: Timestamp,
+    /// Of this replica.
+    pub own: Standing,
+    /// As far as this replica alone is concerned, until [`WebState::live`] has asked the others.
+    pub completeness: Completeness,
     /// Gaps that last, or that the store does not hold yet.
     pub gaps: Vec<Gap>,
     /// What does not work as configured, one sentence each, as `/readyz` says it.
@@ -138,6 +143,16 @@ async fn only_reads(request: Request, next: Next) -> Response {
 }
 
 // === impl WebState ===
+
+impl WebState {
+    /// To be called before figures and lists are read: they have then all that it says to be complete.
+    async fn live(&self) -> Result<Live, StoreError> {
+        let live = (self.live)();
+        let others = self.store.others(live.own.replica).await?;
+        let completeness = Completeness::of(&live.own, others, Timestamp::now());
+        Ok(Live { completeness, ..live })
+    }
+}
 
 impl fmt::Debug for WebState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

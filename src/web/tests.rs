@@ -60,8 +60,10 @@ impl Report {
 
 fn live() -> Live {
     let rule = |id: &str, mode| LoadedRule { id: id.into(), mode };
+    let own = standing(Timestamp::now());
     Live {
-        complete_until: Timestamp::now(),
+        own: own.clone(),
+        completeness: Completeness::of(&own, Vec::new(), own.heard_at),
         gaps: Vec::new(),
         degraded: Vec::new(),
         policies: vec![
@@ -75,6 +77,12 @@ fn live() -> Live {
         revision: "9f2c61d07b7e4f01".into(),
         first_review: "curl --cacert rehearsal-data/ca.crt https://127.0.0.1:8443/review \\\n  -H 'Content-Type: application/json' -d '{}'".into(),
     }
+}
+
+/// Of this replica.
+fn standing(stored_until: Timestamp) -> Standing {
+    let heard_at = Timestamp::now();
+    Standing { replica: uuid::Uuid::from_u128(7), clusters: vec!["prod-eu".into()], heard_at, stored_until }
 }
 
 const HOUR: i64 = 3_600_000;
@@ -187,7 +195,7 @@ async fn hostile_names_are_inert_on_pages_and_exact_in_the_api() {
     let page = report.get(&format!("/decisions/{id}")).await.text;
     assert!(page.contains(r#"<span class="mark">\u{202e}</span>"#) && page.contains("<mark>redacted</mark>"), "{page}");
     let listed = &report.json("/api/v1/decisions").await["decisions"][0];
-    assert_eq!(listed["cluster"], HOSTILE);
+    assert_eq!(listed["cluster"], HOSTILE.replace('\0', "\u{fffd}").as_str());
     assert_eq!(listed["images"][1]["text"], long.as_str());
     assert_eq!(report.json(&format!("/api/v1/decisions/{id}")).await["object"], object);
 }
@@ -249,7 +257,8 @@ async fn the_summary_counts_what_the_list_shows() {
     let keys: Vec<_> = summary.as_object().expect("an object").keys().cloned().collect();
     assert_eq!(
         keys.join(" "),
-        "since until reviews allowed denied failed would_reject unjudged dry_runs gaps complete_until"
+        "since until reviews allowed denied failed would_reject unjudged dry_runs undeclared gaps complete_until behind \
+         recountable_since dropped_for_size_before"
     );
     for (figure, filter) in [
         ("reviews", "dry_run=false"),
@@ -399,7 +408,7 @@ async fn what_only_the_process_knows_is_on_every_page() {
         },
         live: Arc::new(move || Live {
             degraded: vec!["the configuration of 10:15 is in use, since the new one has mistakes".into()],
-            complete_until: Timestamp(now.0 - HOUR),
+            own: standing(Timestamp(now.0 - HOUR)),
             ..live()
         }),
     };
@@ -409,5 +418,12 @@ async fn what_only_the_process_knows_is_on_every_page() {
         assert!(page.contains("the configuration of 10:15 is in use"), "{target}");
         assert!(page.contains("Complete until"), "{target}");
         assert!(page.contains("missing from these figures"), "{target}");
+        assert!(page.contains("Replica 00000000-0000-0000-0000-000000000007 (of prod-eu) has stored"), "{target}");
+    }
+    for target in ["/api/v1/summary", "/api/v1/decisions"] {
+        let answer = report.json(target).await;
+        let behind = &answer["behind"][0];
+        assert_eq!(behind["replica"], "00000000-0000-0000-0000-000000000007", "{target}");
+        assert_eq!((&behind["clusters"][0], &behind["stored_until"]), (&"prod-eu".into(), &answer["complete_until"]));
     }
 }

@@ -23,7 +23,12 @@ impl Database {
     }
 
     pub async fn link(&self) -> Link {
-        Link::to(([127, 0, 0, 1], self.server.port).into()).await
+        Link::to(([127, 0, 0, 1], self.port()).into()).await
+    }
+
+    /// The server's own.
+    pub fn port(&self) -> u16 {
+        self.server.port
     }
 
     /// A replica whose way to the database is `port`.

@@ -9,9 +9,9 @@ use crate::harness::{Builder, Rehearsal, wait_for};
 
 use super::setup::{answers, degraded};
 
-/// A server that lets nobody in without TLS.
+/// A server that lets nobody in without TLS; its certificate is not for the second of its addresses.
 fn server(authority: &Authority) -> Server {
-    let server = Server::start(&[]);
+    let server = Server::start(&["listen_addresses = '127.0.0.1,127.0.0.2'"]);
     let identity = authority.server(&[]);
     let hba = "local all all trust\nhostssl all all all scram-sha-256\n";
     for (name, content) in [
@@ -47,10 +47,22 @@ async fn only_a_server_with_a_trusted_certificate_is_told_anything() {
     let authority = Authority::new("database");
     let server = server(&authority);
     let database = server.database();
-    let deceived = replica(&server, &database, &Authority::new("another").pem).start().await;
-    answers(&deceived, "deceived", 3).await;
-    degraded(&deceived, Some("certificate")).await;
-    assert!(!deceived.log().contains(postgres::PASSWORD));
+    let another = Authority::new("another").pem;
+    let elsewhere = format!("store: {{url: '{}', password_file: pg.txt, ca: ca.crt}}", server.url(&database));
+    let elsewhere = elsewhere.replace("127.0.0.1", "127.0.0.2");
+    let deceived = replica(&server, &database, &another);
+    // Twice: a start that ended leaves nothing behind that the next one takes for a history.
+    for (first, why) in [
+        (deceived.clone(), "UnknownIssuer"),
+        (deceived, "UnknownIssuer"),
+        (replica(&server, &database, &authority.pem).config(&elsewhere), "not valid for name"),
+    ] {
+        let ended = first.ends().await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{}", ended.stderr);
+        assert!(ended.stderr.contains("cannot be connected to safely"), "{}", ended.stderr);
+        assert!(ended.stderr.contains(why) && ended.stderr.contains("`store.ca`"), "{}", ended.stderr);
+        assert!(!ended.stderr.contains(postgres::PASSWORD), "{}", ended.stderr);
+    }
     let replica = replica(&server, &database, &authority.pem).start().await;
     answers(&replica, "right", 3).await;
     stored(&server, &database, 3).await;
@@ -59,6 +71,45 @@ async fn only_a_server_with_a_trusted_certificate_is_told_anything() {
     let with_tls = plain.replace("NOT s.ssl", "s.ssl");
     assert_eq!(server.psql(&database, plain), "0");
     assert_ne!(server.psql(&database, &with_tls), "0");
+    // It has been let in before: it answers, and says what is wrong.
+    fs::write(replica.dir().join("ca.crt"), &another).expect("writable");
+    let later = replica.restart().await;
+    answers(&later, "deceived", 3).await;
+    degraded(&later, Some("cannot be connected to safely")).await;
+    assert!(!later.log().contains(postgres::PASSWORD));
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_refused_where_it_is_asked_for() {
+    let server = postgres::shared();
+    let ended = replica(server, &server.database(), &Authority::new("database").pem).ends().await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("cannot be connected to safely"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn the_password_is_in_no_log_and_on_no_page() {
+    let authority = Authority::new("database");
+    let server = server(&authority);
+    let database = server.database();
+    let replica = replica(&server, &database, &authority.pem).env("REHEARSAL_LOG_LEVEL", "trace").start().await;
+    answers(&replica, "before", 1).await;
+    let decision = replica.decision("").await;
+    let id = decision["id"].as_str().expect("an id").to_owned();
+    server.stop();
+    answers(&replica, "while-it-is-gone", 1).await;
+    let mut seen = vec![degraded(&replica, Some("decisions wait in the journal")).await.to_string()];
+    seen.push(replica.get("/").await.text());
+    server.run();
+    stored(&server, &database, 2).await;
+    let paths = ["/", "/decisions", "/readyz", "/metrics", "/api/v1/summary", "/api/v1/decisions"].map(str::to_owned);
+    for path in paths.into_iter().chain([format!("/decisions/{id}"), format!("/api/v1/decisions/{id}")]) {
+        seen.push(replica.get(&path).await.text());
+    }
+    seen.extend([replica.log(), replica.stdout()]);
+    for text in seen {
+        assert!(!text.contains(postgres::PASSWORD), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -254,7 +254,8 @@ impl Builder {
         Ended { code, stdout: process.stdout(), stderr: process.stderr() }
     }
 
-    fn spawn(&self) -> Process {
+    /// Starts it, and waits for nothing.
+    pub fn spawn(&self) -> Process {
         let mut args = self.args.clone();
         if let Some(config) = &self.config {
             let path = self.dir.path().join("rehearsal.yaml");

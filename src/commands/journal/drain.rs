@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,18 +10,17 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::logging::LogArgs;
 use crate::recorder::drain::{self, Sink};
 use crate::recorder::inspect::Place;
 use crate::recorder::settings::JournalSettings;
 use crate::recorder::{JournalStatus, Recorder, replica};
 use crate::review::decision::Record;
-use crate::store::settings::{SQLITE_FILE, StoreSettings};
 use crate::store::{Store, StoreError};
 
-use super::super::config::{MISTAKEN, environment, print};
-use super::super::start_logging;
+use super::super::config::print;
+use super::super::{load, start_logging};
 use super::show::count;
 use super::{DAMAGED, DrainArgs};
 
@@ -62,12 +60,9 @@ struct Progress {
 }
 
 pub fn run(args: &DrainArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
-    let loaded = match config::load(args.config.as_deref(), environment()) {
+    let loaded = match load(args.config.as_deref()) {
         Ok(loaded) => loaded,
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
-            return Ok(ExitCode::from(MISTAKEN));
-        }
+        Err(code) => return Ok(code),
     };
     start_logging(log, loaded.config.log);
     let place = Place::find(&args.dir)?;
@@ -81,7 +76,7 @@ pub fn run(args: &DrainArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
 async fn move_all(place: &Place, config: &Config) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
     // A new one at a mistyped place would take the records, and nobody would find them.
-    if let Some(absent) = absent(&config.store) {
+    if let Some(absent) = config.store.absent() {
         anyhow::bail!(
             "there is no history at {}: name a configuration that `rehearsal serve` has run on",
             absent.display()
@@ -100,6 +95,7 @@ async fn move_all(place: &Place, config: &Config) -> anyhow::Result<ExitCode> {
     draining.abort();
     progress.end();
     if remaining == 0 {
+        store.emptied().await.context("the journal is empty, but the history was not told so; run it again")?;
         store.close().await;
         return summary(place, replica, &progress, &recorder.status(), begun.elapsed());
     }
@@ -109,15 +105,6 @@ async fn move_all(place: &Place, config: &Config) -> anyhow::Result<ExitCode> {
         count(progress.total, "record"),
         place.journal.display()
     );
-}
-
-/// The database file, where there is none.
-fn absent(store: &StoreSettings) -> Option<PathBuf> {
-    match store {
-        StoreSettings::Sqlite(directory) => Some(directory.join(SQLITE_FILE)).filter(|file| !file.exists()),
-        // One that is not there cannot be opened.
-        StoreSettings::Postgres(_) => None,
-    }
 }
 
 /// Until the journal is empty, or there is a reason to stop before.

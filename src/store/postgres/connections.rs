@@ -31,7 +31,7 @@ pub(super) struct Connections {
 
 /// One of them. To drop it closes it.
 #[derive(Debug)]
-pub(super) struct Lent {
+pub(in crate::store) struct Lent {
     pub connection: PgConnection,
     /// Whether it has rested: it may have been lost meanwhile.
     pub rested: bool,
@@ -74,6 +74,7 @@ impl Connections {
         match timeout(CONNECT, options.connect()).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) if is_refusal(&error) => Err(StoreError::Refused { place: place(), cause: error.into() }),
+            Ok(Err(error)) if is_mistrust(&error) => Err(StoreError::Untrusted { place: place(), cause: error.into() }),
             Ok(Err(error)) => Err(StoreError::Unavailable(format!("{}: {error}", place()).into())),
             Err(_) => Err(StoreError::Unavailable(format!("{} did not let us in within 10 s", place()).into())),
         }
@@ -111,6 +112,15 @@ pub(super) async fn within<T>(answer: impl Future<Output = Result<T, sqlx::Error
     match timeout(STATEMENT, answer).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(StoreError::Unavailable("the server did not answer a statement within 120 s".into())),
+    }
+}
+
+/// The server offers no TLS where it must, or is not the one that it is called.
+fn is_mistrust(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()),
+        _ => false,
     }
 }
 

@@ -17,10 +17,10 @@ async fn error(directory: &tempfile::TempDir) -> StoreError {
     Store::open(&settings, &HISTORY, REPLICA).await.expect_err("it must not open")
 }
 
-async fn execute(directory: &tempfile::TempDir, sql: &'static str) {
+pub async fn execute(directory: &tempfile::TempDir, sql: &str) {
     let url = format!("sqlite://{}?mode=rwc", directory.path().join("history.sqlite").display());
     let mut connection = SqliteConnection::connect(&url).await.expect("a connection");
-    sqlx::query(sql).execute(&mut connection).await.expect("a statement");
+    sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.expect("a statement");
     connection.close().await.expect("closed");
 }
 

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::shape::{DecisionShape, Depth};
+use super::shape::{CompletenessShape, DecisionShape, Depth};
 use super::{Call, json};
 use crate::store::read::StoredDecision;
 use crate::web::WebState;
@@ -21,6 +21,8 @@ struct Details<'a> {
     whole: Whole<'a>,
     /// The object of this decision, or of the same review on that day, redacted.
     object: Option<Box<RawValue>>,
+    #[serde(flatten)]
+    completeness: CompletenessShape<'a>,
 }
 
 /// All that is kept in the row of a decision and of its review.
@@ -48,6 +50,7 @@ pub async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     Call::of(&state, query.as_deref(), &[])?;
+    let live = state.live().await?;
     let known = id_of(&id);
     let stored = match known {
         Some(known) => state.store.decision(known).await?,
@@ -56,7 +59,8 @@ pub async fn show(
     let stored = stored.ok_or(WebError::NoSuchDecision(id))?;
     let object = state.store.object(stored.decision.id).await?;
     let object = object.and_then(|object| RawValue::from_string(object).ok());
-    Ok(json(&Details { whole: Whole::of(&stored), object }))
+    let completeness = CompletenessShape::from(&live.completeness);
+    Ok(json(&Details { whole: Whole::of(&stored), object, completeness }))
 }
 
 // === impl Whole ===

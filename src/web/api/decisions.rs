@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::shape::{DecisionShape, Depth, GapShape};
+use super::shape::{CompletenessShape, DecisionShape, Depth, GapShape, time};
 use super::{Call, json};
 use crate::web::WebState;
 use crate::web::error::ApiError;
@@ -23,6 +23,10 @@ struct Listing<'a> {
     next: Option<String>,
     /// Between these decisions.
     gaps: Vec<GapShape<'a>>,
+    #[serde(flatten)]
+    completeness: CompletenessShape<'a>,
+    /// What is older and would be listed may be deleted.
+    listed_since: Option<String>,
 }
 
 pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
@@ -33,12 +37,16 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         cursor::decode(text).ok_or_else(|| BadParameter::new("after", "it is not a `next` that this API gave"))
     });
     let after = after.transpose()?;
+    let live = state.live().await?;
     let page = state.store.decisions(&filter, limit, after).await?;
-    let gaps = gaps::of_page(&state.store, &(state.live)(), &filter, after, &page).await?;
+    let gaps = gaps::of_page(&state.store, &live, &filter, after, &page).await?;
+    let horizons = state.store.horizons().await?;
     let decisions = page.decisions.iter().map(|stored| DecisionShape::of(stored, Depth::Listed)).collect();
     Ok(json(&Listing {
         decisions,
         next: page.next.map(cursor::encode),
         gaps: gaps.iter().map(GapShape::from).collect(),
+        completeness: CompletenessShape::from(&live.completeness),
+        listed_since: horizons.listed_since(&filter).map(time),
     }))
 }

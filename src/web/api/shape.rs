@@ -6,6 +6,7 @@ use crate::review::clock::Timestamp;
 use crate::review::decision::{Answer, Gap, ImageRecord, Mode, Operation, PolicyVerdict, Protocol, Verdict, Violation};
 use crate::review::image::Role;
 use crate::store::read::StoredDecision;
+use crate::web::completeness::{Behind, Completeness};
 use crate::web::sentence;
 
 /// How much of a decision is given. A list has the fields that its contract names and no others.
@@ -97,6 +98,21 @@ pub struct GapShape<'a> {
     reason: &'a str,
 }
 
+/// How far the history is complete, beside what was read of it.
+#[derive(Debug, Serialize)]
+pub struct CompletenessShape<'a> {
+    complete_until: String,
+    behind: Vec<BehindShape<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct BehindShape<'a> {
+    replica: String,
+    clusters: &'a [String],
+    heard_at: String,
+    stored_until: String,
+}
+
 /// RFC 3339, UTC, milliseconds.
 pub fn time(at: Timestamp) -> String {
     at.to_string()
@@ -185,6 +201,18 @@ impl<'a> ViolationShape<'a> {
                 help: violation.help.as_deref(),
             }),
         }
+    }
+}
+
+impl<'a> From<&'a Completeness> for CompletenessShape<'a> {
+    fn from(completeness: &'a Completeness) -> Self {
+        let shape = |Behind { standing, .. }: &'a Behind| BehindShape {
+            replica: standing.replica.to_string(),
+            clusters: &standing.clusters,
+            heard_at: time(standing.heard_at),
+            stored_until: time(standing.stored_until),
+        };
+        Self { complete_until: time(completeness.until), behind: completeness.behind.iter().map(shape).collect() }
     }
 }
 

@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::shape::{GapShape, time};
+use super::shape::{CompletenessShape, GapShape, time};
 use super::{Call, json};
 use crate::web::WebState;
 use crate::web::error::ApiError;
@@ -26,13 +26,18 @@ struct SummaryShape<'a> {
     /// From senders that are not declared, dry runs included: in no other figure, unless their cluster is asked for.
     undeclared: u64,
     gaps: Vec<GapShape<'a>>,
-    complete_until: String,
+    #[serde(flatten)]
+    completeness: CompletenessShape<'a>,
+    /// What was counted before may be counted no more: rows are gone.
+    recountable_since: Option<String>,
+    /// Plain decisions before this went early, for the size.
+    dropped_for_size_before: Option<String>,
 }
 
 pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
     let call = Call::of(&state, query.as_deref(), &["since", "until", "cluster", "namespace", "dry_run"])?;
     let scope = call.parameters.scope(call.now())?;
-    let live = (state.live)();
+    let live = state.live().await?;
     let (summary, undeclared) = tokio::try_join!(state.store.summary(&scope), state.store.undeclared(&scope))?;
     let gaps = gaps::in_span(&summary, &live, scope.cluster.as_deref());
     let figures = &summary.figures;
@@ -48,6 +53,8 @@ pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         dry_runs: figures.dry_runs,
         undeclared,
         gaps: gaps.iter().map(GapShape::from).collect(),
-        complete_until: time(live.complete_until),
+        completeness: CompletenessShape::from(&live.completeness),
+        recountable_since: summary.horizons.recountable_since(scope.dry_run).map(time),
+        dropped_for_size_before: summary.horizons.for_size.map(time),
     }))
 }

@@ -12,12 +12,12 @@ use super::html;
 use crate::review::clock::DecisionId;
 use crate::review::decision::{ImageRecord, Mode, PolicyVerdict, Verdict, Violation};
 use crate::store::read::StoredDecision;
-use crate::web::WebState;
 use crate::web::address::Address;
 use crate::web::error::{PageError, WebError};
 use crate::web::filters;
 use crate::web::frame::{Frame, Visit};
 use crate::web::sentence::{Fate, Sentence, answer, rule_name, workload};
+use crate::web::{Live, WebState};
 
 mod object;
 
@@ -78,6 +78,7 @@ pub async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Html<String>, PageError> {
     let visit = Visit::of(&state, query.as_deref())?;
+    let live = state.live().await?;
     let stored = match id_of(&id) {
         Some(known) => state.store.decision(known).await?,
         None => None,
@@ -85,18 +86,18 @@ pub async fn show(
     let stored = stored.ok_or(WebError::NoSuchDecision(id))?;
     let object = state.store.object(stored.decision.id).await?;
     let object = object.map(|object| fragments(&object));
-    html(&DecisionPage::of(&visit, &state, stored, object))
+    html(&DecisionPage::of(&visit, &live, stored, object))
 }
 
 // === impl DecisionPage ===
 
 impl DecisionPage {
-    fn of(visit: &Visit, state: &WebState, stored: StoredDecision, object: Option<Vec<Fragment>>) -> Self {
+    fn of(visit: &Visit, live: &Live, stored: StoredDecision, object: Option<Vec<Fragment>>) -> Self {
         let decision = &stored.decision;
         let here = Address::of(format!("/decisions/{}", decision.id)).with_some("tz", visit.parameters.text("tz"));
         let list = Address::of("/decisions").with_some("tz", visit.parameters.text("tz"));
         Self {
-            frame: Frame::of(format!("Decision {}", decision.id), visit, &(state.live)(), here.clone()),
+            frame: Frame::of(format!("Decision {}", decision.id), visit, live, here.clone()),
             fate: Fate::of(decision),
             sentence: answer(decision),
             at: visit.zone.millisecond(decision.at),

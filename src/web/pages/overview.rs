@@ -109,7 +109,7 @@ struct Found {
 pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, PageError> {
     let visit = Visit::of(&state, query.as_deref())?;
     let scope = scope_of(&visit)?;
-    let live = (state.live)();
+    let live = state.live().await?;
     let found = Found::of(&state, &scope).await?;
     Ok(match found.latest {
         None => FirstReview::of(&visit, &live)?.into_response(),
@@ -169,6 +169,7 @@ impl Overview {
         let mut frame = Frame::of("Overview", &visit, live, here.clone());
         frame.notices.extend(Notice::of_gaps(&gaps, &visit.zone));
         frame.notices.extend(Notice::of_unjudged(summary.figures.unjudged));
+        frame.notices.extend(Notice::of_figures_without_rows(&summary, scope, &visit.zone));
         frame.notices.extend(Notice::of_undeclared(found.undeclared));
         // The lists behind the figures: of the span that was really counted, dry runs left out as there.
         let list = visit

@@ -1,0 +1,140 @@
+//! Every 15 s this replica says in the history how it is, and hears how the others are.
+//!
+//! Nothing waits for it. What it says last, at an orderly stop, says whether anything is left in its journal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::admission::Service;
+use crate::recorder::Recorder;
+use crate::review::clock::Timestamp;
+use crate::store::{Drained, Heartbeat, Store, StoreError};
+
+use super::condition::Condition;
+use super::history::History;
+
+/// Three may be missed before others take a replica for gone.
+const BEAT: Duration = Duration::from_secs(15);
+
+/// After one that the history did not take.
+const RETRY: Duration = Duration::from_secs(3);
+
+/// How long a start and a stop wait for the history to take one.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub struct Heart {
+    history: Arc<History>,
+    recorder: Recorder,
+    service: Service,
+    condition: Arc<Condition>,
+    started_at: Timestamp,
+    /// Those of the last beat: a journal that has ended names none.
+    clusters: Vec<String>,
+    /// The history took the last one.
+    has_beaten: bool,
+}
+
+/// A heart that beats until it is stopped.
+#[derive(Debug)]
+pub struct Beating {
+    stop: CancellationToken,
+    task: JoinHandle<Heart>,
+}
+
+// === impl Heart ===
+
+impl Heart {
+    pub fn new(history: &Arc<History>, recorder: &Recorder, service: &Service, condition: &Arc<Condition>) -> Self {
+        Self {
+            history: Arc::clone(history),
+            recorder: recorder.clone(),
+            service: service.clone(),
+            condition: Arc::clone(condition),
+            started_at: Timestamp::now(),
+            clusters: Vec::new(),
+            has_beaten: false,
+        }
+    }
+
+    /// The first beat is there before any review, where the history takes it in time.
+    pub async fn begin(mut self) -> Beating {
+        self.beat_within(PATIENCE, None).await;
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(self.run(stop.clone()));
+        Beating { stop, task }
+    }
+
+    async fn run(mut self, stop: CancellationToken) -> Self {
+        while stop.run_until_cancelled(sleep(if self.has_beaten { BEAT } else { RETRY })).await.is_some() {
+            self.beat(None).await;
+        }
+        self
+    }
+
+    async fn beat_within(&mut self, patience: Duration, remaining: Option<u64>) {
+        if timeout(patience, self.beat(remaining)).await.is_err() {
+            warn!("the history did not take a heartbeat within {} s", patience.as_secs());
+        }
+    }
+
+    /// `remaining` records are in the journal of a replica that stops.
+    async fn beat(&mut self, remaining: Option<u64>) {
+        let had_beaten = std::mem::take(&mut self.has_beaten);
+        // Whoever opens the history says why it is not open.
+        let Some(store) = self.history.writable() else { return };
+        match self.exchange(&store, remaining).await {
+            Ok(()) => self.has_beaten = true,
+            Err(error) if had_beaten => {
+                warn!("the history takes no heartbeat, others will take this replica for gone: {error}");
+            }
+            Err(error) => debug!("the history takes no heartbeat: {error}"),
+        }
+    }
+
+    async fn exchange(&mut self, store: &Store, remaining: Option<u64>) -> Result<(), StoreError> {
+        let clusters = self.recorder.clusters();
+        if !clusters.is_empty() {
+            self.clusters = clusters;
+        }
+        let heartbeat = Heartbeat {
+            drained: match remaining {
+                Some(0) => Drained::Wholly,
+                _ => Drained::Until(self.recorder.status().drained_until),
+            },
+            seen_at: Timestamp::now(),
+            started_at: self.started_at,
+            version: env!("CARGO_PKG_VERSION"),
+            revision: self.service.loaded().revision.id.clone(),
+            clusters: self.clusters.clone(),
+        };
+        let said = store.beat(&heartbeat).await;
+        // What the others say is worth hearing even where this one is not heard.
+        self.condition.heard(store.others(self.history.replica()).await?);
+        said
+    }
+}
+
+// === impl Beating ===
+
+impl Beating {
+    /// The last beat: the journal has ended, with `remaining` records in it.
+    pub async fn end(self, remaining: u64) {
+        self.stop.cancel();
+        // One that is under way must not come after the last.
+        match timeout(PATIENCE, self.task).await {
+            Ok(Ok(mut heart)) => heart.beat_within(PATIENCE, Some(remaining)).await,
+            _ => warn!("the history did not take the last heartbeat: others will take this replica for gone"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Heart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Heart").field("started_at", &self.started_at).finish_non_exhaustive()
+    }
+}

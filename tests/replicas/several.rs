@@ -1,0 +1,194 @@
+//! Two and three replicas: what they share, and what is said of one that is behind.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Rehearsal, run, wait_for};
+use crate::{Database, id, rows, send, uids};
+
+impl Database {
+    /// As if a replica had last been heard of two minutes ago: nobody writes its row any more.
+    fn has_been_silent(&self, replica: &str) {
+        self.psql(&format!("UPDATE replicas SET seen_at = seen_at - 120000 WHERE replica = '{replica}'"));
+    }
+
+    fn drained_until(&self, replica: &str) -> i64 {
+        let found = self.psql(&format!("SELECT drained_until FROM replicas WHERE replica = '{replica}'"));
+        found.parse().expect("it has said something")
+    }
+
+    /// Waits for the first heartbeat of one that has started.
+    async fn has_heard(&self, replica: &str) {
+        let row = format!("SELECT 1 FROM replicas WHERE replica = '{replica}' AND drained_until < {}", i64::MAX);
+        wait_for("a heartbeat", || async { (self.psql(&row) == "1").then_some(()) }).await;
+    }
+}
+
+async fn summary(replica: &Rehearsal) -> Value {
+    replica.get_json("/api/v1/summary").await
+}
+
+/// The summary, once it names these replicas as behind and no others.
+async fn behind(replica: &Rehearsal, expected: &[&str]) -> Value {
+    wait_for(&format!("{expected:?} to be behind"), || async {
+        let summary = summary(replica).await;
+        let named = summary["behind"].as_array().expect("a list").iter().map(|behind| behind["replica"].as_str());
+        (named.collect::<Vec<_>>() == expected.iter().copied().map(Some).collect::<Vec<_>>()).then_some(summary)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn three_replicas_share_one_history() {
+    let database = Database::new();
+    let mut replicas = Vec::new();
+    for cluster in ["lab", "prod", "prod"] {
+        replicas.push(database.serving(cluster, "").start().await);
+    }
+    for (n, replica) in replicas.iter().enumerate() {
+        send(replica, uids(&format!("of-{n}"), 20)).await;
+    }
+    for replica in &replicas {
+        rows::drained(replica).await;
+    }
+    let answered: BTreeSet<String> = (0..3).flat_map(|n| uids(&format!("of-{n}"), 20)).collect();
+    for replica in &replicas {
+        assert_eq!(rows::holds(replica, &answered).await.len(), 60);
+        let summary = behind(replica, &[]).await;
+        assert_eq!((&summary["reviews"], &summary["would_reject"]), (&json!(60), &json!(60)));
+        assert_eq!(replica.get_json("/api/v1/summary?cluster=prod").await["reviews"], 40);
+    }
+    let heard = database.psql("SELECT clusters, version, drained_until <= seen_at FROM replicas ORDER BY id");
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(heard, format!("[\"lab\"]|{version}|t\n[\"prod\"]|{version}|t\n[\"prod\"]|{version}|t"));
+    assert_eq!(database.psql("SELECT count(DISTINCT replica) FROM batches WHERE decisions > 0"), "3");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_was_killed_is_named_until_its_journal_is_drained() {
+    let database = Database::new();
+    let link = database.link().await;
+    let stays = database.serving("lab", "").start().await;
+    let mut goes = database.through(link.port, "prod", "").start().await;
+    let lost = id(&goes);
+    database.has_heard(&lost).await;
+    send(&goes, uids("stored", 1)).await;
+    let decision = stays.decision("").await;
+    link.cut();
+    send(&goes, uids("journalled", 5)).await;
+    goes.kill9();
+    database.has_been_silent(&lost);
+
+    let summary = behind(&stays, &[&lost]).await;
+    let named = &summary["behind"][0];
+    assert_eq!((&named["clusters"], &named["stored_until"]), (&json!(["prod"]), &summary["complete_until"]));
+    let path = decision["id"].as_str().expect("an id");
+    for page in ["/".to_owned(), "/decisions".to_owned(), format!("/decisions/{path}")] {
+        let text = stays.get(&page).await.text();
+        assert!(text.contains(&format!("Replica {lost} (of prod) was last heard of at ")), "{page}: {text}");
+        assert!(text.contains("rehearsal journal drain"), "{page}");
+    }
+    for path in ["/api/v1/decisions".to_owned(), format!("/api/v1/decisions/{path}")] {
+        let answer = stays.get_json(&path).await;
+        assert_eq!(
+            (&answer["behind"][0]["replica"], answer["complete_until"].is_string()),
+            (&json!(lost), true),
+            "{path}"
+        );
+    }
+    let ready = wait_for("/readyz to name it", || async {
+        let ready = stays.get("/readyz").await;
+        ready.text().contains(&lost).then_some(ready)
+    })
+    .await;
+    assert_eq!((ready.status, &ready.json()["degraded"]), (200, &json!([])), "it is not this one that is at fault");
+    assert!((stays.metric("rehearsal_replicas_behind", &[]).await - 1.0).abs() < 0.1);
+
+    let config = stays.dir().join("rehearsal.yaml");
+    let orphan = goes.data_dir();
+    let arguments = ["journal", "drain", orphan.to_str().expect("UTF-8"), "--config", config.to_str().expect("UTF-8")];
+    let ended = run(stays.dir(), &arguments);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    stays.decisions("", 6).await;
+    let now = behind(&stays, &[]).await;
+    assert!(now["complete_until"].as_str() > summary["complete_until"].as_str(), "{now}");
+    assert_eq!(database.drained_until(&lost), i64::MAX);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_three_that_is_cut_off_goes_on_and_catches_up() {
+    let database = Database::new();
+    let link = database.link().await;
+    let (one, two) = (database.serving("lab", "").start().await, database.serving("lab", "").start().await);
+    let cut = database.through(link.port, "lab", "").start().await;
+    database.has_heard(&id(&cut)).await;
+    send(&cut, uids("before", 5)).await;
+    one.decisions("", 5).await;
+    link.cut();
+    send(&cut, uids("during", 20)).await;
+    send(&one, uids("one", 5)).await;
+    send(&two, uids("two", 5)).await;
+    one.decisions("", 15).await;
+    let ready = wait_for("/readyz to say so", || async {
+        let ready = cut.get("/readyz").await;
+        ready.text().contains("decisions wait in the journal").then_some(ready)
+    })
+    .await;
+    assert_eq!(ready.status, 200, "{}", ready.text());
+    // Nothing is said to be complete that is not there, however long it takes to be noticed.
+    let during = summary(&one).await;
+    let complete_until: jiff::Timestamp = during["complete_until"].as_str().expect("a time").parse().expect("RFC 3339");
+    assert!(complete_until.as_millisecond() <= database.drained_until(&id(&cut)), "{during}");
+    database.has_been_silent(&id(&cut));
+    behind(&two, &[&id(&cut)]).await;
+
+    link.heal();
+    let answered: BTreeSet<String> = [("before", 5), ("during", 20), ("one", 5), ("two", 5)]
+        .into_iter()
+        .flat_map(|(name, n)| uids(name, n))
+        .collect();
+    rows::drained(&cut).await;
+    for replica in [&one, &two, &cut] {
+        assert_eq!(rows::holds(replica, &answered).await.len(), 35);
+        let after = behind(replica, &[]).await;
+        assert!(after["complete_until"].as_str() > during["complete_until"].as_str(), "{after}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_stopped_in_order_holds_nothing_back_until_it_is_there_again() {
+    let database = Database::new();
+    let stays = database.serving("lab", "").start().await;
+    let mut stops = database.serving("lab", "").start().await;
+    let stopped = id(&stops);
+    send(&stops, uids("u", 3)).await;
+    stops.sigterm();
+    assert_eq!(stops.exit_code().await, Some(0));
+    assert_eq!(database.drained_until(&stopped), i64::MAX);
+    database.has_been_silent(&stopped);
+    behind(&stays, &[]).await;
+    stays.decisions("", 3).await;
+    let _again = stops.restart().await;
+    database.has_heard(&stopped).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_stops_without_its_database_is_missed() {
+    let database = Database::new();
+    let link = database.link().await;
+    let stays = database.serving("lab", "").start().await;
+    let mut stops = database.through(link.port, "lab", "shutdown: {grace: 1s}").start().await;
+    let stopped = id(&stops);
+    database.has_heard(&stopped).await;
+    link.cut();
+    send(&stops, uids("u", 3)).await;
+    stops.sigterm();
+    assert_eq!(stops.exit_code().await, Some(0));
+    database.has_been_silent(&stopped);
+    behind(&stays, &[&stopped]).await;
+    link.heal();
+    let _again = stops.restart().await;
+    stays.decisions("", 3).await;
+    behind(&stays, &[]).await;
+}
