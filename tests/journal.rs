@@ -131,7 +131,9 @@ async fn damage_and_a_torn_end_are_said_by_a_drain() {
     assert!(ended.stdout.contains("torn by a crash") && ended.stdout.contains("1 part"), "{}", ended.stdout);
     target.decisions("", 2).await;
     let summary = target.get_json("/api/v1/summary").await;
-    assert_eq!(summary["gaps"][0]["reason"], "a part of the journal was damaged", "{summary}");
+    // Beside it there may be the span from the end of the one to the start of the other.
+    let mut gaps = summary["gaps"].as_array().expect("a list").iter();
+    assert!(gaps.any(|gap| gap["reason"] == "a part of the journal was damaged"), "{summary}");
 }
 
 #[tokio::test]

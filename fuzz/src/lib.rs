@@ -29,7 +29,7 @@ pub fn review(input: &[u8]) {
     for text in [view.as_str(), review.view.encoded()] {
         strict::check(text.as_bytes()).expect("a view is JSON");
     }
-    let redacted = Redaction::of_review(input).object(&view);
+    let redacted = Redaction::of(input).object(&view);
     strict::check(redacted.as_bytes()).expect("and so it is without its secrets");
 }
 
