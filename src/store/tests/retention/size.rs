@@ -7,7 +7,7 @@ on_both![over_the_size_the_oldest_plain_decisions_go_first, what_may_not_go_earl
 /// Nineteen of twenty are allowed without a finding, as in life.
 fn mostly_plain(mut history: History) -> History {
     let plain = |decision: &mut Decision| {
-        if decision.id.0.as_u128() % 20 != 0 {
+        if !decision.id.0.as_u128().is_multiple_of(20) {
             (decision.answer, decision.would_reject, decision.dry_run) = (Answer::Allowed, false, false);
             decision.verdicts.clear();
         }
