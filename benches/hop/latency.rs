@@ -79,7 +79,7 @@ pub fn measure(run: &Run, runtime: &Runtime) {
 
 fn median(load: &mut Load, span: Duration) -> f64 {
     let outcome = load.closed(1, span / 4);
-    assert_eq!(outcome.refused, 0, "every answer is a 200");
+    assert_eq!(outcome.refused, 0, "every answer is a 200; the first other: {:?}", outcome.refusal);
     percentile(&mut outcome.latencies.clone(), 0.5)
 }
 

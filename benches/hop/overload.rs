@@ -39,7 +39,7 @@ fn memory(run: &Run, runtime: &Runtime, bodies: &[bytes::Bytes]) {
         let mut load = Load::new(runtime.handle(), rehearsal.webhook_url(), None, Speaks::Http1, bodies);
         // A minute: long enough for caches to fill and a few segments of the journal to come and go.
         let outcome = load.open(64, STEADY, run.span * 30);
-        assert!(outcome.refused == 0 && outcome.rate > 0.0, "{} refused", outcome.refused);
+        assert!(outcome.refused == 0 && outcome.rate > 0.0, "{} refused: {:?}", outcome.refused, outcome.refusal);
         steady.push(peak(rehearsal.pid()));
     }
     let mut table = Table::of_figures("Resident memory, SQLite, default durability");

@@ -110,7 +110,7 @@ impl Side {
     fn rate(&mut self, span: Duration) -> f64 {
         let before = processor_seconds(self.pid);
         let outcome = self.load.closed(CONNECTIONS, span);
-        assert_eq!(outcome.refused, 0, "every answer is a 200");
+        assert_eq!(outcome.refused, 0, "every answer is a 200; the first other: {:?}", outcome.refusal);
         self.answered += outcome.good;
         self.processor_seconds += processor_seconds(self.pid) - before;
         outcome.rate

@@ -1,7 +1,7 @@
 //! A load generator: connections that ask, wait for the whole answer, and ask again.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -40,8 +40,10 @@ pub struct Outcome {
     pub good: u64,
     /// 200s a second.
     pub rate: f64,
-    /// Answers other than 200.
+    /// Answers other than 200, and connections that broke.
     pub refused: u64,
+    /// What the first of these was.
+    pub refusal: Option<String>,
     /// Seconds of each answer with 200.
     pub latencies: Vec<f64>,
 }
@@ -55,6 +57,7 @@ struct Shared {
     next: AtomicUsize,
     good: AtomicU64,
     refused: AtomicU64,
+    refusal: OnceLock<String>,
 }
 
 enum Sender {
@@ -81,6 +84,7 @@ impl Load {
             next: AtomicUsize::new(0),
             good: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            refusal: OnceLock::new(),
         };
         Self { handle: handle.clone(), shared: Arc::new(shared), connections: Vec::new() }
     }
@@ -146,17 +150,21 @@ impl Load {
             good,
             rate: good as f64 / begun.elapsed().as_secs_f64(),
             refused: self.shared.refused.load(Ordering::Relaxed),
+            refusal: self.shared.refusal.get().cloned(),
             latencies,
         }
     }
 }
 
+/// Once at least, however late it gets to it.
 async fn ask_until(shared: &Shared, sender: &mut Option<Sender>, until: Instant) -> Vec<f64> {
     let mut latencies = Vec::new();
-    while Instant::now() < until {
+    loop {
         latencies.extend(ask(shared, sender).await);
+        if Instant::now() >= until {
+            return latencies;
+        }
     }
-    latencies
 }
 
 /// One answer; its time where it was a 200.
@@ -175,16 +183,16 @@ async fn ask(shared: &Shared, sender: &mut Option<Sender>) -> Option<f64> {
             shared.good.fetch_add(1, Ordering::Relaxed);
             Some(begun.elapsed().as_secs_f64())
         }
-        Ok((_, last)) => {
+        Ok((status, last)) => {
             if last {
                 *sender = None;
             }
-            shared.refused.fetch_add(1, Ordering::Relaxed);
+            shared.refused(|| status.to_string());
             None
         }
-        Err(_) => {
+        Err(error) => {
             *sender = None;
-            shared.refused.fetch_add(1, Ordering::Relaxed);
+            shared.refused(|| error.to_string());
             None
         }
     }
@@ -196,6 +204,11 @@ impl Shared {
     fn reset(&self) {
         self.good.store(0, Ordering::Relaxed);
         self.refused.store(0, Ordering::Relaxed);
+    }
+
+    fn refused(&self, why: impl FnOnce() -> String) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.refusal.get_or_init(why);
     }
 
     fn request(&self) -> Request<Full<Bytes>> {
