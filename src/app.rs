@@ -4,6 +4,7 @@ mod completeness;
 mod condition;
 mod heart;
 mod history;
+mod retention;
 mod upkeep;
 
 use std::fs;
@@ -46,6 +47,7 @@ use crate::watch::Watch;
 use self::condition::Condition;
 use self::heart::Heart;
 use self::history::History;
+use self::retention::Retention;
 use self::upkeep::Upkeep;
 
 /// A process that listens, ready to run.
@@ -55,6 +57,7 @@ pub struct App {
     service: Service,
     recorder: Recorder,
     history: Arc<History>,
+    retention: Retention,
     condition: Arc<Condition>,
     upkeep: Upkeep,
     registry: Arc<Mutex<Registry>>,
@@ -135,6 +138,7 @@ impl App {
         let metrics = Arc::new(Metrics::register(&mut registry));
 
         let history = History::open(&config, Arc::clone(&condition)).await?;
+        let retention = Retention::new(&history, &config.history.retention, &condition, &mut registry);
         completeness::register(&mut registry, &condition, &recorder, history.replica());
 
         let settings = Settings {
@@ -162,6 +166,7 @@ impl App {
             service,
             recorder,
             history,
+            retention,
             condition,
             upkeep,
             registry,
@@ -199,6 +204,7 @@ impl App {
         self.history.drain(&self.recorder, &rest);
         self.recorder.present(self.history.replica(), self.config.served().map(str::to_owned));
         let (report, admin) = self.report_routers(first_review);
+        rest.spawn(self.retention.run(accepting.clone()));
         let heart = Heart::new(&self.history, &self.recorder, &self.service, &self.condition).begin().await;
         rest.spawn(self.upkeep.run(reporting.clone()));
         reviews.spawn(self.webhook.serve(webhook, terms, accepting.clone(), reviews.clone()));

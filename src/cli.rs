@@ -7,6 +7,7 @@ use crate::commands::certs::CertsArgs;
 use crate::commands::config::ConfigCommand;
 use crate::commands::export::ExportArgs;
 use crate::commands::generate::GenerateArgs;
+use crate::commands::hold::HoldCommand;
 use crate::commands::journal::JournalCommand;
 use crate::commands::migrate::MigrateArgs;
 use crate::commands::ready::ReadyArgs;
@@ -49,6 +50,9 @@ pub enum Command {
     /// Look into a journal, or move an orphaned one into the history.
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Keep spans of the history whatever their age.
+    #[command(subcommand)]
+    Hold(HoldCommand),
     /// Bring the history's schema up to date, and say from which number to which.
     ///
     /// `serve` does the same when it starts. This is for doing it before, and apart: safe beside replicas that run or

@@ -217,6 +217,20 @@ impl History {
         }))
     }
 
+    /// The store, once it can be written.
+    pub async fn written(&self) -> Store {
+        let mut opened = self.store.subscribe();
+        loop {
+            if let Opened::Wholly(store) = opened.borrow_and_update().clone() {
+                return store;
+            }
+            // The sender lives as long as we do.
+            if opened.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     async fn opened(&self) -> Store {
         let mut late = self.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
         loop {

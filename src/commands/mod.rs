@@ -5,6 +5,7 @@ pub mod certs;
 pub mod config;
 pub mod export;
 pub mod generate;
+pub mod hold;
 pub mod journal;
 pub mod migrate;
 pub mod ready;
@@ -27,6 +28,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Bouncer(args) => bouncer::run(args, cli.log),
         Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
         Command::Generate(args) => generate::run(args, cli.log),
+        Command::Hold(command) => hold::run(command, cli.log),
         Command::Journal(command) => journal::run(command, cli.log),
         Command::Export(args) => export::run(args, cli.log),
         Command::Migrate(args) => migrate::run(args, cli.log),

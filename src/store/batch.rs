@@ -25,7 +25,7 @@ use super::row::{self, Numbers};
 use super::settings::{HistorySettings, Objects};
 use super::sql::{Insert, Sql};
 use super::window::Window;
-use super::{key, objects, presence, spans};
+use super::{horizon, key, objects, presence, spans};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Amendment, Decision, Gap, ObjectSample, Record, ReviewHash, ReviewRecord};
 
@@ -165,6 +165,9 @@ impl Memory {
             tally.add_unjudged(names.cluster(unjudged.cluster)?, bucket, unjudged.count);
         }
         tally.write(&mut tx, replica).await?;
+        if let Some(earliest) = batch.earliest(new.iter().chain(&amended.after)) {
+            horizon::lower(&mut tx, earliest).await?;
+        }
         tx.commit().await?;
 
         applied.decisions = new.len() as u64;
@@ -248,6 +251,15 @@ impl<'a> Batch<'a> {
         let of_decisions = self.decisions.values().filter_map(|decision| window.possible(decision.at)).map(Day::of);
         let days: BTreeSet<Day> = of_decisions.chain([today, today.next(), today.next().next()]).collect();
         days.into_iter().collect()
+    }
+
+    /// The time of its earliest row.
+    fn earliest<'b>(&self, entries: impl Iterator<Item = &'b Entry<'b>>) -> Option<Timestamp> {
+        let decisions = entries.map(|entry| key::at(entry.key));
+        let objects = self.objects.iter().map(|object| object.at);
+        let amendments = self.amendments.iter().map(|amendment| amendment.at);
+        let unjudged = self.unjudged.values().map(|unjudged| unjudged.bucket);
+        decisions.chain(objects).chain(amendments).chain(unjudged).min()
     }
 
     /// Time and id of every decision that it is about.

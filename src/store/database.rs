@@ -6,6 +6,7 @@
 use super::bucket::Day;
 use super::error::StoreError;
 use super::postgres::{self, Postgres};
+use super::retention::Sweep;
 use super::schema::{Found, Migrated};
 use super::settings::StoreSettings;
 use super::sql::{Insert, Row, Sql};
@@ -24,17 +25,20 @@ pub(super) trait Dialect {
     /// Makes the room for the decisions of these days, which is there ahead of them.
     async fn make_room(&self, days: &[Day]) -> Result<(), StoreError>;
 
+    /// A transaction of what is done beside the drain.
+    async fn begin_upkeep(&self) -> Result<Self::Transaction, StoreError>;
+
+    /// The right to delete, until it is dropped. `None`: another process has it.
+    async fn claim_retention(&self) -> Result<Option<Claim>, StoreError>;
+
+    /// Bytes that the history takes, but for what is free for its own use.
+    async fn size(&self) -> Result<u64, StoreError>;
+
     /// Whether this version has anything to migrate there; an error where it is too old, or the database not ours.
     fn check(&self, found: Found) -> Result<bool, StoreError>;
 
     /// After an error that may have come from what was remembered of the database, or of a connection.
     fn forget(&self);
-
-    /// Drops the indexes of `decisions`, but for the key's, where that much is to be inserted that they are better made
-    /// afterwards. What makes them again.
-    async fn drop_indexes(&self) -> Result<Vec<String>, StoreError>;
-
-    async fn make_indexes(&self, indexes: &[String]) -> Result<(), StoreError>;
 
     async fn close(&self);
 }
@@ -59,6 +63,13 @@ pub(super) struct Words {
     /// 5 hexadecimal digits of an integer.
     pub digits: fn(&str) -> String,
     pub random_uuid: &'static str,
+}
+
+/// The right to delete.
+#[derive(Debug)]
+pub(super) struct Claim {
+    /// A connection that holds a lock for as long as it is open.
+    pub _connection: Option<postgres::Connection>,
 }
 
 #[derive(Debug, Clone)]
@@ -133,6 +144,53 @@ impl Database {
         }
     }
 
+    /// A transaction of what is done beside the drain.
+    pub async fn begin_upkeep(&self) -> Result<Transaction, StoreError> {
+        Ok(match self {
+            Self::Sqlite(database) => Transaction::Sqlite(database.begin_upkeep().await?),
+            Self::Postgres(database) => Transaction::Postgres(database.begin_upkeep().await?),
+        })
+    }
+
+    pub async fn claim_retention(&self) -> Result<Option<Claim>, StoreError> {
+        match self {
+            Self::Sqlite(database) => database.claim_retention().await,
+            Self::Postgres(database) => database.claim_retention().await,
+        }
+    }
+
+    pub async fn size(&self) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(database) => database.size().await,
+            Self::Postgres(database) => database.size().await,
+        }
+    }
+
+    /// Deletes the decisions that are due.
+    pub async fn delete_decisions(&self, sweep: &mut Sweep) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => sqlite::retention::delete_decisions(self, sweep).await,
+            Self::Postgres(database) => postgres::retention::delete_decisions(database, self, sweep).await,
+        }
+    }
+
+    /// Deletes the oldest plain decisions before their time, until the history is no larger than that.
+    pub async fn shed(&self, sweep: &mut Sweep, max_size: u64) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => sqlite::retention::shed(self, sweep, max_size).await,
+            Self::Postgres(database) => postgres::retention::shed(database, self, sweep, max_size).await,
+        }
+    }
+
+    /// Gives back to the disk what was deleted.
+    pub async fn shrink(&self, sweep: &mut Sweep) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => sqlite::retention::shrink(self, sweep).await,
+            // A partition that is dropped is given back at once, and the rest is autovacuum's.
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
     pub fn forget(&self) {
         match self {
             Self::Sqlite(database) => database.forget(),
@@ -140,6 +198,8 @@ impl Database {
         }
     }
 
+    /// Drops the indexes of `decisions`, but for the key's, where so much is to be inserted that they are better made
+    /// afterwards. What makes them again.
     pub async fn drop_indexes(&self) -> Result<Vec<String>, StoreError> {
         match self {
             Self::Sqlite(database) => database.drop_indexes().await,

@@ -4,8 +4,8 @@ use super::bucket::{Piece, Step, Width, pieces, widen};
 use super::database::Database;
 use super::error::StoreError;
 use super::read::{Bucket, DryRuns, Figures, Hit, Range, Scope, Summary};
-use super::spans;
 use super::sql::{FOR_EACH_JOIN, Row, Sql, Value};
+use super::{horizon, spans};
 use crate::review::clock::Timestamp;
 use crate::review::decision::UNDECLARED;
 
@@ -48,7 +48,8 @@ pub(super) async fn summary(database: &Database, scope: &Scope, now: Timestamp) 
     }
     let range = Range { since: Some(span.since), until: Some(span.until) };
     let gaps = spans::gaps(database, range, scope.cluster.as_deref(), now).await?;
-    Ok(Summary { since: span.since, until: span.until, figures, gaps })
+    let horizons = horizon::all(database).await?;
+    Ok(Summary { since: span.since, until: span.until, figures, gaps, horizons })
 }
 
 pub(super) async fn chart(

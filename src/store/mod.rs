@@ -16,6 +16,8 @@ mod error;
 mod fact;
 mod figures;
 mod generate;
+pub mod hold;
+mod horizon;
 mod key;
 mod list;
 mod locate;
@@ -27,6 +29,7 @@ mod presence;
 pub mod read;
 mod recount;
 mod replica;
+mod retention;
 mod review;
 mod rollup;
 mod row;
@@ -47,6 +50,7 @@ use std::sync::Arc;
 pub use batch::Applied;
 pub use error::StoreError;
 pub use generate::{Progress, Synthetic};
+pub use retention::Swept;
 pub use schema::Migrated;
 pub use standing::{Drained, Heartbeat};
 
@@ -55,8 +59,10 @@ use uuid::Uuid;
 use self::batch::Memory;
 use self::database::Database;
 use self::figures::Hits;
-use self::read::{Bucket, Cursor, Filter, Hit, Page, PolicyRules, Range, Scope, Standing, StoredDecision, Summary};
-use self::settings::{HistorySettings, StoreSettings};
+use self::read::{
+    Bucket, Cursor, Filter, Hit, Horizons, Page, PolicyRules, Range, Scope, Standing, StoredDecision, Summary,
+};
+use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Gap, Record, UNDECLARED};
@@ -168,6 +174,26 @@ impl Store {
     /// Those that touch the range, of the cluster (any, when `None`) and of every cluster; oldest first.
     pub async fn gaps(&self, range: Range, cluster: Option<&str>) -> Result<Vec<Gap>, StoreError> {
         spans::gaps(&self.database, range, cluster, Timestamp::now()).await
+    }
+
+    /// What of the history is deleted.
+    pub async fn horizons(&self) -> Result<Horizons, StoreError> {
+        horizon::all(&self.database).await
+    }
+
+    /// Deletes what is due: in small steps, beside everything else. `None`: another process is at it. What was deleted
+    /// before an error is in `swept` all the same.
+    pub async fn sweep(&self, settings: &RetentionSettings, swept: &mut Swept) -> Result<Option<()>, StoreError> {
+        self.sweep_at(settings, swept, Timestamp::now()).await
+    }
+
+    async fn sweep_at(
+        &self,
+        settings: &RetentionSettings,
+        swept: &mut Swept,
+        now: Timestamp,
+    ) -> Result<Option<()>, StoreError> {
+        retention::sweep(&self.database, settings, now, swept).await
     }
 
     /// In alphabetical order.

@@ -1,6 +1,8 @@
 //! Postgres: its partitions by day, and what only it does. One connection writes, a few read.
 
+mod bulk;
 mod connections;
+pub(super) mod retention;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +14,11 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _, TypeInfo as _, ValueRef as _};
 use tracing::debug;
 use uuid::Uuid;
 
+pub(super) use self::bulk::WORDS;
+pub(super) use self::connections::Lent as Connection;
 use self::connections::{Connections, Lent, is_refusal, within};
 use super::bucket::Day;
-use super::database::{Dialect, Statements, Words};
+use super::database::{Claim, Dialect, Statements};
 use super::error::StoreError;
 use super::key;
 use super::schema::{self, Found, Migrated};
@@ -41,10 +45,15 @@ const BY_DAY: [&str; 3] = ["decisions", "decision_rules", "decision_repositories
 /// Who makes or drops partitions holds this: "Rehearsal" in ASCII, as far as it fits.
 pub(super) const PARTITIONS_LOCK: i64 = 0x5265_6865_6172_7361;
 
+/// Who deletes holds this, one process at a time.
+const RETENTION_LOCK: i64 = PARTITIONS_LOCK + 1;
+
 #[derive(Debug, Clone)]
 pub(super) struct Postgres {
     writer: Arc<Connections>,
     readers: Arc<Connections>,
+    /// One that holds the right to delete, and one that deletes: beside the drain.
+    upkeep: Arc<Connections>,
     settings: PostgresSettings,
     /// Days whose partitions were seen.
     days: Arc<Mutex<HashSet<Day>>>,
@@ -103,6 +112,7 @@ impl Postgres {
         Self {
             writer: Connections::new(settings, 1, session),
             readers: Connections::new(settings, READERS, reading_session),
+            upkeep: Connections::new(settings, 2, session),
             settings: settings.clone(),
             days: Arc::default(),
         }
@@ -125,16 +135,32 @@ impl Dialect for Postgres {
     }
 
     async fn begin(&self) -> Result<Transaction, StoreError> {
-        let mut lent = self.writer.lend().await?;
-        if let Err(error) = begin(&mut lent.connection).await {
-            if !lent.rested {
-                return Err(error);
-            }
-            debug!("the connection to the history was lost while it rested: {error}");
+        begin_on(&self.writer).await
+    }
+
+    /// No hold is added beside it: whoever adds one waits for its end, which is near.
+    async fn begin_upkeep(&self) -> Result<Transaction, StoreError> {
+        let mut tx = begin_on(&self.upkeep).await?;
+        tx.execute(Sql::new("SET LOCAL lock_timeout = '5s'")).await?;
+        tx.execute(Sql::new("LOCK TABLE holds IN SHARE MODE")).await?;
+        Ok(tx)
+    }
+
+    /// A lock of a session, which ends with it.
+    async fn claim_retention(&self) -> Result<Option<Claim>, StoreError> {
+        let mut lent = self.upkeep.lend().await?;
+        if lent.rested {
             lent.renew().await?;
-            begin(&mut lent.connection).await?;
         }
-        Ok(Transaction(lent))
+        let mut sql = Sql::new("SELECT pg_try_advisory_lock(");
+        sql.bind(RETENTION_LOCK).push(")");
+        let is_ours = fetch(&mut lent.connection, sql).await?.first().map_or(Ok(false), |row| row.flag(0))?;
+        Ok(is_ours.then_some(Claim { _connection: Some(lent) }))
+    }
+
+    async fn size(&self) -> Result<u64, StoreError> {
+        let sql = Sql::new("SELECT pg_database_size(current_database())");
+        self.fetch(sql).await?.first().map_or(Ok(0), |row| row.count(0))
     }
 
     async fn make_room(&self, days: &[Day]) -> Result<(), StoreError> {
@@ -167,32 +193,9 @@ impl Dialect for Postgres {
         self.days.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    async fn drop_indexes(&self) -> Result<Vec<String>, StoreError> {
-        let indexes = "SELECT replace(indexdef, ' ON ONLY ', ' ON '), 'DROP INDEX ' || indexname FROM pg_indexes \
-                       WHERE schemaname = current_schema() AND tablename = 'decisions' \
-                       AND indexname <> 'decisions_pkey'";
-        let mut tx = self.begin().await?;
-        let mut made = Vec::new();
-        for mut row in tx.fetch(Sql::new(indexes)).await? {
-            made.push(row.text(0)?);
-            tx.execute(Sql::new(&row.text(1)?)).await?;
-        }
-        tx.commit().await?;
-        Ok(made)
-    }
-
-    async fn make_indexes(&self, indexes: &[String]) -> Result<(), StoreError> {
-        let mut lent = self.writer.lend().await?;
-        let tidy = BY_DAY.map(|table| format!("VACUUM (ANALYZE) {table}"));
-        for text in indexes.iter().chain(&tidy) {
-            sqlx::query(AssertSqlSafe(text.as_str())).persistent(false).execute(&mut lent.connection).await?;
-        }
-        lent.give_back();
-        Ok(())
-    }
-
     async fn close(&self) {
         self.readers.close().await;
+        self.upkeep.close().await;
         self.writer.close().await;
     }
 }
@@ -287,12 +290,6 @@ fn arrays<'a>(columns: &[&'a str], values: Vec<Value>) -> Result<(Vec<&'a str>, 
     Ok(columns.iter().copied().zip(arrays).filter_map(|(name, array)| Some((name, array?))).unzip())
 }
 
-pub(super) const WORDS: Words = Words {
-    bytes: |integer| format!("int8send({integer})"),
-    digits: |integer| format!("lpad(to_hex({integer}), 5, '0')"),
-    random_uuid: "gen_random_uuid()",
-};
-
 /// `*` alone is special; `LIKE` has two other such characters, and one that takes their meaning.
 pub(super) fn glob(column: &str, pattern: &str) -> Sql {
     let mut like = String::with_capacity(pattern.len() + 8);
@@ -374,6 +371,19 @@ fn session(options: PgConnectOptions) -> PgConnectOptions {
 
 fn reading_session(options: PgConnectOptions) -> PgConnectOptions {
     session(options).options([("default_transaction_read_only", "on"), ("statement_timeout", "30s")])
+}
+
+async fn begin_on(connections: &Arc<Connections>) -> Result<Transaction, StoreError> {
+    let mut lent = connections.lend().await?;
+    if let Err(error) = begin(&mut lent.connection).await {
+        if !lent.rested {
+            return Err(error);
+        }
+        debug!("the connection to the history was lost while it rested: {error}");
+        lent.renew().await?;
+        begin(&mut lent.connection).await?;
+    }
+    Ok(Transaction(lent))
 }
 
 async fn begin(connection: &mut PgConnection) -> Result<(), StoreError> {

@@ -109,6 +109,36 @@ pub struct Summary {
     pub until: Timestamp,
     pub figures: Figures,
     pub gaps: Vec<Gap>,
+    /// What of its rows is gone: older figures are those of when they were counted.
+    pub horizons: Horizons,
+}
+
+/// Before which moments rows were deleted; `None`: none were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Horizons {
+    /// Decisions that are not notable.
+    pub decisions: Option<Timestamp>,
+    pub notable: Option<Timestamp>,
+    pub dry_run: Option<Timestamp>,
+    /// Of `decisions`, what went before its time because the history was over `retention.max_size`.
+    pub for_size: Option<Timestamp>,
+}
+
+// === impl Horizons ===
+
+impl Horizons {
+    /// Since when a figure can be counted again from the decisions. `None`: from the beginning.
+    pub fn recountable_since(&self, dry_runs: DryRuns) -> Option<Timestamp> {
+        let counted = self.decisions.max(self.notable);
+        if dry_runs == DryRuns::Exclude { counted } else { counted.max(self.dry_run) }
+    }
+
+    /// Since when the list of a filter holds all that there were. `None`: from the beginning.
+    pub fn listed_since(&self, filter: &Filter) -> Option<Timestamp> {
+        let is_notable = filter.would_reject == Some(true) || filter.answer.is_some_and(|one| one != Answer::Allowed);
+        let listed = if is_notable { self.notable } else { self.decisions.max(self.notable) };
+        if filter.dry_run == Some(false) { listed } else { listed.max(self.dry_run) }
+    }
 }
 
 /// One bar of the chart over time.

@@ -53,6 +53,14 @@ impl StoreSettings {
             Self::Postgres(settings) => format!("Postgres, {}", settings.place()),
         }
     }
+
+    /// The database's file, where there is none. (A server's database that is not there cannot be opened.)
+    pub fn absent(&self) -> Option<PathBuf> {
+        match self {
+            Self::Sqlite(directory) => Some(directory.join(SQLITE_FILE)).filter(|file| !file.exists()),
+            Self::Postgres(_) => None,
+        }
+    }
 }
 
 // === impl RetentionSettings ===

@@ -3,6 +3,8 @@
 //! One connection writes, a few read; in WAL mode neither waits for the other. A transaction begins IMMEDIATE, so that
 //! waiting for another process's lock happens at its start and never halfway.
 
+pub(super) mod retention;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -19,7 +21,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _, TypeInfo as _, ValueRef as 
 use uuid::Uuid;
 
 use super::bucket::Day;
-use super::database::{Dialect, Statements, Words};
+use super::database::{Claim, Dialect, Statements, Words};
 use super::error::StoreError;
 use super::schema::{self, Found, Migrated};
 use super::sql::{Insert, Row, Sql, Value};
@@ -103,6 +105,29 @@ impl Sqlite {
     }
 }
 
+impl Sqlite {
+    /// As [`Database::drop_indexes`](super::database::Database::drop_indexes).
+    pub async fn drop_indexes(&self) -> Result<Vec<String>, StoreError> {
+        let indexes = "SELECT sql, 'DROP INDEX ' || name FROM sqlite_master \
+                       WHERE type = 'index' AND tbl_name = 'decisions' AND sql IS NOT NULL";
+        let indexes: Vec<(String, String)> = sqlx::query_as(indexes).fetch_all(&self.writer).await?;
+        for (_, drop) in &indexes {
+            sqlx::query(AssertSqlSafe(drop.as_str())).execute(&self.writer).await?;
+        }
+        Ok(indexes.into_iter().map(|(make, _)| make).collect())
+    }
+
+    /// What is sorted for an index of a large table does not fit memory: it goes to files.
+    pub async fn make_indexes(&self, indexes: &[String]) -> Result<(), StoreError> {
+        const SORTED_IN_FILES: [&str; 2] = ["PRAGMA temp_store = file", "PRAGMA cache_size = -131072"];
+        const AS_BEFORE: [&str; 2] = ["PRAGMA temp_store = memory", "PRAGMA cache_size = -2000"];
+        for text in SORTED_IN_FILES.into_iter().chain(indexes.iter().map(String::as_str)).chain(AS_BEFORE) {
+            sqlx::query(AssertSqlSafe(text)).persistent(false).execute(&self.writer).await?;
+        }
+        Ok(())
+    }
+}
+
 impl Dialect for Sqlite {
     type Transaction = Transaction;
 
@@ -120,31 +145,27 @@ impl Dialect for Sqlite {
         Ok(())
     }
 
+    /// There is one writer: who waits for it gets it in turn.
+    async fn begin_upkeep(&self) -> Result<Transaction, StoreError> {
+        self.begin().await
+    }
+
+    /// The data directory has one process that serves, and that has one task for it.
+    async fn claim_retention(&self) -> Result<Option<Claim>, StoreError> {
+        Ok(Some(Claim { _connection: None }))
+    }
+
+    async fn size(&self) -> Result<u64, StoreError> {
+        let text = "SELECT (p.page_count - f.freelist_count) * s.page_size \
+                    FROM pragma_page_count p, pragma_freelist_count f, pragma_page_size s";
+        self.fetch(Sql::new(text)).await?.first().map_or(Ok(0), |row| row.count(0))
+    }
+
     fn check(&self, found: Found) -> Result<bool, StoreError> {
         found.check(&MIGRATIONS, || place(&self.path))
     }
 
     fn forget(&self) {}
-
-    async fn drop_indexes(&self) -> Result<Vec<String>, StoreError> {
-        let indexes = "SELECT sql, 'DROP INDEX ' || name FROM sqlite_master \
-                       WHERE type = 'index' AND tbl_name = 'decisions' AND sql IS NOT NULL";
-        let indexes: Vec<(String, String)> = sqlx::query_as(indexes).fetch_all(&self.writer).await?;
-        for (_, drop) in &indexes {
-            sqlx::query(AssertSqlSafe(drop.as_str())).execute(&self.writer).await?;
-        }
-        Ok(indexes.into_iter().map(|(make, _)| make).collect())
-    }
-
-    /// What is sorted for an index of a large table does not fit memory: it goes to files.
-    async fn make_indexes(&self, indexes: &[String]) -> Result<(), StoreError> {
-        const SORTED_IN_FILES: [&str; 2] = ["PRAGMA temp_store = file", "PRAGMA cache_size = -131072"];
-        const AS_BEFORE: [&str; 2] = ["PRAGMA temp_store = memory", "PRAGMA cache_size = -2000"];
-        for text in SORTED_IN_FILES.into_iter().chain(indexes.iter().map(String::as_str)).chain(AS_BEFORE) {
-            sqlx::query(AssertSqlSafe(text)).persistent(false).execute(&self.writer).await?;
-        }
-        Ok(())
-    }
 
     async fn close(&self) {
         self.readers.close().await;

@@ -8,6 +8,7 @@ mod opening;
 #[expect(dead_code, reason = "the tests of the whole binary use more of it")]
 #[path = "../../tests/harness/postgres.rs"]
 mod postgres;
+mod retention;
 mod shared;
 mod standing;
 mod synthetic;

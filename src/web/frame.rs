@@ -8,6 +8,7 @@ use super::zone::Zone;
 use super::{Live, WebState, assets};
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, UNDECLARED};
+use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 
 /// Kept when going from page to page.
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
@@ -178,6 +179,49 @@ impl Notice {
                  Who may send for which cluster stands under `clusters` in the configuration."
             ),
         })
+    }
+
+    /// Figures outlive the decisions that they count.
+    pub fn of_figures_without_rows(summary: &Summary, scope: &Scope, zone: &Zone) -> Option<Self> {
+        let since = summary.horizons.recountable_since(scope.dry_run)?;
+        (summary.since < since && summary.figures != Figures::default()).then(|| Self {
+            class: "deleted",
+            heading: format!("Cannot be recounted before {}", zone.second(since)),
+            text: format!(
+                "These figures are those of when the decisions were made. Of the decisions themselves, which the lists \
+                 show, older ones are deleted: {}.",
+                Self::why(&summary.horizons, zone)
+            ),
+        })
+    }
+
+    /// A list that goes further back than what it would show is kept.
+    pub fn of_deleted_rows(
+        horizons: &Horizons,
+        filter: &Filter,
+        since: Option<Timestamp>,
+        zone: &Zone,
+    ) -> Option<Self> {
+        let listed = horizons.listed_since(filter)?;
+        since.is_none_or(|since| since < listed).then(|| Self {
+            class: "deleted",
+            heading: format!("Not all before {}", zone.second(listed)),
+            text: format!("Of what is older, decisions are deleted: {}.", Self::why(horizons, zone)),
+        })
+    }
+
+    fn why(horizons: &Horizons, zone: &Zone) -> String {
+        let kinds = [
+            ("allowed ones without a finding", horizons.decisions),
+            ("all", horizons.notable),
+            ("dry runs", horizons.dry_run),
+        ];
+        let kinds = kinds.into_iter().filter_map(|(kind, before)| Some((kind, before?)));
+        let kinds: Vec<String> = kinds.map(|(kind, before)| format!("{kind} before {}", zone.second(before))).collect();
+        let early = horizons.for_size.map_or_else(String::new, |before| {
+            format!(" (before {} also for the size, which retention.max_size bounds)", zone.second(before))
+        });
+        format!("{}{early}", kinds.join(", "))
     }
 
     pub fn of_unjudged(number: u64) -> Option<Self> {

@@ -21,13 +21,18 @@ pub async fn of_page(
     after: Option<Cursor>,
     page: &Page,
 ) -> Result<Vec<Gap>, StoreError> {
+    let range = span_of_page(filter, after, page);
+    let stored = store.gaps(range, filter.cluster.as_deref()).await?;
+    Ok(joined(&stored, live, range, filter.cluster.as_deref()))
+}
+
+/// From where the next page begins to where this one does.
+pub fn span_of_page(filter: &Filter, after: Option<Cursor>, page: &Page) -> Range {
     let last = page.decisions.last().map(|stored| stored.decision.at);
     let since = if page.next.is_some() { page.searched_until.or(last) } else { filter.since };
     // The row before it may be of the same millisecond.
     let until = after.map(|cursor| Timestamp(cursor.at.0.saturating_add(1))).or(filter.until);
-    let range = Range { since, until };
-    let stored = store.gaps(range, filter.cluster.as_deref()).await?;
-    Ok(joined(&stored, live, range, filter.cluster.as_deref()))
+    Range { since, until }
 }
 
 fn joined(stored: &[Gap], live: &Live, range: Range, cluster: Option<&str>) -> Vec<Gap> {
@@ -47,7 +52,7 @@ fn joined(stored: &[Gap], live: &Live, range: Range, cluster: Option<&str>) -> V
 mod tests {
     use super::*;
     use crate::review::clock::DecisionId;
-    use crate::store::read::{Figures, Standing};
+    use crate::store::read::{Figures, Horizons, Standing};
     use crate::web::completeness::Completeness;
 
     fn gap(from: i64, to: Option<i64>, cluster: Option<&str>) -> Gap {
@@ -71,6 +76,7 @@ mod tests {
             until: Timestamp(500),
             figures: Figures::default(),
             gaps: vec![open, old.clone()],
+            horizons: Horizons::default(),
         };
         let own = Standing {
             replica: uuid::Uuid::nil(),

@@ -257,7 +257,8 @@ async fn the_summary_counts_what_the_list_shows() {
     let keys: Vec<_> = summary.as_object().expect("an object").keys().cloned().collect();
     assert_eq!(
         keys.join(" "),
-        "since until reviews allowed denied failed would_reject unjudged dry_runs undeclared gaps complete_until behind"
+        "since until reviews allowed denied failed would_reject unjudged dry_runs undeclared gaps complete_until behind \
+         recountable_since dropped_for_size_before"
     );
     for (figure, filter) in [
         ("reviews", "dry_run=false"),

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +17,6 @@ use crate::recorder::inspect::Place;
 use crate::recorder::settings::JournalSettings;
 use crate::recorder::{JournalStatus, Recorder, replica};
 use crate::review::decision::Record;
-use crate::store::settings::{SQLITE_FILE, StoreSettings};
 use crate::store::{Store, StoreError};
 
 use super::super::config::print;
@@ -78,7 +76,7 @@ pub fn run(args: &DrainArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
 async fn move_all(place: &Place, config: &Config) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
     // A new one at a mistyped place would take the records, and nobody would find them.
-    if let Some(absent) = absent(&config.store) {
+    if let Some(absent) = config.store.absent() {
         anyhow::bail!(
             "there is no history at {}: name a configuration that `rehearsal serve` has run on",
             absent.display()
@@ -107,15 +105,6 @@ async fn move_all(place: &Place, config: &Config) -> anyhow::Result<ExitCode> {
         count(progress.total, "record"),
         place.journal.display()
     );
-}
-
-/// The database file, where there is none.
-fn absent(store: &StoreSettings) -> Option<PathBuf> {
-    match store {
-        StoreSettings::Sqlite(directory) => Some(directory.join(SQLITE_FILE)).filter(|file| !file.exists()),
-        // One that is not there cannot be opened.
-        StoreSettings::Postgres(_) => None,
-    }
 }
 
 /// Until the journal is empty, or there is a reason to stop before.

@@ -31,7 +31,7 @@ pub(super) struct Connections {
 
 /// One of them. To drop it closes it.
 #[derive(Debug)]
-pub(super) struct Lent {
+pub(in crate::store) struct Lent {
     pub connection: PgConnection,
     /// Whether it has rested: it may have been lost meanwhile.
     pub rested: bool,

@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::shape::{CompletenessShape, DecisionShape, Depth, GapShape};
+use super::shape::{CompletenessShape, DecisionShape, Depth, GapShape, time};
 use super::{Call, json};
 use crate::web::WebState;
 use crate::web::error::ApiError;
@@ -25,6 +25,8 @@ struct Listing<'a> {
     gaps: Vec<GapShape<'a>>,
     #[serde(flatten)]
     completeness: CompletenessShape<'a>,
+    /// What is older and would be listed may be deleted.
+    listed_since: Option<String>,
 }
 
 pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
@@ -38,11 +40,13 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     let live = state.live().await?;
     let page = state.store.decisions(&filter, limit, after).await?;
     let gaps = gaps::of_page(&state.store, &live, &filter, after, &page).await?;
+    let horizons = state.store.horizons().await?;
     let decisions = page.decisions.iter().map(|stored| DecisionShape::of(stored, Depth::Listed)).collect();
     Ok(json(&Listing {
         decisions,
         next: page.next.map(cursor::encode),
         gaps: gaps.iter().map(GapShape::from).collect(),
         completeness: CompletenessShape::from(&live.completeness),
+        listed_since: horizons.listed_since(&filter).map(time),
     }))
 }

@@ -28,6 +28,10 @@ struct SummaryShape<'a> {
     gaps: Vec<GapShape<'a>>,
     #[serde(flatten)]
     completeness: CompletenessShape<'a>,
+    /// What was counted before may be counted no more: rows are gone.
+    recountable_since: Option<String>,
+    /// Plain decisions before this went early, for the size.
+    dropped_for_size_before: Option<String>,
 }
 
 pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
@@ -50,5 +54,7 @@ pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         undeclared,
         gaps: gaps.iter().map(GapShape::from).collect(),
         completeness: CompletenessShape::from(&live.completeness),
+        recountable_since: summary.horizons.recountable_since(scope.dry_run).map(time),
+        dropped_for_size_before: summary.horizons.for_size.map(time),
     }))
 }

@@ -88,12 +88,13 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     let live = state.live().await?;
     let store = &state.store;
     let span = Scope { since: filter.since, until: filter.until, ..Scope::default() };
-    let (page, undeclared, clusters, namespaces, judges) = tokio::try_join!(
+    let (page, undeclared, clusters, namespaces, judges, horizons) = tokio::try_join!(
         store.decisions(&filter, ROWS, after),
         store.undeclared(&span),
         store.clusters(),
         store.namespaces(filter.cluster.as_deref()),
         store.policies_and_rules(),
+        store.horizons(),
     )?;
     let gaps = gaps::of_page(store, &live, &filter, after, &page).await?;
     let here = visit.parameters.address("/decisions", &FILTERS).with_some("tz", visit.parameters.text("tz"));
@@ -102,6 +103,8 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     rules.dedup();
     let mut frame = Frame::of("Decisions", &visit, &live, here.clone());
     frame.notices.extend(Notice::of_gaps(&gaps, &visit.zone));
+    let since = gaps::span_of_page(&filter, after, &page).since;
+    frame.notices.extend(Notice::of_deleted_rows(&horizons, &filter, since, &visit.zone));
     frame.notices.extend(Notice::of_undeclared(undeclared));
     let rows: Vec<Row> = page.decisions.iter().map(|stored| Row::of(stored, &visit.zone, &visit)).collect();
     html(&Decisions {

@@ -169,6 +169,7 @@ impl Overview {
         let mut frame = Frame::of("Overview", &visit, live, here.clone());
         frame.notices.extend(Notice::of_gaps(&gaps, &visit.zone));
         frame.notices.extend(Notice::of_unjudged(summary.figures.unjudged));
+        frame.notices.extend(Notice::of_figures_without_rows(&summary, scope, &visit.zone));
         frame.notices.extend(Notice::of_undeclared(found.undeclared));
         // The lists behind the figures: of the span that was really counted, dry runs left out as there.
         let list = visit

@@ -1,0 +1,142 @@
+//! Roll-ups by their own age: quarter hours, hours and days each for as long as they are read.
+
+use super::super::bucket::Width;
+use super::super::database::Database;
+use super::super::error::StoreError;
+use super::super::hold;
+use super::super::horizon::{self, Mark, mark};
+use super::super::sql::{FOR_EACH_JOIN, Sql, Value};
+use super::events::delete_rows;
+use super::{DAY, Sweep};
+use crate::review::clock::Timestamp;
+
+/// Places, each a seek in an index, that one statement looks at.
+const PLACES: usize = 200;
+
+/// A table whose key begins with a place and goes on with a time.
+struct Rolled {
+    table: &'static str,
+    place: &'static [&'static str],
+    key: &'static [&'static str],
+    /// The column of the time.
+    at: &'static str,
+}
+
+const ROLLUPS: [Rolled; 3] = [
+    Rolled {
+        table: "rollup_totals",
+        place: &["cluster", "namespace"],
+        key: &["cluster", "namespace", "width", "bucket", "dry_run", "replica"],
+        at: "bucket",
+    },
+    Rolled {
+        table: "rollup_rules",
+        place: &["cluster", "namespace"],
+        key: &["cluster", "namespace", "width", "bucket", "rule", "dry_run", "replica"],
+        at: "bucket",
+    },
+    Rolled {
+        table: "rollup_repositories",
+        place: &["cluster", "namespace"],
+        key: &["cluster", "namespace", "width", "bucket", "repository", "dry_run", "replica"],
+        at: "bucket",
+    },
+];
+
+const WORKLOADS: Rolled = Rolled {
+    table: "workload_rules",
+    place: &["rule"],
+    key: &["rule", "day", "workload", "dry_run", "replica"],
+    at: "day",
+};
+
+/// What of the tables goes: before the cutoff, in spans of `length` ms, where `and` holds too.
+struct Pass {
+    mark: Mark,
+    cutoff: Timestamp,
+    length: i64,
+    and: String,
+}
+
+pub(super) async fn run(database: &Database, sweep: &mut Sweep) -> Result<(), StoreError> {
+    let due = &sweep.due;
+    let days = due.days;
+    let widths = [
+        (mark::QUARTERS, Width::Quarter, due.quarters),
+        (mark::HOURS, Width::Hour, due.hours),
+        (mark::DAYS, Width::Day, days),
+    ];
+    for (mark, width, cutoff) in widths {
+        let and = format!(" AND t.width = {}", width.minutes());
+        let pass = Pass { mark, cutoff, length: width.minutes() * 60_000, and };
+        let places = "SELECT id, 0 FROM clusters UNION ALL SELECT cluster, id FROM namespaces";
+        pass.run(database, sweep, &ROLLUPS, places).await?;
+    }
+    let pass = Pass { mark: mark::WORKLOADS, cutoff: days, length: DAY, and: String::new() };
+    pass.run(database, sweep, &[WORKLOADS], "SELECT id FROM rules").await
+}
+
+// === impl Pass ===
+
+impl Pass {
+    async fn run(
+        &self,
+        database: &Database,
+        sweep: &mut Sweep,
+        tables: &[Rolled],
+        places: &str,
+    ) -> Result<(), StoreError> {
+        let walked = sweep.walked(database, self.mark).await?;
+        if walked >= self.cutoff {
+            return Ok(());
+        }
+        let places: Vec<Vec<Value>> = database.fetch(Sql::new(places)).await?.into_iter().map(|row| row.0).collect();
+        for rolled in tables {
+            sweep.other_rows();
+            for places in places.chunks(PLACES) {
+                self.delete(database, sweep, rolled, places).await?;
+            }
+        }
+        let mut step = sweep.begin(database).await?;
+        horizon::advance(&mut step.tx, self.mark, walked, self.cutoff).await?;
+        step.tx.commit().await
+    }
+
+    async fn delete(
+        &self,
+        database: &Database,
+        sweep: &mut Sweep,
+        rolled: &Rolled,
+        places: &[Vec<Value>],
+    ) -> Result<(), StoreError> {
+        loop {
+            let mut sql = rolled.due(places, self);
+            sql.append(hold::unheld(&sweep.due.holds, &format!("t.{}", rolled.at), self.length));
+            sql.push(" LIMIT ").bind(sweep.rows() as i64);
+            let found: Vec<Vec<Value>> = database.fetch(sql).await?.into_iter().map(|row| row.0).collect();
+            let rows = found.len();
+            if rows == 0 {
+                return Ok(());
+            }
+            let mut step = sweep.begin(database).await?;
+            step.tx.execute(delete_rows(rolled.table, rolled.key, found)).await?;
+            sweep.done(step, rows, rolled.table, rows).await?;
+        }
+    }
+}
+
+// === impl Rolled ===
+
+impl Rolled {
+    /// The keys of the places' rows before the cutoff: for each place one range of the index.
+    fn due(&self, places: &[Vec<Value>], pass: &Pass) -> Sql {
+        let Self { table, place, key, at } = self;
+        let join: Vec<String> = place.iter().map(|column| format!("t.{column} = s.{column}")).collect();
+        let mut sql = Sql::new(&format!("WITH places({}) AS (", place.join(", ")));
+        sql.values(places.iter().cloned());
+        let (key, join, and) = (key.join(", t."), join.join(" AND "), &pass.and);
+        sql.push(&format!(") SELECT t.{key} FROM places s {FOR_EACH_JOIN} {table} t WHERE {join}{and} AND t.{at} < "));
+        sql.bind(pass.cutoff.0);
+        sql
+    }
+}

@@ -1,0 +1,141 @@
+//! Retention beside everything else that goes on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+use crate::store::sql::Sql;
+
+on_both![a_drain_goes_on_beside_a_sweep];
+
+async fn a_drain_goes_on_beside_a_sweep(kind: Kind) {
+    let (test, history) = stored(kind, 61, 1_000).await;
+    let now = later(50);
+    // Late ones, into the very days that are being deleted.
+    let late = of_some_days(62, 1_000);
+    let ended = Arc::new(AtomicBool::new(false));
+    let (store, records, seen) = (test.store.clone(), late.records.clone(), Arc::clone(&ended));
+    let drain = tokio::spawn(async move {
+        let mut beside = 0;
+        for records in records.chunks(10) {
+            while let Err(error) = store.apply_at(records, NOW).await {
+                assert!(error.passes(), "{error}");
+            }
+            beside += u32::from(!seen.load(Ordering::Acquire));
+        }
+        beside
+    });
+    let mut swept = Swept::default();
+    while let Err(error) = test.store.sweep_at(&KEPT, &mut swept, now).await {
+        assert!(error.passes(), "{error}");
+    }
+    ended.store(true, Ordering::Release);
+    let beside = drain.await.expect("no panic");
+    assert!(beside > 0, "batches got their turn");
+    let mut swept = Swept::default();
+    while let Err(error) = test.store.sweep_at(&KEPT, &mut swept, now).await {
+        assert!(error.passes(), "{error}");
+    }
+    let mut kept = expected(&history, |decision| is_kept(decision, now));
+    kept.extend(expected(&late, |decision| is_kept(decision, now)));
+    assert_eq!(found(&test).await, kept);
+    assert_eq!(orphans(&test).await, Vec::<String>::new());
+    let reviews = test.dump("SELECT CAST(sum(reviews) AS BIGINT) FROM workload_totals").await;
+    let all = history.decisions.len() + late.decisions.len();
+    assert_eq!(reviews, [all.to_string()], "each was counted once");
+}
+
+/// Two hundred thousand rows, as a day or two of a large cluster.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_on_sqlite_takes_as_many_rows_as_are_quick() {
+    let test = TestStore::new(Kind::Sqlite, &HISTORY).await;
+    let history = History::new(63, 1_000, 24, later(-100));
+    for records in history.records.chunks(500) {
+        test.store.apply_at(records, NOW).await.expect("a batch");
+    }
+    let columns = "batch, cluster, namespace, workload, name, by_user, uid, uid_text, dry_run, review, outcome, answer, \
+                   code, message, would_reject, redacted, revision, duration_us, durations, notes, caller, clock_suspect";
+    let mut tx = test.store.database.begin().await.expect("a transaction");
+    tx.execute(Sql::new(&format!(
+        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 200) \
+         INSERT OR IGNORE INTO decisions (key, id, {columns}) \
+         SELECT key + n.n * 4097, randomblob(16), {columns} FROM decisions, n"
+    )))
+    .await
+    .expect("many rows");
+    tx.commit().await.expect("committed");
+    let many: u64 = test.count("decisions").await.parse().expect("a count");
+    assert!(many > 190_000, "{many}");
+
+    let ended = Arc::new(AtomicBool::new(false));
+    let (store, seen) = (test.store.clone(), Arc::clone(&ended));
+    let others = History::new(64, 2_000, 1, NOW);
+    let drain = tokio::spawn(async move {
+        let mut longest = std::time::Duration::ZERO;
+        let mut batches = 0;
+        for records in others.records.chunks(5).cycle() {
+            if seen.load(Ordering::Acquire) {
+                break;
+            }
+            let begun = std::time::Instant::now();
+            store.apply_at(records, NOW).await.expect("a batch");
+            longest = longest.max(begun.elapsed());
+            batches += 1;
+        }
+        (batches, longest)
+    });
+    let mut swept = Swept::default();
+    let begun = std::time::Instant::now();
+    test.store.sweep_at(&KEPT, &mut swept, later(-1)).await.expect("a sweep");
+    let took = begun.elapsed();
+    ended.store(true, Ordering::Release);
+    let (batches, longest) = drain.await.expect("no panic");
+    println!("{many} rows in {took:?}, longest step {:?}; {batches} batches, longest {longest:?}", swept.longest);
+    let gone: u64 = swept.deleted["decisions"] + swept.deleted["dry runs"];
+    assert!(gone > 50_000, "{swept:?}");
+    assert!(batches > 20, "{batches} batches had their turn in {took:?}");
+}
+
+#[tokio::test]
+async fn one_process_at_a_time_deletes() {
+    let test = TestStore::new(Kind::Postgres, &HISTORY).await;
+    let other = test.again(&HISTORY).await;
+    let claim = test.store.database.claim_retention().await.expect("an answer").expect("nobody has it");
+    let mut swept = Swept::default();
+    assert_eq!(other.sweep_at(&KEPT, &mut swept, NOW).await.expect("an answer"), None);
+    drop(claim);
+    // The server sees the end of a connection a moment later.
+    while other.sweep_at(&KEPT, &mut swept, NOW).await.expect("an answer").is_none() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_stays_keeps_a_day_and_nobody_waits_for_long() {
+    let (test, history) = stored(Kind::Postgres, 65, 300).await;
+    let now = later(2);
+    let mut reader = test.store.database.begin().await.expect("a transaction");
+    reader.fetch(Sql::new("SELECT count(*) FROM decisions")).await.expect("a count");
+    let others = test.again(&HISTORY).await;
+    let begun = std::time::Instant::now();
+    let page = async {
+        let mut longest = std::time::Duration::ZERO;
+        while begun.elapsed().as_secs() < 4 {
+            let asked = std::time::Instant::now();
+            others.decisions(&Filter::default(), 10, None).await.expect("a page");
+            longest = longest.max(asked.elapsed());
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        longest
+    };
+    let mut swept = Swept::default();
+    let (done, longest) = tokio::join!(test.store.sweep_at(&KEPT, &mut swept, now), page);
+    assert!(matches!(done, Err(StoreError::Busy(_))), "{done:?}");
+    println!("the longest page took {longest:?}");
+    assert!(longest.as_secs() < 5, "{longest:?}");
+    drop(reader);
+    while let Err(error) = test.store.sweep_at(&KEPT, &mut swept, now).await {
+        assert!(error.passes(), "{error}");
+    }
+    assert_eq!(found(&test).await, expected(&history, |decision| is_kept(decision, now)));
+}

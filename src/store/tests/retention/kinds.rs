@@ -1,0 +1,174 @@
+//! Everything beside the decisions.
+
+use uuid::Uuid;
+
+use super::*;
+use crate::review::decision::{Amendment, Gap, ObjectSample, PolicyVerdict, Verdict};
+
+on_both![
+    figures_go_by_their_own_age_and_are_never_changed,
+    events_go_when_they_are_due,
+    objects_stay_with_their_decisions,
+    an_odd_id_s_place_goes_with_its_decision,
+];
+
+async fn figures_go_by_their_own_age_and_are_never_changed(kind: Kind) {
+    let (test, _) = stored(kind, 41, 700).await;
+    let tables = ["rollup_totals", "rollup_rules", "rollup_repositories"];
+    let rows = async || {
+        let mut all = Vec::new();
+        for table in tables {
+            all.extend(test.dump(&format!("SELECT t.width, t.bucket, '{table}', t.* FROM {table} t")).await);
+        }
+        all.extend(test.dump("SELECT 1440, t.day, 'workload_rules', t.* FROM workload_rules t").await);
+        all.sort();
+        all
+    };
+    let all = rows().await;
+    let totals = test.dump("SELECT * FROM workload_totals").await.len();
+    for days in [0, 1, 60, 365, 800] {
+        let now = later(days);
+        sweep(&test, now).await;
+        let is_kept = |row: &&String| {
+            let mut columns = row.split('|').map(str::parse::<i64>);
+            let mut next = || columns.next().expect("a column").expect("a number");
+            let days = match next() {
+                15 => 8,
+                60 => 90,
+                _ => 730,
+            };
+            next() >= cutoff(now, days).0
+        };
+        assert_eq!(rows().await, all.iter().filter(is_kept).cloned().collect::<Vec<_>>(), "{days} days later");
+    }
+    assert_eq!(test.dump("SELECT * FROM workload_totals").await.len(), totals);
+}
+
+async fn events_go_when_they_are_due(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let gap = |days: i64, to: Option<i64>| {
+        Record::Gap(Gap {
+            id: DecisionId::at(later(days)),
+            cluster: None,
+            from: later(days),
+            to: to.map(later),
+            count: None,
+            reason: "a test".to_owned(),
+        })
+    };
+    let unjudged = |days: i64| Record::Unjudged {
+        id: DecisionId::at(later(days)),
+        cluster: "lab".to_owned(),
+        bucket: Timestamp(later(days).0 / 900_000 * 900_000),
+        count: 3,
+    };
+    let presence = |from: i64, to: i64| Record::Presence {
+        replica: Uuid::from_u128(7),
+        clusters: vec!["lab".to_owned()],
+        from: later(from),
+        to: later(to),
+    };
+    let amendment = |days: i64| {
+        let verdict = PolicyVerdict {
+            policy: "bouncer".to_owned(),
+            version: None,
+            mode: crate::review::decision::Mode::Audit,
+            verdict: Verdict::Allow,
+            violations: Vec::new(),
+            standing: Vec::new(),
+            omitted: 0,
+            error: None,
+            duration_us: None,
+        };
+        Record::Amendment(Amendment { decision: DecisionId::at(later(days)), at: later(days), verdict })
+    };
+    let records = [
+        gap(-100, Some(-99)),
+        gap(-50, Some(-10)),
+        gap(-60, None),
+        unjudged(-100),
+        unjudged(-10),
+        presence(-100, -90),
+        presence(-80, -40),
+        amendment(-20),
+        amendment(-2),
+    ];
+    test.store.apply_at(&records, later(-1)).await.expect("a batch");
+    let decisions = History::new(42, 5, 1, NOW);
+    for days in [0, 1] {
+        test.store.apply_at(&decisions.records, later(days)).await.expect("a batch");
+    }
+    let counts = async || {
+        let mut counts = Vec::new();
+        for table in ["gaps", "unjudged", "presence", "pending_amendments", "batches"] {
+            counts.push(test.count(table).await.parse::<u32>().expect("a count"));
+        }
+        counts
+    };
+    sweep(&test, later(0)).await;
+    assert_eq!(counts().await, [3, 2, 2, 1, 1]);
+    sweep(&test, later(8)).await;
+    assert_eq!(counts().await, [3, 2, 2, 0, 1], "of the day on which they end");
+    sweep(&test, later(9)).await;
+    assert_eq!(counts().await, [3, 2, 2, 0, 0]);
+    sweep(&test, later(632)).await;
+    assert_eq!(counts().await, [2, 1, 2, 0, 0]);
+    sweep(&test, later(641)).await;
+    assert_eq!(counts().await, [2, 1, 1, 0, 0]);
+    sweep(&test, later(2_000)).await;
+    assert_eq!(counts().await, [1, 0, 1, 0, 0], "a gap that lasts, and the last word of a replica");
+}
+
+async fn objects_stay_with_their_decisions(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let history = of_some_days(43, 400);
+    let mut records = history.records.clone();
+    for stored in &history.decisions {
+        records.push(Record::Object(ObjectSample {
+            decision: stored.decision.id,
+            at: stored.decision.at,
+            cluster: stored.decision.cluster.clone(),
+            review: stored.decision.review,
+            object: "{}".to_owned(),
+        }));
+    }
+    test.store.apply_at(&records, NOW).await.expect("a batch");
+    for days in [0, 30, 150, 401] {
+        let now = later(days);
+        sweep(&test, now).await;
+        for stored in &history.decisions {
+            if is_kept(&stored.decision, now) {
+                let object = test.store.object(stored.decision.id).await.expect("a read");
+                assert!(object.is_some(), "{days} days later: {:?}", stored.decision);
+            }
+        }
+        let old = format!("SELECT count(*) FROM objects WHERE day < {}", cutoff(now, 400).0);
+        assert_eq!(test.dump(&old).await, ["0"]);
+        let idle = format!(
+            "SELECT count(*) FROM objects o WHERE day < {} AND NOT EXISTS \
+             (SELECT 1 FROM reviews v WHERE v.hash = o.review AND v.last_notable_day >= o.day)",
+            cutoff(now, 90).0
+        );
+        assert_eq!(test.dump(&idle).await, ["0"]);
+    }
+    assert_eq!(test.count("objects").await, "0");
+}
+
+async fn an_odd_id_s_place_goes_with_its_decision(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let mut history = History::new(44, 40, 1, NOW);
+    for (number, record) in history.records.iter_mut().enumerate() {
+        if let Record::Decision(decision) = record {
+            decision.id = DecisionId(Uuid::from_u128(number as u128));
+            decision.dry_run = false;
+        }
+    }
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    assert_eq!(test.count("displaced_ids").await, "40");
+    for days in [91, 401] {
+        sweep(&test, later(days)).await;
+        assert_eq!(test.count("displaced_ids").await, test.count("decisions").await);
+        assert_eq!(orphans(&test).await, Vec::<String>::new());
+    }
+    assert_eq!(test.count("decisions").await, "0");
+}
