@@ -40,12 +40,6 @@ pub(super) trait Dialect {
     /// After an error that may have come from what was remembered of the database, or of a connection.
     fn forget(&self);
 
-    /// Drops the indexes of `decisions`, but for the key's, where that much is to be inserted that they are better made
-    /// afterwards. What makes them again.
-    async fn drop_indexes(&self) -> Result<Vec<String>, StoreError>;
-
-    async fn make_indexes(&self, indexes: &[String]) -> Result<(), StoreError>;
-
     async fn close(&self);
 }
 
@@ -61,13 +55,6 @@ pub(super) trait Statements {
     async fn commit(self) -> Result<(), StoreError>;
 }
 
-/// The right to delete.
-#[derive(Debug)]
-pub(super) struct Claim {
-    /// A connection that holds a lock for as long as it is open.
-    pub _connection: Option<postgres::Connection>,
-}
-
 /// Expressions in a database's own words.
 #[derive(Debug)]
 pub(super) struct Words {
@@ -76,6 +63,13 @@ pub(super) struct Words {
     /// 5 hexadecimal digits of an integer.
     pub digits: fn(&str) -> String,
     pub random_uuid: &'static str,
+}
+
+/// The right to delete.
+#[derive(Debug)]
+pub(super) struct Claim {
+    /// A connection that holds a lock for as long as it is open.
+    pub _connection: Option<postgres::Connection>,
 }
 
 #[derive(Debug, Clone)]
@@ -204,6 +198,8 @@ impl Database {
         }
     }
 
+    /// Drops the indexes of `decisions`, but for the key's, where so much is to be inserted that they are better made
+    /// afterwards. What makes them again.
     pub async fn drop_indexes(&self) -> Result<Vec<String>, StoreError> {
         match self {
             Self::Sqlite(database) => database.drop_indexes().await,

@@ -1,5 +1,6 @@
 //! Postgres: its partitions by day, and what only it does. One connection writes, a few read.
 
+mod bulk;
 mod connections;
 pub(super) mod retention;
 
@@ -13,10 +14,11 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _, TypeInfo as _, ValueRef as _};
 use tracing::debug;
 use uuid::Uuid;
 
+pub(super) use self::bulk::WORDS;
 pub(super) use self::connections::Lent as Connection;
 use self::connections::{Connections, Lent, is_refusal, within};
 use super::bucket::Day;
-use super::database::{Claim, Dialect, Statements, Words};
+use super::database::{Claim, Dialect, Statements};
 use super::error::StoreError;
 use super::key;
 use super::schema::{self, Found, Migrated};
@@ -191,30 +193,6 @@ impl Dialect for Postgres {
         self.days.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    async fn drop_indexes(&self) -> Result<Vec<String>, StoreError> {
-        let indexes = "SELECT replace(indexdef, ' ON ONLY ', ' ON '), 'DROP INDEX ' || indexname FROM pg_indexes \
-                       WHERE schemaname = current_schema() AND tablename = 'decisions' \
-                       AND indexname <> 'decisions_pkey'";
-        let mut tx = self.begin().await?;
-        let mut made = Vec::new();
-        for mut row in tx.fetch(Sql::new(indexes)).await? {
-            made.push(row.text(0)?);
-            tx.execute(Sql::new(&row.text(1)?)).await?;
-        }
-        tx.commit().await?;
-        Ok(made)
-    }
-
-    async fn make_indexes(&self, indexes: &[String]) -> Result<(), StoreError> {
-        let mut lent = self.writer.lend().await?;
-        let tidy = BY_DAY.map(|table| format!("VACUUM (ANALYZE) {table}"));
-        for text in indexes.iter().chain(&tidy) {
-            sqlx::query(AssertSqlSafe(text.as_str())).persistent(false).execute(&mut lent.connection).await?;
-        }
-        lent.give_back();
-        Ok(())
-    }
-
     async fn close(&self) {
         self.readers.close().await;
         self.upkeep.close().await;
@@ -311,12 +289,6 @@ fn arrays<'a>(columns: &[&'a str], values: Vec<Value>) -> Result<(Vec<&'a str>, 
     }
     Ok(columns.iter().copied().zip(arrays).filter_map(|(name, array)| Some((name, array?))).unzip())
 }
-
-pub(super) const WORDS: Words = Words {
-    bytes: |integer| format!("int8send({integer})"),
-    digits: |integer| format!("lpad(to_hex({integer}), 5, '0')"),
-    random_uuid: "gen_random_uuid()",
-};
 
 /// `*` alone is special; `LIKE` has two other such characters, and one that takes their meaning.
 pub(super) fn glob(column: &str, pattern: &str) -> Sql {

@@ -105,6 +105,29 @@ impl Sqlite {
     }
 }
 
+impl Sqlite {
+    /// As [`Database::drop_indexes`](super::database::Database::drop_indexes).
+    pub async fn drop_indexes(&self) -> Result<Vec<String>, StoreError> {
+        let indexes = "SELECT sql, 'DROP INDEX ' || name FROM sqlite_master \
+                       WHERE type = 'index' AND tbl_name = 'decisions' AND sql IS NOT NULL";
+        let indexes: Vec<(String, String)> = sqlx::query_as(indexes).fetch_all(&self.writer).await?;
+        for (_, drop) in &indexes {
+            sqlx::query(AssertSqlSafe(drop.as_str())).execute(&self.writer).await?;
+        }
+        Ok(indexes.into_iter().map(|(make, _)| make).collect())
+    }
+
+    /// What is sorted for an index of a large table does not fit memory: it goes to files.
+    pub async fn make_indexes(&self, indexes: &[String]) -> Result<(), StoreError> {
+        const SORTED_IN_FILES: [&str; 2] = ["PRAGMA temp_store = file", "PRAGMA cache_size = -131072"];
+        const AS_BEFORE: [&str; 2] = ["PRAGMA temp_store = memory", "PRAGMA cache_size = -2000"];
+        for text in SORTED_IN_FILES.into_iter().chain(indexes.iter().map(String::as_str)).chain(AS_BEFORE) {
+            sqlx::query(AssertSqlSafe(text)).persistent(false).execute(&self.writer).await?;
+        }
+        Ok(())
+    }
+}
+
 impl Dialect for Sqlite {
     type Transaction = Transaction;
 
@@ -143,26 +166,6 @@ impl Dialect for Sqlite {
     }
 
     fn forget(&self) {}
-
-    async fn drop_indexes(&self) -> Result<Vec<String>, StoreError> {
-        let indexes = "SELECT sql, 'DROP INDEX ' || name FROM sqlite_master \
-                       WHERE type = 'index' AND tbl_name = 'decisions' AND sql IS NOT NULL";
-        let indexes: Vec<(String, String)> = sqlx::query_as(indexes).fetch_all(&self.writer).await?;
-        for (_, drop) in &indexes {
-            sqlx::query(AssertSqlSafe(drop.as_str())).execute(&self.writer).await?;
-        }
-        Ok(indexes.into_iter().map(|(make, _)| make).collect())
-    }
-
-    /// What is sorted for an index of a large table does not fit memory: it goes to files.
-    async fn make_indexes(&self, indexes: &[String]) -> Result<(), StoreError> {
-        const SORTED_IN_FILES: [&str; 2] = ["PRAGMA temp_store = file", "PRAGMA cache_size = -131072"];
-        const AS_BEFORE: [&str; 2] = ["PRAGMA temp_store = memory", "PRAGMA cache_size = -2000"];
-        for text in SORTED_IN_FILES.into_iter().chain(indexes.iter().map(String::as_str)).chain(AS_BEFORE) {
-            sqlx::query(AssertSqlSafe(text)).persistent(false).execute(&self.writer).await?;
-        }
-        Ok(())
-    }
 
     async fn close(&self) {
         self.readers.close().await;

@@ -190,7 +190,8 @@ impl Kind {
             sql.push(" LIMIT ").bind(limit as i64);
         }
         let found = |row: &Row| -> Result<Found, StoreError> {
-            Ok(Found { key: row.int(0)?, id: row.id(1)?, outcome: row.int(2)?, notable: row.flag(3)? })
+            let key = row.int(0)?;
+            Ok(Found { key, id: row.id_at(key, 1)?, outcome: row.int(2)?, notable: row.flag(3)? })
         };
         tx.fetch(sql).await?.iter().map(found).collect()
     }
