@@ -38,7 +38,16 @@ async fn a_drain_goes_on_beside_a_sweep(kind: Kind) {
     }
     let mut kept = expected(&history, |decision| is_kept(decision, now));
     kept.extend(expected(&late, |decision| is_kept(decision, now)));
-    assert_eq!(found(&test).await, kept);
+    let there = found(&test).await;
+    // A plain one may go before the verdict comes that would have made it notable: here both are months late.
+    let amended: BTreeSet<DecisionId> = late
+        .records
+        .iter()
+        .filter_map(|record| if let Record::Amendment(late) = record { Some(late.decision) } else { None })
+        .collect();
+    let wrong = there.symmetric_difference(&kept).filter(|id| !amended.contains(id));
+    let wrong: Vec<_> = wrong.map(|id| (id, there.contains(id))).collect();
+    assert!(wrong.is_empty(), "{} of {}: {wrong:?}", wrong.len(), kept.len());
     assert_eq!(orphans(&test).await, Vec::<String>::new());
     let reviews = test.dump("SELECT CAST(sum(reviews) AS BIGINT) FROM workload_totals").await;
     let all = history.decisions.len() + late.decisions.len();
