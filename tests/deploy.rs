@@ -74,7 +74,12 @@ async fn a_health_check_has_the_exit_code_of_readiness() {
     let rehearsal = Rehearsal::builder().start().await;
     let ready = run(rehearsal.dir(), &["ready", rehearsal.report_url()]);
     assert_eq!((ready.code, ready.stderr.as_str()), (Some(0), ""));
-    assert_eq!(ready.stdout, rehearsal.get("/readyz").await.text());
+    let said: Value = serde_json::from_str(&ready.stdout).expect("JSON");
+    let now = rehearsal.get("/readyz").await.json();
+    for part in ["ready", "degraded", "behind"] {
+        assert_eq!(said[part], now[part], "{said}");
+    }
+    assert!(said["complete_until"].as_str() <= now["complete_until"].as_str(), "{said}");
     // The webhook's listener speaks another protocol.
     let other = run(rehearsal.dir(), &["ready", &rehearsal.webhook_url().replace("https", "http")]);
     assert_eq!((other.code, other.stdout.as_str()), (Some(1), ""), "{}", other.stderr);
