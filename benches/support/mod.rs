@@ -87,6 +87,19 @@ impl Run {
         (0..self.pairs).map(move |round| (0..things).map(|at| (at + round) % things).collect())
     }
 
+    /// Like [`Self::pairs`], where one call measures both.
+    pub fn pairs_of(&self, mut measure: impl FnMut() -> (f64, f64)) -> Pairs {
+        if !self.smoke {
+            measure();
+        }
+        let mut pairs = Pairs::default();
+        for _ in 0..self.pairs {
+            let (ours, theirs) = measure();
+            pairs.push(ours, theirs);
+        }
+        pairs
+    }
+
     /// Measures one thing alone, as often as pairs are.
     pub fn alone(&self, mut measure: impl FnMut() -> f64) -> Vec<f64> {
         (0..self.pairs).map(|_| measure()).collect()

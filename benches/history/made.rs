@@ -1,0 +1,75 @@
+//! Two made-up histories of different sizes, as the real binary makes them.
+//!
+//! `SIZES=1000000,100000000` says how many decisions each has (on Postgres `POSTGRES_SIZES`), `HISTORIES` a folder in
+//! which SQLite's are made once and kept: a hundred million take 20 GB.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::harness::postgres::{PASSWORD, Server};
+use crate::support::Run;
+
+/// The small one first.
+pub struct Made {
+    pub sizes: [u64; 2],
+    /// Data directories.
+    pub folders: [PathBuf; 2],
+    /// YAML that names them.
+    pub configs: [String; 2],
+    _directory: TempDir,
+}
+
+// === impl Made ===
+
+impl Made {
+    pub fn on_sqlite(run: &Run) -> Self {
+        let sizes = sizes(run, "SIZES", "1000000,100000000");
+        let directory = tempfile::tempdir().expect("a folder");
+        let kept = std::env::var_os("HISTORIES").filter(|_| !run.smoke).map(PathBuf::from);
+        let folder = kept.as_deref().unwrap_or(directory.path());
+        let folders = sizes.map(|size| folder.join(size.to_string()));
+        let configs = folders.each_ref().map(|data| format!("data_dir: '{}'", data.display()));
+        for ((size, data), config) in sizes.iter().zip(&folders).zip(&configs) {
+            if !data.join("history.sqlite").exists() {
+                generate(data, config, *size);
+            }
+        }
+        Self { sizes, folders, configs, _directory: directory }
+    }
+
+    pub fn on_postgres(run: &Run, server: &Server) -> Self {
+        let sizes = sizes(run, "POSTGRES_SIZES", "1000000,10000000");
+        let directory = tempfile::tempdir().expect("a folder");
+        let password = directory.path().join("password");
+        fs::write(&password, PASSWORD).expect("a password file");
+        let folders = sizes.map(|size| directory.path().join(size.to_string()));
+        let configs = folders.each_ref().map(|data| {
+            let url = server.url(&server.database());
+            format!("data_dir: '{}'\nstore: {{url: '{url}', password_file: '{}'}}", data.display(), password.display())
+        });
+        for ((size, data), config) in sizes.iter().zip(&folders).zip(&configs) {
+            generate(data, config, *size);
+        }
+        Self { sizes, folders, configs, _directory: directory }
+    }
+}
+
+fn sizes(run: &Run, variable: &str, usual: &str) -> [u64; 2] {
+    let text = std::env::var(variable).unwrap_or_else(|_| usual.to_owned());
+    let sizes: Vec<u64> = text.split(',').map(|size| size.parse().expect("a number")).collect();
+    if run.smoke { [1_000, 2_000] } else { sizes.try_into().expect("two sizes") }
+}
+
+fn generate(folder: &Path, config: &str, size: u64) {
+    fs::create_dir_all(folder).expect("a folder");
+    fs::write(folder.join("generate.yaml"), config).expect("a file");
+    let size = size.to_string();
+    let args = ["generate", "--decisions", &size, "--config", "generate.yaml"];
+    let output = Command::new(env!("CARGO_BIN_EXE_rehearsal")).args(args).current_dir(folder).output();
+    let output = output.expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    println!("{}", String::from_utf8_lossy(&output.stdout).trim());
+}

@@ -1,0 +1,30 @@
+//! The history: what a decision takes of it, how fast it takes decisions, how long pages read it, what it holds in memory
+//! while it cannot be written.
+//!
+//! `cargo bench --bench history -- [PAIRS] [FILTER..]`: only what holds every filter in its name, such as `storage`,
+//! `drain`, `eight`, `pages`, `ingest`, `outage`, `SQLite`, `Postgres`.
+
+mod drain;
+#[path = "../../tests/harness/mod.rs"]
+mod harness;
+mod histories;
+mod ingest;
+mod made;
+mod outage;
+mod pages;
+mod storage;
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::Run;
+use support::bare;
+
+fn main() {
+    bare::serve_if_asked();
+    let (run, runtime) = (Run::from_args(), bare::runtime());
+    storage::measure(&run, &runtime);
+    drain::measure(&run, &runtime);
+    pages::measure(&run, &runtime);
+    ingest::measure(&run, &runtime);
+    outage::measure(&run, &runtime);
+}
