@@ -21,8 +21,14 @@ pub struct Condition {
     stopping: AtomicBool,
     /// What does not work now, by what it is about.
     faults: Mutex<BTreeMap<String, String>>,
-    /// How the other replicas were when they were last asked.
-    others: Mutex<Vec<Standing>>,
+    others: Mutex<Option<Heard>>,
+}
+
+/// How the other replicas were when they were last asked.
+#[derive(Debug, Clone)]
+struct Heard {
+    asked_at: Timestamp,
+    others: Vec<Standing>,
 }
 
 // === impl Condition ===
@@ -41,14 +47,22 @@ impl Condition {
         hold(&self.faults).remove(about);
     }
 
-    pub fn heard(&self, others: Vec<Standing>) {
-        *hold(&self.others) = others;
+    pub fn heard(&self, asked_at: Timestamp, others: Vec<Standing>) {
+        *hold(&self.others) = Some(Heard { asked_at, others });
     }
 
     /// How far the history is complete, as far as this replica and the others' last heartbeats tell.
     pub fn completeness(&self, recorder: &Recorder, replica: Uuid) -> Completeness {
-        let others = hold(&self.others).clone();
-        Completeness::of(&standing(recorder, replica), others, Timestamp::now())
+        self.completeness_with(&standing(recorder, replica))
+    }
+
+    /// Others count as silent only if they were when they were asked: while the history cannot be asked, their silence
+    /// says nothing about them.
+    fn completeness_with(&self, own: &Standing) -> Completeness {
+        match hold(&self.others).clone() {
+            Some(Heard { asked_at, others }) => Completeness::of(own, others, asked_at),
+            None => Completeness::of(own, Vec::new(), own.heard_at),
+        }
     }
 
     pub fn readiness(
@@ -126,4 +140,25 @@ fn policy(policy: &Policy) -> LoadedPolicy {
         Source::Webhook(_) => Vec::new(),
     };
     LoadedPolicy { name: policy.name.clone(), mode: policy.mode, rules }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(replica: u128, heard_at: i64) -> Standing {
+        let heard_at = Timestamp(heard_at);
+        Standing { replica: Uuid::from_u128(replica), clusters: Vec::new(), heard_at, stored_until: heard_at }
+    }
+
+    #[test]
+    fn nobody_counts_as_gone_because_the_history_cannot_be_asked() {
+        let condition = Condition::default();
+        condition.heard(Timestamp(100_000), vec![standing(2, 90_000), standing(3, 30_000)]);
+        // An hour later, in which the history took and gave nothing.
+        let completeness = condition.completeness_with(&standing(1, 3_700_000));
+        let behind: Vec<u128> = completeness.behind.iter().map(|behind| behind.standing.replica.as_u128()).collect();
+        assert_eq!(behind, [3], "the other was heard of 10 s before it was asked");
+        assert_eq!(completeness.until, Timestamp(30_000), "what is not known to be stored is not said to be");
+    }
 }
