@@ -104,7 +104,7 @@ impl Condition {
             let (status, loaded) = (recorder.status(), service.loaded());
             let own = standing(&recorder, replica);
             Live {
-                completeness: Completeness::of(&own, Vec::new(), own.heard_at),
+                completeness: condition.completeness_with(&own),
                 own,
                 gaps: status.ended_gaps.into_iter().chain(status.open_gap).collect(),
                 degraded: condition.degraded(&recorder),
