@@ -16,7 +16,9 @@ use crate::recorder::NotRecorded;
 use crate::recorder::settings::OnFailure;
 use crate::review::Review;
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{Amendment, Answer, Decision, Mode, PolicyVerdict, Protocol, Record};
+use crate::review::decision::{
+    Amendment, Answer, Decision, Mode, ObjectSample, PolicyVerdict, Protocol, Record,
+};
 use crate::review::decode;
 use crate::review::json::Document;
 use crate::review::redact::Redaction;
@@ -27,6 +29,7 @@ use super::answer::{self, Addressee};
 use super::failure::{self, Failure};
 use super::metrics::Metrics;
 use super::opinion::{self, Force, Opinion};
+use super::sample;
 use super::secrets::Secrets;
 use super::service::{Arrival, Loaded, Shared};
 use super::settle::{self, Outcome, Settlement, Wording};
@@ -71,7 +74,7 @@ struct Late {
 }
 
 /// Takes one review to its record. `gone` says whether its client has left.
-pub(super) async fn run(shared: Arc<Shared>, arrival: Arrival, gone: Arc<AtomicBool>, reply: oneshot::Sender<Reply>) {
+pub(super) async fn run(shared: Arc<Shared>, arrival: Arrival, gone: Arc<AtomicBool>) -> Reply {
     let begun = Instant::now();
     let body = arrival.body.clone();
     let read = strict::parse(&body).map_err(decode::DecodeError::from);
@@ -80,17 +83,15 @@ pub(super) async fn run(shared: Arc<Shared>, arrival: Arrival, gone: Arc<AtomicB
         Err(error) => {
             let failure = Failure::Unreadable(error);
             shared.metrics.refused(&failure);
-            reply.send(failure.reply()).ok();
-            return;
+            return failure.reply();
         }
     };
     let course = Course::begin(shared, arrival, review, begun);
     let judgement = course.judge(document).await;
     let (id, at) = (judgement.decision.id, judgement.decision.at);
-    let answer = course.record(judgement, &gone).await;
-    // A client that left is noted in the decision already.
-    reply.send(answer).ok();
+    let reply = course.record(judgement, &gone).await;
     course.sample(id, at);
+    reply
 }
 
 // === impl Course ===
@@ -292,14 +293,17 @@ impl Course {
         }
     }
 
-    /// After the answer: keeps the object as an example of its kind, where none is kept yet.
-    fn sample(&self, id: DecisionId, at: Timestamp) {
+    /// Keeps the object as an example of its kind, where none is kept yet. The answer does not wait for it.
+    fn sample(self, id: DecisionId, at: Timestamp) {
         let samples = &self.shared.settings.samples;
-        let Some(object) = samples.take(&self.arrival.sender.cluster, &self.review, &self.arrival.body, at) else {
-            return;
-        };
-        let sample = object.of(id, at, &self.arrival.sender.cluster);
-        self.shared.recorder.append(Record::Object(sample));
+        let Some(object) = samples.take(&self.arrival.sender.cluster, &self.review, at) else { return };
+        let reviews = self.shared.reviews.clone();
+        reviews.spawn(async move {
+            let Self { shared, arrival, review, .. } = self;
+            let object = sample::kept(&arrival.body[object]);
+            let (cluster, review) = (arrival.sender.cluster, review.record.hash);
+            shared.recorder.append(Record::Object(ObjectSample { decision: id, at, cluster, review, object }));
+        });
     }
 }
 

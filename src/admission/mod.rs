@@ -16,6 +16,7 @@ pub mod sender;
 pub mod service;
 pub mod settle;
 pub mod shed;
+mod staying;
 pub mod warning;
 
 pub use reply::Reply;

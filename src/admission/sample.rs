@@ -1,10 +1,12 @@
 //! Which objects are kept as examples.
 
+use std::ops::Range;
+
 use quick_cache::sync::Cache;
 
 use crate::review::Review;
-use crate::review::clock::{DAY, DecisionId, Timestamp};
-use crate::review::decision::{ObjectSample, Objects, ReviewHash};
+use crate::review::clock::{DAY, Timestamp};
+use crate::review::decision::{Objects, ReviewHash};
 use crate::review::redact::Redaction;
 use crate::review::view;
 
@@ -18,13 +20,6 @@ pub struct Samples {
     taken: Cache<(String, ReviewHash, i64), ()>,
 }
 
-/// An object that is to be kept, redacted.
-#[derive(Debug)]
-pub struct Sample {
-    review: ReviewHash,
-    object: String,
-}
-
 // === impl Samples ===
 
 impl Samples {
@@ -32,13 +27,12 @@ impl Samples {
         Self { objects, taken: Cache::new(REMEMBERED) }
     }
 
-    /// The object of `review`, which was read from `body`, unless this day has one of the same cluster, workload and
-    /// images.
-    pub fn take(&self, cluster: &str, review: &Review, body: &[u8], at: Timestamp) -> Option<Sample> {
+    /// Where the object of `review` is in its body, unless this day has one of the same cluster, workload and images.
+    pub fn take(&self, cluster: &str, review: &Review, at: Timestamp) -> Option<Range<usize>> {
         if self.objects == Objects::None {
             return None;
         }
-        let object = &body[review.object.clone()?];
+        let object = review.object.clone()?;
         if self.objects == Objects::Sample {
             let key = (cluster.to_owned(), review.record.hash, at.0.div_euclid(DAY));
             if self.taken.get(&key).is_some() {
@@ -46,15 +40,12 @@ impl Samples {
             }
             self.taken.insert(key, ());
         }
-        let canonical = view::object(object).expect("a part of a review that was read is JSON");
-        Some(Sample { review: review.record.hash, object: Redaction::of(object).object(&canonical) })
+        Some(object)
     }
 }
 
-// === impl Sample ===
-
-impl Sample {
-    pub fn of(self, decision: DecisionId, at: Timestamp, cluster: &str) -> ObjectSample {
-        ObjectSample { decision, at, cluster: cluster.to_owned(), review: self.review, object: self.object }
-    }
+/// `object`, a part of a body that was read, as it is kept: canonical, without its secrets.
+pub fn kept(object: &[u8]) -> String {
+    let canonical = view::object(object).expect("a part of a review that was read is JSON");
+    Redaction::of(object).object(&canonical)
 }

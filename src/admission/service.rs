@@ -7,7 +7,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderValue;
-use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
@@ -25,6 +24,7 @@ use super::gate::Place;
 use super::metrics::Metrics;
 use super::sample::Samples;
 use super::sender::Sender;
+use super::staying::Staying;
 
 /// A complete request for a verdict.
 #[derive(Debug)]
@@ -114,10 +114,8 @@ impl Service {
     /// Judges, records and answers. The review runs to its record whether or not the caller stays.
     pub async fn review(&self, arrival: Arrival) -> Reply {
         let mut presence = Presence { gone: Arc::default(), replied: false };
-        let (reply, answered) = oneshot::channel();
-        let task = course::run(Arc::clone(&self.shared), arrival, Arc::clone(&presence.gone), reply);
-        self.shared.reviews.spawn(task);
-        let reply = answered.await.unwrap_or_else(|_| self.refuse(&Failure::Panicked));
+        let course = course::run(Arc::clone(&self.shared), arrival, Arc::clone(&presence.gone));
+        let reply = Staying::new(self.shared.reviews.track_future(course)).await;
         presence.replied = true;
         reply
     }
