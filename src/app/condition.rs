@@ -28,8 +28,13 @@ pub struct Condition {
 #[derive(Debug, Clone)]
 struct Heard {
     asked_at: Timestamp,
+    /// As of when they are judged.
+    judged_at: Timestamp,
     others: Vec<Standing>,
 }
+
+/// Two heartbeats (ms). When they were not asked for longer, the history was away, and for them too.
+const AWAY: i64 = 30_000;
 
 // === impl Condition ===
 
@@ -47,8 +52,13 @@ impl Condition {
         hold(&self.faults).remove(about);
     }
 
+    /// What the history said of the others when it was asked at `asked_at`. When it has been away, they may not have had
+    /// their turn yet: until the next time they are judged as of the last time before.
     pub fn heard(&self, asked_at: Timestamp, others: Vec<Standing>) {
-        *hold(&self.others) = Some(Heard { asked_at, others });
+        let mut heard = hold(&self.others);
+        let before = heard.as_ref().map(|heard| heard.asked_at);
+        let judged_at = before.filter(|before| asked_at.0.saturating_sub(before.0) > AWAY).unwrap_or(asked_at);
+        *heard = Some(Heard { asked_at, judged_at, others });
     }
 
     /// How far the history is complete, as far as this replica and the others' last heartbeats tell.
@@ -60,7 +70,7 @@ impl Condition {
     /// says nothing about them.
     fn completeness_with(&self, own: &Standing) -> Completeness {
         match hold(&self.others).clone() {
-            Some(Heard { asked_at, others }) => Completeness::of(own, others, asked_at),
+            Some(Heard { judged_at, others, .. }) => Completeness::of(own, others, judged_at),
             None => Completeness::of(own, Vec::new(), own.heard_at),
         }
     }
@@ -151,14 +161,35 @@ mod tests {
         Standing { replica: Uuid::from_u128(replica), clusters: Vec::new(), heard_at, stored_until: heard_at }
     }
 
+    fn behind(condition: &Condition, now: i64) -> Vec<u128> {
+        let completeness = condition.completeness_with(&standing(1, now));
+        completeness.behind.iter().map(|behind| behind.standing.replica.as_u128()).collect()
+    }
+
+    #[test]
+    fn nobody_counts_as_gone_before_its_turn_when_the_history_is_back() {
+        let condition = Condition::default();
+        condition.heard(Timestamp(100_000), vec![standing(2, 90_000)]);
+        condition.heard(Timestamp(3_700_000), vec![standing(2, 90_000)]);
+        assert!(behind(&condition, 3_700_000).is_empty());
+        condition.heard(Timestamp(3_715_000), vec![standing(2, 90_000)]);
+        assert_eq!(behind(&condition, 3_715_000), [2], "it had its turn");
+    }
+
+    #[test]
+    fn who_is_gone_when_this_one_starts_is_named_at_once() {
+        let condition = Condition::default();
+        condition.heard(Timestamp(100_000), vec![standing(2, 30_000)]);
+        assert_eq!(behind(&condition, 100_000), [2]);
+    }
+
     #[test]
     fn nobody_counts_as_gone_because_the_history_cannot_be_asked() {
         let condition = Condition::default();
         condition.heard(Timestamp(100_000), vec![standing(2, 90_000), standing(3, 30_000)]);
         // An hour later, in which the history took and gave nothing.
-        let completeness = condition.completeness_with(&standing(1, 3_700_000));
-        let behind: Vec<u128> = completeness.behind.iter().map(|behind| behind.standing.replica.as_u128()).collect();
-        assert_eq!(behind, [3], "the other was heard of 10 s before it was asked");
-        assert_eq!(completeness.until, Timestamp(30_000), "what is not known to be stored is not said to be");
+        assert_eq!(behind(&condition, 3_700_000), [3], "the other was heard of 10 s before it was asked");
+        let until = condition.completeness_with(&standing(1, 3_700_000)).until;
+        assert_eq!(until, Timestamp(30_000), "what is not known to be stored is not said to be");
     }
 }
