@@ -16,9 +16,7 @@ use crate::recorder::NotRecorded;
 use crate::recorder::settings::OnFailure;
 use crate::review::Review;
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{
-    Amendment, Answer, Decision, Mode, ObjectSample, PolicyVerdict, Protocol, Record,
-};
+use crate::review::decision::{Amendment, Answer, Decision, Mode, ObjectSample, PolicyVerdict, Protocol, Record};
 use crate::review::decode;
 use crate::review::json::Document;
 use crate::review::redact::Redaction;

@@ -259,7 +259,7 @@ impl Builder {
         let mut args = self.args.clone();
         if let Some(config) = &self.config {
             let path = self.dir.path().join("rehearsal.yaml");
-            let text = serde_json::to_string_pretty(&with_free_ports(config.clone())).expect("JSON");
+            let text = serde_json::to_string_pretty(&with_defaults(config.clone())).expect("JSON");
             std::fs::write(&path, text).expect("the test's directory is writable");
             args.extend(["--config".to_owned(), path.display().to_string()]);
         }
@@ -283,13 +283,16 @@ impl Builder {
     }
 }
 
-/// `config` with `127.0.0.1:0` for each listener that it does not set, and the default data directory.
-fn with_free_ports(mut config: Value) -> Value {
-    for part in ["webhook", "report"] {
+/// What a test does not set of `config`: a free port for each listener, and patience with the disk, for which everything
+/// else on the machine waits, too.
+fn with_defaults(mut config: Value) -> Value {
+    let defaults =
+        [("webhook", "listen", "127.0.0.1:0"), ("report", "listen", "127.0.0.1:0"), ("journal", "max_wait", "5s")];
+    for (part, field, value) in defaults {
         let Some(top) = config.as_object_mut() else { return config };
         let section = top.entry(part).or_insert_with(|| json!({}));
         if let Some(section) = section.as_object_mut() {
-            section.entry("listen").or_insert_with(|| json!("127.0.0.1:0"));
+            section.entry(field).or_insert_with(|| json!(value));
         }
     }
     config

@@ -111,6 +111,7 @@ async fn a_migration_that_is_killed_halfway_is_done_again() {
     })
     .await;
     assert_eq!(cut.wait(DEADLINE).await, Some(1));
+    wait_for("the end of its output", || async { cut.drained().then_some(()) }).await;
     assert!(cut.stderr().contains("the history cannot be reached: "), "{}", cut.stderr());
     assert_eq!((database.schema(), database.psql("SELECT to_regclass('replicas')")), ("3".to_owned(), String::new()));
 
