@@ -39,6 +39,7 @@ impl Amended {
         let mut amended = Self::default();
         let keys: Vec<i64> = late.keys().copied().collect();
         for keys in keys.chunks(AT_ONCE) {
+            lock(tx, keys).await?;
             let (columns, joins) = (row::COLUMNS, row::JOINS);
             let mut sql = Sql::new(&format!("SELECT {columns} FROM decisions d {joins} WHERE d.key IN "));
             sql.list(keys.iter().copied());
@@ -61,6 +62,19 @@ impl Amended {
         }
         Ok(())
     }
+}
+
+/// Nobody else changes or deletes these rows until this transaction has ended. What is read after it is what those wrote
+/// who had them before: a verdict that a lost commit has stored after all is not counted a second time.
+async fn lock(tx: &mut Transaction, keys: &[i64]) -> Result<(), StoreError> {
+    let for_update = tx.for_update();
+    if for_update.is_empty() {
+        return Ok(());
+    }
+    let mut sql = Sql::new("SELECT d.key FROM decisions d WHERE d.key IN ");
+    sql.list(keys.iter().copied()).push(" ORDER BY d.key").push(for_update);
+    tx.fetch(sql).await?;
+    Ok(())
 }
 
 /// Removes and answers what was kept for decisions that come now.

@@ -118,6 +118,10 @@ impl Memory {
         database.make_room(&batch.days(&window)).await?;
         let mut tx = database.begin().await?;
         database.check_schema(&mut tx).await?;
+        let earliest = batch.earliest(&window);
+        if earliest.is_some_and(|earliest| window.is_late(earliest)) {
+            tx.exclude_upkeep().await?;
+        }
         let mut applied = Applied::default();
         let mut located = Located::find(&mut tx, batch.places()).await?;
         let mut new = new_entries(&mut tx, &batch, &mut located, &window, &mut applied).await?;
@@ -165,7 +169,9 @@ impl Memory {
             tally.add_unjudged(names.cluster(unjudged.cluster)?, bucket, unjudged.count);
         }
         tally.write(&mut tx, replica).await?;
-        if let Some(earliest) = batch.earliest(new.iter().chain(&amended.after)) {
+        // A decision that stands at another time than its own is found only now.
+        let changed = amended.after.iter().map(|entry| key::at(entry.key));
+        if let Some(earliest) = earliest.into_iter().chain(changed).min() {
             horizon::lower(&mut tx, earliest).await?;
         }
         tx.commit().await?;
@@ -185,8 +191,10 @@ impl Memory {
 
     /// After an error: what was remembered may be gone.
     pub fn forget(&self) {
+        self.dimensions.forget();
         self.contents.forget();
         self.days.forget();
+        self.replicas.forget();
     }
 
     /// Decisions whose review is nowhere are kept with one that says so. Answers how many.
@@ -253,9 +261,9 @@ impl<'a> Batch<'a> {
         days.into_iter().collect()
     }
 
-    /// The time of its earliest row.
-    fn earliest<'b>(&self, entries: impl Iterator<Item = &'b Entry<'b>>) -> Option<Timestamp> {
-        let decisions = entries.map(|entry| key::at(entry.key));
+    /// The time of the earliest row that it may write or change.
+    fn earliest(&self, window: &Window) -> Option<Timestamp> {
+        let decisions = self.decisions.values().map(|decision| window.possible(decision.at).unwrap_or(window.now()));
         let objects = self.objects.iter().map(|object| object.at);
         let amendments = self.amendments.iter().map(|amendment| amendment.at);
         let unjudged = self.unjudged.values().map(|unjudged| unjudged.bucket);

@@ -7,7 +7,7 @@ use super::bucket::Day;
 use super::error::StoreError;
 use super::postgres::{self, Postgres};
 use super::retention::Sweep;
-use super::schema::{Found, Migrated};
+use super::schema::{self, Found, Migrated};
 use super::settings::StoreSettings;
 use super::sql::{Insert, Row, Sql};
 use super::sqlite::{self, Sqlite};
@@ -134,10 +134,9 @@ impl Database {
 
     /// That this version still works with the schema: another replica may be newer by now.
     pub async fn check_schema(&self, tx: &mut Transaction) -> Result<(), StoreError> {
-        let versions = "SELECT max(works_with), (SELECT max(version) FROM _sqlx_migrations) FROM compatibility";
-        let rows = tx.fetch(Sql::new(versions)).await?;
+        let rows = tx.fetch(Sql::new(schema::VERSIONS)).await?;
         let row = rows.first().ok_or_else(|| StoreError::broken("the schema has no number"))?;
-        let found = Found { tables: true, works_with: row.opt_int(0)?, version: row.opt_int(1)? };
+        let found = Found { tables: true, version: row.opt_int(0)?, works_with: row.opt_int(1)? };
         match self {
             Self::Sqlite(database) => database.check(found).map(drop),
             Self::Postgres(database) => database.check(found).map(drop),
@@ -267,6 +266,24 @@ impl Transaction {
         match self {
             Self::Sqlite(tx) => tx.insert(insert).await,
             Self::Postgres(tx) => tx.insert(insert).await,
+        }
+    }
+
+    /// What ends a SELECT of decisions `d` that this transaction is about to change, in the order of their keys.
+    pub fn for_update(&self) -> &'static str {
+        match self {
+            // Nobody else writes.
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => " FOR UPDATE OF d",
+        }
+    }
+
+    /// Lets what is done beside the drain ([`Database::begin_upkeep`]) wait for the end of this transaction, as this one
+    /// waits for it.
+    pub async fn exclude_upkeep(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(tx) => tx.exclude_upkeep().await,
         }
     }
 

@@ -14,7 +14,7 @@ use super::database::Transaction;
 use super::error::StoreError;
 use super::review::Reviews;
 use super::row;
-use super::sql::{Sql, Value};
+use super::sql::{Row, Sql, Value};
 use crate::review::clock::Timestamp;
 
 /// Rows of each table remembered: 24 bytes each.
@@ -48,6 +48,11 @@ pub(super) struct Raised {
 // === impl Needed ===
 
 impl Needed {
+    /// Of a row that has both columns from `at` on.
+    pub fn read(row: &Row, at: usize) -> Result<Self, StoreError> {
+        Ok(Self { last_day: row.int(at)?, last_notable_day: row.int(at + 1)? })
+    }
+
     fn since(day: Day, notable: bool) -> Self {
         let day = day.0.0;
         Self { last_day: day, last_notable_day: if notable { day } else { 0 } }
@@ -73,12 +78,13 @@ impl Raised {
         self.today.0.0
     }
 
-    pub fn has_new_review(&mut self, id: i64) {
-        self.reviews.insert(id, Needed::since(self.today, false));
+    /// As its row says, which another replica may have made.
+    pub fn knows_review(&mut self, id: i64, needed: Needed) {
+        self.reviews.insert(id, needed);
     }
 
-    pub fn has_new_outcome(&mut self, id: i64) {
-        self.outcomes.insert(id, Needed::since(self.today, false));
+    pub fn knows_outcome(&mut self, id: i64, needed: Needed) {
+        self.outcomes.insert(id, needed);
     }
 }
 

@@ -34,7 +34,9 @@ pub enum StoreError {
     Untrusted { place: String, cause: Cause },
     #[error("{place} cannot be opened: {cause}")]
     Open { place: String, cause: Cause },
-    #[error("the schema of {place} cannot be brought up to date: {cause}")]
+    #[error(
+        "the schema of {place} cannot be brought up to date: {cause}. Mend that, then run `rehearsal migrate` again"
+    )]
     Migrate { place: String, cause: Cause },
     #[error("the history has decisions already: a made-up one needs one without, name another in the configuration")]
     NotEmpty,

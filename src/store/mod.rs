@@ -12,6 +12,7 @@ mod batch;
 mod bucket;
 mod database;
 mod days;
+mod driver;
 mod error;
 mod fact;
 mod figures;

@@ -59,6 +59,13 @@ impl Dimensions {
             callers: Dimension::new("callers", &["name"]),
         }
     }
+
+    pub fn forget(&self) {
+        let Self { clusters, namespaces, workloads, policies, rules, users, revisions, callers } = self;
+        for dimension in [clusters, namespaces, workloads, policies, rules, users, revisions, callers] {
+            dimension.remembered.clear();
+        }
+    }
 }
 
 // === impl Dimension ===

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, PgConnection, Row as _, TypeInfo as _, ValueRef as _};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tracing::debug;
 use uuid::Uuid;
 
@@ -19,6 +19,7 @@ pub(super) use self::connections::Lent as Connection;
 use self::connections::{Connections, Lent, is_refusal, within};
 use super::bucket::Day;
 use super::database::{Claim, Dialect, Statements};
+use super::driver::row;
 use super::error::StoreError;
 use super::key;
 use super::schema::{self, Found, Migrated};
@@ -100,10 +101,7 @@ impl Postgres {
         let database = Self::lazy(settings);
         let mut lent = database.readers.lend().await?;
         check_version(&mut lent.connection, settings).await?;
-        if check_schema(&mut lent.connection, settings).await? {
-            let cause = "its schema is not there yet, or older than this version's";
-            return Err(StoreError::open(settings.place(), cause));
-        }
+        find(&mut lent.connection).await?.check_for_reading(&MIGRATIONS, || settings.place())?;
         lent.give_back();
         Ok(database)
     }
@@ -241,6 +239,13 @@ impl Statements for Transaction {
     }
 }
 
+impl Transaction {
+    /// Those who hold this mode do not wait for each other.
+    pub async fn exclude_upkeep(&mut self) -> Result<(), StoreError> {
+        self.execute(Sql::new("LOCK TABLE holds IN ROW EXCLUSIVE MODE")).await
+    }
+}
+
 // === impl Column ===
 
 impl Column {
@@ -325,7 +330,7 @@ fn numbered(text: &str) -> String {
 }
 
 async fn fetch(connection: &mut PgConnection, sql: Sql) -> Result<Vec<Row>, StoreError> {
-    within(query(sql).fetch_all(connection)).await?.iter().map(row).collect()
+    within(query(sql).fetch_all(connection)).await?.iter().map(|found| row(found, value)).collect()
 }
 
 fn query(sql: Sql) -> Query<'static, sqlx::Postgres, PgArguments> {
@@ -341,27 +346,17 @@ fn query(sql: Sql) -> Query<'static, sqlx::Postgres, PgArguments> {
     })
 }
 
-fn row(row: &PgRow) -> Result<Row, StoreError> {
-    (0..row.len())
-        .map(|at| {
-            let raw = row.try_get_raw(at)?;
-            if raw.is_null() {
-                return Ok(Value::Null);
-            }
-            let kind = raw.type_info().into_owned();
-            Ok(match kind.name() {
-                "INT8" => Value::Int(row.try_get_unchecked(at)?),
-                "INT4" => Value::Int(row.try_get_unchecked::<i32, _>(at)?.into()),
-                "INT2" => Value::Int(row.try_get_unchecked::<i16, _>(at)?.into()),
-                "BOOL" => Value::Bool(row.try_get_unchecked(at)?),
-                "TEXT" | "NAME" => Value::Text(row.try_get_unchecked(at)?),
-                "BYTEA" => Value::Blob(row.try_get_unchecked(at)?),
-                "UUID" => Value::Uuid(row.try_get_unchecked(at)?),
-                other => return Err(StoreError::broken(format!("column {at} of a row is {other}"))),
-            })
-        })
-        .collect::<Result<_, _>>()
-        .map(Row)
+fn value(row: &PgRow, at: usize, kind: &str) -> Result<Option<Value>, sqlx::Error> {
+    Ok(Some(match kind {
+        "INT8" => Value::Int(row.try_get_unchecked(at)?),
+        "INT4" => Value::Int(row.try_get_unchecked::<i32, _>(at)?.into()),
+        "INT2" => Value::Int(row.try_get_unchecked::<i16, _>(at)?.into()),
+        "BOOL" => Value::Bool(row.try_get_unchecked(at)?),
+        "TEXT" | "NAME" => Value::Text(row.try_get_unchecked(at)?),
+        "BYTEA" => Value::Blob(row.try_get_unchecked(at)?),
+        "UUID" => Value::Uuid(row.try_get_unchecked(at)?),
+        _ => return Ok(None),
+    }))
 }
 
 /// Compiling a plan takes longer than any of ours runs; and a plan for any values reads every day's partition.

@@ -17,6 +17,12 @@ use crate::review::decision::Gap;
 /// A replica says that it is there every 15 s, and its word may take as long again to be stored.
 const SILENCE: i64 = 60_000;
 
+/// A replica that was heard of this long ago may be running, with more to say than is stored.
+const RUNNING: i64 = 600_000;
+
+/// From and to.
+type Span = (Timestamp, Timestamp);
+
 /// The later word on a span wins.
 pub(super) async fn upsert(
     tx: &mut Transaction,
@@ -44,22 +50,11 @@ pub(super) async fn gaps(
     cluster: Option<&str>,
     now: Timestamp,
 ) -> Result<Vec<Gap>, StoreError> {
-    // The span before the range says whether the range begins with a gap.
-    let mut sql = Sql::new(
-        "SELECT c.name, p.from_at, p.to_at FROM presence p JOIN clusters c ON c.id = p.cluster WHERE p.from_at < ",
-    );
-    sql.bind(range.until.map_or(i64::MAX, |until| until.0));
-    if let Some(cluster) = cluster {
-        sql.push(" AND c.name = ").bind(cluster);
-    }
-    sql.push(" ORDER BY c.name, p.from_at");
-    let mut spans: BTreeMap<String, Vec<(Timestamp, Timestamp)>> = BTreeMap::new();
-    for mut row in database.fetch(sql).await? {
-        spans.entry(row.text(0)?).or_default().push((Timestamp(row.int(1)?), Timestamp(row.int(2)?)));
-    }
     let since = range.since.unwrap_or(Timestamp(i64::MIN));
-    let silences = spans.iter().flat_map(|(cluster, spans)| {
-        let quiet = silences(spans, range.until.unwrap_or(now).min(now));
+    let until = range.until.unwrap_or(now).min(stored_until(database, now).await?);
+    let silences = spans(database, since, range.until, cluster).await?;
+    let silences = silences.iter().flat_map(|(cluster, spans)| {
+        let quiet = silences_in(spans, until);
         quiet.into_iter().map(move |(from, to)| gap(cluster, from, to))
     });
     let mut gaps: Vec<Gap> = silences.filter(|gap| gap.to.is_none_or(|to| to >= since)).collect();
@@ -67,18 +62,55 @@ pub(super) async fn gaps(
     Ok(gaps)
 }
 
-/// What spans, ordered by their starts, leave free up to `until`; the last is still open where nobody came since.
-fn silences(spans: &[(Timestamp, Timestamp)], until: Timestamp) -> Vec<(Timestamp, Option<Timestamp>)> {
+/// Until when all is stored that running replicas have to say of their presence, and `now` at the latest.
+async fn stored_until(database: &Database, now: Timestamp) -> Result<Timestamp, StoreError> {
+    let mut sql = Sql::new("SELECT min(drained_until) FROM replicas WHERE seen_at >= ");
+    sql.bind(now.0.saturating_sub(RUNNING));
+    let until = database.fetch(sql).await?.first().map_or(Ok(None), |row| row.opt_int(0))?;
+    Ok(until.map_or(now, |until| now.min(Timestamp(until))))
+}
+
+/// By cluster, in the order of their starts. Those that began before the range are one: it says whether the range begins
+/// with a gap.
+async fn spans(
+    database: &Database,
+    since: Timestamp,
+    until: Option<Timestamp>,
+    cluster: Option<&str>,
+) -> Result<BTreeMap<String, Vec<Span>>, StoreError> {
+    let mut sql = Sql::new(
+        "SELECT c.name, p.from_at, p.to_at FROM (SELECT cluster, min(from_at) AS from_at, max(to_at) AS to_at \
+         FROM presence WHERE from_at < ",
+    );
+    sql.bind(since.0)
+        .push(" GROUP BY cluster UNION ALL SELECT cluster, from_at, to_at FROM presence WHERE from_at >= ");
+    sql.bind(since.0).push(" AND from_at < ").bind(until.map_or(i64::MAX, |until| until.0));
+    sql.push(") p JOIN clusters c ON c.id = p.cluster");
+    if let Some(cluster) = cluster {
+        sql.push(" WHERE c.name = ").bind(cluster);
+    }
+    sql.push(" ORDER BY c.name, p.from_at");
+    let mut spans: BTreeMap<String, Vec<Span>> = BTreeMap::new();
+    for mut row in database.fetch(sql).await? {
+        spans.entry(row.text(0)?).or_default().push((Timestamp(row.int(1)?), Timestamp(row.int(2)?)));
+    }
+    Ok(spans)
+}
+
+/// What spans, ordered by their starts, leave free of what is known, which is up to `until`; the last is still open where
+/// nobody came since.
+fn silences_in(spans: &[Span], until: Timestamp) -> Vec<(Timestamp, Option<Timestamp>)> {
     let mut silences = Vec::new();
     let Some(&(_, mut covered)) = spans.first() else { return silences };
-    for &(from, to) in &spans[1..] {
+    let known = spans.partition_point(|(from, _)| *from <= until);
+    for &(from, to) in spans[..known].iter().skip(1) {
         if from > covered {
             silences.push((covered, Some(from)));
         }
         covered = covered.max(to);
     }
     if until.0.saturating_sub(covered.0) > SILENCE {
-        silences.push((covered, None));
+        silences.push((covered, spans.get(known).map(|(from, _)| *from)));
     }
     silences
 }
@@ -106,17 +138,22 @@ fn id(cluster: &str, from: Timestamp) -> DecisionId {
 mod tests {
     use super::*;
 
+    fn found(spans: &[(i64, i64)], until: i64) -> Vec<(i64, Option<i64>)> {
+        let spans: Vec<Span> = spans.iter().map(|&(from, to)| (Timestamp(from), Timestamp(to))).collect();
+        silences_in(&spans, Timestamp(until)).iter().map(|(from, to)| (from.0, to.map(|to| to.0))).collect()
+    }
+
     #[test]
     fn what_spans_leave_free_is_silence() {
-        let spans = |list: &[(i64, i64)]| -> Vec<(Timestamp, Timestamp)> {
-            list.iter().map(|&(from, to)| (Timestamp(from), Timestamp(to))).collect()
-        };
-        let found = |list: &[(i64, i64)], until: i64| -> Vec<(i64, Option<i64>)> {
-            silences(&spans(list), Timestamp(until)).iter().map(|(from, to)| (from.0, to.map(|to| to.0))).collect()
-        };
         assert_eq!(found(&[], 1_000_000), []);
         assert_eq!(found(&[(0, 100), (100, 200), (50, 150)], 200), []);
         assert_eq!(found(&[(0, 100), (20, 50), (130, 200), (140, 150)], 60_200), [(100, Some(130))]);
         assert_eq!(found(&[(0, 100)], 60_101), [(100, None)]);
+    }
+
+    #[test]
+    fn what_is_not_stored_yet_is_no_silence() {
+        assert_eq!(found(&[(0, 100), (70_000, 80_000)], 50_000), []);
+        assert_eq!(found(&[(0, 100), (70_000, 80_000)], 65_000), [(100, Some(70_000))]);
     }
 }

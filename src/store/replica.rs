@@ -34,6 +34,10 @@ impl Remembered {
         Ok(numbers)
     }
 
+    pub fn forget(&self) {
+        self.remember(ReplicaNumbers::new());
+    }
+
     /// To be called once the transaction is committed.
     pub fn remember(&self, numbers: ReplicaNumbers) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = numbers;

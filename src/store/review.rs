@@ -6,7 +6,7 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 
 use super::database::Transaction;
-use super::days::Raised;
+use super::days::{Needed, Raised};
 use super::error::StoreError;
 use super::outcome::Outcome;
 use super::sql::{Insert, Sql, storable};
@@ -78,7 +78,7 @@ impl Contents {
                 None => missing.push(hash),
             }
         }
-        let stored = stored_reviews(tx, &missing).await?;
+        let stored = stored_reviews(tx, &missing, raised).await?;
         let known: HashSet<ReviewHash> = stored.iter().map(|(_, record)| record.hash).collect();
         let new: Vec<&ReviewRecord> =
             missing.iter().filter(|hash| !known.contains(hash)).filter_map(|hash| given.get(hash).copied()).collect();
@@ -129,7 +129,7 @@ impl Contents {
                 }
             }
         }
-        look_up_outcomes(tx, &missing, &mut ids).await?;
+        look_up_outcomes(tx, &missing, &mut ids, raised).await?;
         missing.retain(|hash, _| !ids.contains_key(hash));
         if !missing.is_empty() {
             let mut insert = Insert::into("outcomes", &["hash", "verdicts", "last_day"], "ON CONFLICT DO NOTHING");
@@ -138,10 +138,7 @@ impl Contents {
                 insert.row([hash.into(), verdicts.into(), raised.today().into()]);
             }
             tx.insert(insert).await?;
-            look_up_outcomes(tx, &missing, &mut ids).await?;
-            for id in missing.keys().filter_map(|hash| ids.get(hash)) {
-                raised.has_new_outcome(*id);
-            }
+            look_up_outcomes(tx, &missing, &mut ids, raised).await?;
         }
         Ok(ids)
     }
@@ -235,13 +232,19 @@ fn texts(record: &ReviewRecord) -> BTreeSet<&str> {
     record.images.iter().map(|image| image.text.as_str()).collect()
 }
 
-async fn stored_reviews(tx: &mut Transaction, hashes: &[ReviewHash]) -> Result<Vec<(i64, ReviewRecord)>, StoreError> {
+async fn stored_reviews(
+    tx: &mut Transaction,
+    hashes: &[ReviewHash],
+    raised: &mut Raised,
+) -> Result<Vec<(i64, ReviewRecord)>, StoreError> {
     let mut reviews = Vec::new();
     for hashes in hashes.chunks(LOOKED_UP) {
-        let mut sql = Sql::new("SELECT id, record FROM reviews WHERE hash IN ");
+        let mut sql = Sql::new("SELECT id, record, last_day, last_notable_day FROM reviews WHERE hash IN ");
         sql.list(hashes.iter().map(|hash| hash.0.as_slice()));
         for mut row in tx.fetch(sql).await? {
-            reviews.push((row.int(0)?, serde_json::from_str(&row.text(1)?)?));
+            let id = row.int(0)?;
+            raised.knows_review(id, Needed::read(&row, 2)?);
+            reviews.push((id, serde_json::from_str(&row.text(1)?)?));
         }
     }
     Ok(reviews)
@@ -261,11 +264,11 @@ async fn insert_reviews(
     tx.insert(insert).await?;
     let mut ids: HashMap<[u8; 32], i64> = HashMap::new();
     for reviews in reviews.chunks(LOOKED_UP) {
-        let mut sql = Sql::new("SELECT id, hash FROM reviews WHERE hash IN ");
+        let mut sql = Sql::new("SELECT id, hash, last_day, last_notable_day FROM reviews WHERE hash IN ");
         sql.list(reviews.iter().map(|review| review.hash.0.as_slice()));
         for row in tx.fetch(sql).await? {
             let id = row.int(0)?;
-            raised.has_new_review(id);
+            raised.knows_review(id, Needed::read(&row, 2)?);
             ids.insert(row.hash(1)?, id);
         }
     }
@@ -323,13 +326,16 @@ async fn look_up_outcomes(
     tx: &mut Transaction,
     outcomes: &BTreeMap<[u8; 32], &Outcome>,
     ids: &mut HashMap<[u8; 32], i64>,
+    raised: &mut Raised,
 ) -> Result<(), StoreError> {
     let hashes: Vec<&[u8; 32]> = outcomes.keys().collect();
     for hashes in hashes.chunks(LOOKED_UP) {
-        let mut sql = Sql::new("SELECT id, hash FROM outcomes WHERE hash IN ");
+        let mut sql = Sql::new("SELECT id, hash, last_day, last_notable_day FROM outcomes WHERE hash IN ");
         sql.list(hashes.iter().map(|hash| hash.as_slice()));
         for row in tx.fetch(sql).await? {
-            ids.insert(row.hash(1)?, row.int(0)?);
+            let id = row.int(0)?;
+            raised.knows_outcome(id, Needed::read(&row, 2)?);
+            ids.insert(row.hash(1)?, id);
         }
     }
     Ok(())

@@ -64,6 +64,15 @@ pub(super) fn known(migrations: &Migrator) -> i64 {
 // === impl Found ===
 
 impl Found {
+    /// As [`Self::check`], of a history that is opened for reading alone.
+    pub fn check_for_reading(self, migrations: &Migrator, place: impl Fn() -> String) -> Result<(), StoreError> {
+        if self.check(migrations, &place)? {
+            let cause = "its schema is not there yet, or older than this version's. Run `rehearsal migrate` first";
+            return Err(StoreError::open(place(), cause));
+        }
+        Ok(())
+    }
+
     /// Whether there is anything for this version to migrate.
     pub fn check(self, migrations: &Migrator, place: impl Fn() -> String) -> Result<bool, StoreError> {
         let known = known(migrations);

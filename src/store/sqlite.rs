@@ -17,11 +17,12 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Connection as _, Row as _, TypeInfo as _, ValueRef as _};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use uuid::Uuid;
 
 use super::bucket::Day;
 use super::database::{Claim, Dialect, Statements, Words};
+use super::driver::row;
 use super::error::StoreError;
 use super::schema::{self, Found, Migrated};
 use super::sql::{Insert, Row, Sql, Value};
@@ -103,7 +104,7 @@ impl Sqlite {
             .connect_with(options.pragma("temp_store", "memory"))
             .await
             .map_err(|error| StoreError::open(place(path), error))?;
-        check_schema(&readers, path).await?;
+        find(&readers, path).await?.check_for_reading(&MIGRATIONS, || place(path))?;
         Ok(Self { writer: readers.clone(), readers, path: path.to_owned() })
     }
 }
@@ -136,7 +137,7 @@ impl Dialect for Sqlite {
 
     async fn fetch(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
         let rows = query(sql).fetch_all(&self.readers).await?;
-        rows.iter().map(row).collect()
+        rows.iter().map(|found| row(found, value)).collect()
     }
 
     async fn begin(&self) -> Result<Transaction, StoreError> {
@@ -181,7 +182,7 @@ impl Dialect for Sqlite {
 impl Statements for Transaction {
     async fn fetch(&mut self, sql: Sql) -> Result<Vec<Row>, StoreError> {
         let rows = query(sql).fetch_all(&mut *self.0).await?;
-        rows.iter().map(row).collect()
+        rows.iter().map(|found| row(found, value)).collect()
     }
 
     async fn execute(&mut self, sql: Sql) -> Result<(), StoreError> {
@@ -265,23 +266,13 @@ fn query(sql: Sql) -> Query<'static, sqlx::Sqlite, SqliteArguments> {
     })
 }
 
-fn row(row: &SqliteRow) -> Result<Row, StoreError> {
-    (0..row.len())
-        .map(|at| {
-            let raw = row.try_get_raw(at)?;
-            if raw.is_null() {
-                return Ok(Value::Null);
-            }
-            let kind = raw.type_info().into_owned();
-            match kind.name() {
-                "INTEGER" => Ok(Value::Int(row.try_get_unchecked(at)?)),
-                "TEXT" => Ok(Value::Text(row.try_get_unchecked(at)?)),
-                "BLOB" => Ok(Value::Blob(row.try_get_unchecked(at)?)),
-                other => Err(StoreError::broken(format!("column {at} of a row is {other}"))),
-            }
-        })
-        .collect::<Result<_, _>>()
-        .map(Row)
+fn value(row: &SqliteRow, at: usize, kind: &str) -> Result<Option<Value>, sqlx::Error> {
+    Ok(Some(match kind {
+        "INTEGER" => Value::Int(row.try_get_unchecked(at)?),
+        "TEXT" => Value::Text(row.try_get_unchecked(at)?),
+        "BLOB" => Value::Blob(row.try_get_unchecked(at)?),
+        _ => return Ok(None),
+    }))
 }
 
 /// The one connection that writes; its file is there.

@@ -8,6 +8,9 @@ use crate::review::clock::Timestamp;
 /// How far ahead of ours another clock may be.
 const AHEAD: i64 = 24 * 3_600_000;
 
+/// What is this old may be where retention is at work: that begins a day back, and its clock may be ahead of ours.
+const LATE: i64 = 12 * 3_600_000;
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     now: Timestamp,
@@ -31,6 +34,11 @@ impl Window {
 
     pub fn possible(&self, at: Timestamp) -> Option<Timestamp> {
         (self.earliest..=self.latest).contains(&at).then_some(at)
+    }
+
+    /// Whether retention may be where a row of that time goes.
+    pub fn is_late(&self, at: Timestamp) -> bool {
+        self.now.0.saturating_sub(at.0) > LATE
     }
 
     /// What a decision says of its time that cannot be.

@@ -1,7 +1,5 @@
 //! `rehearsal migrate`, beside replicas that start, and cut off in the middle.
 
-use std::time::Duration;
-
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
@@ -109,7 +107,6 @@ async fn a_migration_that_is_killed_halfway_is_done_again() {
                AND application_name = 'rehearsal'";
     wait_for("its end", || async {
         database.psql(all);
-        tokio::time::sleep(Duration::from_millis(50)).await;
         cut.ended()
     })
     .await;

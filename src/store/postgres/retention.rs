@@ -1,10 +1,10 @@
 //! Retention on Postgres: by days. Of a day that is past the plain decisions' time a small copy with its notable ones
 //! takes the place; one past theirs is dropped.
 //!
-//! The copy is made beside the day, which goes on being read and written. The day is claimed before: whoever stores
-//! anything of it from then on says so in his transaction (`horizon::lower`), and those who began before are waited for.
-//! The exchange holds the tables for a few milliseconds, gives up waiting for them after [`PATIENCE`], and finds out
-//! there whether the copy still holds all that it should.
+//! The day is claimed first: whoever stores anything of it from then on says so in his transaction (`horizon::lower`),
+//! and those who began before are waited for. What goes is counted after that, and the copy is made beside the day, which
+//! goes on being read and written. The exchange holds the tables for a few milliseconds, gives up waiting for them after
+//! [`PATIENCE`], and finds out there whether what was found still is all that there is.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,14 @@ use jiff::tz::TimeZone;
 use tracing::debug;
 
 use super::super::bucket::Day;
-use super::super::database::{self, Database, Dialect as _};
+use super::super::database::{self, Database, Dialect as _, Statements as _};
 use super::super::error::StoreError;
 use super::super::hold::unheld_keys;
 use super::super::horizon::{self, Mark, mark};
 use super::super::key;
-use super::super::retention::{Kind, Sweep, walk};
+use super::super::retention::{Kind, Step, Sweep, walk};
 use super::super::sql::Sql;
-use super::{BY_DAY, Postgres, begin_on, lock_partitions, partition};
+use super::{BY_DAY, Postgres, begin_on, lock_partitions, partition, partitions};
 use crate::review::clock::Timestamp;
 
 /// Everyone who asks for the tables while we wait for them waits behind us: for no longer than a page may take.
@@ -138,14 +138,16 @@ pub(in super::super) async fn shed(
 
 /// Those with partitions, oldest first.
 async fn days(postgres: &Postgres) -> Result<Vec<Day>, StoreError> {
-    let text = "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
-                WHERE i.inhparent = to_regclass('decisions')";
-    let mut days = Vec::new();
-    for mut row in postgres.fetch(Sql::new(text)).await? {
-        days.extend(day_of(&row.text(0)?));
-    }
+    let mut tx = begin_on(&postgres.upkeep).await?;
+    let mut days: Vec<Day> = partitions(&mut tx, BY_DAY[0]).await?.iter().filter_map(|name| day_of(name)).collect();
+    tx.commit().await?;
     days.sort_unstable();
     Ok(days)
+}
+
+/// A transaction beside the drain, without the end that pages have: a day may take long to be counted or copied.
+async fn upkeep(postgres: &Postgres) -> Result<database::Transaction, StoreError> {
+    Ok(database::Transaction::Postgres(begin_on(&postgres.upkeep).await?))
 }
 
 /// Of a partition's name.
@@ -159,22 +161,17 @@ fn day_of(name: &str) -> Option<Day> {
 
 impl Past {
     async fn replace(self, postgres: &Postgres, database: &Database, sweep: &mut Sweep) -> Result<(), StoreError> {
-        let rows = self.rows(postgres, sweep).await?;
-        if rows.due == 0 && (rows.all > 0 || self.keep == Keep::Notable) {
-            let mut step = sweep.begin(database).await?;
-            self.advance(&mut step.tx).await?;
-            return step.tx.commit().await;
-        }
-        let copies = rows.due < rows.all;
-        let mut is_copied = !copies;
+        let mut made = None;
         for attempt in 1.. {
-            if !is_copied {
-                self.copy(postgres, sweep).await?;
-                is_copied = true;
-            }
-            match self.exchange(database, sweep, copies).await {
+            let rows = match made {
+                Some(rows) => rows,
+                None => *made.insert(self.make(postgres, sweep).await?),
+            };
+            // Outside of what is tried again: a hold that is added ends the sweep.
+            let step = sweep.begin(database).await?;
+            match self.exchange(step, sweep, rows).await {
                 Ok(Exchanged::Done) => break,
-                Ok(Exchanged::Changed) if attempt < TRIES => is_copied = !copies,
+                Ok(Exchanged::Changed) if attempt < TRIES => made = None,
                 Ok(Exchanged::Changed) => {
                     return Err(StoreError::busy("a day that is due is still being written"));
                 }
@@ -185,12 +182,22 @@ impl Past {
             }
             tokio::time::sleep(BETWEEN_TRIES).await;
         }
-        let kind = if self.keep == Keep::Notable { Kind::Plain } else { Kind::Notable };
-        sweep.count(kind.name(), rows.due);
-        if self.for_size {
-            sweep.swept.for_size = Some(self.day.next().0);
-        }
         Ok(())
+    }
+
+    /// Claims the day, counts what it has, and copies what stays of it where anything goes.
+    async fn make(self, postgres: &Postgres, sweep: &Sweep) -> Result<Rows, StoreError> {
+        self.claim(postgres).await?;
+        let rows = self.rows(postgres, sweep).await?;
+        if self.is_replaced(rows) && rows.due < rows.all {
+            self.copy(postgres, sweep).await?;
+        }
+        Ok(rows)
+    }
+
+    /// Whether another table takes the place of the day, or none.
+    fn is_replaced(self, rows: Rows) -> bool {
+        rows.due > 0 || (rows.all == 0 && self.keep == Keep::Nothing)
     }
 
     /// Of a row `d` of its decisions: whether it goes.
@@ -210,28 +217,39 @@ impl Past {
         (key::start(self.day.0), key::start(self.day.next().0))
     }
 
+    /// Whoever stores anything of the day from now on takes the claim away; those who began before have ended.
+    async fn claim(self, postgres: &Postgres) -> Result<(), StoreError> {
+        let mut claim = upkeep(postgres).await?;
+        horizon::set(&mut claim, mark::CLAIMED, self.day.next().0).await?;
+        claim.commit().await?;
+        let mut wait = upkeep(postgres).await?;
+        wait.execute(Sql::new(PATIENCE)).await?;
+        let name = partition(BY_DAY[0], self.day);
+        wait.execute(Sql::new(&format!("LOCK TABLE {name} IN SHARE MODE"))).await?;
+        wait.commit().await
+    }
+
+    /// Whether nothing of the day was stored since it was claimed. Waits for a transaction that is about to say so.
+    async fn is_claimed(self, tx: &mut database::Transaction) -> Result<bool, StoreError> {
+        let end = self.day.next().0;
+        horizon::advance(tx, mark::CLAIMED, end, end).await
+    }
+
     async fn rows(self, postgres: &Postgres, sweep: &Sweep) -> Result<Rows, StoreError> {
         let (from, below) = self.keys();
         let mut sql = Sql::new("SELECT count(*), count(CASE WHEN ");
         sql.append(self.due(sweep)).push(" THEN 1 END) FROM decisions d WHERE d.key >= ");
         sql.bind(from).push(" AND d.key < ").bind(below);
-        let rows = postgres.fetch(sql).await?;
+        let mut tx = upkeep(postgres).await?;
+        let rows = tx.fetch(sql).await?;
+        tx.commit().await?;
         let row = rows.first().ok_or_else(|| StoreError::broken("nothing was counted"))?;
         Ok(Rows { all: row.count(0)?, due: row.count(1)? })
     }
 
-    /// Copies what stays, of the state in which nobody who began before the claim is still at it.
+    /// Copies what stays.
     async fn copy(self, postgres: &Postgres, sweep: &Sweep) -> Result<(), StoreError> {
-        let mut claim = database::Transaction::Postgres(begin_on(&postgres.upkeep).await?);
-        horizon::set(&mut claim, mark::CLAIMED, self.day.next().0).await?;
-        claim.commit().await?;
-        let mut wait = database::Transaction::Postgres(begin_on(&postgres.upkeep).await?);
-        wait.execute(Sql::new(PATIENCE)).await?;
-        let name = partition(BY_DAY[0], self.day);
-        wait.execute(Sql::new(&format!("LOCK TABLE {name} IN SHARE MODE"))).await?;
-        wait.commit().await?;
-
-        let mut tx = database::Transaction::Postgres(begin_on(&postgres.upkeep).await?);
+        let mut tx = upkeep(postgres).await?;
         let (from, below) = self.keys();
         for table in BY_DAY {
             let copy = self.copy_of(table);
@@ -260,41 +278,68 @@ impl Past {
         format!("{}_kept", partition(table, self.day))
     }
 
-    /// Puts the copy in the place of the day, or drops the day.
-    async fn exchange(self, database: &Database, sweep: &mut Sweep, copies: bool) -> Result<Exchanged, StoreError> {
-        let mut step = sweep.begin(database).await?;
-        if let database::Transaction::Postgres(tx) = &mut step.tx {
-            lock_partitions(tx).await?;
-        }
+    /// Puts the copy in the place of the day, or drops the day, or leaves it where nothing goes.
+    async fn exchange(self, mut step: Step, sweep: &mut Sweep, rows: Rows) -> Result<Exchanged, StoreError> {
+        let is_replaced = self.is_replaced(rows);
+        let locked = if is_replaced { Some(lock(&mut step.tx).await?) } else { None };
         let tx = &mut step.tx;
-        tx.execute(Sql::new(PATIENCE)).await?;
-        // In the order in which everyone else takes them.
-        let [decisions, rules, repositories] = BY_DAY;
-        let all = format!("LOCK TABLE ONLY {decisions}, ONLY {rules}, ONLY {repositories} IN ACCESS EXCLUSIVE MODE");
-        tx.execute(Sql::new(&all)).await?;
-        let locked = Instant::now();
-        if copies && horizon::read(tx, mark::CLAIMED).await? != self.day.next().0 {
+        if !self.is_claimed(tx).await? {
             return Ok(Exchanged::Changed);
         }
+        if is_replaced {
+            self.replace_tables(tx, rows).await?;
+            self.say_deleted(tx).await?;
+        } else {
+            self.drop_copies(tx).await?;
+        }
+        if !horizon::advance(tx, self.mark, self.from, self.day.next().0).await? {
+            return Err(StoreError::busy("late decisions came where the history was being deleted"));
+        }
+        step.tx.commit().await?;
+        if let Some(locked) = locked {
+            sweep.held(locked.elapsed());
+        }
+        if is_replaced {
+            let kind = if self.keep == Keep::Notable { Kind::Plain } else { Kind::Notable };
+            sweep.count(kind.name(), rows.due);
+            if self.for_size {
+                sweep.swept.for_size = Some(self.day.next().0);
+            }
+        }
+        Ok(Exchanged::Done)
+    }
+
+    async fn replace_tables(self, tx: &mut database::Transaction, rows: Rows) -> Result<(), StoreError> {
         let (from, below) = self.keys();
         for table in BY_DAY {
             let (name, copy) = (partition(table, self.day), self.copy_of(table));
             tx.execute(Sql::new(&format!("ALTER TABLE {table} DETACH PARTITION {name}"))).await?;
             tx.execute(Sql::new(&format!("DROP TABLE {name}"))).await?;
-            if copies {
+            if rows.due < rows.all {
                 let bounds = format!("FOR VALUES FROM ({from}) TO ({below})");
                 tx.execute(Sql::new(&format!("ALTER TABLE {copy} RENAME TO {name}"))).await?;
                 tx.execute(Sql::new(&format!("ALTER TABLE {table} ATTACH PARTITION {name} {bounds}"))).await?;
                 tx.execute(Sql::new(&format!("ALTER TABLE {name} DROP CONSTRAINT of_its_day"))).await?;
-            } else {
-                tx.execute(Sql::new(&format!("DROP TABLE IF EXISTS {copy}"))).await?;
             }
+        }
+        if rows.due == rows.all {
+            self.drop_copies(tx).await?;
         }
         let mut sql = Sql::new("DELETE FROM displaced_ids x WHERE x.key >= ");
         sql.bind(from).push(" AND x.key < ").bind(below);
         sql.push(" AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.key = x.key)");
-        tx.execute(sql).await?;
-        self.advance(tx).await?;
+        tx.execute(sql).await
+    }
+
+    /// Of an attempt before, when something was to stay or to go that is not any more.
+    async fn drop_copies(self, tx: &mut database::Transaction) -> Result<(), StoreError> {
+        for table in BY_DAY {
+            tx.execute(Sql::new(&format!("DROP TABLE IF EXISTS {}", self.copy_of(table)))).await?;
+        }
+        Ok(())
+    }
+
+    async fn say_deleted(self, tx: &mut database::Transaction) -> Result<(), StoreError> {
         let end = self.day.next().0;
         horizon::deleted(tx, horizon::DECISIONS, end).await?;
         if self.keep == Keep::Nothing {
@@ -303,17 +348,21 @@ impl Past {
         if self.for_size {
             horizon::deleted(tx, horizon::SIZE, end).await?;
         }
-        step.tx.commit().await?;
-        sweep.held(locked.elapsed());
-        Ok(Exchanged::Done)
+        Ok(())
     }
+}
 
-    async fn advance(self, tx: &mut database::Transaction) -> Result<(), StoreError> {
-        if horizon::advance(tx, self.mark, self.from, self.day.next().0).await? {
-            return Ok(());
-        }
-        Err(StoreError::busy("late decisions came where the history was being deleted"))
+/// Locks what is partitioned against everyone. Since when it is.
+async fn lock(tx: &mut database::Transaction) -> Result<Instant, StoreError> {
+    if let database::Transaction::Postgres(tx) = tx {
+        lock_partitions(tx).await?;
     }
+    tx.execute(Sql::new(PATIENCE)).await?;
+    // In the order in which everyone else takes them.
+    let [decisions, rules, repositories] = BY_DAY;
+    let all = format!("LOCK TABLE ONLY {decisions}, ONLY {rules}, ONLY {repositories} IN ACCESS EXCLUSIVE MODE");
+    tx.execute(Sql::new(&all)).await?;
+    Ok(Instant::now())
 }
 
 #[cfg(test)]

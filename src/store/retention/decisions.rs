@@ -189,6 +189,8 @@ impl Kind {
         if let Some(limit) = limit {
             sql.push(" LIMIT ").bind(limit as i64);
         }
+        // A verdict that comes meanwhile waits, and then finds no decision.
+        sql.push(tx.for_update());
         let found = |row: &Row| -> Result<Found, StoreError> {
             let key = row.int(0)?;
             Ok(Found { key, id: row.id_at(key, 1)?, outcome: row.int(2)?, notable: row.flag(3)? })

@@ -16,6 +16,7 @@ on_both![
     a_row_that_was_deleted_behind_the_memory_is_written_again,
     no_replica_running_is_a_gap,
     two_replicas_add_to_one_history,
+    a_verdict_that_is_stored_twice_at_once_counts_once,
     a_newer_schema_stops_what_is_written,
     a_name_with_a_nul_is_stored_and_found,
 ];
@@ -151,6 +152,27 @@ async fn two_replicas_add_to_one_history(kind: Kind) {
         test.dump("SELECT CAST(sum(decisions) AS BIGINT), count(DISTINCT replica) FROM batches").await,
         ["600|2"]
     );
+}
+
+/// As where a commit was lost on its way back: the connection before may still be at it.
+async fn a_verdict_that_is_stored_twice_at_once_counts_once(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let again = test.again(&HISTORY).await;
+    let history = History::new(8, 200, 1, NOW);
+    let (verdicts, others): (Vec<Record>, Vec<Record>) =
+        history.records.into_iter().partition(|record| matches!(record, Record::Amendment(_)));
+    test.store.apply_at(&others, NOW).await.expect("a batch");
+    let once = TestStore::new(kind, &HISTORY).await;
+    once.store.apply_at(&others, NOW).await.expect("a batch");
+    let expected = once.store.apply_at(&verdicts, NOW).await.expect("a batch").amendments;
+    let mut counted = 0;
+    for verdicts in verdicts.chunks(1) {
+        let (one, other) = tokio::join!(test.store.apply_at(verdicts, NOW), again.apply_at(verdicts, NOW));
+        counted += one.expect("a batch").amendments + other.expect("a batch").amendments;
+    }
+    assert!(expected > 10, "{expected} verdicts");
+    assert_eq!(counted, expected);
+    assert_eq!(test.figures().await, once.figures().await);
 }
 
 async fn a_newer_schema_stops_what_is_written(kind: Kind) {
