@@ -12,6 +12,7 @@ pub mod certs;
 pub mod cluster;
 pub mod http;
 pub mod link;
+pub mod orphan;
 pub mod postgres;
 pub mod process;
 pub mod raw;
