@@ -112,10 +112,13 @@ fn in_compose_each_replica_has_its_own_journal_and_all_have_one_history() {
             assert!(compose["volumes"].get(volume).is_some(), "{volume}");
         }
     }
-    // The password is in a file that is never committed, and nowhere else.
+    // The password is in a folder that is never committed and closed to others, and nowhere else.
     let file = compose["secrets"]["postgres-password"]["file"].as_str().expect("a file").trim_start_matches("./");
+    let (folder, _) = file.rsplit_once('/').expect("a folder");
     let ignored = std::fs::read_to_string(repository().join(".gitignore")).expect("the file");
-    assert!(ignored.lines().any(|line| line.trim_start_matches('/') == file), "{file}");
+    assert!(ignored.lines().any(|line| line.trim_matches('/') == folder), "{folder}");
+    let text = std::fs::read_to_string(repository().join("docker-compose.yml")).expect("the file");
+    assert!(text.contains(&format!("#   mkdir -m 700 {folder} && ")), "{folder}");
     let environment = service("postgres")["environment"].clone();
     assert_eq!(environment["POSTGRES_PASSWORD_FILE"], "/run/secrets/postgres-password");
     assert_eq!(environment["POSTGRES_PASSWORD"], Value::Null);

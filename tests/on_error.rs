@@ -4,11 +4,12 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
+use harness::Rehearsal;
 use harness::backend::{Backend, Received, Reply, Script};
 use harness::http::Response;
 use harness::reviews::fixture;
-use harness::{Rehearsal, free_port};
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
@@ -106,21 +107,33 @@ impl Protocol {
 }
 
 /// A Rehearsal in front of a backend with one fault, and that backend.
-async fn faulty(fault: Fault, protocol: Protocol, mode: &str, on_error: &str) -> (Rehearsal, Backend) {
+struct Faulty {
+    rehearsal: Rehearsal,
+    backend: Backend,
+    /// Where nobody listens, and nobody else can while this is open.
+    _closed: TcpSocket,
+}
+
+/// Only the backend that is to be late is given a time that ends. A loaded machine must neither make the others late, nor
+/// have its disk take longer than the journal waits: a decision that is missed is in no list.
+async fn faulty(fault: Fault, protocol: Protocol, mode: &str, on_error: &str) -> Faulty {
+    let closed = TcpSocket::new_v4().expect("a socket");
+    closed.bind(([127, 0, 0, 1], 0).into()).expect("loopback");
     let backend = Backend::start(Script::judge(move |request| fault.reply(request)));
     if fault == Fault::Late {
         backend.hold();
     }
     let url = match fault {
-        Fault::Unreachable => format!("http://127.0.0.1:{}/", free_port()),
+        Fault::Unreachable => format!("http://{}/", closed.local_addr().expect("bound")),
         _ => format!("{}/", backend.url),
     };
+    let timeout = if fault == Fault::Late { "400ms" } else { "20s" };
     let config = format!(
-        "warn_wait: 5s\npolicies: [{{name: gate, mode: {mode}, on_error: {on_error}, timeout: 400ms, \
-         webhook: {{url: '{url}', speaks: {}}}}}]",
+        "warn_wait: 20s\njournal: {{durability: process, max_wait: 20s}}\npolicies: [{{name: gate, mode: {mode}, on_error: \
+         {on_error}, timeout: {timeout}, webhook: {{url: '{url}', speaks: {}}}}}]",
         protocol.speaks()
     );
-    (Rehearsal::builder().config(&config).start().await, backend)
+    Faulty { rehearsal: Rehearsal::builder().config(&config).start().await, backend, _closed: closed }
 }
 
 /// A failure that kubectl can show: a `metav1.Status` that names the policy and the decision.
@@ -139,7 +152,7 @@ async fn fail_lets_the_cluster_decide() {
     for protocol in PROTOCOLS {
         for fault in FAULTS.into_iter().filter(|fault| fault.applies(protocol)) {
             let what = format!("{fault:?} {protocol:?}");
-            let (rehearsal, backend) = faulty(fault, protocol, "enforce", "fail").await;
+            let Faulty { rehearsal, backend, _closed } = faulty(fault, protocol, "enforce", "fail").await;
             let response = rehearsal.post("/review/lab", protocol.body()).await;
             let (status, retry_after) = match fault {
                 Fault::TooMany => (429, Some("7")),
@@ -165,7 +178,7 @@ async fn allow_answers_allowed() {
     for protocol in PROTOCOLS {
         for fault in FAULTS.into_iter().filter(|fault| fault.applies(protocol)) {
             let what = format!("{fault:?} {protocol:?}");
-            let (rehearsal, _backend) = faulty(fault, protocol, "enforce", "allow").await;
+            let Faulty { rehearsal, backend: _backend, _closed } = faulty(fault, protocol, "enforce", "allow").await;
             let response = rehearsal.post("/review/lab", protocol.body()).await;
             assert!(response.allowed(), "{what}");
             let decision = rehearsal.decision("").await;
@@ -181,7 +194,7 @@ async fn deny_answers_denied() {
     for protocol in PROTOCOLS {
         for fault in FAULTS.into_iter().filter(|fault| fault.applies(protocol)) {
             let what = format!("{fault:?} {protocol:?}");
-            let (rehearsal, _backend) = faulty(fault, protocol, "enforce", "deny").await;
+            let Faulty { rehearsal, backend: _backend, _closed } = faulty(fault, protocol, "enforce", "deny").await;
             let response = rehearsal.post("/review/lab", protocol.body()).await;
             assert!(!response.allowed(), "{what}");
             let verdict = response.verdict();
@@ -203,7 +216,7 @@ async fn in_audit_and_warn_an_error_never_reaches_the_api_server() {
         for protocol in PROTOCOLS {
             for fault in FAULTS.into_iter().filter(|fault| fault.applies(protocol)) {
                 let what = format!("{fault:?} {protocol:?} {mode} {on_error}");
-                let (rehearsal, _backend) = faulty(fault, protocol, mode, on_error).await;
+                let Faulty { rehearsal, backend: _backend, _closed } = faulty(fault, protocol, mode, on_error).await;
                 let response = rehearsal.post("/review/lab", protocol.body()).await;
                 assert!(response.allowed(), "{what}");
                 assert!(response.verdict().get("warnings").is_none(), "{what}");
@@ -222,7 +235,8 @@ async fn in_audit_and_warn_an_error_never_reaches_the_api_server() {
 
 #[tokio::test]
 async fn a_late_backend_costs_no_more_than_its_timeout() {
-    let (rehearsal, _backend) = faulty(Fault::Late, Protocol::AdmissionReview, "enforce", "fail").await;
+    let Faulty { rehearsal, backend: _backend, _closed } =
+        faulty(Fault::Late, Protocol::AdmissionReview, "enforce", "fail").await;
     let started = Instant::now();
     let response = rehearsal.post("/review/lab?timeout=30s", Protocol::AdmissionReview.body()).await;
     assert_eq!(response.status, 503);

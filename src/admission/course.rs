@@ -1,5 +1,7 @@
 //! One review on its way: judged by all policies at the same time, settled, recorded, answered.
 
+use std::borrow::Borrow;
+use std::cell::LazyCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -230,10 +232,13 @@ impl Course {
         let (code, message) = code_and_message(&settlement.outcome, &opinions);
         // Rules see no more of an object than its images, which the history has anyway.
         let has_foreign_words = opinions.iter().any(Opinion::has_foreign_words);
-        let redaction = if has_foreign_words { secrets.redaction() } else { Redaction::default() };
-        let message = message.map(|message| redaction.message(&message).into_owned());
+        let redaction = LazyCell::new(|| secrets.redaction());
+        let message = message.map(|message| match has_foreign_words {
+            true => redaction.message(&message).into_owned(),
+            false => message,
+        });
         let verdicts = opinions.into_iter().map(|opinion| match opinion.is_remote() {
-            true => redacted(opinion.verdict, &redaction),
+            true => redacted(opinion.verdict, || &*redaction),
             false => opinion.verdict,
         });
         Decision {
@@ -307,7 +312,7 @@ impl Late {
         let verdict = opinion::remote_verdict(policy, result, took);
         let fate = self.fate.wait_for(|fate| !matches!(fate, Fate::Open)).await.map(|fate| fate.clone());
         if let Ok(Fate::Recorded { id, at, secrets }) = fate {
-            let verdict = redacted(verdict, &secrets.redaction());
+            let verdict = redacted(verdict, || secrets.redaction());
             count(&self.shared.metrics, &verdict);
             self.shared.recorder.append(Record::Amendment(Amendment { decision: id, at, verdict }));
         }
@@ -321,14 +326,17 @@ fn speaks(webhook: Speaks, review: Protocol) -> bool {
     }
 }
 
-/// A webhook's verdict without the secrets that its words repeat.
-fn redacted(mut verdict: PolicyVerdict, secrets: &Redaction) -> PolicyVerdict {
-    if !secrets.is_empty() {
-        for violation in &mut verdict.violations {
-            violation.message = secrets.message(&violation.message).into_owned();
-        }
-        verdict.error = verdict.error.map(|error| secrets.message(&error).into_owned());
+/// A webhook's verdict without the secrets that its words repeat. Without words nobody looks for them.
+fn redacted<R: Borrow<Redaction>>(mut verdict: PolicyVerdict, secrets: impl FnOnce() -> R) -> PolicyVerdict {
+    if verdict.violations.is_empty() && verdict.error.is_none() {
+        return verdict;
     }
+    let secrets = secrets();
+    let secrets = secrets.borrow();
+    for violation in &mut verdict.violations {
+        violation.message = secrets.message(&violation.message).into_owned();
+    }
+    verdict.error = verdict.error.map(|error| secrets.message(&error).into_owned());
     verdict
 }
 
@@ -347,5 +355,42 @@ fn code_and_message(outcome: &Outcome, opinions: &[Opinion<'_>]) -> (u16, Option
             Some(answer) => (answer.code.unwrap_or(403), answer.message.clone()),
             None => (403, None),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::review::decision::{Verdict, Violation};
+
+    fn verdict(verdict: Verdict, messages: &[&str]) -> PolicyVerdict {
+        let violation = |message: &&str| Violation {
+            rule: "gate".into(),
+            mode: Mode::Audit,
+            image: None,
+            container: None,
+            message: (*message).into(),
+            help: None,
+        };
+        PolicyVerdict {
+            policy: "gate".into(),
+            version: None,
+            mode: Mode::Audit,
+            verdict,
+            violations: messages.iter().map(violation).collect(),
+            standing: Vec::new(),
+            omitted: 0,
+            error: None,
+            duration_us: None,
+        }
+    }
+
+    #[test]
+    fn secrets_are_looked_for_only_where_a_verdict_has_words() {
+        let said = redacted(verdict(Verdict::Allow, &[]), || -> Redaction { panic!("an allow repeats nothing") });
+        assert_eq!(said.verdict, Verdict::Allow);
+        let body = br#"{"kind":"Secret","data":{"key":"aHVudGVyMg=="}}"#;
+        let said = redacted(verdict(Verdict::Deny, &["no aHVudGVyMg== here"]), || Redaction::of(body));
+        assert!(!said.violations[0].message.contains("aHVudGVyMg"), "{said:?}");
     }
 }

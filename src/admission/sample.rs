@@ -3,7 +3,7 @@
 use quick_cache::sync::Cache;
 
 use crate::review::Review;
-use crate::review::clock::{DecisionId, Timestamp};
+use crate::review::clock::{DAY, DecisionId, Timestamp};
 use crate::review::decision::{ObjectSample, Objects, ReviewHash};
 use crate::review::redact::Redaction;
 use crate::review::view;
@@ -11,7 +11,6 @@ use crate::review::view;
 /// Samples remembered as taken: a day's worth of a busy cluster. One that is forgotten is taken again, and the store
 /// keeps the first.
 const REMEMBERED: usize = 50_000;
-const DAY_MS: i64 = 86_400_000;
 
 #[derive(Debug)]
 pub struct Samples {
@@ -36,13 +35,16 @@ impl Samples {
     /// The object of `review`, which was read from `body`, unless this day has one of the same cluster, workload and
     /// images.
     pub fn take(&self, cluster: &str, review: &Review, body: &[u8], at: Timestamp) -> Option<Sample> {
+        if self.objects == Objects::None {
+            return None;
+        }
         let object = &body[review.object.clone()?];
-        let key = (cluster.to_owned(), review.record.hash, at.0.div_euclid(DAY_MS));
-        match self.objects {
-            Objects::None => return None,
-            Objects::All => {}
-            Objects::Sample if self.taken.get(&key).is_some() => return None,
-            Objects::Sample => self.taken.insert(key, ()),
+        if self.objects == Objects::Sample {
+            let key = (cluster.to_owned(), review.record.hash, at.0.div_euclid(DAY));
+            if self.taken.get(&key).is_some() {
+                return None;
+            }
+            self.taken.insert(key, ());
         }
         let canonical = view::object(object).expect("a part of a review that was read is JSON");
         Some(Sample { review: review.record.hash, object: Redaction::of(object).object(&canonical) })

@@ -21,9 +21,20 @@ pub struct Condition {
     stopping: AtomicBool,
     /// What does not work now, by what it is about.
     faults: Mutex<BTreeMap<String, String>>,
-    /// How the other replicas were when they were last asked.
-    others: Mutex<Vec<Standing>>,
+    others: Mutex<Option<Heard>>,
 }
+
+/// How the other replicas were when they were last asked.
+#[derive(Debug, Clone)]
+struct Heard {
+    asked_at: Timestamp,
+    /// As of when they are judged.
+    judged_at: Timestamp,
+    others: Vec<Standing>,
+}
+
+/// Two heartbeats (ms). When they were not asked for longer, the history was away, and for them too.
+const AWAY: i64 = 30_000;
 
 // === impl Condition ===
 
@@ -41,14 +52,27 @@ impl Condition {
         hold(&self.faults).remove(about);
     }
 
-    pub fn heard(&self, others: Vec<Standing>) {
-        *hold(&self.others) = others;
+    /// What the history said of the others when it was asked at `asked_at`. When it has been away, they may not have had
+    /// their turn yet: until the next time they are judged as of the last time before.
+    pub fn heard(&self, asked_at: Timestamp, others: Vec<Standing>) {
+        let mut heard = hold(&self.others);
+        let before = heard.as_ref().map(|heard| heard.asked_at);
+        let judged_at = before.filter(|before| asked_at.0.saturating_sub(before.0) > AWAY).unwrap_or(asked_at);
+        *heard = Some(Heard { asked_at, judged_at, others });
     }
 
     /// How far the history is complete, as far as this replica and the others' last heartbeats tell.
     pub fn completeness(&self, recorder: &Recorder, replica: Uuid) -> Completeness {
-        let others = hold(&self.others).clone();
-        Completeness::of(&standing(recorder, replica), others, Timestamp::now())
+        self.completeness_with(&standing(recorder, replica))
+    }
+
+    /// Others count as silent only if they were when they were asked: while the history cannot be asked, their silence
+    /// says nothing about them.
+    fn completeness_with(&self, own: &Standing) -> Completeness {
+        match hold(&self.others).clone() {
+            Some(Heard { judged_at, others, .. }) => Completeness::of(own, others, judged_at),
+            None => Completeness::of(own, Vec::new(), own.heard_at),
+        }
     }
 
     pub fn readiness(
@@ -90,7 +114,7 @@ impl Condition {
             let (status, loaded) = (recorder.status(), service.loaded());
             let own = standing(&recorder, replica);
             Live {
-                completeness: Completeness::of(&own, Vec::new(), own.heard_at),
+                completeness: condition.completeness_with(&own),
                 own,
                 gaps: status.ended_gaps.into_iter().chain(status.open_gap).collect(),
                 degraded: condition.degraded(&recorder),
@@ -126,4 +150,46 @@ fn policy(policy: &Policy) -> LoadedPolicy {
         Source::Webhook(_) => Vec::new(),
     };
     LoadedPolicy { name: policy.name.clone(), mode: policy.mode, rules }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(replica: u128, heard_at: i64) -> Standing {
+        let heard_at = Timestamp(heard_at);
+        Standing { replica: Uuid::from_u128(replica), clusters: Vec::new(), heard_at, stored_until: heard_at }
+    }
+
+    fn behind(condition: &Condition, now: i64) -> Vec<u128> {
+        let completeness = condition.completeness_with(&standing(1, now));
+        completeness.behind.iter().map(|behind| behind.standing.replica.as_u128()).collect()
+    }
+
+    #[test]
+    fn nobody_counts_as_gone_before_its_turn_when_the_history_is_back() {
+        let condition = Condition::default();
+        condition.heard(Timestamp(100_000), vec![standing(2, 90_000)]);
+        condition.heard(Timestamp(3_700_000), vec![standing(2, 90_000)]);
+        assert!(behind(&condition, 3_700_000).is_empty());
+        condition.heard(Timestamp(3_715_000), vec![standing(2, 90_000)]);
+        assert_eq!(behind(&condition, 3_715_000), [2], "it had its turn");
+    }
+
+    #[test]
+    fn who_is_gone_when_this_one_starts_is_named_at_once() {
+        let condition = Condition::default();
+        condition.heard(Timestamp(100_000), vec![standing(2, 30_000)]);
+        assert_eq!(behind(&condition, 100_000), [2]);
+    }
+
+    #[test]
+    fn nobody_counts_as_gone_because_the_history_cannot_be_asked() {
+        let condition = Condition::default();
+        condition.heard(Timestamp(100_000), vec![standing(2, 90_000), standing(3, 30_000)]);
+        // An hour later, in which the history took and gave nothing.
+        assert_eq!(behind(&condition, 3_700_000), [3], "the other was heard of 10 s before it was asked");
+        let until = condition.completeness_with(&standing(1, 3_700_000)).until;
+        assert_eq!(until, Timestamp(30_000), "what is not known to be stored is not said to be");
+    }
 }

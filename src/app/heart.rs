@@ -114,7 +114,8 @@ impl Heart {
         };
         let said = store.beat(&heartbeat).await;
         // What the others say is worth hearing even where this one is not heard.
-        self.condition.heard(store.others(self.history.replica()).await?);
+        let asked_at = Timestamp::now();
+        self.condition.heard(asked_at, store.others(self.history.replica()).await?);
         said
     }
 }

@@ -22,6 +22,7 @@ use super::history::History;
 
 /// After the start, when the journal has most likely been drained.
 const FIRST: Duration = Duration::from_secs(2);
+/// At the latest.
 const EVERY: Duration = Duration::from_secs(3_600);
 /// After one that failed.
 const RETRY: Duration = Duration::from_secs(60);
@@ -82,13 +83,17 @@ impl Retention {
         let mut wait = FIRST;
         loop {
             // Replicas that start together do not all ask at once.
-            tokio::time::sleep(wait.mul_f64(1.0 + fastrand::f64() / 5.0)).await;
+            tokio::time::sleep(wait.mul_f64(1.0 - fastrand::f64() / 5.0)).await;
             let (begun, mut swept) = (Instant::now(), Swept::default());
             let done = store.sweep(&self.settings, &mut swept).await;
             self.metrics.count(&swept);
             wait = match done {
-                Ok(done) => {
-                    self.succeeded(done, &swept, begun.elapsed());
+                Ok(Some(())) => {
+                    self.succeeded(&swept, begun.elapsed());
+                    EVERY
+                }
+                Ok(None) => {
+                    self.left_to_another();
                     EVERY
                 }
                 Err(error) => {
@@ -99,13 +104,18 @@ impl Retention {
         }
     }
 
-    fn succeeded(&mut self, done: Option<()>, swept: &Swept, took: Duration) {
+    /// From then on that one says how it is with the size: what this one knew is old.
+    fn left_to_another(&mut self) {
+        debug!("another replica deletes what is due");
         self.failures = 0;
         self.condition.clear(ABOUT);
-        if done.is_none() {
-            debug!("another replica deletes what is due");
-            return;
-        }
+        self.condition.clear(ABOUT_SIZE);
+        self.metrics.over.set(0);
+    }
+
+    fn succeeded(&mut self, swept: &Swept, took: Duration) {
+        self.failures = 0;
+        self.condition.clear(ABOUT);
         self.metrics.swept(swept);
         if !swept.deleted.is_empty() {
             let rows: &BTreeMap<_, _> = &swept.deleted;
@@ -165,13 +175,17 @@ impl Metrics {
         );
         registry.register(
             "rehearsal_retention_longest_step_seconds",
-            "The longest that a step of that held the database against others",
+            "The longest that a step of deleting held the database against others",
             metrics.longest.clone(),
         );
-        registry.register("rehearsal_history_size_bytes", "Bytes of the history, then", metrics.size.clone());
+        registry.register(
+            "rehearsal_history_size_bytes",
+            "Bytes of the history when this process last deleted what was due",
+            metrics.size.clone(),
+        );
         registry.register(
             "rehearsal_history_over_bytes",
-            "Bytes over retention.max_size that could not be freed, then",
+            "Bytes over retention.max_size that could not be freed then",
             metrics.over.clone(),
         );
         metrics
@@ -185,7 +199,7 @@ impl Metrics {
 
     fn swept(&self, swept: &Swept) {
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.last.set(Timestamp::now().0 as f64 / 1_000.0);
+        self.last.set(Timestamp::now().seconds());
         self.longest.set(swept.longest.as_secs_f64());
         self.size.set(bytes(swept.size));
         self.over.set(bytes(swept.over));

@@ -14,7 +14,7 @@ use crate::logging::LogArgs;
 use crate::policy::settings::{
     AnswerStyle, CheckSettings, MatchSettings, OnError, PolicySettings, RuleSettings, ScopeSettings, SourceSettings,
 };
-use crate::recorder::settings::JournalSettings;
+use crate::recorder::settings::{JOURNAL, JournalSettings};
 use crate::review::decision::Mode;
 use crate::server::settings::{TlsSettings, WebhookListenerSettings};
 use crate::store::settings::StoreSettings;
@@ -133,7 +133,7 @@ impl BouncerArgs {
             },
             report: ReportSettings { listen: self.report, ..defaults.report },
             store: StoreSettings::Sqlite(data_dir.clone()),
-            journal: JournalSettings { dir: data_dir.join("journal"), ..defaults.journal },
+            journal: JournalSettings { dir: data_dir.join(JOURNAL), ..defaults.journal },
             policies: vec![self.policy()],
             answer_style: AnswerStyle::Bare,
             log: LogSettings { level: if self.debug { LogLevel::Debug } else { defaults.log.level }, ..defaults.log },

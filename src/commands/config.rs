@@ -11,6 +11,7 @@ use clap::Subcommand;
 use crate::config::{self, Compile, Config, Loaded};
 use crate::policy::settings::{PolicySettings, SourceSettings};
 use crate::server::settings::TlsSettings;
+use crate::web::count;
 
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
@@ -62,11 +63,7 @@ fn check(file: &Path, compile: Compile<'_>) -> anyhow::Result<ExitCode> {
             print(&format!("{}: ok\n{}", file.display(), summary(&config)))
         }
         Err(errors) => {
-            let mistakes = match errors.mistakes.len() {
-                1 => "1 mistake".to_owned(),
-                several => format!("{several} mistakes"),
-            };
-            eprintln!("{errors}\n{mistakes}");
+            eprintln!("{errors}\n{}", count(errors.mistakes.len() as u64, "mistake"));
             Ok(ExitCode::from(MISTAKEN))
         }
     }

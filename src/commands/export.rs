@@ -61,10 +61,10 @@ pub struct ExportArgs {
     /// allowed, denied or failed.
     #[arg(long, value_name = "ANSWER")]
     answer: Option<String>,
-    /// Only would-be rejections, or all others: true or false.
+    /// true: only would-be rejections; false: only others.
     #[arg(long, value_name = "BOOL")]
     would_reject: Option<String>,
-    /// Only dry runs, or all others: true or false.
+    /// true: only dry runs; false: only others.
     #[arg(long, value_name = "BOOL")]
     dry_run: Option<String>,
 }

@@ -1,17 +1,16 @@
 //! `rehearsal generate`.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::logging::LogArgs;
 use crate::recorder::{Recorder, replica};
 use crate::store::{Progress, Store, Synthetic};
 
-use super::config::{MISTAKEN, environment};
-use super::start_logging;
+use super::progress::Line;
+use super::{load, start_logging};
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct GenerateArgs {
@@ -33,12 +32,9 @@ pub struct GenerateArgs {
 const CLOSING: Duration = Duration::from_secs(5);
 
 pub fn run(args: &GenerateArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
-    let loaded = match config::load(args.config.as_deref(), environment()) {
+    let loaded = match load(args.config.as_deref()) {
         Ok(loaded) => loaded,
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
-            return Ok(ExitCode::from(MISTAKEN));
-        }
+        Err(code) => return Ok(code),
     };
     start_logging(log, loaded.config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -53,16 +49,9 @@ async fn fill(args: &GenerateArgs, config: &Config) -> anyhow::Result<()> {
     let replica = replica::of_or_new(&config.data_dir)?;
     let store = Store::open(&config.store, &config.history, replica).await?;
     let wanted = Synthetic { decisions: args.decisions, days: args.days, seed: args.seed };
-    let is_shown = std::io::stderr().is_terminal();
-    let made = store.generate(wanted, |progress| {
-        if is_shown {
-            show(progress, args.decisions);
-        }
-    });
-    let made = made.await;
-    if is_shown {
-        eprintln!();
-    }
+    let line = Line::new();
+    let made = store.generate(wanted, |progress| line.show(&said(progress, args.decisions))).await;
+    line.end();
     made?;
     store.close().await;
     recorder.close(CLOSING).await;
@@ -70,14 +59,10 @@ async fn fill(args: &GenerateArgs, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A line on a terminal that is written over.
-fn show(progress: Progress, of: u64) {
-    let mut terminal = std::io::stderr();
-    let said = match progress {
-        Progress::Stored(count) => write!(terminal, "\r{count} of {of} stored"),
-        Progress::Indexes => write!(terminal, "\nindexes .."),
-        Progress::Figures => write!(terminal, "\nfigures .."),
-    };
-    // A terminal that is gone is no reason to stop.
-    let _ = said.and_then(|()| terminal.flush());
+fn said(progress: Progress, of: u64) -> String {
+    match progress {
+        Progress::Stored(count) => format!("{count} of {of} stored"),
+        Progress::Indexes => "indexes ..".to_owned(),
+        Progress::Figures => "figures ..".to_owned(),
+    }
 }

@@ -7,13 +7,12 @@ use clap::Subcommand;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::config::{self, Config};
 use crate::logging::LogArgs;
-use crate::review::clock::Timestamp;
+use crate::review::clock::{DAY, Timestamp};
 use crate::store::hold::{Hold, Holds};
 
-use super::config::{MISTAKEN, environment, print};
-use super::start_logging;
+use super::config::print;
+use super::{existing, load, start_logging};
 
 #[derive(Debug, Subcommand)]
 pub enum HoldCommand {
@@ -58,40 +57,25 @@ pub struct HistoryArgs {
     config: Option<PathBuf>,
 }
 
-const DAY: i64 = 86_400_000;
-
 /// Runs one of the commands.
 pub fn run(command: &HoldCommand, log: LogArgs) -> anyhow::Result<ExitCode> {
     let file = match command {
         HoldCommand::Add(args) => &args.history.config,
         HoldCommand::List { history } | HoldCommand::End { history, .. } => &history.config,
     };
-    let config = match config::load(file.as_deref(), environment()) {
+    let config = match load(file.as_deref()) {
         Ok(loaded) => loaded.config,
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
-            return Ok(ExitCode::from(MISTAKEN));
-        }
+        Err(code) => return Ok(code),
     };
     start_logging(log, config.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let holds = open(&config).await?;
+        existing(&config.store)?;
+        let holds = Holds::open(&config.store).await?;
         let said = execute(command, &holds).await;
         holds.close().await;
         print(&said?)
     })
-}
-
-async fn open(config: &Config) -> anyhow::Result<Holds> {
-    // A new one at a mistyped place would hold nothing, and nobody would notice.
-    if let Some(absent) = config.store.absent() {
-        anyhow::bail!(
-            "there is no history at {}: name the configuration that `rehearsal serve` runs on",
-            absent.display()
-        );
-    }
-    Ok(Holds::open(&config.store).await?)
 }
 
 async fn execute(command: &HoldCommand, holds: &Holds) -> anyhow::Result<String> {

@@ -8,6 +8,7 @@ pub mod generate;
 pub mod hold;
 pub mod journal;
 pub mod migrate;
+mod progress;
 pub mod ready;
 pub mod serve;
 
@@ -20,6 +21,7 @@ use crate::logging::{self, LogArgs};
 use crate::policy::Revision;
 use crate::policy::rules::Mistake;
 use crate::policy::settings::PolicySettings;
+use crate::store::settings::StoreSettings;
 
 /// Runs the command that was typed.
 pub fn run(cli: &Cli) -> ExitCode {
@@ -61,6 +63,17 @@ fn load(file: Option<&Path>) -> Result<Loaded, ExitCode> {
         eprintln!("{mistakes}");
         ExitCode::from(config::MISTAKEN)
     })
+}
+
+/// A new history at a mistyped place would be taken for the right one: an empty hold, or records that nobody finds.
+fn existing(store: &StoreSettings) -> anyhow::Result<()> {
+    match store.absent() {
+        None => Ok(()),
+        Some(absent) => anyhow::bail!(
+            "there is no history at {}: name the configuration that `rehearsal serve` runs on",
+            absent.display()
+        ),
+    }
 }
 
 /// Flags win over the configuration.

@@ -1,9 +1,9 @@
 //! `rehearsal ready`: ask a running process how it is, where no other program is at hand to ask.
 
-use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -18,11 +18,11 @@ pub struct ReadyArgs {
     url: Uri,
 }
 
-/// A health check waits for no longer.
+/// A health check waits for no longer, all in all.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An answer of `/readyz` is a few lines.
-const LONGEST: u64 = 64 * 1024;
+const LONGEST: usize = 64 * 1024;
 
 /// Prints what `/readyz` says.
 ///
@@ -41,13 +41,61 @@ pub fn run(args: &ReadyArgs) -> anyhow::Result<ExitCode> {
     print(body)
 }
 
-fn ask(place: (&str, u16), host: &str) -> std::io::Result<String> {
-    let address = place.to_socket_addrs()?.next().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+/// Of the addresses that a name has, the first that takes a connection is asked.
+fn ask((host, port): (&str, u16), authority: &str) -> io::Result<String> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut stream = connect((host, port), deadline)?;
+    stream.set_write_timeout(Some(left(deadline)?))?;
+    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
-    stream.take(LONGEST).read_to_end(&mut answer)?;
+    // One read at a time: each may wait only for what is left.
+    while answer.len() < LONGEST {
+        let mut bytes = [0; 4096];
+        stream.set_read_timeout(Some(left(deadline)?))?;
+        match stream.read(&mut bytes)? {
+            0 => break,
+            read => answer.extend_from_slice(&bytes[..read]),
+        }
+    }
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn connect(place: (&str, u16), deadline: Instant) -> io::Result<TcpStream> {
+    let mut last = io::ErrorKind::AddrNotAvailable.into();
+    let addresses: Vec<SocketAddr> = place.to_socket_addrs()?.collect();
+    for (at, address) in addresses.iter().enumerate() {
+        // One that does not answer leaves the others their share.
+        let share = left(deadline)? / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+        match TcpStream::connect_timeout(address, share) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Never zero, which would be for ever.
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_trickles_is_not_waited_for_longer_than_all_of_it_may_take() {
+        let now = Instant::now();
+        assert!(left(now).is_err());
+        assert!(left(now + PATIENCE).is_ok_and(|left| left <= PATIENCE));
+    }
+
+    #[test]
+    fn every_address_of_a_name_is_tried() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let port = listener.local_addr().expect("bound").port();
+        // Where it has two addresses, nobody listens at the first.
+        assert!(connect(("localhost", port), Instant::now() + PATIENCE).is_ok());
+    }
 }

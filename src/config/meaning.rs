@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::policy::settings::AnswerStyle;
-use crate::recorder::settings::JournalSettings;
+use crate::recorder::settings::{JOURNAL, JournalSettings};
 use crate::server::settings::{Limits, Timeouts, TlsSettings, WebhookListenerSettings};
 use crate::store::settings::HistorySettings;
 use crate::web::settings::ReportSettings;
@@ -231,7 +231,7 @@ fn journal(journal: written::Journal, data_dir: &Path, ground: &mut Ground<'_>) 
         ground.wrong("journal.max_size", Wrong::new("no record fits into 0 bytes", "write a size, such as 4GiB"));
     }
     JournalSettings {
-        dir: data_dir.join("journal"),
+        dir: data_dir.join(JOURNAL),
         durability: journal.durability,
         max_size,
         max_wait: ground.not_zero("journal.max_wait", journal.max_wait),

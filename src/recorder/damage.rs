@@ -19,6 +19,9 @@ use super::frame::{self, Step};
 use super::segment::HEADER_LEN;
 use super::shared::hold;
 
+/// How the names of files begin that hold a part.
+pub(super) const KEPT_ASIDE: &str = "damaged-";
+
 /// What was found since the start: a part that recovery has seen, the drain meets again.
 #[derive(Debug, Default)]
 pub(super) struct Damages {
@@ -128,7 +131,7 @@ impl Damage<'_> {
     /// The name holds the content's hash: numbers of segments come again once all are drained.
     fn keep(&self, dir: &Path) -> io::Result<PathBuf> {
         let hash = u32::from_be_bytes(Sha256::digest(self.bytes)[..4].try_into().expect("four bytes"));
-        let path = dir.join(format!("damaged-{:016x}-{}-{hash:08x}", self.segment, self.offset));
+        let path = dir.join(format!("{KEPT_ASIDE}{:016x}-{}-{hash:08x}", self.segment, self.offset));
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(mut file) => file.write_all(self.bytes)?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Record};
 
-use super::damage::{Part, Walk};
+use super::damage::{self, Part, Walk};
+use super::entry;
 use super::error::{Holder, JournalError};
 use super::lock;
 use super::recovery::is_torn;
 use super::segment::{self, FORMAT, HEADER_LEN, Heading};
+use super::settings::JOURNAL;
 use super::slots;
 
 /// Where a journal and its replica's id lie.
@@ -110,7 +112,7 @@ fn kept_aside(dir: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with("damaged-") {
+        if entry.file_name().to_string_lossy().starts_with(damage::KEPT_ASIDE) {
             found.push((entry.path(), entry.metadata()?.len()));
         }
     }
@@ -138,11 +140,11 @@ impl Place {
     /// # Errors
     /// It is neither.
     pub fn find(dir: &Path) -> Result<Self, NoJournal> {
-        let journal = dir.join("journal");
+        let journal = dir.join(JOURNAL);
         if journal.is_dir() {
             return Ok(Self { data_dir: dir.to_owned(), journal });
         }
-        let is_journal = dir.join("lock").is_file() && dir.join("gaps").is_file();
+        let is_journal = dir.join(lock::FILE).is_file() && dir.join(slots::FILE).is_file();
         match dir.join("..").canonicalize() {
             Ok(data_dir) if is_journal => Ok(Self { data_dir, journal: dir.to_owned() }),
             _ => Err(NoJournal { dir: dir.to_owned() }),
@@ -186,7 +188,7 @@ impl Inspected {
     fn read(&mut self, bytes: &[u8], is_last: bool) {
         for part in Walk::new(bytes, HEADER_LEN) {
             match part {
-                Part::Payload(payload) => match serde_json::from_slice(&bytes[payload.clone()]) {
+                Part::Payload(payload) => match entry::parse(&bytes[payload.clone()]) {
                     Ok(record) => self.count(&record),
                     Err(_) => self.fault(payload, FaultKind::Unknown),
                 },

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::error::{Holder, JournalError};
 
+pub(super) const FILE: &str = "lock";
+
 /// Whoever only looks who has the lock holds it for an instant.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -20,7 +22,7 @@ pub(super) struct DirLock {
 
 impl DirLock {
     pub(super) fn take(dir: &Path) -> Result<Self, JournalError> {
-        let path = dir.join("lock");
+        let path = dir.join(FILE);
         let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = opened.map_err(JournalError::io("open", &path))?;
         let begun = Instant::now();
@@ -42,7 +44,7 @@ impl DirLock {
 
 /// The process that holds the lock of `dir`, if one does.
 pub(super) fn holder(dir: &Path) -> Result<Option<Holder>, JournalError> {
-    let path = dir.join("lock");
+    let path = dir.join(FILE);
     let file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

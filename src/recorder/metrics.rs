@@ -100,9 +100,8 @@ impl Metrics {
 impl Collector for State {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
         let status = self.0.status();
-        let seconds = |millis: i64| millis as f64 / 1000.0;
-        let lag = status.oldest.map_or(0.0, |oldest| seconds((Timestamp::now().0 - oldest.0).max(0)));
-        let oldest = status.oldest.map_or(0.0, |oldest| seconds(oldest.0));
+        let lag = status.oldest.map_or(0.0, |oldest| (Timestamp::now().seconds() - oldest.seconds()).max(0.0));
+        let oldest = status.oldest.map_or(0.0, Timestamp::seconds);
         let gauges = [
             ("lag_seconds", "Age of the oldest decision that is not yet in the store", lag),
             ("oldest_timestamp_seconds", "Time of the oldest decision not yet in the store, 0 without one", oldest),
@@ -113,12 +112,16 @@ impl Collector for State {
             ("gap_open", "1 while a gap in the history is open", f64::from(u8::from(status.open_gap.is_some()))),
         ];
         for (name, help, value) in gauges {
-            let gauge = ConstGauge::new(value);
-            let name = format!("rehearsal_journal_{name}");
-            gauge.encode(encoder.encode_descriptor(&name, help, None, gauge.metric_type())?)?;
+            gauge(&mut encoder, &format!("rehearsal_journal_{name}"), help, value)?;
         }
         let damaged = ConstCounter::new(status.damaged);
         let help = "Parts of the journal that could not be read and are kept aside";
         damaged.encode(encoder.encode_descriptor("rehearsal_journal_damaged", help, None, damaged.metric_type())?)
     }
+}
+
+/// What is read when it is asked for.
+pub fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> Result<(), std::fmt::Error> {
+    let gauge = ConstGauge::new(value);
+    gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
 }

@@ -71,7 +71,7 @@ mod health;
 pub mod inspect;
 mod keeper;
 mod lock;
-mod metrics;
+pub mod metrics;
 mod presence;
 mod queue;
 mod recovery;

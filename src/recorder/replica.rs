@@ -20,6 +20,11 @@ use uuid::Uuid;
 use super::error::JournalError;
 use super::files::{Disk, Files};
 
+const FILE: &str = "replica";
+
+/// Not in its place yet.
+const NEW: &str = "replica.new";
+
 /// A UUID takes 36 bytes; whatever else stands there is not read whole.
 const LONGEST: usize = 64;
 
@@ -41,7 +46,7 @@ pub enum ReplicaError {
 /// # Errors
 /// The file cannot be read, or holds something else.
 pub fn of(data_dir: &Path) -> Result<Option<Uuid>, ReplicaError> {
-    let path = data_dir.join("replica");
+    let path = data_dir.join(FILE);
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -61,7 +66,7 @@ pub fn of_or_new(data_dir: &Path) -> Result<Uuid, ReplicaError> {
         return Ok(id);
     }
     let id = Uuid::now_v7();
-    let (path, new) = (data_dir.join("replica"), data_dir.join("replica.new"));
+    let (path, new) = (data_dir.join(FILE), data_dir.join(NEW));
     // What a crash left of an earlier try is written over.
     let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new);
     let mut file = opened.map_err(JournalError::io("create", &new))?;
@@ -74,7 +79,7 @@ pub fn of_or_new(data_dir: &Path) -> Result<Uuid, ReplicaError> {
 
 /// Takes back the id of the data directory `data_dir`, which nothing carries yet.
 pub fn take_back(data_dir: &Path) -> io::Result<()> {
-    fs::remove_file(data_dir.join("replica"))
+    fs::remove_file(data_dir.join(FILE))
 }
 
 #[cfg(test)]

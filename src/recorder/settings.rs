@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The journal's folder in a data directory.
+pub const JOURNAL: &str = "journal";
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalSettings {
-    /// `journal` in the data directory.
+    /// [`JOURNAL`] in the data directory.
     pub dir: PathBuf,
     pub durability: Durability,
     /// Bytes.

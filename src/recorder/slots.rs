@@ -15,6 +15,8 @@ use crate::review::decision::Gap;
 use super::error::JournalError;
 use super::frame::{self, Step};
 
+pub(super) const FILE: &str = "gaps";
+
 /// One gap is open at a time; the others wait for their record, which takes a group commit each.
 pub(super) const SLOTS: usize = 16;
 
@@ -37,7 +39,7 @@ pub(super) struct Mark {
 impl GapFile {
     /// Allocates the file where there is none, and reads what stands in it.
     pub(super) fn open(dir: &Path) -> Result<(Self, Vec<Mark>), JournalError> {
-        let path = dir.join("gaps");
+        let path = dir.join(FILE);
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = opened.map_err(JournalError::io("open", &path))?;
         let metadata = file.metadata().map_err(JournalError::io("read", &path))?;
@@ -76,7 +78,7 @@ impl GapFile {
 
 /// The marks in `dir`, which is left as it is.
 pub(super) fn read_only(dir: &Path) -> Result<Vec<Mark>, JournalError> {
-    let path = dir.join("gaps");
+    let path = dir.join(FILE);
     match fs::read(&path).and_then(|bytes| Ok((bytes, fs::metadata(&path)?))) {
         Ok((bytes, metadata)) => Ok(marks(&bytes[..bytes.len().min(SLOTS * SLOT)], &metadata)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

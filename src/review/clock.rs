@@ -11,6 +11,9 @@ use uuid::{Builder, Uuid};
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
+/// A day in milliseconds. UTC has no longer or shorter ones.
+pub const DAY: i64 = 86_400_000;
+
 /// A UUIDv7 whose first 48 bits are the decision's [`Timestamp`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -29,6 +32,11 @@ impl Timestamp {
             Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
         };
         Self(millis)
+    }
+
+    /// Since the Unix epoch, as metrics give it.
+    pub fn seconds(self) -> f64 {
+        self.0 as f64 / 1_000.0
     }
 }
 

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// Between two looks at a connection: shorter times, which only a test sets, must not keep a processor busy.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
 #[derive(Debug)]
 pub struct Activity {
     state: Mutex<State>,
@@ -92,10 +95,10 @@ impl Activity {
 
     /// Resolves when the connection has been idle, or at one header, for too long.
     ///
-    /// It looks at least as often as the shorter of both times: what begins after a look is not overdue before the next
-    /// one, so that no request has to wake it.
+    /// It looks at least as often as the shorter of both times, down to [`SHORTEST_PAUSE`]: what begins after a look is
+    /// not overdue before the next one, so that no request has to wake it.
     pub async fn overdue(&self) {
-        let pause = self.header.min(self.idle);
+        let pause = self.header.min(self.idle).max(SHORTEST_PAUSE);
         loop {
             let now = Instant::now();
             let next = now + pause;

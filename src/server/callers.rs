@@ -71,8 +71,8 @@ pub enum TokenError {
 /// By the name of their cluster: one, or two while one takes the other's place.
 type Tokens = HashMap<String, Vec<Token>>;
 
-/// Fewer letters could be guessed.
-const SHORTEST: usize = 16;
+/// Of a token: fewer letters could be guessed.
+pub const SHORTEST: usize = 16;
 
 pub const TOKEN_FIX: &str = "it must hold one word of at least 16 letters, digits, `-`, `.`, `_` and `~`, or two of them on a \
                              line each, while one takes the place of the other";

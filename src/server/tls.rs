@@ -6,6 +6,7 @@
 //! With a client CA no session is ever resumed: a resumed one would skip the check of the client's certificate, so it
 //! would outlive that certificate's end and the CA's removal. The API server keeps its connections and resumes none.
 
+mod attribute;
 mod failure;
 mod pem;
 mod subject;

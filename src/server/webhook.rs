@@ -26,7 +26,7 @@ use crate::admission::{Arrival, Reply, Sender, Service};
 use crate::review::decision::UNDECLARED;
 
 use super::body::{self, Bounds, Read};
-use super::callers::{Callers, Peer, Route, Token};
+use super::callers::{self, Callers, Peer, Route, Token};
 use super::metrics::Metrics;
 
 /// More would be refused by an HTTP/1.1 parser of this size; HTTP/2 has no such bound of its own.
@@ -189,11 +189,16 @@ fn route(path: &str, takes_tokens: bool) -> Result<Route, Failure> {
     Ok(Route { cluster: Some(cluster.to_owned()), token: token.map(|token| Token::of(token.as_bytes())) })
 }
 
-/// The first part of a path.
+/// The first part of a path, as far as it can be no token, nor end in one: `%2F` may stand for the slash before it.
 fn beginning(path: &str) -> String {
-    match path.get(1..).and_then(|rest| rest.split_once('/')) {
-        Some((first, _)) => format!("/{first}/.."),
-        None => path.to_owned(),
+    let rest = path.strip_prefix('/').unwrap_or(path);
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    let first = &rest[..rest.find(|letter| !is_plain(letter)).unwrap_or(rest.len())];
+    match first {
+        _ if first.len() >= callers::SHORTEST => "/..".to_owned(),
+        _ if first.len() == rest.len() => format!("/{first}"),
+        _ if rest[first.len()..].starts_with('/') => format!("/{first}/.."),
+        _ => format!("/{first}.."),
     }
 }
 
@@ -273,8 +278,21 @@ mod tests {
     fn a_token_in_a_path_that_leads_nowhere_is_not_shown() {
         let refusal = |path: &str, takes_tokens| super::route(path, takes_tokens).expect_err(path).to_string();
         assert!(refusal("/review/prod/canary", false).starts_with("there is nothing at /review/..; reviews go to"));
-        for path in ["/review/prod/canary/", "/reviews/prod/canary", "/review/Prod/canary", "/prod/canary", "//canary"]
-        {
+        assert!(refusal("/images", false).starts_with("there is nothing at /images; reviews go to"));
+        for path in [
+            "/review/prod/canary/",
+            "/reviews/prod/canary",
+            "/review/Prod/canary",
+            "/prod/canary",
+            "//canary",
+            "/review%2Fprod%2Fcanary",
+            "/review%2fprod/canary",
+            "/review/prod%2Fcanary",
+            "/prod%2Fcanary",
+            "/%2Fcanary",
+            "/review;canary",
+            "/canary-0123456789",
+        ] {
             assert!(!refusal(path, true).contains("canary"), "{path}");
         }
     }

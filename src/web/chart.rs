@@ -6,7 +6,7 @@
 use super::address::Address;
 use super::filters::{count, group, plain};
 use super::zone::Zone;
-use crate::review::clock::Timestamp;
+use crate::review::clock::{DAY, Timestamp};
 use crate::review::decision::Gap;
 use crate::store::read::{Bucket, Figures};
 
@@ -180,7 +180,6 @@ fn said(figures: &Figures) -> String {
 }
 
 fn span(bucket: &Bucket, zone: &Zone) -> String {
-    const DAY: i64 = 86_400_000;
     if bucket.to.0 - bucket.from.0 > DAY {
         return format!("{} to {}", zone.prose(bucket.from), zone.prose(bucket.to));
     }

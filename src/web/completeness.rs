@@ -36,11 +36,11 @@ pub enum Lag {
 // === impl Completeness ===
 
 impl Completeness {
-    /// Of the replica itself and `others`.
-    pub fn of(own: &Standing, others: Vec<Standing>, now: Timestamp) -> Self {
-        let all: Vec<Standing> = std::iter::once(own.clone()).chain(others).collect();
-        let until = all.iter().map(|standing| standing.stored_until).min().unwrap_or(now);
-        let mut behind: Vec<Behind> = all.into_iter().filter_map(|standing| Behind::of(standing, now)).collect();
+    /// Of the replica itself, as it is now, and of `others`, as they were when they were asked.
+    pub fn of(own: &Standing, others: Vec<Standing>, asked_at: Timestamp) -> Self {
+        let until = others.iter().map(|other| other.stored_until).fold(own.stored_until, Timestamp::min);
+        let all = std::iter::once(own.clone()).chain(others);
+        let mut behind: Vec<Behind> = all.filter_map(|standing| Behind::of(standing, asked_at)).collect();
         behind.sort_by_key(|behind| (behind.standing.stored_until, behind.standing.replica));
         Self { until, behind }
     }
@@ -49,9 +49,9 @@ impl Completeness {
 // === impl Behind ===
 
 impl Behind {
-    fn of(standing: Standing, now: Timestamp) -> Option<Self> {
+    fn of(standing: Standing, asked_at: Timestamp) -> Option<Self> {
         let passed = |from: Timestamp, to: Timestamp| to.0.saturating_sub(from.0);
-        let lag = if passed(standing.heard_at, now) > SILENCE {
+        let lag = if passed(standing.heard_at, asked_at) > SILENCE {
             Lag::Silent
         } else if passed(standing.stored_until, standing.heard_at) > LATE {
             Lag::Late

@@ -15,6 +15,8 @@ use http::header::ALLOW;
 use http::{Method, StatusCode};
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use self::filters::count;
+
 use self::completeness::Completeness;
 use self::host::{HostError, Hosts};
 use self::settings::ReportSettings;
@@ -55,7 +57,7 @@ pub struct WebState {
 pub struct Live {
     /// Of this replica.
     pub own: Standing,
-    /// As far as this replica alone is concerned, until [`WebState::live`] has asked the others.
+    /// As far as the others were heard of in the last heartbeats; [`WebState::live`] asks them anew.
     pub completeness: Completeness,
     /// Gaps that last, or that the store does not hold yet.
     pub gaps: Vec<Gap>,

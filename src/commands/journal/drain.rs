@@ -1,7 +1,6 @@
 //! `rehearsal journal drain`.
 
 use std::fmt;
-use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,10 +17,11 @@ use crate::recorder::settings::JournalSettings;
 use crate::recorder::{JournalStatus, Recorder, replica};
 use crate::review::decision::Record;
 use crate::store::{Store, StoreError};
+use crate::web::count;
 
 use super::super::config::print;
-use super::super::{load, start_logging};
-use super::show::count;
+use super::super::progress::Line;
+use super::super::{existing, load, start_logging};
 use super::{DAMAGED, DrainArgs};
 
 /// A history that has taken nothing for this long is given up: the journal keeps what it has.
@@ -51,12 +51,8 @@ struct Failing {
 enum Stopped {
     Refused(String),
     BySignal,
-}
-
-/// A line on a terminal that is written over.
-struct Progress {
-    total: u64,
-    is_shown: bool,
+    /// All records are in the history, and what comes after them is not.
+    Late,
 }
 
 pub fn run(args: &DrainArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
@@ -75,45 +71,42 @@ pub fn run(args: &DrainArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
 
 async fn move_all(place: &Place, config: &Config) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
-    // A new one at a mistyped place would take the records, and nobody would find them.
-    if let Some(absent) = config.store.absent() {
-        anyhow::bail!(
-            "there is no history at {}: name a configuration that `rehearsal serve` has run on",
-            absent.display()
-        );
-    }
+    existing(&config.store)?;
     let settings = JournalSettings { dir: place.journal.clone(), ..config.journal.clone() };
     let recorder = Recorder::open(&settings)?;
     // It holds the lock from here on.
     let replica = replica::of_or_new(&place.data_dir)?;
     let store = Store::open(&config.store, &config.history, replica).await?;
     let sink = Into { store: store.clone(), failing: Arc::default() };
-    let mut progress = Progress { total: recorder.status().backlog_records, is_shown: std::io::stderr().is_terminal() };
+    let total = recorder.status().backlog_records;
+    let line = Line::new();
     let draining = tokio::spawn(drain::run(recorder.clone(), sink.clone(), std::future::pending()));
-    let stopped = watch(&recorder, &sink, &mut progress).await?;
+    let stopped =
+        watch(&recorder, &sink, |left| line.show(&format!("{} of {total} records", total.saturating_sub(left))))
+            .await?;
     let remaining = recorder.close(if stopped.is_none() { CLOSING } else { TICK }).await;
     draining.abort();
-    progress.end();
+    line.end();
     if remaining == 0 {
         store.emptied().await.context("the journal is empty, but the history was not told so; run it again")?;
         store.close().await;
-        return summary(place, replica, &progress, &recorder.status(), begun.elapsed());
+        return summary(place, replica, total, &recorder.status(), begun.elapsed());
     }
-    let why = stopped.or_else(|| sink.failed_for(Duration::ZERO).map(Stopped::Refused)).unwrap_or(Stopped::BySignal);
+    let why = stopped.or_else(|| sink.failed_for(Duration::ZERO).map(Stopped::Refused)).unwrap_or(Stopped::Late);
     anyhow::bail!(
         "{remaining} of {} remain in {}: {why}; run it again to go on from there",
-        count(progress.total, "record"),
+        count(total, "record"),
         place.journal.display()
     );
 }
 
 /// Until the journal is empty, or there is a reason to stop before.
-async fn watch(recorder: &Recorder, sink: &Into, progress: &mut Progress) -> anyhow::Result<Option<Stopped>> {
+async fn watch(recorder: &Recorder, sink: &Into, show: impl Fn(u64)) -> anyhow::Result<Option<Stopped>> {
     let listen = |kind| -> anyhow::Result<Signal> { signal(kind).context("signals") };
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     loop {
         let left = recorder.status().backlog_records;
-        progress.show(left);
+        show(left);
         if left == 0 {
             return Ok(None);
         }
@@ -131,13 +124,13 @@ async fn watch(recorder: &Recorder, sink: &Into, progress: &mut Progress) -> any
 fn summary(
     place: &Place,
     replica: Uuid,
-    progress: &Progress,
+    total: u64,
     status: &JournalStatus,
     took: Duration,
 ) -> anyhow::Result<ExitCode> {
-    let (journal, total) = (place.journal.display(), progress.total);
     print(&format!(
-        "{journal}: {} of replica {replica} moved to the history in {:.1} s\n",
+        "{}: {} of replica {replica} moved to the history in {:.1} s\n",
+        place.journal.display(),
         count(total, "record"),
         took.as_secs_f64()
     ))?;
@@ -181,25 +174,6 @@ impl Sink for Into {
     }
 }
 
-// === impl Progress ===
-
-impl Progress {
-    fn show(&self, left: u64) {
-        if self.is_shown {
-            let mut terminal = std::io::stderr().lock();
-            // It is only told: a terminal that is gone changes nothing.
-            let _ = write!(terminal, "\r{} of {} records", self.total.saturating_sub(left), self.total);
-            let _ = terminal.flush();
-        }
-    }
-
-    fn end(&mut self) {
-        if std::mem::take(&mut self.is_shown) {
-            eprintln!();
-        }
-    }
-}
-
 // === impl Stopped ===
 
 impl fmt::Display for Stopped {
@@ -207,6 +181,7 @@ impl fmt::Display for Stopped {
         match self {
             Self::Refused(error) => f.write_str(error),
             Self::BySignal => f.write_str("it was stopped before its end"),
+            Self::Late => write!(f, "the history did not take the last of them within {} s", CLOSING.as_secs()),
         }
     }
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::recorder::inspect::{Inspected, Inspection, Place};
 use crate::recorder::replica::ReplicaError;
 use crate::review::decision::Gap;
+use crate::web::count;
 
 /// What [`crate::recorder::inspect`] found.
 pub fn text(place: &Place, inspection: &Inspection, replica: &Result<Option<Uuid>, ReplicaError>) -> String {
@@ -91,8 +92,4 @@ fn gap(gap: &Gap) -> String {
     let until = gap.to.map_or("open".to_owned(), |to| format!("to {to}"));
     let missed = gap.count.map_or("an unknown number".to_owned(), |missed| missed.to_string());
     format!("from {}, {until}, {missed} missed when it was marked: {}", gap.from, gap.reason)
-}
-
-pub fn count(number: u64, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

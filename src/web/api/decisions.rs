@@ -38,9 +38,8 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     });
     let after = after.transpose()?;
     let live = state.live().await?;
-    let page = state.store.decisions(&filter, limit, after).await?;
+    let (page, horizons) = tokio::try_join!(state.store.decisions(&filter, limit, after), state.store.horizons())?;
     let gaps = gaps::of_page(&state.store, &live, &filter, after, &page).await?;
-    let horizons = state.store.horizons().await?;
     let decisions = page.decisions.iter().map(|stored| DecisionShape::of(stored, Depth::Listed)).collect();
     Ok(json(&Listing {
         decisions,

@@ -1,12 +1,20 @@
 //! Comma-separated values as RFC 4180 has them, safe to open in a spreadsheet.
 //!
-//! A cell that a spreadsheet would take for a formula gets an apostrophe in front, which it does not show: what stands in
-//! the history was written by whoever may create a pod.
+//! What a spreadsheet would take for a formula gets an apostrophe in front, which it does not show: what stands in the
+//! history was written by whoever may create a pod. Some spreadsheets split at semicolons or tabs instead of commas, and
+//! heed no quotation mark within a cell: so what would then begin a cell gets one too.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
-/// What a formula begins with, or what is skipped before one.
-const FORMULA: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
+/// What a formula begins with.
+const SIGNS: [char; 4] = ['=', '+', '-', '@'];
+
+/// What is skipped before one.
+const SKIPPED: [char; 3] = ['\t', '\r', '\n'];
+
+/// What cells and lines end with, by whatever convention.
+const SEPARATORS: [char; 5] = [',', ';', '\t', '\r', '\n'];
 
 /// One line. Cells are UTF-8; the line ends in CR LF.
 ///
@@ -23,11 +31,32 @@ pub fn write_row<T: AsRef<str>>(out: &mut impl Write, cells: impl IntoIterator<I
 }
 
 fn write_cell(out: &mut impl Write, cell: &str) -> io::Result<()> {
-    let mark = if cell.starts_with(FORMULA) { "'" } else { "" };
+    let cell = marked(cell);
     if cell.contains([',', '"', '\r', '\n']) {
-        return write!(out, "\"{mark}{}\"", cell.replace('"', "\"\""));
+        return write!(out, "\"{}\"", cell.replace('"', "\"\""));
     }
-    write!(out, "{mark}{cell}")
+    out.write_all(cell.as_bytes())
+}
+
+/// With an apostrophe before each formula that it may be taken for.
+fn marked(cell: &str) -> Cow<'_, str> {
+    if !cell.starts_with(SKIPPED) && !cell.contains(SIGNS) {
+        return Cow::Borrowed(cell);
+    }
+    let mut text = String::with_capacity(cell.len() + 1);
+    if cell.starts_with(SKIPPED) {
+        text.push('\'');
+    }
+    let mut may_begin = true;
+    for letter in cell.chars() {
+        if may_begin && SIGNS.contains(&letter) {
+            text.push('\'');
+        }
+        // A quotation mark at its beginning is not part of what a cell says.
+        may_begin = SEPARATORS.contains(&letter) || (may_begin && letter == '"' && !text.is_empty());
+        text.push(letter);
+    }
+    Cow::Owned(text)
 }
 
 #[cfg(test)]
@@ -67,11 +96,27 @@ mod tests {
 
     #[test]
     fn what_begins_like_a_formula_is_text() {
-        for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "=HYPERLINK(\"http://x\",\"y\")"] {
+        for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "=HYPERLINK(\"http://x\",\"y\")"] {
             let cells = read(&row(&["a", formula]));
             assert_eq!(cells[1], format!("'{formula}"), "{formula:?}");
         }
         assert_eq!(row(&["a=b", "1-2", "'quoted"]), "a=b,1-2,'quoted\r\n");
+    }
+
+    #[test]
+    fn what_another_separator_would_make_a_formula_is_text() {
+        for (cell, safe) in [
+            ("a;=1+1", "a;'=1+1"),
+            ("a\t@x", "a\t'@x"),
+            ("a,-1", "a,'-1"),
+            ("a\r\n+1", "a\r\n'+1"),
+            ("a;\"=1\"", "a;\"'=1\""),
+            ("\t=1", "'\t'=1"),
+            ("=1;=2", "'=1;'=2"),
+        ] {
+            assert_eq!(read(&row(&[cell]))[0], safe);
+        }
+        assert_eq!(row(&["a; b", "x;y=1", "images: deny; gate: allow"]), "a; b,x;y=1,images: deny; gate: allow\r\n");
     }
 
     proptest! {
@@ -81,8 +126,11 @@ mod tests {
             let read = read(&row(&texts));
             prop_assert_eq!(read.len(), cells.len());
             for (read, cell) in read.iter().zip(&cells) {
-                prop_assert!(read == cell || read.strip_prefix('\'') == Some(cell));
-                prop_assert!(!read.starts_with(FORMULA));
+                prop_assert_eq!(read.replace('\'', ""), cell.replace('\'', ""));
+                prop_assert!(!read.starts_with(SIGNS) && !read.starts_with(SKIPPED));
+                for part in read.split(SEPARATORS) {
+                    prop_assert!(!part.starts_with(SIGNS), "{:?}", read);
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use axum::response::{Html, IntoResponse, Response};
 
 use self::tables::{Cell, HitRow, cells, image_rows, namespace_rows, rule_rows};
 use super::html;
-use crate::review::clock::Timestamp;
+use crate::review::clock::{DAY, Timestamp};
 use crate::store::read::{Bucket, Hit, Scope, Summary};
 use crate::web::address::Address;
 use crate::web::chart::Chart;
@@ -122,7 +122,6 @@ fn scope_of(visit: &Visit) -> Result<Scope, BadParameter> {
     let mut scope = visit.parameters.without(&["dry_run"]).scope(visit.now())?;
     if scope.since.is_none() {
         let until = scope.until.unwrap_or(visit.now);
-        const DAY: i64 = 86_400_000;
         scope.since = Some(Timestamp(until.0.saturating_sub(DAY)));
     }
     // A span up to now has an end, so that the lists behind its figures hold what they counted.

@@ -3,7 +3,7 @@
 use jiff::civil;
 
 use super::Now;
-use crate::review::clock::Timestamp;
+use crate::review::clock::{DAY, Timestamp};
 
 /// What is not a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,8 +27,8 @@ fn ago(text: &str, now: Now<'_>) -> Option<Timestamp> {
         's' => 1_000,
         'm' => 60_000,
         'h' => 3_600_000,
-        'd' => 86_400_000,
-        'w' => 7 * 86_400_000,
+        'd' => DAY,
+        'w' => 7 * DAY,
         _ => return None,
     };
     let number = &text[..text.len() - 1];
