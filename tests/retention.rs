@@ -136,12 +136,12 @@ async fn what_a_hold_cannot_be_is_said() {
 async fn a_hold_on_postgres_binds_every_replica() {
     let server = shared();
     let database = server.database();
-    let replica = || Rehearsal::builder().on_postgres(&server.url(&database));
+    let replica = || Rehearsal::builder().config("retention: {decisions: 7d}").on_postgres(&server.url(&database));
     let (first, second) = (replica(), replica());
-    let mut made = first.clone().args(&["generate", "--decisions", "400", "--days", "110"]).spawn();
+    let mut made = first.clone().args(&["generate", "--decisions", "400", "--days", "10"]).spawn();
     assert_eq!(made.wait(3 * DEADLINE).await, Some(0), "{}", made.stderr());
     let due = "SELECT count(*) FROM decisions WHERE answer = 0 AND NOT would_reject AND \
-               key < ((extract(epoch FROM now()) - 91 * 86400)::bigint * 1000) << 21";
+               key < ((extract(epoch FROM now()) - 8 * 86400)::bigint * 1000) << 21";
     let held = server.psql(&database, due);
     assert_ne!(held, "0", "some are due");
     let span = ["add", "--from", "2020-01-01", "--to", "2199-12-31", "--reason", "audit"];

@@ -196,14 +196,14 @@ async fn a_flipped_bit_costs_one_record_is_kept_aside_and_is_a_gap() {
     let rehearsal = orphan(Rehearsal::builder().config("webhook: {tls: off}"), 5).await;
     let path = segment(&rehearsal.data_dir());
     let mut bytes = fs::read(&path).expect("ours");
-    let text = br#""uid":"u2""#;
+    let text = br#""uid":"orphan-2""#;
     let at = bytes.windows(text.len()).position(|part| part == text).expect("its uid");
     // The 2 becomes a 6.
-    bytes[at + 8] ^= 4;
+    bytes[at + text.len() - 2] ^= 4;
     fs::write(&path, &bytes).expect("ours");
     let rehearsal = rehearsal.restart().await;
     let uids = history::uids(&history::rows(&rehearsal).await);
-    assert_eq!(uids.into_iter().collect::<Vec<_>>(), ["u0", "u1", "u3", "u4"]);
+    assert_eq!(uids.into_iter().collect::<Vec<_>>(), ["orphan-0", "orphan-1", "orphan-3", "orphan-4"]);
     let summary = rehearsal.get_json("/api/v1/summary").await;
     let reason = Value::from("a part of the journal was damaged");
     let gap = summary["gaps"].as_array().expect("a list").iter().find(|gap| gap["reason"] == reason);
@@ -214,7 +214,7 @@ async fn a_flipped_bit_costs_one_record_is_kept_aside_and_is_a_gap() {
     let kept: Vec<_> = kept.filter(|entry| entry.file_name().to_string_lossy().starts_with("damaged-")).collect();
     assert_eq!(kept.len(), 1);
     let aside = fs::read(kept[0].path()).expect("ours");
-    let found = br#""uid":"u6""#;
+    let found = br#""uid":"orphan-6""#;
     assert!(aside.windows(found.len()).any(|part| part == found), "the record as it was found");
     assert!(rehearsal.log().contains("cannot be read: it is kept aside"), "{}", rehearsal.log());
 }

@@ -48,8 +48,13 @@ pub async fn holds_of(rehearsal: &Rehearsal, filter: &str, answered: &BTreeSet<S
 
 /// The sum of what gaps miss, all of which have ended and are counted.
 pub async fn missed(rehearsal: &Rehearsal) -> u64 {
+    missed_of(rehearsal, "").await
+}
+
+/// Likewise of those that a `&filter=value` leaves.
+pub async fn missed_of(rehearsal: &Rehearsal, filter: &str) -> u64 {
     let summary = wait_for("gaps with an end", || async {
-        let summary = rehearsal.get_json("/api/v1/summary").await;
+        let summary = rehearsal.get_json(&format!("/api/v1/summary?dry_run=include{filter}")).await;
         let gaps = summary["gaps"].as_array().expect("a list");
         gaps.iter().all(|gap| gap["to"].is_string()).then_some(summary)
     })

@@ -46,7 +46,7 @@ fn silent(what: &str, content: &[u8]) {
 
 fn no_file_has_it(rehearsal: &Rehearsal) {
     let files = files(&rehearsal.data_dir());
-    assert!(files.iter().any(|(path, _)| path.extension().is_some_and(|end| end == "journal")), "{files:?}");
+    assert!(!files.is_empty(), "the data directory is elsewhere");
     for (path, content) in files {
         silent(&path.display().to_string(), &content);
     }

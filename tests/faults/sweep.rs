@@ -17,7 +17,7 @@ const LOADED: &str = "&cluster=lab";
 
 async fn a_sweep_and_exports_under_full_load_lose_nothing_and_count_everything(kind: Kind) {
     let builder = kind.builder("webhook: {tls: off}\nretention: {decisions: 7d}");
-    let mut made = builder.clone().args(&["generate", "--decisions", "6000", "--days", "20"]).spawn();
+    let mut made = builder.clone().args(&["generate", "--decisions", "2400", "--days", "10"]).spawn();
     assert_eq!(made.wait(6 * DEADLINE).await, Some(0), "{}", made.stderr());
     let rehearsal = builder.start().await;
     let mut load = Load::begin(&rehearsal, "sweep", 8);
@@ -39,7 +39,7 @@ async fn a_sweep_and_exports_under_full_load_lose_nothing_and_count_everything(k
     let rows = history::holds_of(&rehearsal, LOADED, &outcome.answered).await;
     assert_eq!(rows.len(), outcome.answered.len(), "none that was not sent");
     assert_eq!(exported(&rehearsal, &["--cluster", "lab"]).await, outcome.answered);
-    assert_eq!(history::missed(&rehearsal).await, 0);
+    assert_eq!(history::missed_of(&rehearsal, LOADED).await, 0);
     assert_eq!(made_up(&rehearsal).await, counted, "what was deleted stays in the figures");
     let due = "/api/v1/decisions?until=8d&answer=allowed&would_reject=false&dry_run=false";
     assert_eq!(rehearsal.get_json(due).await["decisions"], serde_json::json!([]), "what was due is gone");
@@ -61,7 +61,7 @@ async fn made_up(rehearsal: &Rehearsal) -> Vec<Value> {
         let summary = rehearsal.get_json(&path).await;
         counts.push(summary["reviews"].clone());
     }
-    assert!(counts.iter().any(|count| count.as_u64() > Some(1_000)), "{counts:?}");
+    assert!(counts.iter().any(|count| count.as_u64() > Some(500)), "{counts:?}");
     counts
 }
 
