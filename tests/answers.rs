@@ -2,12 +2,12 @@
 
 mod harness;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use harness::backend::{Backend, Script};
 use harness::reviews::{image_review, pod_review};
-use harness::{Rehearsal, wait_for};
+use harness::{Rehearsal, files, wait_for};
 use serde_json::{Value, json};
 
 const SECRET: &str = "hunter2-correct-horse";
@@ -200,17 +200,9 @@ async fn the_list_of_rules_that_would_reject_is_cut_between_names() {
 
 // === secrets ===
 
-fn files_with(dir: &Path, needle: &[u8]) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).expect("readable") {
-        let path = entry.expect("readable").path();
-        if path.is_dir() {
-            found.extend(files_with(&path, needle));
-        } else if std::fs::read(&path).expect("readable").windows(needle.len()).any(|piece| piece == needle) {
-            found.push(path.display().to_string());
-        }
-    }
-    found
+fn files_with(dir: &Path, needle: &[u8]) -> Vec<PathBuf> {
+    let holds = |content: &[u8]| content.windows(needle.len()).any(|piece| piece == needle);
+    files(dir).into_iter().filter(|(_, content)| holds(content)).map(|(path, _)| path).collect()
 }
 
 /// A webhook repeats what it was sent: a Secret's data, an old object's, a variable's.

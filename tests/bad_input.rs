@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use harness::backend::{Backend, Script};
 use harness::http::{Alpn, HttpClient};
+use harness::process::memory;
 use harness::raw::{self, RawConnection};
 use harness::reviews::{fixture, image_review, pod_review};
 use harness::{DEADLINE, Rehearsal, wait_for};
@@ -186,12 +187,12 @@ async fn a_body_over_the_limit_is_a_413_that_the_client_sees() {
 async fn endless_chunks_end_in_a_413_and_memory_stays_flat() {
     let rehearsal = Rehearsal::builder().config("webhook: {limits: {max_body: 1MiB}}").start().await;
     endless(&rehearsal).await;
-    let before = resident(rehearsal.pid());
+    let before = memory(rehearsal.pid(), "VmRSS");
     for _ in 0..8 {
         endless(&rehearsal).await;
     }
-    let grown = resident(rehearsal.pid()).saturating_sub(before);
-    assert!(grown < 16 * 1024, "{grown} KiB more after 8 endless bodies");
+    let grown = memory(rehearsal.pid(), "VmRSS").saturating_sub(before);
+    assert!(grown < 16 << 20, "{grown} bytes more after 8 endless bodies");
     assert!(rehearsal.post("/review", fixture(POD)).await.allowed());
 }
 
@@ -212,13 +213,6 @@ async fn endless(rehearsal: &Rehearsal) {
     assert!(sent < 32 * 1024 * 1024, "4 x max_body are read, not {sent} bytes");
     let response = connection.response().await;
     assert_eq!(response.status, 413, "{}", response.head);
-}
-
-/// KiB.
-fn resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("our own child");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 // === the head ===

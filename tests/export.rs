@@ -130,8 +130,7 @@ async fn a_history_that_is_not_there_is_an_error() {
 #[tokio::test]
 async fn a_history_on_postgres_is_exported_by_its_own_connection() {
     let server = postgres::shared();
-    let config = format!("store: {{url: '{}', password_file: pg.txt}}", server.url(&server.database()));
-    let rehearsal = Rehearsal::builder().config(&config).file("pg.txt", postgres::PASSWORD).start().await;
+    let rehearsal = Rehearsal::builder().on_postgres(&server.url(&server.database())).start().await;
     some(&rehearsal).await;
     assert_eq!(lines(&export(&rehearsal, &[])).len(), 4);
     assert_eq!(lines(&export(&rehearsal, &["--rule", "no-latest", "--namespace", "b"])).len(), 1);

@@ -3,33 +3,12 @@
 mod harness;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use harness::orphan::{orphan, segment};
 use harness::process::Ended;
 use harness::reviews::pod_review;
 use harness::{Rehearsal, run, wait_for};
-use sqlx::{Connection as _, SqliteConnection};
-
-/// A data directory whose journal holds `count` decisions that no history has, of a process that was killed.
-async fn orphan(count: usize) -> Rehearsal {
-    let mut rehearsal = Rehearsal::builder().start().await;
-    let url = format!("sqlite://{}", rehearsal.data_dir().join("history.sqlite").display());
-    let mut other = SqliteConnection::connect(&url).await.expect("SQLite takes several processes");
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("the lock");
-    for n in 0..count {
-        let review = pod_review(&format!("orphan-{n}"), "n", "p", &[&format!("nginx:{n}")]);
-        assert!(rehearsal.review("/review/lab", &review).await.allowed());
-    }
-    rehearsal.kill9();
-    rehearsal
-}
-
-fn segment(data_dir: &Path) -> PathBuf {
-    let files = fs::read_dir(data_dir.join("journal")).expect("readable").map(|entry| entry.expect("readable").path());
-    let mut segments: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "journal")).collect();
-    assert_eq!(segments.len(), 1, "{segments:?}");
-    segments.remove(0)
-}
 
 fn journal(rehearsal: &Rehearsal, args: &[&str]) -> Ended {
     run(rehearsal.dir(), &[&["journal"], args].concat())
@@ -72,7 +51,7 @@ async fn inspect_reads_a_journal_that_is_in_use_and_changes_nothing() {
 
 #[tokio::test]
 async fn inspect_gives_the_offset_of_what_is_torn_and_of_what_is_damaged() {
-    let orphan = orphan(3).await;
+    let orphan = orphan(Rehearsal::builder(), 3).await;
     let path = segment(&orphan.data_dir());
     let mut bytes = fs::read(&path).expect("ours");
     let whole = bytes.len();
@@ -92,7 +71,7 @@ async fn inspect_gives_the_offset_of_what_is_torn_and_of_what_is_damaged() {
 
 #[tokio::test]
 async fn an_orphan_is_drained_into_a_history_that_is_in_use_once() {
-    let orphan = orphan(5).await;
+    let orphan = orphan(Rehearsal::builder(), 5).await;
     let target = Rehearsal::builder().start().await;
     let review = pod_review("own", "n", "p", &["nginx"]);
     assert!(target.review("/review/lab", &review).await.allowed());
@@ -118,7 +97,7 @@ async fn an_orphan_is_drained_into_a_history_that_is_in_use_once() {
 
 #[tokio::test]
 async fn damage_and_a_torn_end_are_said_by_a_drain() {
-    let orphan = orphan(3).await;
+    let orphan = orphan(Rehearsal::builder(), 3).await;
     let target = Rehearsal::builder().start().await;
     let path = segment(&orphan.data_dir());
     let mut bytes = fs::read(&path).expect("ours");
@@ -143,7 +122,7 @@ async fn a_journal_in_use_is_not_drained_and_a_history_that_is_not_there_takes_n
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains(&format!("is held by process {}", rehearsal.pid())), "{}", ended.stderr);
     drop(rehearsal);
-    let orphan = orphan(2).await;
+    let orphan = orphan(Rehearsal::builder(), 2).await;
     let path = segment(&orphan.data_dir());
     let before = fs::read(&path).expect("ours");
     let ended = drain(&orphan, &orphan.dir().join("nowhere"));

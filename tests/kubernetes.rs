@@ -28,7 +28,7 @@ struct Lab {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_api_server_gets_its_answers_through_rehearsal() {
     let Some(assets) = assets() else {
-        println!("not run: KUBEBUILDER_ASSETS does not name a folder with kube-apiserver and etcd");
+        harness::not_run("KUBEBUILDER_ASSETS does not name a folder with kube-apiserver and etcd");
         return;
     };
     let lab = Lab::start(&assets).await;

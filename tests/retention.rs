@@ -3,18 +3,31 @@
 mod harness;
 
 use std::fs;
+use std::path::Path;
 
-use harness::postgres::{PASSWORD, shared};
+use harness::postgres::shared;
 use harness::process::Ended;
 use harness::reviews::pod_review;
-use harness::{Rehearsal, run, wait_for};
+use harness::{DEADLINE, Rehearsal, run, wait_for};
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 
 /// A hundred days in the key of a decision.
 const HUNDRED_DAYS: i64 = (100 * 86_400_000) << 21;
 
 fn hold(rehearsal: &Rehearsal, args: &[&str]) -> Ended {
-    run(rehearsal.dir(), &[&["hold"], args, &["--config", "rehearsal.yaml"]].concat())
+    hold_in(rehearsal.dir(), args)
+}
+
+fn hold_in(dir: &Path, args: &[&str]) -> Ended {
+    run(dir, &[&["hold"], args, &["--config", "rehearsal.yaml"]].concat())
+}
+
+/// Waits for the first that this process makes.
+async fn a_pass_ends(rehearsal: &Rehearsal) {
+    wait_for("a pass", || async {
+        (rehearsal.metric("rehearsal_retention_last_timestamp_seconds", &[]).await > 0.5).then_some(())
+    })
+    .await;
 }
 
 /// As if all of it had been decided a hundred days ago.
@@ -53,10 +66,7 @@ async fn plain_decisions_go_after_ninety_days_and_pages_say_so() {
         (gone > 1.5).then_some(())
     })
     .await;
-    wait_for("the pass has ended", || async {
-        (rehearsal.metric("rehearsal_retention_last_timestamp_seconds", &[]).await > 0.5).then_some(())
-    })
-    .await;
+    a_pass_ends(&rehearsal).await;
     assert_eq!(rehearsal.decision("").await["would_reject"], true);
     let summary = rehearsal.get_json("/api/v1/summary?since=200d").await;
     assert_eq!((&summary["reviews"], &summary["would_reject"]), (&3.into(), &1.into()), "figures stay: {summary}");
@@ -85,10 +95,7 @@ async fn a_hold_keeps_what_would_be_due_and_its_end_lets_it_go() {
     age(&rehearsal).await;
 
     let mut rehearsal = rehearsal.restart().await;
-    wait_for("a pass", || async {
-        (rehearsal.metric("rehearsal_retention_last_timestamp_seconds", &[]).await > 0.5).then_some(())
-    })
-    .await;
+    a_pass_ends(&rehearsal).await;
     rehearsal.decisions("", 1).await;
     let listed = hold(&rehearsal, &["list"]).stdout;
     assert!(listed.starts_with("1  2020-01-01T00:00:00.000Z to 2199-12-31T23:59:59.999Z  holds  added 2"), "{listed}");
@@ -126,15 +133,27 @@ async fn what_a_hold_cannot_be_is_said() {
 }
 
 #[tokio::test]
-async fn holds_on_postgres_are_of_every_replica() {
+async fn a_hold_on_postgres_binds_every_replica() {
     let server = shared();
-    let config = format!("store: {{url: '{}', password_file: password}}", server.url(&server.database()));
-    let rehearsal = Rehearsal::builder().file("password", PASSWORD).config(&config).start().await;
-    let added = hold(&rehearsal, &["add", "--from", "2026-01-01", "--to", "2026-01-31", "--reason", "audit"]);
+    let database = server.database();
+    let replica = || Rehearsal::builder().config("retention: {decisions: 7d}").on_postgres(&server.url(&database));
+    let (first, second) = (replica(), replica());
+    let mut made = first.clone().args(&["generate", "--decisions", "400", "--days", "10"]).spawn();
+    assert_eq!(made.wait(3 * DEADLINE).await, Some(0), "{}", made.stderr());
+    let due = "SELECT count(*) FROM decisions WHERE answer = 0 AND NOT would_reject AND \
+               key < ((extract(epoch FROM now()) - 8 * 86400)::bigint * 1000) << 21";
+    let held = server.psql(&database, due);
+    assert_ne!(held, "0", "some are due");
+    let span = ["add", "--from", "2020-01-01", "--to", "2199-12-31", "--reason", "audit"];
+    let added = hold_in(first.dir(), &span);
     assert_eq!(added.code, Some(0), "{}", added.stderr);
-    wait_for("a pass", || async {
-        (rehearsal.metric("rehearsal_retention_last_timestamp_seconds", &[]).await > 0.5).then_some(())
-    })
-    .await;
-    assert!(hold(&rehearsal, &["end", "1"]).stdout.starts_with("hold 1 has ended"));
+    let first = first.start().await;
+    a_pass_ends(&first).await;
+    assert_eq!(server.psql(&database, due), held, "its own hold");
+    let second = second.start().await;
+    a_pass_ends(&second).await;
+    assert_eq!(server.psql(&database, due), held, "the other one's hold");
+    assert!(hold(&second, &["end", "1"]).stdout.starts_with("hold 1 has ended"));
+    let _first = first.restart().await;
+    wait_for("what was held is gone", || async { (server.psql(&database, due) == "0").then_some(()) }).await;
 }

@@ -1,18 +1,19 @@
 //! Decisions stored a second, against the fastest plain insert of the same rows into the same tables and indexes: in
 //! batches as large, without roll-ups, on Postgres by COPY. And eight drains on one Postgres against one.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::harness::postgres::{self, Server};
-use crate::histories::{History, batches, decisions_in, open};
+use crate::histories::{Halves, History, open};
 use crate::support::Run;
 use crate::support::statistics::Target;
 use crate::support::table::Table;
-use rehearsal::review::decision::Record;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _, SqliteConnection};
 use sqlx::{TypeInfo as _, ValueRef as _};
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
@@ -27,52 +28,135 @@ pub fn measure(run: &Run, runtime: &Runtime) {
     let decisions = if run.smoke { 600 } else { DECISIONS };
     let mut table = Table::of_pairs("Drain", "plain");
     if run.wants("drain, SQLite") {
-        let pairs = run.pairs_of(|| sqlite(runtime, decisions));
+        let halves = Halves::new(decisions, 1);
+        let plain = runtime.block_on(PlainSqlite::of(&halves));
+        let pairs = run.pairs(
+            || runtime.block_on(async { drained(&History::sqlite().await, &halves).await }),
+            || runtime.block_on(plain.rate(decisions)),
+        );
         table.push_pairs("SQLite", "decisions/s", &pairs, Target::AtLeast(0.7));
     }
     if run.wants("drain, Postgres") {
-        let pairs = run.pairs_of(|| on_postgres(runtime, postgres::shared(), decisions));
+        let (server, halves) = (postgres::shared(), vec![Halves::new(decisions, 1)]);
+        let plain = runtime.block_on(PlainPostgres::of(server, &halves));
+        let pairs = run.pairs(
+            || runtime.block_on(async { drained(&History::postgres(server).await, &halves[0]).await }),
+            || runtime.block_on(plain.rate(server, &halves, 1)),
+        );
         table.push_pairs("Postgres", "decisions/s", &pairs, Target::AtLeast(0.7));
     }
     table.print();
     if run.wants("eight drains, Postgres") {
+        let server = postgres::shared();
+        let halves: Vec<Halves> = (1..=DRAINS as u64).map(|seed| Halves::new(decisions / DRAINS, seed)).collect();
+        let plain = runtime.block_on(PlainPostgres::of(server, &halves));
+        let pairs = run.pairs(
+            || runtime.block_on(eight(server, &halves)),
+            || {
+                runtime.block_on(async {
+                    let one = drained(&History::postgres(server).await, &halves[0]).await;
+                    plain.rate(server, &halves, DRAINS).await.min(one * DRAINS as f64)
+                })
+            },
+        );
         let mut table = Table::of_pairs("Eight drains on one Postgres", "the lesser of 8 x one and plain by eight");
-        let pairs = run.pairs_of(|| eight(runtime, postgres::shared(), decisions));
         table.push_pairs("eight drains", "decisions/s", &pairs, Target::AtLeast(0.9));
         table.print();
     }
 }
 
-/// Rates of ours and of the plain insert of what ours stored.
-fn sqlite(runtime: &Runtime, decisions: usize) -> (f64, f64) {
-    runtime.block_on(async {
-        let batches = batches(2 * decisions, 1);
-        let (warm, measured) = batches.split_at(batches.len() / 2);
-        let decisions = decisions_in(measured);
-        let ours = History::sqlite().await;
-        ours.apply(warm).await;
-        let mut from = SqliteConnection::connect(&ours.url).await.expect("a connection");
-        let plain = copy_of(&mut from).await;
-        let (last,): (i64,) =
-            sqlx::query_as("SELECT max(id) FROM batches").fetch_one(&mut from).await.expect("a batch");
-        let rate = rate(decisions, ours.apply(measured)).await;
-        let options: SqliteConnectOptions = plain.url.parse().expect("a URL");
-        let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-        let mut to = options.connect().await.expect("a connection");
-        let rows = sqlite_rows(&mut from, last).await;
-        let began = Instant::now();
-        for batch in rows {
-            let mut tx = to.begin().await.expect("a transaction");
-            for (text, values) in batch {
-                let query = values.into_iter().fold(sqlx::query(AssertSqlSafe(text)), bind);
-                query.execute(&mut *tx).await.expect("rows");
-            }
-            tx.commit().await.expect("a commit");
-        }
-        (rate, decisions as f64 / began.elapsed().as_secs_f64())
-    })
+/// The rate of one drain into an empty history.
+async fn drained(history: &History, halves: &Halves) -> f64 {
+    history.apply(&halves.warm).await;
+    rate(halves.decisions(), history.apply(&halves.measured)).await
 }
 
+/// The rate of eight drains at once.
+async fn eight(server: &Server, halves: &[Halves]) -> f64 {
+    let history = History::postgres(server).await;
+    let mut drains = Vec::new();
+    for (number, halves) in halves.iter().enumerate() {
+        let store = open(&history.settings, Uuid::from_u128(100 + number as u128)).await;
+        for batch in &halves.warm {
+            store.apply(batch).await.expect("a batch");
+        }
+        drains.push((store, halves.measured.clone()));
+    }
+    let decisions = halves.iter().map(Halves::decisions).sum();
+    rate(decisions, async {
+        let running = drains.into_iter().map(|(store, batches)| {
+            tokio::spawn(async move {
+                for batch in &batches {
+                    store.apply(batch).await.expect("a batch");
+                }
+            })
+        });
+        for drain in running.collect::<Vec<_>>() {
+            drain.await.expect("a drain");
+        }
+    })
+    .await
+}
+
+async fn rate(decisions: usize, work: impl Future<Output = ()>) -> f64 {
+    let began = Instant::now();
+    work.await;
+    decisions as f64 / began.elapsed().as_secs_f64()
+}
+
+/// Statements of one batch, as few as can be, with their values.
+type Statements = Vec<(String, Vec<Value>)>;
+
+/// The same rows by plain inserts, into a copy of the same history.
+struct PlainSqlite {
+    /// The file before the first of them.
+    before: PathBuf,
+    rows: Vec<Statements>,
+    directory: TempDir,
+}
+
+// === impl PlainSqlite ===
+
+impl PlainSqlite {
+    async fn of(halves: &Halves) -> Self {
+        let (history, directory) = (History::sqlite().await, tempfile::tempdir().expect("a directory"));
+        history.apply(&halves.warm).await;
+        let mut from = SqliteConnection::connect(&history.url).await.expect("a connection");
+        let before = directory.path().join("before.sqlite");
+        let copy = format!("VACUUM INTO '{}'", before.display());
+        sqlx::query(AssertSqlSafe(copy)).execute(&mut from).await.expect("a copy");
+        let last = "SELECT coalesce(max(id), 0) FROM batches";
+        let (last,): (i64,) = sqlx::query_as(last).fetch_one(&mut from).await.expect("a number");
+        history.apply(&halves.measured).await;
+        let rows = sqlite_rows(&mut from, last).await;
+        Self { before, rows, directory }
+    }
+
+    async fn rate(&self, decisions: usize) -> f64 {
+        let path = self.directory.path().join("plain.sqlite");
+        std::fs::copy(&self.before, &path).expect("a copy");
+        let options = SqliteConnectOptions::new().filename(&path);
+        let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+        let mut to = options.connect().await.expect("a connection");
+        let rows = self.rows.clone();
+        let rate = rate(decisions, async {
+            for batch in rows {
+                let mut tx = to.begin().await.expect("a transaction");
+                for (text, values) in batch {
+                    let query = values.into_iter().fold(sqlx::query(AssertSqlSafe(text)), bind);
+                    query.execute(&mut *tx).await.expect("rows");
+                }
+                tx.commit().await.expect("a commit");
+            }
+        })
+        .await;
+        // Its log goes with the connection, so that the next copy does not find it.
+        to.close().await.expect("closed");
+        rate
+    }
+}
+
+#[derive(Clone)]
 enum Value {
     Null,
     Int(i64),
@@ -91,23 +175,14 @@ fn bind(query: SqliteQuery, value: Value) -> SqliteQuery {
     }
 }
 
-/// The same history in another file: the state that both begin with.
-async fn copy_of(connection: &mut SqliteConnection) -> History {
-    let copy = History::sqlite().await;
-    let path = copy.url.trim_start_matches("sqlite://");
-    copy.store.close().await;
-    std::fs::remove_file(path).expect("a file");
-    sqlx::query(AssertSqlSafe(format!("VACUUM INTO '{path}'"))).execute(connection).await.expect("a copy");
-    copy
-}
-
-/// Statements of each batch after `last`, as few as can be.
-async fn sqlite_rows(from: &mut SqliteConnection, last: i64) -> Vec<Vec<(String, Vec<Value>)>> {
-    let batches: Vec<(i64, i64, i64)> = sqlx::query_as("SELECT id, first_key, last_key FROM batches WHERE id > ?")
-        .bind(last)
-        .fetch_all(&mut *from)
-        .await
-        .expect("batches");
+/// Those of each batch after `last`.
+async fn sqlite_rows(from: &mut SqliteConnection, last: i64) -> Vec<Statements> {
+    let batches: Vec<(i64, i64, i64)> =
+        sqlx::query_as("SELECT id, first_key, last_key FROM batches WHERE id > ? ORDER BY id")
+            .bind(last)
+            .fetch_all(&mut *from)
+            .await
+            .expect("batches");
     let mut all = Vec::new();
     for (_, first, to) in batches {
         let mut statements = Vec::new();
@@ -144,43 +219,67 @@ fn values(row: &sqlx::sqlite::SqliteRow) -> Vec<Value> {
         .collect()
 }
 
-fn on_postgres(runtime: &Runtime, server: &Server, decisions: usize) -> (f64, f64) {
-    runtime.block_on(async {
-        let batches = batches(2 * decisions, 1);
-        let (warm, measured) = batches.split_at(batches.len() / 2);
-        let decisions = decisions_in(measured);
-        let (ours, plain) = (History::postgres(server).await, History::postgres(server).await);
-        // Both have the same names and the same rows before.
-        ours.apply(warm).await;
-        plain.apply(warm).await;
-        let mut from = PgConnection::connect(&ours.url).await.expect("a connection");
-        let last = last_batch(&mut from).await;
-        let rate = rate(decisions, ours.apply(measured)).await;
-        let rows = postgres_rows(&mut from, last).await;
-        let mut to = PgConnection::connect(&plain.url).await.expect("a connection");
-        let began = Instant::now();
-        copy_in(&mut to, &rows).await;
-        (rate, decisions as f64 / began.elapsed().as_secs_f64())
-    })
-}
+/// What COPY makes of the rows of one batch, for each table.
+type Copied = [Vec<u8>; 3];
 
-async fn last_batch(from: &mut PgConnection) -> i32 {
-    let (last,): (i32,) = sqlx::query_as("SELECT max(id) FROM batches").fetch_one(from).await.expect("a batch");
-    last
-}
+/// The same rows by COPY, into a database with the same rows before.
+struct PlainPostgres(Vec<Copied>);
 
-/// Of each batch after `last`, what COPY makes of the rows of each table.
-async fn postgres_rows(from: &mut PgConnection, last: i32) -> Vec<[Vec<u8>; 3]> {
-    let batches: Vec<(i64, i64)> = sqlx::query_as("SELECT first_key, last_key FROM batches WHERE id > $1 ORDER BY id")
-        .bind(last)
-        .fetch_all(&mut *from)
+// === impl PlainPostgres ===
+
+impl PlainPostgres {
+    async fn of(server: &Server, halves: &[Halves]) -> Self {
+        let history = History::postgres(server).await;
+        warm(&history, halves).await;
+        let mut from = PgConnection::connect(&history.url).await.expect("a connection");
+        let last = "SELECT coalesce(max(id), 0) FROM batches";
+        let (last,): (i32,) = sqlx::query_as(last).fetch_one(&mut from).await.expect("a number");
+        for halves in halves {
+            history.apply(&halves.measured).await;
+        }
+        Self(copied(&mut from, last).await)
+    }
+
+    /// By so many connections at once.
+    async fn rate(&self, server: &Server, halves: &[Halves], connections: usize) -> f64 {
+        let plain = History::postgres(server).await;
+        warm(&plain, halves).await;
+        let mut parts = Vec::new();
+        for batches in self.0.chunks(self.0.len().div_ceil(connections)) {
+            let to = PgConnection::connect(&plain.url).await.expect("a connection");
+            parts.push((to, batches.to_vec()));
+        }
+        let decisions = halves.iter().map(Halves::decisions).sum();
+        rate(decisions, async {
+            let running = parts.into_iter().map(|(to, batches)| tokio::spawn(copy_in(to, batches)));
+            for copy in running.collect::<Vec<_>>() {
+                copy.await.expect("a copy");
+            }
+        })
         .await
-        .expect("batches");
+    }
+}
+
+/// What is there before, with the partitions of its days: what is measured is of the same ones and of today's.
+async fn warm(history: &History, halves: &[Halves]) {
+    for halves in halves {
+        history.apply(&halves.warm).await;
+    }
+}
+
+/// The rows of each batch after `last`. Batches of several drains overlap in their keys.
+async fn copied(from: &mut PgConnection, last: i32) -> Vec<Copied> {
+    let batches = "SELECT id, first_key, last_key FROM batches WHERE id > $1 ORDER BY id";
+    let batches: Vec<(i32, i64, i64)> =
+        sqlx::query_as(batches).bind(last).fetch_all(&mut *from).await.expect("batches");
     let mut all = Vec::new();
-    for (first, to) in batches {
+    for (batch, first, to) in batches {
         let mut of_tables = [const { Vec::new() }; 3];
         for (table, rows) in TABLES.iter().zip(&mut of_tables) {
-            let text = format!("COPY (SELECT * FROM {table} WHERE key BETWEEN {first} AND {to}) TO STDOUT");
+            let of_batch = format!("SELECT key FROM decisions WHERE key BETWEEN {first} AND {to} AND batch = {batch}");
+            let text = format!(
+                "COPY (SELECT * FROM {table} WHERE key BETWEEN {first} AND {to} AND key IN ({of_batch})) TO STDOUT"
+            );
             let mut stream = from.copy_out_raw(&text).await.expect("a copy");
             while let Some(part) = futures_util::StreamExt::next(&mut stream).await {
                 rows.extend_from_slice(&part.expect("rows"));
@@ -191,90 +290,14 @@ async fn postgres_rows(from: &mut PgConnection, last: i32) -> Vec<[Vec<u8>; 3]> 
     all
 }
 
-async fn copy_in(to: &mut PgConnection, batches: &[[Vec<u8>; 3]]) {
-    for of_tables in batches {
-        sqlx::query("BEGIN").execute(&mut *to).await.expect("a transaction");
+async fn copy_in(mut to: PgConnection, batches: Vec<Copied>) {
+    for of_tables in &batches {
+        sqlx::query("BEGIN").execute(&mut to).await.expect("a transaction");
         for (table, rows) in TABLES.iter().zip(of_tables) {
             let mut copy = to.copy_in_raw(&format!("COPY {table} FROM STDIN")).await.expect("a copy");
             copy.send(rows.as_slice()).await.expect("rows");
             copy.finish().await.expect("rows");
         }
-        sqlx::query("COMMIT").execute(&mut *to).await.expect("a commit");
+        sqlx::query("COMMIT").execute(&mut to).await.expect("a commit");
     }
-}
-
-/// The rate of eight drains at once, and the lesser of eight times one and of eight plain inserts at once.
-fn eight(runtime: &Runtime, server: &Server, decisions: usize) -> (f64, f64) {
-    runtime.block_on(async {
-        let each = decisions / DRAINS;
-        let one = {
-            let history = History::postgres(server).await;
-            let (warm, measured) = halves(2 * each, 1);
-            history.apply(&warm).await;
-            rate(decisions_in(&measured), history.apply(&measured)).await
-        };
-        let history = History::postgres(server).await;
-        let mut drains = Vec::new();
-        for number in 0..DRAINS {
-            let store = open(&history.settings, Uuid::from_u128(100 + number as u128)).await;
-            let (warm, measured) = halves(2 * each, 1 + number as u64);
-            for batch in &warm {
-                store.apply(batch).await.expect("a batch");
-            }
-            drains.push((store, measured));
-        }
-        let mut from = PgConnection::connect(&history.url).await.expect("a connection");
-        let last = last_batch(&mut from).await;
-        let all = drains.iter().map(|(_, batches)| decisions_in(batches)).sum();
-        let together = rate(all, async {
-            let running = drains.into_iter().map(|(store, batches)| {
-                tokio::spawn(async move {
-                    for batch in &batches {
-                        store.apply(batch).await.expect("a batch");
-                    }
-                })
-            });
-            for drain in running.collect::<Vec<_>>() {
-                drain.await.expect("a drain");
-            }
-        })
-        .await;
-        let rows = postgres_rows(&mut from, last).await;
-        let limit = plain_by_eight(server, rows, all).await;
-        (together, limit.min(one * DRAINS as f64))
-    })
-}
-
-/// What the server takes at most from eight.
-async fn plain_by_eight(server: &Server, rows: Vec<[Vec<u8>; 3]>, decisions: usize) -> f64 {
-    let plain = History::postgres(server).await;
-    // A batch of nothing makes the partitions.
-    plain.apply(&halves(2, 1).0).await;
-    let parts: Vec<Vec<[Vec<u8>; 3]>> =
-        rows.chunks(rows.len().div_ceil(DRAINS)).map(<[[Vec<u8>; 3]]>::to_vec).collect();
-    rate(decisions, async {
-        let running = parts.into_iter().map(|part| {
-            let url = plain.url.clone();
-            tokio::spawn(async move {
-                let mut to = PgConnection::connect(&url).await.expect("a connection");
-                copy_in(&mut to, &part).await;
-            })
-        });
-        for copy in running.collect::<Vec<_>>() {
-            copy.await.expect("a copy");
-        }
-    })
-    .await
-}
-
-fn halves(decisions: usize, seed: u64) -> (Vec<Vec<Record>>, Vec<Vec<Record>>) {
-    let mut warm = batches(decisions, seed);
-    let measured = warm.split_off(warm.len() / 2);
-    (warm, measured)
-}
-
-async fn rate(decisions: usize, work: impl Future<Output = ()>) -> f64 {
-    let began = Instant::now();
-    work.await;
-    decisions as f64 / began.elapsed().as_secs_f64()
 }

@@ -67,6 +67,10 @@ pub async fn open(settings: &StoreSettings, replica: Uuid) -> Store {
 
 /// Records up to now in batches, a review before its first decision, as the journal has them.
 pub fn batches(decisions: usize, seed: u64) -> Vec<Vec<Record>> {
+    in_batches(records(decisions, seed))
+}
+
+fn records(decisions: usize, seed: u64) -> Vec<Record> {
     let mut traffic = Traffic::new(1);
     traffic.shuffle(seed);
     let mut seen = std::collections::HashSet::new();
@@ -81,6 +85,10 @@ pub fn batches(decisions: usize, seed: u64) -> Vec<Vec<Record>> {
         }
         records.push(Record::Decision(Box::new(decision)));
     }
+    records
+}
+
+fn in_batches(mut records: Vec<Record>) -> Vec<Vec<Record>> {
     let mut batches = Vec::new();
     while !records.is_empty() {
         let rest = records.split_off(records.len().min(BATCH));
@@ -89,6 +97,32 @@ pub fn batches(decisions: usize, seed: u64) -> Vec<Vec<Record>> {
     batches
 }
 
+fn is_decision(record: &Record) -> bool {
+    matches!(record, Record::Decision(_))
+}
+
 pub fn decisions_in(batches: &[Vec<Record>]) -> usize {
-    batches.iter().flatten().filter(|record| matches!(record, Record::Decision(_))).count()
+    batches.iter().flatten().filter(|record| is_decision(record)).count()
+}
+
+/// Decisions to measure with, and as many before them that fill names, reviews and caches.
+#[derive(Clone)]
+pub struct Halves {
+    pub warm: Vec<Vec<Record>>,
+    pub measured: Vec<Vec<Record>>,
+}
+
+// === impl Halves ===
+
+impl Halves {
+    pub fn new(decisions: usize, seed: u64) -> Self {
+        let mut warm = records(2 * decisions, seed);
+        let decision = (0..warm.len()).filter(|at| is_decision(&warm[*at])).nth(decisions).expect("as many again");
+        let measured = warm.split_off(decision);
+        Self { warm: in_batches(warm), measured: in_batches(measured) }
+    }
+
+    pub fn decisions(&self) -> usize {
+        decisions_in(&self.measured)
+    }
 }

@@ -1,5 +1,6 @@
 //! Decisions stored a second by a large history, against a small one.
 
+use std::cell::LazyCell;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -16,11 +17,10 @@ use crate::support::table::Table;
 /// Of one measurement.
 const DECISIONS: usize = 20_000;
 
-pub fn measure(run: &Run, runtime: &Runtime) {
+pub fn measure(run: &Run, runtime: &Runtime, made: &LazyCell<Made, impl FnOnce() -> Made>) {
     if !run.wants("ingest, SQLite") {
         return;
     }
-    let made = Made::on_sqlite(run);
     let [small, large] = made.folders.each_ref().map(|folder| {
         let settings = StoreSettings::Sqlite(PathBuf::from(folder));
         runtime.block_on(open(&settings, Uuid::from_u128(1)))

@@ -34,7 +34,7 @@ impl Made {
         let configs = folders.each_ref().map(|data| format!("data_dir: '{}'", data.display()));
         for ((size, data), config) in sizes.iter().zip(&folders).zip(&configs) {
             if !data.join("history.sqlite").exists() {
-                generate(data, config, *size);
+                generate(run, data, config, *size);
             }
         }
         Self { sizes, folders, configs, _directory: directory }
@@ -51,7 +51,7 @@ impl Made {
             format!("data_dir: '{}'\nstore: {{url: '{url}', password_file: '{}'}}", data.display(), password.display())
         });
         for ((size, data), config) in sizes.iter().zip(&folders).zip(&configs) {
-            generate(data, config, *size);
+            generate(run, data, config, *size);
         }
         Self { sizes, folders, configs, _directory: directory }
     }
@@ -60,14 +60,15 @@ impl Made {
 fn sizes(run: &Run, variable: &str, usual: &str) -> [u64; 2] {
     let text = std::env::var(variable).unwrap_or_else(|_| usual.to_owned());
     let sizes: Vec<u64> = text.split(',').map(|size| size.parse().expect("a number")).collect();
-    if run.smoke { [1_000, 2_000] } else { sizes.try_into().expect("two sizes") }
+    if run.smoke { [100, 200] } else { sizes.try_into().expect("two sizes") }
 }
 
-fn generate(folder: &Path, config: &str, size: u64) {
+fn generate(run: &Run, folder: &Path, config: &str, size: u64) {
     fs::create_dir_all(folder).expect("a folder");
     fs::write(folder.join("generate.yaml"), config).expect("a file");
-    let size = size.to_string();
-    let args = ["generate", "--decisions", &size, "--config", "generate.yaml"];
+    // In a smoke run few days: each takes as long as its decisions would.
+    let (size, days) = (size.to_string(), if run.smoke { "2" } else { "90" });
+    let args = ["generate", "--decisions", &size, "--days", days, "--config", "generate.yaml"];
     let output = Command::new(env!("CARGO_BIN_EXE_rehearsal")).args(args).current_dir(folder).output();
     let output = output.expect("the binary runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

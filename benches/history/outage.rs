@@ -1,17 +1,16 @@
 //! Resident memory while Postgres is gone for a million reviews, and that all of them are stored afterwards.
 
-use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
 use crate::harness::Rehearsal;
-use crate::harness::postgres::{PASSWORD, Server};
-use crate::support::Run;
+use crate::harness::postgres::Server;
 use crate::support::load::{Load, Speaks};
 use crate::support::reviews;
 use crate::support::statistics::{Estimate, Target};
 use crate::support::table::Table;
+use crate::support::{Run, megabytes};
 
 const REVIEWS: u64 = 1_000_000;
 const CONNECTIONS: usize = 64;
@@ -28,14 +27,14 @@ pub fn measure(run: &Run, runtime: &Runtime) {
     let mut load = Load::new(runtime.handle(), rehearsal.webhook_url(), None, Speaks::Http1, &bodies);
     let mut answered = ask(&mut load, run.span);
     runtime.block_on(stored(&rehearsal, answered));
-    let before = resident(rehearsal.pid());
+    let before = megabytes(rehearsal.pid(), "VmRSS");
     server.stop();
     let mut during = 0;
     while during < reviews {
         during += ask(&mut load, run.span);
     }
     answered += during;
-    let growth = resident(rehearsal.pid()) - before;
+    let growth = megabytes(rehearsal.pid(), "VmRSS") - before;
     server.run();
     runtime.block_on(stored(&rehearsal, answered));
     assert_eq!(server.psql(&database, "SELECT count(*) FROM decisions"), answered.to_string(), "each once");
@@ -52,30 +51,24 @@ fn ask(load: &mut Load, span: Duration) -> u64 {
 }
 
 async fn start(server: &Server, database: &str) -> Rehearsal {
-    let config = format!(
-        "webhook: {{tls: off}}\nstore: {{url: '{}', password_file: password}}\n\
-         policies:\n  - name: images\n    rules: [{{id: no-latest, deny: {{tag: latest}}}}]",
-        server.url(database)
-    );
-    Rehearsal::builder().file("password", PASSWORD).config(&config).start().await
+    let config = "webhook: {tls: off}\npolicies: [{name: images, rules: [{id: no-latest, deny: {tag: latest}}]}]";
+    Rehearsal::builder().config(config).on_postgres(&server.url(database)).start().await
 }
 
 /// Waits until that many are in the history.
+///
+/// # Panics
+/// Where they come more slowly than any drain does.
 async fn stored(rehearsal: &Rehearsal, count: u64) {
+    let (begun, patience) = (Instant::now(), Duration::from_secs(60 + count / 500));
     loop {
+        // While the database is still gone there is no summary, but a page that says so.
         let response = rehearsal.get("/api/v1/summary").await;
         let summary = serde_json::from_slice::<serde_json::Value>(&response.body).unwrap_or_default();
-        if summary["figures"]["reviews"].as_u64() == Some(count) {
+        if summary["reviews"].as_u64() == Some(count) {
             return;
         }
+        assert!(begun.elapsed() < patience, "{count} answered, in the history after {patience:?}: {summary}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-}
-
-/// Megabytes.
-fn resident(pid: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says so");
-    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    kilobytes * 1024.0 / 1e6
 }

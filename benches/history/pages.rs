@@ -1,5 +1,6 @@
 //! How long the report's pages and the API take over a large history and over a small one: the real binary over HTTP.
 
+use std::cell::LazyCell;
 use std::time::Instant;
 
 use crate::harness::Rehearsal;
@@ -34,9 +35,9 @@ const PAGES: [&str; 16] = [
     "/api/v1/summary?since=7d",
 ];
 
-pub fn measure(run: &Run, runtime: &Runtime) {
+pub fn measure(run: &Run, runtime: &Runtime, on_sqlite: &LazyCell<Made, impl FnOnce() -> Made>) {
     if run.wants("pages, SQLite") {
-        compare(run, runtime, "SQLite", &Made::on_sqlite(run));
+        compare(run, runtime, "SQLite", on_sqlite);
     }
     if run.wants("pages, Postgres") {
         let server = Server::start(&["shared_buffers = 512MB", "max_wal_size = 4GB", "fsync = off"]);

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::harness::Rehearsal;
-use crate::support::Run;
 use crate::support::bare::{Role, Served};
 use crate::support::load::{Load, Speaks};
 use crate::support::reviews;
 use crate::support::statistics::{Estimate, Target};
 use crate::support::table::Table;
+use crate::support::{Run, megabytes};
 use tokio::runtime::Runtime;
 
 /// The webhook takes this long and as many at once as are let through to it, so that it, and nothing else, bounds what can
@@ -35,12 +35,12 @@ fn memory(run: &Run, runtime: &Runtime, bodies: &[bytes::Bytes]) {
     for _ in 0..rounds {
         let backend = Served::start(Role::Judge { after: Duration::ZERO }, None);
         let rehearsal = runtime.block_on(start(&backend.url, 64, 512));
-        rest.push(resident(rehearsal.pid()));
+        rest.push(megabytes(rehearsal.pid(), "VmRSS"));
         let mut load = Load::new(runtime.handle(), rehearsal.webhook_url(), None, Speaks::Http1, bodies);
         // A minute: long enough for caches to fill and a few segments of the journal to come and go.
         let outcome = load.open(64, STEADY, run.span * 30);
         assert!(outcome.refused == 0 && outcome.rate > 0.0, "{} refused: {:?}", outcome.refused, outcome.refusal);
-        steady.push(peak(rehearsal.pid()));
+        steady.push(megabytes(rehearsal.pid(), "VmHWM"));
     }
     let mut table = Table::of_figures("Resident memory, SQLite, default durability");
     table.push_figure("at rest", "MB", &Estimate::of(&rest), Target::AtMost(25.0));
@@ -73,21 +73,4 @@ policies:
     webhook: {{url: '{backend}/', speaks: admission-review, max_in_flight: {at_once}}}"
     );
     Rehearsal::builder().config(&config).start().await
-}
-
-/// Megabytes.
-fn resident(pid: u32) -> f64 {
-    status(pid, "VmRSS:")
-}
-
-/// The most that it has been, in megabytes.
-fn peak(pid: u32) -> f64 {
-    status(pid, "VmHWM:")
-}
-
-fn status(pid: u32, field: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the kernel says so");
-    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    kilobytes * 1024.0 / 1e6
 }

@@ -22,6 +22,7 @@ pub mod table;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::harness::process::memory;
 use statistics::Pairs;
 
 /// How much is measured.
@@ -48,6 +49,9 @@ impl Run {
         let words: Vec<String> = args.into_iter().filter(|arg| !arg.starts_with("--")).collect();
         let (numbers, filters): (Vec<String>, Vec<String>) =
             words.into_iter().partition(|word| word.parse::<usize>().is_ok());
+        if smoke {
+            println!("a smoke run: it has to work, and its figures say nothing (`cargo bench` measures)");
+        }
         let pairs = numbers.iter().find_map(|number| number.parse().ok()).unwrap_or(PAIRS);
         Self {
             pairs: if smoke { 1 } else { pairs },
@@ -87,23 +91,15 @@ impl Run {
         (0..self.pairs).map(move |round| (0..things).map(|at| (at + round) % things).collect())
     }
 
-    /// Like [`Self::pairs`], where one call measures both.
-    pub fn pairs_of(&self, mut measure: impl FnMut() -> (f64, f64)) -> Pairs {
-        if !self.smoke {
-            measure();
-        }
-        let mut pairs = Pairs::default();
-        for _ in 0..self.pairs {
-            let (ours, theirs) = measure();
-            pairs.push(ours, theirs);
-        }
-        pairs
-    }
-
     /// Measures one thing alone, as often as pairs are.
     pub fn alone(&self, mut measure: impl FnMut() -> f64) -> Vec<f64> {
         (0..self.pairs).map(|_| measure()).collect()
     }
+}
+
+/// As [`memory`], in megabytes.
+pub fn megabytes(pid: u32, name: &str) -> f64 {
+    memory(pid, name) as f64 / 1e6
 }
 
 /// Seconds of processor time that the process `pid` and its threads have used, in user space and in the kernel.

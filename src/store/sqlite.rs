@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::Migrator;
 use sqlx::query::Query;
@@ -31,6 +31,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a statement waits for another process (a backup, the `sqlite3` shell) before it is busy.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Between two tries where SQLite itself does not wait: what it waits for takes a few milliseconds.
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
 /// Pages are short; more readers than this only take cache from each other.
 const READERS: u32 = 4;
@@ -273,8 +276,28 @@ fn value(row: &SqliteRow, at: usize, kind: &str) -> Result<Option<Value>, sqlx::
 }
 
 /// The one connection that writes; its file is there.
+///
+/// Where two turn a new file into one with a log, SQLite does not wait for [`BUSY_TIMEOUT`]: each holds a lock that the
+/// other wants, so one of them is told at once that it is busy, and has to let go and begin again.
 async fn writer(directory: &Path, path: &Path) -> Result<SqlitePool, StoreError> {
     prepare_file(directory, path)?;
+    let begun = Instant::now();
+    loop {
+        let error = match connect_writer(path).await {
+            Ok(writer) => return Ok(writer),
+            Err(error) => StoreError::from(error),
+        };
+        match error {
+            StoreError::Busy(_) if begun.elapsed() < BUSY_TIMEOUT => tokio::time::sleep(BETWEEN_TRIES).await,
+            StoreError::Busy(cause) | StoreError::Unavailable(cause) | StoreError::Broken(cause) => {
+                return Err(StoreError::open(place(path), cause));
+            }
+            other => return Err(other),
+        }
+    }
+}
+
+async fn connect_writer(path: &Path) -> sqlx::Result<SqlitePool> {
     SqlitePoolOptions::new()
         .max_connections(1)
         // On a full disk SQLite itself rolls back. sqlx's own ROLLBACK then fails, it goes on counting the
@@ -291,7 +314,6 @@ async fn writer(directory: &Path, path: &Path) -> Result<SqlitePool, StoreError>
                 .pragma("journal_size_limit", LOG_BYTES),
         )
         .await
-        .map_err(|error| StoreError::open(place(path), error))
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -364,4 +386,24 @@ async fn find(pool: &SqlitePool, path: &Path) -> Result<Found, StoreError> {
 
 fn place(path: &Path) -> String {
     path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    /// Found when several processes began with a new directory at once: now and then one was told that the file is locked.
+    #[tokio::test]
+    async fn a_new_file_that_many_make_at_once_is_opened_by_all() {
+        for _ in 0..100 {
+            let directory = tempfile::tempdir().expect("a directory");
+            let path = directory.path().join("history.sqlite");
+            let opened = join_all((0..8).map(|_| writer(directory.path(), &path))).await;
+            for writer in opened {
+                writer.expect("opened").close().await;
+            }
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! A database that is down, lost, slow, or that does not say what it did.
 
+use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::setup::{Database, answers, degraded};
 use crate::harness::link::Link;
-use crate::harness::{Rehearsal, wait_for};
 
 /// What an answer may take while the database is in trouble: it waits for the journal alone. (A loaded machine.)
 const PROMPT: Duration = Duration::from_secs(5);
@@ -68,7 +69,7 @@ async fn a_commit_whose_acknowledgement_is_lost_is_not_stored_twice() {
         database.stores(uids.len()).await;
     }
     database.holds_exactly(&uids);
-    drained(&rehearsal).await;
+    rehearsal.drained().await;
     database.holds_exactly(&uids);
     // A heartbeat may have taken one or another of them.
     assert!(rehearsal.metric("rehearsal_journal_drain_failures_total", &[]).await >= 5.0);
@@ -82,58 +83,33 @@ async fn a_database_that_is_slow_by_30_seconds_slows_no_answer_and_loses_nothing
     let mut uids = answers(&rehearsal, "before", 3).await.0;
     database.stores(3).await;
     link.freeze();
+    let thawed = Cell::new(false);
     let thaw = async {
         tokio::time::sleep(Duration::from_secs(30)).await;
         link.heal();
+        thawed.set(true);
     };
     let answering = async {
-        let mut all = std::collections::BTreeSet::new();
-        for round in 0..60 {
+        let (mut all, mut lag) = (BTreeSet::new(), 0.0_f64);
+        let mut pace = tokio::time::interval(Duration::from_millis(100));
+        for round in 0.. {
+            pace.tick().await;
             let (uids, slowest) = answers(&rehearsal, &format!("slow{round}"), 5).await;
             assert!(slowest < PROMPT, "{slowest:?}");
             all.extend(uids);
+            if thawed.get() {
+                break;
+            }
+            // How far behind it is, is said meanwhile.
+            lag = lag.max(rehearsal.metric("rehearsal_journal_lag_seconds", &[]).await);
         }
-        // How far behind it is, is said meanwhile.
-        wait_for("a lag of more than a second", || async {
-            (rehearsal.metric("rehearsal_journal_lag_seconds", &[]).await > 1.0).then_some(())
-        })
-        .await;
+        assert!(lag > 10.0, "behind by no more than {lag} s");
         all
     };
     let (slow, ()) = tokio::join!(answering, thaw);
     uids.extend(slow);
     database.stores(uids.len()).await;
     database.holds_exactly(&uids);
-}
-
-#[tokio::test]
-async fn the_password_may_change_while_it_runs() {
-    let database = Database::new();
-    let link = database.link().await;
-    database.psql("DROP ROLE IF EXISTS changing");
-    database.psql("CREATE ROLE changing SUPERUSER LOGIN PASSWORD 'one'");
-    let builder = database.replica(link.port, "");
-    let file = builder.dir().join("pg.txt");
-    let rehearsal = as_user(builder, "changing", link.port, &database).start().await;
-    let mut uids = answers(&rehearsal, "one", 3).await.0;
-    database.stores(3).await;
-    database.psql("ALTER ROLE changing PASSWORD 'two'");
-    link.cut();
-    uids.extend(answers(&rehearsal, "between", 3).await.0);
-    link.heal();
-    degraded(&rehearsal, Some("password authentication failed")).await;
-    std::fs::write(file, "two\n").expect("our own file");
-    database.stores(6).await;
-    database.holds_exactly(&uids);
-    degraded(&rehearsal, None).await;
-    for text in [rehearsal.log(), rehearsal.stdout(), rehearsal.get("/").await.text()] {
-        assert!(!text.contains("'one'") && !text.contains("password=one"), "{text}");
-    }
-}
-
-fn as_user(builder: crate::harness::Builder, user: &str, port: u16, database: &Database) -> crate::harness::Builder {
-    let url = format!("postgres://{user}@127.0.0.1:{port}/{}", database.name());
-    builder.file("pg.txt", "one\n").config(&format!("store: {{url: '{url}', password_file: pg.txt}}"))
 }
 
 #[tokio::test]
@@ -151,15 +127,7 @@ async fn a_replica_that_ends_with_its_database_gone_drains_at_its_next_start() {
     let rehearsal = rehearsal.restart().await;
     database.stores(43).await;
     database.holds_exactly(&uids);
-    drained(&rehearsal).await;
-}
-
-/// Waits until nothing of the journal is left to store.
-async fn drained(rehearsal: &Rehearsal) {
-    wait_for("an empty backlog", || async {
-        (rehearsal.metric("rehearsal_journal_backlog_records", &[]).await < 0.5).then_some(())
-    })
-    .await;
+    rehearsal.drained().await;
 }
 
 /// What has to hold of the link itself, or the tests above say nothing.

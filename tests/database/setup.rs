@@ -13,7 +13,7 @@ use crate::harness::{Builder, Rehearsal, wait_for};
 /// One database of the shared server.
 pub struct Database {
     server: &'static Server,
-    name: String,
+    pub name: String,
 }
 
 impl Database {
@@ -34,12 +34,7 @@ impl Database {
     /// A replica whose way to the database is `port`.
     pub fn replica(&self, port: u16, more: &str) -> Builder {
         let url = format!("postgres://{}@127.0.0.1:{port}/{}", postgres::USER, self.name);
-        let config = format!("store: {{url: '{url}', password_file: pg.txt}}\n{more}");
-        Rehearsal::builder().file("pg.txt", postgres::PASSWORD).config(&config)
-    }
-
-    pub fn name(&self) -> &str {
-        &self.name
+        Rehearsal::builder().config(more).on_postgres(&url)
     }
 
     pub fn psql(&self, sql: &str) -> String {

@@ -30,8 +30,11 @@ fn server(authority: &Authority) -> Server {
 }
 
 fn replica(server: &Server, database: &str, ca_pem: &str) -> Builder {
-    let config = format!("store: {{url: '{}', password_file: pg.txt, ca: ca.crt}}", server.url(database));
-    Rehearsal::builder().config(&config).file("pg.txt", postgres::PASSWORD).file("ca.crt", ca_pem)
+    over_tls(&server.url(database), ca_pem)
+}
+
+fn over_tls(url: &str, ca_pem: &str) -> Builder {
+    Rehearsal::builder().config("store: {ca: ca.crt}").on_postgres(url).file("ca.crt", ca_pem)
 }
 
 async fn stored(server: &Server, database: &str, count: usize) {
@@ -48,14 +51,13 @@ async fn only_a_server_with_a_trusted_certificate_is_told_anything() {
     let server = server(&authority);
     let database = server.database();
     let another = Authority::new("another").pem;
-    let elsewhere = format!("store: {{url: '{}', password_file: pg.txt, ca: ca.crt}}", server.url(&database));
-    let elsewhere = elsewhere.replace("127.0.0.1", "127.0.0.2");
+    let elsewhere = server.url(&database).replace("127.0.0.1", "127.0.0.2");
     let deceived = replica(&server, &database, &another);
     // Twice: a start that ended leaves nothing behind that the next one takes for a history.
     for (first, why) in [
         (deceived.clone(), "UnknownIssuer"),
         (deceived, "UnknownIssuer"),
-        (replica(&server, &database, &authority.pem).config(&elsewhere), "not valid for name"),
+        (over_tls(&elsewhere, &authority.pem), "not valid for name"),
     ] {
         let ended = first.ends().await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{}", ended.stderr);
@@ -112,28 +114,33 @@ async fn the_password_is_in_no_log_and_on_no_page() {
     }
 }
 
+/// No word that a log or a page has for another reason.
+const BEFORE: &str = "canary-4f0e-before";
+const AFTER: &str = "canary-4f0e-after";
+
 #[tokio::test]
 async fn a_changed_password_is_read_from_its_file() {
     let authority = Authority::new("database");
     let server = server(&authority);
     let database = server.database();
-    let user = "CREATE ROLE app LOGIN PASSWORD 'before'; GRANT ALL ON DATABASE";
+    let user = format!("CREATE ROLE app LOGIN PASSWORD '{BEFORE}'; GRANT ALL ON DATABASE");
     server.psql("postgres", &format!("{user} {database} TO app; ALTER DATABASE {database} OWNER TO app"));
     let url = server.url(&database).replace(&format!("//{}@", postgres::USER), "//app@");
-    let config = format!("store: {{url: '{url}', password_file: pg.txt, ca: ca.crt}}");
-    let builder = Rehearsal::builder().config(&config).file("pg.txt", "before\n").file("ca.crt", &authority.pem);
-    let replica = builder.start().await;
+    let builder = over_tls(&url, &authority.pem).file("pg.txt", format!("{BEFORE}\n"));
+    let replica = builder.env("REHEARSAL_LOG_LEVEL", "trace").start().await;
     answers(&replica, "before", 2).await;
     stored(&server, &database, 2).await;
-    server.psql("postgres", "ALTER ROLE app PASSWORD 'after'");
+    server.psql("postgres", &format!("ALTER ROLE app PASSWORD '{AFTER}'"));
     server.psql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'");
     answers(&replica, "locked-out", 2).await;
     degraded(&replica, Some("password authentication failed")).await;
-    fs::write(replica.dir().join("pg.txt"), "after\n").expect("writable");
+    let page = replica.get("/").await.text();
+    fs::write(replica.dir().join("pg.txt"), format!("{AFTER}\n")).expect("writable");
     degraded(&replica, None).await;
     stored(&server, &database, 4).await;
-    let log = replica.log();
-    assert!(!log.contains("before\n") && !log.contains("'after'"), "{log}");
+    for text in [replica.log(), replica.stdout(), page] {
+        assert!(!text.contains("canary-"), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -145,8 +152,7 @@ async fn a_unix_socket_is_a_way_in_with_the_same_password() {
     server.psql("postgres", "SELECT pg_reload_conf()");
     let (database, directory) = (server.database(), server.directory.display());
     let url = format!("postgres://{}@:{}/{database}?host={directory}", postgres::USER, server.port);
-    let config = format!("store: {{url: '{url}', password_file: pg.txt}}");
-    let replica = Rehearsal::builder().config(&config).file("pg.txt", postgres::PASSWORD).start().await;
+    let replica = Rehearsal::builder().on_postgres(&url).start().await;
     answers(&replica, "socket", 2).await;
     stored(&server, &database, 2).await;
     let by_network =

@@ -26,7 +26,7 @@ async fn a_clock_that_jumps_a_day_back_and_forth_loses_and_repeats_nothing(kind:
         assert!(outcome.refused.is_empty(), "{:?}", outcome.refused);
         answered.extend(outcome.answered);
         // What waits while the clock goes two days back is ahead of it by more than can be, and marked so.
-        history::drained(&rehearsal).await;
+        rehearsal.drained().await;
     }
     let rows = history::holds(&rehearsal, &answered).await;
     assert_eq!(rows.len(), answered.len());

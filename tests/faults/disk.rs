@@ -2,24 +2,16 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use serde_json::Value;
-use sqlx::{Connection as _, SqliteConnection};
-
+use crate::harness::orphan::{orphan, segment};
 use crate::harness::reviews::pod_review;
-use crate::harness::{Rehearsal, wait_for};
+use crate::harness::{Builder, Rehearsal, not_run, wait_for};
 use crate::history;
 use crate::load::Load;
 use crate::shim::{ALL, EIO, ENOSPC, Shim};
-
-fn segments(data_dir: &Path) -> Vec<PathBuf> {
-    let files = fs::read_dir(data_dir.join("journal")).expect("readable").map(|entry| entry.expect("readable").path());
-    let mut segments: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "journal")).collect();
-    segments.sort();
-    segments
-}
+use serde_json::Value;
 
 async fn fails(rehearsal: &Rehearsal) {
     wait_for("a journal that counts as failed", || async {
@@ -94,18 +86,23 @@ async fn under_refuse_nothing_is_answered_that_the_disk_does_not_take() {
 }
 
 /// A file system of its own for the journal. Only root can mount one.
-struct Tmpfs(PathBuf);
+struct Tmpfs {
+    at: PathBuf,
+    /// Its directory cannot go before it.
+    _in: Builder,
+}
 
 impl Tmpfs {
-    fn mount(at: &Path, size: &str) -> Option<Self> {
-        fs::create_dir_all(at).expect("the test's directory is writable");
+    fn mount(builder: &Builder, at: &str, size: &str) -> Option<Self> {
+        let at = builder.dir().join(at);
+        fs::create_dir_all(&at).expect("the test's directory is writable");
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "tmpfs"]).arg(at);
-        mount.output().is_ok_and(|output| output.status.success()).then(|| Self(at.to_owned()))
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "tmpfs"]).arg(&at);
+        mount.output().is_ok_and(|output| output.status.success()).then(|| Self { at, _in: builder.clone() })
     }
 
     fn ballast(&self) -> PathBuf {
-        self.0.join("ballast")
+        self.at.join("ballast")
     }
 
     fn fill(&self) {
@@ -123,15 +120,15 @@ impl Tmpfs {
 impl Drop for Tmpfs {
     fn drop(&mut self) {
         // The process may still have files in it.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        let _ = Command::new("umount").arg("--lazy").arg(&self.at).status();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_and_a_crash_on_it_leave_a_gap_and_freed_it_goes_on() {
     let builder = Rehearsal::builder().config("webhook: {tls: off}");
-    let Some(disk) = Tmpfs::mount(&builder.dir().join("rehearsal-data/journal"), "4m") else {
-        println!("not run: a full disk, only root can mount a small one");
+    let Some(disk) = Tmpfs::mount(&builder, "rehearsal-data/journal", "4m") else {
+        not_run("a full disk, only root can mount a small one");
         return;
     };
     let mut rehearsal = builder.start().await;
@@ -174,29 +171,15 @@ async fn a_full_disk_and_a_crash_on_it_leave_a_gap_and_freed_it_goes_on() {
     })
     .await;
     assert!(gap["to"].is_string(), "it ends with the start: {gap}");
-    history::drained(&rehearsal).await;
+    rehearsal.drained().await;
     assert_eq!(rehearsal.review("/review/lab", &pod_review("after", "n", "p", &["nginx"])).await.status, 200);
     rehearsal.decision("uid=after").await;
 }
 
-/// Killed with `count` decisions in its journal that the history has not.
-async fn undrained(count: usize) -> Rehearsal {
-    let mut rehearsal = Rehearsal::builder().config("webhook: {tls: off}").start().await;
-    let url = format!("sqlite://{}", rehearsal.data_dir().join("history.sqlite").display());
-    let mut other = SqliteConnection::connect(&url).await.expect("SQLite takes several processes");
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("the lock");
-    for n in 0..count {
-        let review = pod_review(&format!("u{n}"), "n", "p", &[&format!("nginx:{n}")]);
-        assert!(rehearsal.review("/review/lab", &review).await.allowed());
-    }
-    rehearsal.kill9();
-    rehearsal
-}
-
 #[tokio::test]
 async fn a_torn_tail_is_cut_and_said_and_costs_no_answer() {
-    let rehearsal = undrained(5).await;
-    let path = segments(&rehearsal.data_dir()).pop().expect("one");
+    let rehearsal = orphan(Rehearsal::builder().config("webhook: {tls: off}"), 5).await;
+    let path = segment(&rehearsal.data_dir());
     let whole = fs::metadata(&path).expect("there").len();
     let mut file = OpenOptions::new().append(true).open(&path).expect("ours");
     file.write_all(&[90, 1, 0, 0, 1, 2, 3, 4, b'{', b'"']).expect("ours");
@@ -210,17 +193,17 @@ async fn a_torn_tail_is_cut_and_said_and_costs_no_answer() {
 
 #[tokio::test]
 async fn a_flipped_bit_costs_one_record_is_kept_aside_and_is_a_gap() {
-    let rehearsal = undrained(5).await;
-    let path = segments(&rehearsal.data_dir()).pop().expect("one");
+    let rehearsal = orphan(Rehearsal::builder().config("webhook: {tls: off}"), 5).await;
+    let path = segment(&rehearsal.data_dir());
     let mut bytes = fs::read(&path).expect("ours");
-    let text = br#""uid":"u2""#;
+    let text = br#""uid":"orphan-2""#;
     let at = bytes.windows(text.len()).position(|part| part == text).expect("its uid");
     // The 2 becomes a 6.
-    bytes[at + 8] ^= 4;
+    bytes[at + text.len() - 2] ^= 4;
     fs::write(&path, &bytes).expect("ours");
     let rehearsal = rehearsal.restart().await;
     let uids = history::uids(&history::rows(&rehearsal).await);
-    assert_eq!(uids.into_iter().collect::<Vec<_>>(), ["u0", "u1", "u3", "u4"]);
+    assert_eq!(uids.into_iter().collect::<Vec<_>>(), ["orphan-0", "orphan-1", "orphan-3", "orphan-4"]);
     let summary = rehearsal.get_json("/api/v1/summary").await;
     let reason = Value::from("a part of the journal was damaged");
     let gap = summary["gaps"].as_array().expect("a list").iter().find(|gap| gap["reason"] == reason);
@@ -231,7 +214,7 @@ async fn a_flipped_bit_costs_one_record_is_kept_aside_and_is_a_gap() {
     let kept: Vec<_> = kept.filter(|entry| entry.file_name().to_string_lossy().starts_with("damaged-")).collect();
     assert_eq!(kept.len(), 1);
     let aside = fs::read(kept[0].path()).expect("ours");
-    let found = br#""uid":"u6""#;
+    let found = br#""uid":"orphan-6""#;
     assert!(aside.windows(found.len()).any(|part| part == found), "the record as it was found");
     assert!(rehearsal.log().contains("cannot be read: it is kept aside"), "{}", rehearsal.log());
 }

@@ -8,24 +8,20 @@ use crate::harness::{Rehearsal, wait_for};
 
 /// All rows, once nothing waits in the journal.
 pub async fn rows(rehearsal: &Rehearsal) -> Vec<Value> {
-    drained(rehearsal).await;
+    rows_of(rehearsal, "").await
+}
+
+/// Those of a `&filter=value`.
+pub async fn rows_of(rehearsal: &Rehearsal, filter: &str) -> Vec<Value> {
+    rehearsal.drained().await;
     let mut rows = Vec::new();
     let mut after = String::new();
     loop {
-        let mut page = rehearsal.get_json(&format!("/api/v1/decisions?limit=1000{after}")).await;
+        let mut page = rehearsal.get_json(&format!("/api/v1/decisions?limit=1000{filter}{after}")).await;
         rows.append(page["decisions"].as_array_mut().expect("a list"));
         let Some(next) = page["next"].as_str() else { return rows };
         after = format!("&after={next}");
     }
-}
-
-pub async fn drained(rehearsal: &Rehearsal) {
-    wait_for("an empty journal", || async {
-        let waiting = rehearsal.metric("rehearsal_journal_backlog_records", &[]).await;
-        let failed = rehearsal.metric("rehearsal_journal_failed", &[]).await;
-        (waiting < 0.5 && failed < 0.5).then_some(())
-    })
-    .await;
 }
 
 /// The ids of the reviews of `rows`; none may be there twice.
@@ -37,18 +33,28 @@ pub fn uids(rows: &[Value]) -> BTreeSet<String> {
 
 /// Every one of `answered` is there, none twice, and the figures of every namespace count what is there.
 pub async fn holds(rehearsal: &Rehearsal, answered: &BTreeSet<String>) -> Vec<Value> {
-    let rows = rows(rehearsal).await;
+    holds_of(rehearsal, "", answered).await
+}
+
+/// Likewise among what a `&filter=value` leaves, which has to leave all that was answered.
+pub async fn holds_of(rehearsal: &Rehearsal, filter: &str, answered: &BTreeSet<String>) -> Vec<Value> {
+    let rows = rows_of(rehearsal, filter).await;
     let there = uids(&rows);
     let missing: Vec<_> = answered.difference(&there).collect();
     assert!(missing.is_empty(), "{} of {} answered reviews are missing: {missing:?}", missing.len(), answered.len());
-    figures_are_those_of(rehearsal, &rows).await;
+    figures_are_those_of(rehearsal, filter, &rows).await;
     rows
 }
 
 /// The sum of what gaps miss, all of which have ended and are counted.
 pub async fn missed(rehearsal: &Rehearsal) -> u64 {
+    missed_of(rehearsal, "").await
+}
+
+/// Likewise of those that a `&filter=value` leaves.
+pub async fn missed_of(rehearsal: &Rehearsal, filter: &str) -> u64 {
     let summary = wait_for("gaps with an end", || async {
-        let summary = rehearsal.get_json("/api/v1/summary").await;
+        let summary = rehearsal.get_json(&format!("/api/v1/summary?dry_run=include{filter}")).await;
         let gaps = summary["gaps"].as_array().expect("a list");
         gaps.iter().all(|gap| gap["to"].is_string()).then_some(summary)
     })
@@ -58,7 +64,7 @@ pub async fn missed(rehearsal: &Rehearsal) -> u64 {
 
 type Counts = [u64; 5];
 
-async fn figures_are_those_of(rehearsal: &Rehearsal, rows: &[Value]) {
+async fn figures_are_those_of(rehearsal: &Rehearsal, filter: &str, rows: &[Value]) {
     let mut counts: BTreeMap<String, Counts> = BTreeMap::new();
     for row in rows {
         let answered = |answer: &str| u64::from(row["answer"] == answer);
@@ -76,7 +82,7 @@ async fn figures_are_those_of(rehearsal: &Rehearsal, rows: &[Value]) {
     }
     for (scope, counted) in counts {
         // A clock may have been ahead when some were made.
-        let path = format!("/api/v1/summary?dry_run=include&until=2100-01-01T00:00:00Z{scope}");
+        let path = format!("/api/v1/summary?dry_run=include&until=2100-01-01T00:00:00Z{filter}{scope}");
         let summary = rehearsal.get_json(&path).await;
         let figure = |name: &str| summary[name].as_u64().expect("a number");
         let figures: Counts = ["reviews", "allowed", "denied", "failed", "would_reject"].map(figure);

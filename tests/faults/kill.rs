@@ -21,8 +21,10 @@ async fn killed_two_hundred_times_under_load_it_has_each_answered_review_once(ki
     let mut answered = BTreeSet::new();
     for round in 0..ROUNDS {
         let mut load = Load::begin(&rehearsal, &format!("r{round}"), 8);
-        // A start says first that it is there: over Postgres the answers begin a moment later.
-        load.reach(1).await;
+        // A start says first that it is there: over Postgres the answers begin a moment later. Some are killed before.
+        if !round.is_multiple_of(4) {
+            load.reach(1).await;
+        }
         // Not a wait for something: where the kill falls is the point.
         tokio::time::sleep(Duration::from_millis(random.u64(0..LONGEST))).await;
         rehearsal.kill9();

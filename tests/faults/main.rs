@@ -13,3 +13,4 @@ mod secret;
 mod shim;
 mod stop;
 mod stores;
+mod sweep;

@@ -1,13 +1,15 @@
 //! Too few file descriptors, too little memory.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tokio::net::TcpStream;
 
 use crate::harness::backend::{Backend, Script};
-use crate::harness::{Rehearsal, wait_for};
+use crate::harness::process::memory;
+use crate::harness::{Rehearsal, not_run, wait_for};
 use crate::history;
 use crate::load::Load;
 use crate::shim::{EIO, Shim};
@@ -65,18 +67,47 @@ const MEMORY: u64 = 64 << 20;
 struct Memory(PathBuf);
 
 impl Memory {
-    fn group() -> Option<Self> {
-        let name = format!("rehearsal-test-{}", std::process::id());
-        for (root, limit) in [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")] {
-            let group = Path::new(root).join(&name);
-            if fs::create_dir(&group).is_ok() {
-                let group = Self(group);
-                if fs::write(group.0.join(limit), MEMORY.to_string()).is_ok() {
-                    return Some(group);
-                }
-            }
+    /// Or why there is none.
+    fn group() -> Result<Self, String> {
+        const OLD: (&str, &str) = ("/sys/fs/cgroup/memory", "memory.limit_in_bytes");
+        const UNIFIED: (&str, &str) = ("/sys/fs/cgroup", "memory.max");
+        let is_there = |(root, _): &(&str, &str)| Path::new(root).join("cgroup.procs").exists();
+        let (root, limit) = [OLD, UNIFIED].into_iter().find(is_there).ok_or("this system shows no control groups")?;
+        let path = Path::new(root).join(format!("rehearsal-test-{}", std::process::id()));
+        fs::create_dir(&path).map_err(|error| format!("{} cannot be made: {error}", path.display()))?;
+        let group = Self(path);
+        group.set(limit, MEMORY).map_err(|error| format!("{limit} cannot be set: {error}"))?;
+        for (swap, limit) in [("memory.memsw.limit_in_bytes", MEMORY), ("memory.swap.max", 0)] {
+            // Where there is no swap to be had there is no such file.
+            let _ = group.set(swap, limit);
         }
-        None
+        if group.takes(2 * MEMORY) {
+            Err("the kernel does not hold a process to its limit".to_owned())
+        } else {
+            Ok(group)
+        }
+    }
+
+    /// Makes no file: where the kernel has made none, that would limit nothing.
+    fn set(&self, name: &str, limit: u64) -> io::Result<()> {
+        OpenOptions::new().write(true).open(self.0.join(name))?.write_all(limit.to_string().as_bytes())
+    }
+
+    /// Whether a process in it can have so many bytes.
+    fn takes(&self, bytes: u64) -> bool {
+        let held = format!("{} && head -c {bytes} /dev/zero | tail -c {bytes}", self.enter());
+        let ended = Command::new("sh").args(["-c", &held]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        ended.expect("sh").success()
+    }
+
+    /// Has a shell enter it.
+    fn enter(&self) -> String {
+        format!("echo $$ > {}/cgroup.procs", self.0.display())
+    }
+
+    fn holds(&self, pid: u32) -> bool {
+        let processes = fs::read_to_string(self.0.join("cgroup.procs")).expect("readable");
+        processes.lines().any(|line| line == pid.to_string())
     }
 }
 
@@ -85,13 +116,6 @@ impl Drop for Memory {
         // It is empty once its process is reaped.
         let _ = fs::remove_dir(&self.0);
     }
-}
-
-/// The most memory that the process has had, in bytes.
-fn peak(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("our own child");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says it");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,18 +130,19 @@ async fn in_64_mib_of_memory_at_three_times_overload_it_goes_on_and_counts_every
     let builder = Rehearsal::builder().config(&config);
     let group = Memory::group();
     let builder = match &group {
-        Some(group) => builder.prelude(&format!("echo $$ > {}/cgroup.procs", group.0.display())),
-        None => {
-            println!("not run: a memory limit of the kernel, no control group can be made; its peak is looked at");
+        Ok(group) => builder.prelude(&group.enter()),
+        Err(why) => {
+            not_run(&format!("a memory limit of the kernel: {why}; the most that it takes is looked at"));
             builder
         }
     };
     let rehearsal = builder.start().await;
+    assert!(group.as_ref().is_ok_and(|group| group.holds(rehearsal.pid())) || group.is_err(), "it is not in its group");
     let mut load = Load::begin(&rehearsal, "memory", 96);
     load.reach(3_000).await;
     let outcome = load.end().await;
     assert!(outcome.refused.is_empty(), "nothing loaded can enforce: {:?}", outcome.refused);
-    let peak = peak(rehearsal.pid());
+    let peak = memory(rehearsal.pid(), "VmHWM");
     assert!(peak < MEMORY, "{peak} bytes");
     let rows = history::rows(&rehearsal).await.len() as u64;
     let missed = history::missed(&rehearsal).await;

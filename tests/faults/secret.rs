@@ -1,15 +1,11 @@
 //! A canary in every place of a secret, looked for in everything that is written or shown.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::harness::backend::{Backend, Reply, Script};
 use crate::harness::reviews::pod_review;
-use crate::harness::{postgres, run};
-use crate::history;
+use crate::harness::{Rehearsal, files, postgres, run};
 use crate::stores::{Kind, on_both};
 
 const CANARY: &str = "canary-6b1f0c-sings";
@@ -40,20 +36,19 @@ fn data(kind: &str) -> Value {
     review
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).expect("readable") {
-        let path = entry.expect("readable").path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found
-}
-
 fn silent(what: &str, content: &[u8]) {
     let encoded = base64::engine::general_purpose::STANDARD.encode(CANARY);
     for form in [CANARY, &encoded] {
         let found = content.windows(form.len()).any(|window| window == form.as_bytes());
         assert!(!found, "{what} holds {form}");
+    }
+}
+
+fn no_file_has_it(rehearsal: &Rehearsal) {
+    let files = files(&rehearsal.data_dir());
+    assert!(!files.is_empty(), "the data directory is elsewhere");
+    for (path, content) in files {
+        silent(&path.display().to_string(), &content);
     }
 }
 
@@ -81,7 +76,7 @@ async fn a_canary_secret_is_in_no_journal_database_page_or_log(kind: Kind) {
     }
     assert_eq!(backend.received().len(), 3, "it was asked, with all that came");
     let rows = rehearsal.decisions("", 3).await;
-    history::drained(&rehearsal).await;
+    rehearsal.drained().await;
     let mut pages = vec!["/".to_owned(), "/decisions".to_owned(), "/api/v1/decisions".to_owned()];
     pages.extend(["/api/v1/summary", "/metrics", "/readyz"].map(str::to_owned));
     for row in &rows {
@@ -96,15 +91,17 @@ async fn a_canary_secret_is_in_no_journal_database_page_or_log(kind: Kind) {
     let inspected = run(rehearsal.dir(), &["journal", "inspect", "rehearsal-data"]);
     assert!(inspected.stdout.contains("object"), "{}", inspected.stdout);
     silent("journal inspect", inspected.stdout.as_bytes());
-    // As it stands on the disk while it runs, and once everything is closed.
-    for file in files(&rehearsal.data_dir()) {
-        silent(&file.display().to_string(), &fs::read(&file).expect("ours"));
+    for format in ["ndjson", "csv"] {
+        let exported = run(rehearsal.dir(), &["export", "--format", format, "--config", "rehearsal.yaml"]);
+        assert!(exported.stdout.lines().count() >= rows.len(), "{}{}", exported.stdout, exported.stderr);
+        silent(&format!("export as {format}"), exported.stdout.as_bytes());
+        silent("what export says", exported.stderr.as_bytes());
     }
+    // As it stands on the disk while it runs, and once everything is closed.
+    no_file_has_it(&rehearsal);
     rehearsal.sigterm();
     assert_eq!(rehearsal.exit_code().await, Some(0));
-    for file in files(&rehearsal.data_dir()) {
-        silent(&file.display().to_string(), &fs::read(&file).expect("ours"));
-    }
+    no_file_has_it(&rehearsal);
     if let Kind::Postgres = kind {
         let dumped = postgres::shared().dump();
         assert!(dumped.contains("team-a"), "the history is in it");

@@ -1,10 +1,9 @@
-//! The test's side of `shim.c`, which is compiled once and loaded into the binary.
+//! The test's side of `shim.c`, which is compiled and loaded into the binary.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use crate::harness::{Builder, repository};
 
@@ -30,19 +29,15 @@ const NUMBERS: usize = 8;
 /// All calls from now on.
 pub const ALL: i64 = -1;
 
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("shim-{}.so", std::process::id()));
-        let source = repository().join("tests/faults/shim.c");
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
-            .arg(&library)
-            .arg(source)
-            .status();
-        assert!(compiled.expect("cc, which ./test installs").success(), "shim.c does not compile");
-        library
-    })
+/// In the test's directory, so that it goes with it.
+fn compile(library: &Path) {
+    let source = repository().join("tests/faults/shim.c");
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
+        .arg(library)
+        .arg(source)
+        .status();
+    assert!(compiled.expect("cc, which ./test installs").success(), "shim.c does not compile");
 }
 
 // === impl Shim ===
@@ -50,11 +45,12 @@ fn library() -> &'static Path {
 impl Shim {
     /// With its file beside the configuration of `builder`.
     pub fn load(builder: Builder) -> (Self, Builder) {
-        let path = builder.dir().join("faults.control");
+        let [path, library] = ["faults.control", "faults.so"].map(|name| builder.dir().join(name));
+        compile(&library);
         std::fs::write(&path, [0; NUMBERS * 8]).expect("the test's directory is writable");
         let control = File::options().read(true).write(true).open(&path).expect("just made");
         let builder = builder
-            .env("LD_PRELOAD", library().to_str().expect("UTF-8"))
+            .env("LD_PRELOAD", library.to_str().expect("UTF-8"))
             .env("FAULTS_CONTROL", path.to_str().expect("UTF-8"));
         (Self { control, path }, builder)
     }

@@ -33,9 +33,7 @@ impl Kind {
             Self::Sqlite => Rehearsal::builder().config(config),
             Self::Postgres => {
                 let server = postgres::shared();
-                let url = server.url(&server.database());
-                let config = format!("{config}\nstore: {{url: '{url}', password_file: pg.txt}}");
-                Rehearsal::builder().file("pg.txt", postgres::PASSWORD).config(&config)
+                Rehearsal::builder().config(config).on_postgres(&server.url(&server.database()))
             }
         }
     }

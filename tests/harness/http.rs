@@ -37,6 +37,11 @@ pub struct Response {
 #[derive(Debug)]
 pub struct CallError(pub String);
 
+/// A time in an answer. As texts they do not compare: a fraction may be shorter.
+pub fn time(value: &Value) -> jiff::Timestamp {
+    value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("not a time: {value}"))
+}
+
 /// The sum of the samples of `name` whose labels contain all of `labels`.
 pub fn metric(exposition: &str, name: &str, labels: &[&str]) -> f64 {
     exposition

@@ -12,6 +12,7 @@ pub mod certs;
 pub mod cluster;
 pub mod http;
 pub mod link;
+pub mod orphan;
 pub mod postgres;
 pub mod process;
 pub mod raw;
@@ -19,6 +20,7 @@ pub mod reviews;
 
 use std::fs::Permissions;
 use std::future::Future;
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -95,6 +97,29 @@ pub fn repository() -> PathBuf {
 pub fn run(dir: &Path, args: &[&str]) -> Ended {
     let output = command(dir, &[], None).args(args).stdin(Stdio::null()).output().expect("the binary runs");
     Ended::from(output)
+}
+
+/// Says that a part of a test could not be run here, and why. Not by `println!`, which is kept back when a test passes.
+pub fn not_run(why: &str) {
+    let said = writeln!(std::io::stderr(), "not run: {why}");
+    said.expect("standard error is there");
+}
+
+/// Every file under `dir`, with what is in it. One that goes meanwhile is left out.
+pub fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten() {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+            continue;
+        }
+        match std::fs::read(&path) {
+            Ok(content) => found.push((path, content)),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{}: {error}", path.display()),
+        }
+    }
+    found
 }
 
 /// Polls `condition` until it gives a value.
@@ -193,6 +218,14 @@ impl Builder {
     pub fn alpn(mut self, alpn: http::Alpn) -> Self {
         self.alpn = alpn;
         self
+    }
+
+    /// With its history in the database at `url`, and the harness's password for it in `pg.txt`; after [`Self::config`].
+    pub fn on_postgres(mut self, url: &str) -> Self {
+        let config = self.config.get_or_insert_with(|| json!({}));
+        config["store"]["url"] = json!(url);
+        config["store"]["password_file"] = json!("pg.txt");
+        self.file("pg.txt", postgres::PASSWORD)
     }
 
     /// Without root's right to write where modes forbid it.
@@ -399,6 +432,16 @@ impl Rehearsal {
             (decisions.len() == count).then(|| std::mem::take(decisions))
         })
         .await
+    }
+
+    /// Waits until nothing of the journal is left to store.
+    pub async fn drained(&self) {
+        wait_for("an empty journal", || async {
+            let waiting = self.metric("rehearsal_journal_backlog_records", &[]).await;
+            let failed = self.metric("rehearsal_journal_failed", &[]).await;
+            (waiting < 0.5 && failed < 0.5).then_some(())
+        })
+        .await;
     }
 
     /// The only decision under `query`.

@@ -35,14 +35,21 @@ pub fn shared() -> &'static Server {
 impl Server {
     /// A server of one's own, with more settings (`"max_connections = 20"`).
     pub fn start(settings: &[&str]) -> Self {
-        let bin = bin();
         let directory = std::env::temp_dir().join(format!("rehearsal-postgres-{}", uuid::Uuid::now_v7()));
         fs::create_dir_all(&directory).expect("a directory for the server");
-        give_away(&directory);
+        let server = Self { port: free_port(), directory, bin: bin(), keeper: Mutex::new(None) };
+        server.make(settings);
+        server.run();
+        server
+    }
+
+    fn make(&self, settings: &[&str]) {
+        let directory = &self.directory;
+        give_away(directory);
         let password = directory.join("password");
         fs::write(&password, PASSWORD).expect("the password");
         give_away(&password);
-        let made = as_nobody(&bin.join("initdb"))
+        let made = as_nobody(&self.bin.join("initdb"))
             .args(["--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"])
             .arg(format!("--username={USER}"))
             .arg(format!("--pwfile={}", password.display()))
@@ -50,10 +57,10 @@ impl Server {
             .output()
             .expect("initdb runs");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let port = free_port();
         let mut conf = format!(
-            "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\n\
+            "port = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\n\
              shared_buffers = 64MB\nmax_connections = 200\n",
+            self.port,
             directory.display()
         );
         for setting in settings {
@@ -63,9 +70,6 @@ impl Server {
         let path = directory.join("data/postgresql.auto.conf");
         fs::write(&path, conf).expect("the settings");
         give_away(&path);
-        let server = Self { port, directory, bin, keeper: Mutex::new(None) };
-        server.run();
-        server
     }
 
     /// Starts it again after [`Server::stop`], on the same port.
@@ -152,6 +156,8 @@ impl Drop for Server {
             drop(keeper.stdin.take());
             let _ = keeper.wait();
         }
+        // Whoever made it is gone with it, or was stopped and never run again.
+        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 

@@ -14,7 +14,7 @@ const EARLIER: i64 = 3;
 impl Database {
     async fn connect(&self) -> PgConnection {
         let options = PgConnectOptions::new().host("127.0.0.1").port(self.port()).username(postgres::USER);
-        options.password(postgres::PASSWORD).database(self.name()).connect().await.expect("the server is there")
+        options.password(postgres::PASSWORD).database(&self.name).connect().await.expect("the server is there")
     }
 
     /// As a version before the fourth migration left it.
@@ -42,7 +42,7 @@ async fn migrate_says_from_which_number_to_which() {
     let database = Database::new();
     let ended = database.migrate().ends().await;
     let to = database.schema();
-    let place = format!("127.0.0.1:{}/{}", database.port(), database.name());
+    let place = format!("127.0.0.1:{}/{}", database.port(), database.name);
     assert_eq!((ended.code, ended.stdout), (Some(0), format!("{place}: schema {to} is made\n")));
     let ended = database.migrate().ends().await;
     assert_eq!((ended.code, ended.stdout), (Some(0), format!("{place}: schema {to} is up to date\n")));

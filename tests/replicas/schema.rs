@@ -78,9 +78,9 @@ async fn a_server_that_is_too_old_is_refused_by_name() {
     let body = "SELECT CASE $1 WHEN 'server_version_num' THEN '130011' ELSE '13.11' END";
     let version = format!("CREATE FUNCTION current_setting(text) RETURNS text LANGUAGE sql AS $$ {body} $$");
     database.psql(&version);
-    database.psql(&format!("ALTER DATABASE {} SET search_path = public, pg_catalog", database.name()));
+    database.psql(&format!("ALTER DATABASE {} SET search_path = public, pg_catalog", database.name));
     let said =
-        format!("127.0.0.1:{}/{} is PostgreSQL 13.11: Rehearsal needs 14 or newer", database.port(), database.name());
+        format!("127.0.0.1:{}/{} is PostgreSQL 13.11: Rehearsal needs 14 or newer", database.port(), database.name);
     for builder in [database.serving("lab", ""), database.migrate()] {
         let ended = builder.ends().await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{}", ended.stderr);

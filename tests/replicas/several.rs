@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::harness::http::time;
 use crate::harness::{Rehearsal, run, wait_for};
 use crate::{Database, id, rows, send, uids};
 
@@ -50,7 +51,7 @@ async fn three_replicas_share_one_history() {
         send(replica, uids(&format!("of-{n}"), 20)).await;
     }
     for replica in &replicas {
-        rows::drained(replica).await;
+        replica.drained().await;
     }
     let answered: BTreeSet<String> = (0..3).flat_map(|n| uids(&format!("of-{n}"), 20)).collect();
     for replica in &replicas {
@@ -112,7 +113,7 @@ async fn a_replica_that_was_killed_is_named_until_its_journal_is_drained() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     stays.decisions("", 6).await;
     let now = behind(&stays, &[]).await;
-    assert!(now["complete_until"].as_str() > summary["complete_until"].as_str(), "{now}");
+    assert!(time(&now["complete_until"]) > time(&summary["complete_until"]), "{now}");
     assert_eq!(database.drained_until(&lost), i64::MAX);
 }
 
@@ -138,8 +139,7 @@ async fn one_of_three_that_is_cut_off_goes_on_and_catches_up() {
     assert_eq!(ready.status, 200, "{}", ready.text());
     // Nothing is said to be complete that is not there, however long it takes to be noticed.
     let during = summary(&one).await;
-    let complete_until: jiff::Timestamp = during["complete_until"].as_str().expect("a time").parse().expect("RFC 3339");
-    assert!(complete_until.as_millisecond() <= database.drained_until(&id(&cut)), "{during}");
+    assert!(time(&during["complete_until"]).as_millisecond() <= database.drained_until(&id(&cut)), "{during}");
     database.has_been_silent(&id(&cut));
     behind(&two, &[&id(&cut)]).await;
 
@@ -148,11 +148,11 @@ async fn one_of_three_that_is_cut_off_goes_on_and_catches_up() {
         .into_iter()
         .flat_map(|(name, n)| uids(name, n))
         .collect();
-    rows::drained(&cut).await;
+    cut.drained().await;
     for replica in [&one, &two, &cut] {
         assert_eq!(rows::holds(replica, &answered).await.len(), 35);
         let after = behind(replica, &[]).await;
-        assert!(after["complete_until"].as_str() > during["complete_until"].as_str(), "{after}");
+        assert!(time(&after["complete_until"]) > time(&during["complete_until"]), "{after}");
     }
 }
 

@@ -37,14 +37,15 @@ async fn shed(test: &TestStore, max_size: u64, now: Timestamp) -> Swept {
 
 async fn over_the_size_the_oldest_plain_decisions_go_first(kind: Kind) {
     let test = TestStore::new(kind, &HISTORY).await;
-    let history = mostly_plain(History::new(51, 3_000, 20 * 24, NOW));
+    let history = mostly_plain(History::new(51, 5_000, 6 * 24, NOW));
     for records in history.records.chunks(1_000) {
         test.store.apply_at(records, NOW).await.expect("a batch");
     }
     let size = sweep(&test, NOW).await.size;
     assert_eq!(shed(&test, size + 4_194_304, NOW).await.for_size, None, "it fits");
-    // On Postgres a table of a day takes whole pages in each index, whatever it holds.
-    let less = size - if kind == Kind::Sqlite { 65_536 } else { 8_192 };
+    // On Postgres a day's plain decisions take some 220 KB here, and only days that much larger than what its autovacuum
+    // and its catalogs add beside it say anything: of five days that may go, the first two are enough.
+    let less = size - if kind == Kind::Sqlite { 65_536 } else { 350_000 };
     let swept = shed(&test, less, NOW).await;
     let before = swept.for_size.expect("some went early");
     assert_eq!(test.store.horizons().await.expect("horizons").for_size, Some(before));
