@@ -137,6 +137,8 @@ impl PlainSqlite {
         std::fs::copy(&self.before, &path).expect("a copy");
         let options = SqliteConnectOptions::new().filename(&path);
         let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+        // As the store's own connection.
+        let options = options.pragma("cache_size", "-16384");
         let mut to = options.connect().await.expect("a connection");
         let rows = self.rows.clone();
         let rate = rate(decisions, async {

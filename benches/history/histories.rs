@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rehearsal::recorder::drain::MAX_RECORDS;
 use rehearsal::review::clock::{DecisionId, Timestamp};
 use rehearsal::review::decision::Record;
 use rehearsal::store::Store;
@@ -14,9 +15,6 @@ use crate::harness::postgres::{PASSWORD, Server};
 
 /// Decisions a second, as 100 million over 90 days are.
 const RATE: f64 = 12.86;
-
-/// How large batches are.
-pub const BATCH: usize = 1_000;
 
 /// An empty history.
 pub struct History {
@@ -91,7 +89,7 @@ fn records(decisions: usize, seed: u64) -> Vec<Record> {
 fn in_batches(mut records: Vec<Record>) -> Vec<Vec<Record>> {
     let mut batches = Vec::new();
     while !records.is_empty() {
-        let rest = records.split_off(records.len().min(BATCH));
+        let rest = records.split_off(records.len().min(MAX_RECORDS));
         batches.push(std::mem::replace(&mut records, rest));
     }
     batches

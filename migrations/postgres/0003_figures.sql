@@ -4,6 +4,9 @@
 -- minutes (15, 60, 1440), `bucket` its start in ms. Dry runs are counted apart. `replica` is who wrote the row (its
 -- number in `replicas`): two drains never lock the same row, and reads sum.
 -- The key begins with what a page asks for, so that a range of time is one range of rows.
+--
+-- Each batch adds to the same few rows of now. Half of each page is left free for their next versions, which then need no
+-- new entry in an index and take the place of the last ones without a vacuum.
 
 CREATE TABLE rollup_totals (
     cluster      INTEGER NOT NULL,
@@ -19,7 +22,7 @@ CREATE TABLE rollup_totals (
     would_reject BIGINT NOT NULL,
     unjudged     BIGINT NOT NULL,        -- of the cluster only: what is not read has no namespace
     PRIMARY KEY (cluster, namespace, width, bucket, dry_run, replica)
-);
+) WITH (fillfactor = 50);
 
 -- Decisions that violated a rule, each counted once.
 CREATE TABLE rollup_rules (
@@ -35,7 +38,7 @@ CREATE TABLE rollup_rules (
     would_reject BIGINT NOT NULL,        -- would-be rejections, with such a violation in audit or warn mode
     standing     BIGINT NOT NULL,        -- with a violation by an image that was there before
     PRIMARY KEY (cluster, namespace, width, bucket, rule, dry_run, replica)
-);
+) WITH (fillfactor = 50);
 
 -- Decisions that name a repository, each counted once.
 CREATE TABLE rollup_repositories (
@@ -50,7 +53,7 @@ CREATE TABLE rollup_repositories (
     denied       BIGINT NOT NULL,        -- denied, and an image of it is to blame
     would_reject BIGINT NOT NULL,        -- would-be rejections, and an image of it is to blame
     PRIMARY KEY (cluster, namespace, width, bucket, repository, dry_run, replica)
-);
+) WITH (fillfactor = 50);
 
 CREATE TABLE workload_totals (
     workload     INTEGER NOT NULL,
@@ -62,7 +65,7 @@ CREATE TABLE workload_totals (
     denied       BIGINT NOT NULL,
     would_reject BIGINT NOT NULL,
     PRIMARY KEY (workload, dry_run, replica)
-);
+) WITH (fillfactor = 50);
 
 -- One row for each rule, day (ms of its start, UTC) and workload that violated it.
 CREATE TABLE workload_rules (
@@ -78,7 +81,7 @@ CREATE TABLE workload_rules (
     would_reject BIGINT NOT NULL,
     standing     BIGINT NOT NULL,
     PRIMARY KEY (rule, day, workload, dry_run, replica)
-);
+) WITH (fillfactor = 50);
 
 -- Counts of reviews that were answered without being judged, each added once.
 CREATE TABLE unjudged (

@@ -23,11 +23,12 @@ use super::segment;
 use super::shared::Shared;
 use super::shelf::{Position, Span};
 
-/// Where the cost of a transaction no longer shows in that of a row (at 100 rows it is more than half of it).
-const MAX_RECORDS: usize = 1_000;
+/// Where the cost of a transaction no longer shows in that of a row (at 100 rows it is more than half of it), and where
+/// most of them add to figures that the batch has in hand anyway.
+pub const MAX_RECORDS: usize = 2_000;
 
-/// A thousand usual records; fewer large ones, so that a batch in memory stays small.
-const MAX_BYTES: u64 = 1 << 20;
+/// Two thousand usual records; fewer large ones, so that a batch in memory stays small.
+const MAX_BYTES: u64 = 2 << 20;
 
 /// At low rates a transaction waits this long for company: a page is never further behind for it than a reload takes.
 const GATHER: Duration = Duration::from_millis(50);

@@ -30,6 +30,9 @@ impl Located {
         let places: HashMap<DecisionId, Timestamp> = places.map(|(at, id)| (id, at)).collect();
         let first_keys: Vec<i64> = places.iter().map(|(&id, &at)| key::of(at, id)).collect();
         let mut located = Self::default();
+        // What is later than all that is stored need not be looked for, and that is most.
+        let last = last_from(tx, first_keys.iter().min().copied()).await?;
+        let first_keys: Vec<i64> = first_keys.into_iter().filter(|key| Some(*key) <= last).collect();
         for keys in first_keys.chunks(LOOKED_UP) {
             let mut sql = Sql::new("SELECT key, id FROM decisions WHERE key IN ");
             sql.list(keys.iter().copied());
@@ -104,4 +107,12 @@ impl Located {
         self.taken.insert(key);
         self.stored.insert(id, key);
     }
+}
+
+/// The last key from `from` on.
+async fn last_from(tx: &mut Transaction, from: Option<i64>) -> Result<Option<i64>, StoreError> {
+    let Some(from) = from else { return Ok(None) };
+    let mut sql = Sql::new("SELECT max(key) FROM decisions WHERE key >= ");
+    sql.bind(from);
+    tx.fetch(sql).await?.first().map_or(Ok(None), |row| row.opt_int(0))
 }

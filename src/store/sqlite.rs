@@ -44,6 +44,9 @@ const MAX_VALUES: usize = 8_000;
 /// The log is cut back to this once it has been copied into the database.
 const LOG_BYTES: &str = "67108864";
 
+/// In KiB, and negative for that: pages that a batch changes in many places of the indexes stay in memory until its end.
+const WRITER_CACHE: &str = "-16384";
+
 #[derive(Debug, Clone)]
 pub(super) struct Sqlite {
     writer: SqlitePool,
@@ -124,8 +127,9 @@ impl Sqlite {
     /// What is sorted for an index of a large table does not fit memory: it goes to files.
     pub async fn make_indexes(&self, indexes: &[String]) -> Result<(), StoreError> {
         const SORTED_IN_FILES: [&str; 2] = ["PRAGMA temp_store = file", "PRAGMA cache_size = -131072"];
-        const AS_BEFORE: [&str; 2] = ["PRAGMA temp_store = memory", "PRAGMA cache_size = -2000"];
-        for text in SORTED_IN_FILES.into_iter().chain(indexes.iter().map(String::as_str)).chain(AS_BEFORE) {
+        let cache = format!("PRAGMA cache_size = {WRITER_CACHE}");
+        let as_before = ["PRAGMA temp_store = memory", &cache];
+        for text in SORTED_IN_FILES.into_iter().chain(indexes.iter().map(String::as_str)).chain(as_before) {
             sqlx::query(AssertSqlSafe(text)).persistent(false).execute(&self.writer).await?;
         }
         Ok(())
@@ -311,7 +315,8 @@ async fn connect_writer(path: &Path) -> sqlx::Result<SqlitePool> {
                 .auto_vacuum(SqliteAutoVacuum::Incremental)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
-                .pragma("journal_size_limit", LOG_BYTES),
+                .pragma("journal_size_limit", LOG_BYTES)
+                .pragma("cache_size", WRITER_CACHE),
         )
         .await
 }
