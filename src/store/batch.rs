@@ -158,7 +158,7 @@ impl Memory {
         presence::upsert(&mut tx, &batch.presence, &names, &replicas).await?;
 
         let mut tally = Tally::default();
-        for fact in &added {
+        for fact in added {
             tally.add(fact);
         }
         for (before, after) in amended.before.iter().zip(&changed) {

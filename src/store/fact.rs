@@ -1,6 +1,6 @@
 //! The numbers of a batch's names, and what its decisions say to the figures.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
 
 use super::batch::{Batch, Entry};
 use super::database::Transaction;
@@ -11,7 +11,7 @@ use super::review::{Reviews, StoredReview};
 use super::rollup::{Blame, Fact};
 use super::row::Numbers;
 use super::sql::Value;
-use crate::review::decision::Decision;
+use crate::review::decision::{Decision, ReviewHash};
 
 #[derive(Debug)]
 pub(super) struct Names {
@@ -23,6 +23,18 @@ pub(super) struct Names {
     users: Ids,
     revisions: Ids,
     callers: Ids,
+    places: Places,
+}
+
+/// Where the decisions of a review stand, for each cluster that sent it: most of a batch repeat a few of these.
+type Places = HashMap<ReviewHash, Vec<(String, Place)>>;
+
+/// Numbers of names.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    cluster: i64,
+    namespace: i64,
+    workload: i64,
 }
 
 // === impl Names ===
@@ -45,22 +57,27 @@ impl Names {
             .chain(batch.presence.keys().map(|(_, cluster, _)| *cluster));
         let clusters = dimensions.clusters.resolve(tx, names_of(clusters)).await?;
 
-        let mut places = BTreeSet::new();
+        let mut sent: HashMap<(&str, ReviewHash), (i64, &StoredReview)> = HashMap::new();
         for decision in &decisions {
-            let cluster = clusters.id(&[decision.cluster.as_str().into()])?;
-            places.insert((cluster, review_of(decision, reviews)?.namespace.as_str()));
+            if let hash_map::Entry::Vacant(place) = sent.entry((&decision.cluster, decision.review)) {
+                let cluster = clusters.id(&[decision.cluster.as_str().into()])?;
+                place.insert((cluster, review_of(decision, reviews)?));
+            }
         }
-        let namespaces = places.into_iter().map(|(cluster, name)| namespace_name(cluster, name));
-        let namespaces = dimensions.namespaces.resolve(tx, namespaces).await?;
-
+        let of_all = sent.values().map(|&(cluster, review)| namespace_name(cluster, &review.namespace));
+        let namespaces = dimensions.namespaces.resolve(tx, of_all.collect::<BTreeSet<_>>()).await?;
         let mut workloads = BTreeSet::new();
-        for decision in &decisions {
-            let review = review_of(decision, reviews)?;
-            let cluster = clusters.id(&[decision.cluster.as_str().into()])?;
+        for &(cluster, review) in sent.values() {
             let namespace = namespaces.id(&namespace_name(cluster, &review.namespace))?;
             workloads.insert(workload_name(namespace, review));
         }
         let workloads = dimensions.workloads.resolve(tx, workloads).await?;
+        let mut places = Places::new();
+        for ((name, hash), (cluster, review)) in sent {
+            let namespace = namespaces.id(&namespace_name(cluster, &review.namespace))?;
+            let workload = workloads.id(&workload_name(namespace, review))?;
+            places.entry(hash).or_default().push((name.to_owned(), Place { cluster, namespace, workload }));
+        }
 
         let verdicts = decisions.iter().flat_map(|decision| &decision.verdicts);
         let policies =
@@ -76,7 +93,7 @@ impl Names {
         let revisions = dimensions.revisions.resolve(tx, names_of(revisions)).await?;
         let callers = decisions.iter().filter_map(|decision| decision.caller.as_deref());
         let callers = dimensions.callers.resolve(tx, names_of(callers)).await?;
-        Ok(Self { clusters, namespaces, workloads, policies, rules, users, revisions, callers })
+        Ok(Self { clusters, namespaces, workloads, policies, rules, users, revisions, callers, places })
     }
 
     /// To be called once the transaction is committed.
@@ -99,16 +116,23 @@ impl Names {
         self.rules.id(&rule_name(self.policies.id(&[policy.into()])?, rule))
     }
 
+    fn place(&self, decision: &Decision) -> Result<Place, StoreError> {
+        let mut places = self.places.get(&decision.review).into_iter().flatten();
+        let found = places.find(|(cluster, _)| *cluster == decision.cluster);
+        found
+            .map(|(_, place)| *place)
+            .ok_or_else(|| StoreError::broken(format!("the place of decision {} has no number", decision.id)))
+    }
+
     /// Of a decision's row; the batch is left at 0.
     pub fn numbers(&self, decision: &Decision, reviews: &Reviews, outcome: i64) -> Result<Numbers, StoreError> {
         let review = review_of(decision, reviews)?;
-        let cluster = self.cluster(&decision.cluster)?;
-        let namespace = self.namespaces.id(&namespace_name(cluster, &review.namespace))?;
+        let Place { cluster, namespace, workload } = self.place(decision)?;
         Ok(Numbers {
             batch: 0,
             cluster,
             namespace,
-            workload: self.workloads.id(&workload_name(namespace, review))?,
+            workload,
             user: decision.user.as_deref().map(|user| self.users.id(&[user.into()])).transpose()?,
             caller: decision.caller.as_deref().map(|caller| self.callers.id(&[caller.into()])).transpose()?,
             revision: self.revisions.id(&[decision.revision.as_str().into()])?,
@@ -119,14 +143,13 @@ impl Names {
 
     pub fn fact(&self, decision: &Decision, reviews: &Reviews) -> Result<Fact, StoreError> {
         let review = review_of(decision, reviews)?;
-        let cluster = self.cluster(&decision.cluster)?;
-        let namespace = self.namespaces.id(&namespace_name(cluster, &review.namespace))?;
+        let Place { cluster, namespace, workload } = self.place(decision)?;
         let rules = outcome::rules(decision.into()).into_iter();
         Ok(Fact {
             at: decision.at,
             cluster,
             namespace,
-            workload: self.workloads.id(&workload_name(namespace, review))?,
+            workload,
             dry_run: decision.dry_run,
             answer: decision.answer,
             would_reject: decision.would_reject,

@@ -20,7 +20,7 @@ pub(super) struct Outcome {
 }
 
 /// How one rule stands in one decision.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(super) struct Violated {
     /// Violated by an image that the request brought.
     pub brought: bool,

@@ -1,6 +1,6 @@
 //! Figures: what each decision adds to them, gathered over a batch and written in the order of their keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::bucket::Width;
 use super::database::Transaction;
@@ -11,7 +11,7 @@ use crate::review::clock::Timestamp;
 use crate::review::decision::Answer;
 
 /// What one decision says to the figures.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Fact {
     pub at: Timestamp,
     pub cluster: i64,
@@ -27,7 +27,7 @@ pub(super) struct Fact {
 }
 
 /// What an image of a repository is to blame for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(super) struct Blame {
     pub denied: bool,
     pub would_reject: bool,
@@ -36,6 +36,8 @@ pub(super) struct Blame {
 /// Additions to the figures, by key.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
+    /// Decisions that say the same within one quarter hour, whose start is their time here: most of a batch are alike.
+    alike: HashMap<Fact, Seen<1>>,
     /// reviews, allowed, denied, failed, would_reject, unjudged
     totals: BTreeMap<(Bucket, bool), [i64; 6]>,
     /// reviews, denied, would_reject, standing; by rule
@@ -68,8 +70,10 @@ struct Seen<const N: usize> {
 // === impl Tally ===
 
 impl Tally {
-    pub fn add(&mut self, fact: &Fact) {
-        self.count(fact, fact.at, 1);
+    pub fn add(&mut self, fact: Fact) {
+        let at = fact.at;
+        let alike = Fact { at: Width::Quarter.floor(at), ..fact };
+        self.alike.entry(alike).or_insert_with(|| Seen::new(at)).add(at, at, [1]);
     }
 
     /// Decisions that say the same within one quarter hour, from the time of `fact` to `last`.
@@ -126,14 +130,22 @@ impl Tally {
 
     /// Leaves out the buckets that are finer.
     pub fn keep(&mut self, finest: Width) {
+        self.count_alike();
         let is_kept = |bucket: &Bucket| bucket.minutes >= finest.minutes();
         self.totals.retain(|(bucket, _), _| is_kept(bucket));
         self.rules.retain(|(bucket, ..), _| is_kept(bucket));
         self.repositories.retain(|(bucket, ..), _| is_kept(bucket));
     }
 
+    fn count_alike(&mut self) {
+        for (alike, Seen { first, last, counts: [count] }) in std::mem::take(&mut self.alike) {
+            self.count(&Fact { at: first, ..alike }, last, count);
+        }
+    }
+
     /// `replica`: who writes them.
-    pub async fn write(self, tx: &mut Transaction, replica: i64) -> Result<(), StoreError> {
+    pub async fn write(mut self, tx: &mut Transaction, replica: i64) -> Result<(), StoreError> {
+        self.count_alike();
         for insert in [
             totals(self.totals, replica),
             rules(self.rules, replica),
