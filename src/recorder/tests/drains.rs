@@ -1,5 +1,6 @@
 //! From the journal to the store.
 
+use super::super::drain::MAX_RECORDS;
 use super::super::entry::{Borrowed, DECISION, parse};
 use super::*;
 
@@ -53,10 +54,11 @@ async fn batches_are_bounded_in_records_and_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let settings = JournalSettings { durability: Durability::Process, ..settings(dir.path()) };
     let recorder = Recorder::open_on(&settings, QUICK, Disk).unwrap();
-    for at in 0..1_500 {
+    let small = MAX_RECORDS as i64 * 3 / 2;
+    for at in 0..small {
         record(&recorder, 1, at).await.unwrap();
     }
-    for at in 1_500..1_504 {
+    for at in small..small + 4 {
         let review = review(2);
         let large = Decision { message: Some("x".repeat(3 << 20)), ..decision(&review, at) };
         recorder.record(review, large).await.unwrap();
@@ -64,9 +66,9 @@ async fn batches_are_bounded_in_records_and_bytes() {
     recorder.close(PATIENCE).await;
     let sink = drained(&settings).await;
     let batches = hold(&sink.0).batches.clone();
-    assert_eq!(sink.ids().len(), 1_504);
-    // 1,501 small records, then a review and the first large one, then one at a time.
-    assert!(batches.len() >= 5 && batches.iter().all(|&batch| batch <= 1_000), "{batches:?}");
+    assert_eq!(sink.ids().len() as i64, small + 4);
+    // The small records and a review, then a review and the first large one, then one at a time.
+    assert!(batches.len() >= 5 && batches.iter().all(|&batch| batch <= MAX_RECORDS), "{batches:?}");
     assert_eq!(batches[batches.len() - 3..], [1, 1, 1]);
 }
 
