@@ -33,6 +33,9 @@ async fn inspect_reads_a_journal_that_is_in_use_and_changes_nothing() {
         assert!(rehearsal.review("/review/lab", &review).await.allowed());
     }
     let before = rehearsal.decisions("", 3).await;
+    // That the process is there is said a moment after its first reviews.
+    let inspected = || journal(&rehearsal, &["inspect", "rehearsal-data"]).stdout;
+    wait_for("its presence", || async { inspected().contains("presence 1").then_some(()) }).await;
     for dir in ["rehearsal-data", "rehearsal-data/journal"] {
         let ended = journal(&rehearsal, &["inspect", dir]);
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
