@@ -12,6 +12,9 @@ use tempfile::TempDir;
 use crate::harness::postgres::{PASSWORD, Server};
 use crate::support::Run;
 
+/// Nothing is due while it is measured.
+const KEPT: &str = "retention: {decisions: 3650d, notable: 3650d, dry_run: 3650d, events: 3650d, rollups: 3650d}";
+
 /// The small one first.
 pub struct Made {
     pub sizes: [u64; 2],
@@ -31,7 +34,7 @@ impl Made {
         let kept = std::env::var_os("HISTORIES").filter(|_| !run.smoke).map(PathBuf::from);
         let folder = kept.as_deref().unwrap_or(directory.path());
         let folders = sizes.map(|size| folder.join(size.to_string()));
-        let configs = folders.each_ref().map(|data| format!("data_dir: '{}'", data.display()));
+        let configs = folders.each_ref().map(|data| format!("data_dir: '{}'\n{KEPT}", data.display()));
         for ((size, data), config) in sizes.iter().zip(&folders).zip(&configs) {
             if !data.join("history.sqlite").exists() {
                 generate(run, data, config, *size);
@@ -48,7 +51,8 @@ impl Made {
         let folders = sizes.map(|size| directory.path().join(size.to_string()));
         let configs = folders.each_ref().map(|data| {
             let url = server.url(&server.database());
-            format!("data_dir: '{}'\nstore: {{url: '{url}', password_file: '{}'}}", data.display(), password.display())
+            let store = format!("store: {{url: '{url}', password_file: '{}'}}", password.display());
+            format!("data_dir: '{}'\n{store}\n{KEPT}", data.display())
         });
         for ((size, data), config) in sizes.iter().zip(&folders).zip(&configs) {
             generate(run, data, config, *size);
