@@ -1,7 +1,6 @@
 //! What reviews are judged and answered by, and who waits for whom.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -75,12 +74,6 @@ pub(super) struct Shared {
     pub calls: TaskTracker,
 }
 
-/// Marks that the client left, unless it is told that the reply was handed over.
-struct Presence {
-    gone: Arc<AtomicBool>,
-    replied: bool,
-}
-
 // === impl Service ===
 
 impl Service {
@@ -113,11 +106,8 @@ impl Service {
 
     /// Judges, records and answers. The review runs to its record whether or not the caller stays.
     pub async fn review(&self, arrival: Arrival) -> Reply {
-        let mut presence = Presence { gone: Arc::default(), replied: false };
-        let course = course::run(Arc::clone(&self.shared), arrival, Arc::clone(&presence.gone));
-        let reply = Staying::new(self.shared.reviews.track_future(course)).await;
-        presence.replied = true;
-        reply
+        let shared = Arc::clone(&self.shared);
+        Staying::new(|gone| self.shared.reviews.track_future(course::run(shared, arrival, gone))).await
     }
 
     /// The reply to a request that no policy answers, counted.
@@ -137,16 +127,6 @@ impl Service {
                 calls = calls.len(),
                 "stopping: some webhooks that nobody waits for have not answered, and stay pending"
             );
-        }
-    }
-}
-
-// === impl Presence ===
-
-impl Drop for Presence {
-    fn drop(&mut self) {
-        if !self.replied {
-            self.gone.store(true, Ordering::Release);
         }
     }
 }

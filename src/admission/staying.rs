@@ -1,18 +1,27 @@
 //! What is begun for somebody and brought to its end without him.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
 
 /// Polled by whoever waits for it, at no cost of a task of its own; dropped before its end, it goes on as one.
-pub(super) struct Staying<F: Future<Output: Send> + Send + 'static>(Option<Pin<Box<F>>>);
+pub(super) struct Staying<F: Future<Output: Send> + Send + 'static> {
+    /// `None`: at its end, or while it is polled.
+    future: Option<Pin<Box<F>>>,
+    /// Nobody waits any more: told to the future before it goes on.
+    left: Arc<AtomicBool>,
+}
 
 // === impl Staying ===
 
 impl<F: Future<Output: Send> + Send + 'static> Staying<F> {
-    pub(super) fn new(future: F) -> Self {
-        Self(Some(Box::pin(future)))
+    /// `begin` makes it, and is given what says whether it goes on for nobody.
+    pub(super) fn new(begin: impl FnOnce(Arc<AtomicBool>) -> F) -> Self {
+        let left = Arc::default();
+        Self { future: Some(Box::pin(begin(Arc::clone(&left)))), left }
     }
 }
 
@@ -21,10 +30,10 @@ impl<F: Future<Output: Send> + Send + 'static> Future for Staying<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         // Taken out meanwhile: one that panics is not polled again.
-        let mut future = self.0.take().expect("it has not ended");
+        let mut future = self.future.take().expect("it has not ended");
         let polled = future.as_mut().poll(context);
         if polled.is_pending() {
-            self.0 = Some(future);
+            self.future = Some(future);
         }
         polled
     }
@@ -33,7 +42,8 @@ impl<F: Future<Output: Send> + Send + 'static> Future for Staying<F> {
 impl<F: Future<Output: Send> + Send + 'static> Drop for Staying<F> {
     fn drop(&mut self) {
         // Without a runtime the process is at its end.
-        if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+        if let (Some(future), Ok(runtime)) = (self.future.take(), Handle::try_current()) {
+            self.left.store(true, Ordering::Release);
             runtime.spawn(future);
         }
     }
@@ -41,26 +51,33 @@ impl<F: Future<Output: Send> + Send + 'static> Drop for Staying<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
-    use tokio::sync::Notify;
+    use tokio::sync::{Notify, oneshot};
     use tokio::time::timeout;
 
     use super::*;
 
     #[tokio::test]
     async fn who_stays_gets_it_and_who_leaves_does_not_end_it() {
-        assert_eq!(Staying::new(async { 7 }).await, 7);
+        let stays = Staying::new(|left| async move { left.load(Ordering::Acquire) });
+        assert!(!stays.await, "somebody waits");
 
-        let (go, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (going, told) = (Arc::clone(&go), Arc::clone(&done));
-        let left = Staying::new(async move {
+        let go = Arc::new(Notify::new());
+        let (going, (tell, told)) = (Arc::clone(&go), oneshot::channel());
+        let leaves = Staying::new(|left| async move {
             going.notified().await;
-            told.notify_one();
+            tell.send(left.load(Ordering::Acquire)).expect("the test waits");
         });
-        assert!(timeout(Duration::ZERO, left).await.is_err(), "it waits");
+        assert!(timeout(Duration::ZERO, leaves).await.is_err(), "it waits");
         go.notify_one();
-        done.notified().await;
+        assert!(told.await.expect("it goes on"), "for nobody");
+    }
+
+    #[tokio::test]
+    async fn one_that_panics_is_not_polled_again() {
+        let panics = tokio::spawn(Staying::new(|_| async { panic!("a fault of ours") }));
+        let panicked = panics.await.expect_err("it panics").into_panic();
+        assert_eq!(panicked.downcast_ref(), Some(&"a fault of ours"));
     }
 }

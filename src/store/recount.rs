@@ -60,8 +60,7 @@ pub(super) async fn recount(
     let mut day = first.map(|key| Day::of(key::at(key)));
     while let Some(counted) = day {
         let mut tx = database.begin().await?;
-        let mut tally = contents.tally(&mut tx, counted).await?;
-        tally.keep(finest(counted));
+        let tally = contents.tally(&mut tx, counted, finest(counted)).await?;
         tally.write(&mut tx, replica).await?;
         tx.commit().await?;
         day = last.filter(|&last| key::start(counted.next().0) <= last).map(|_| counted.next());
@@ -89,19 +88,25 @@ impl Contents {
         Ok(contents)
     }
 
-    /// Of one day. The database puts together what says the same, so that few rows come of many.
-    async fn tally(&mut self, tx: &mut Transaction, day: Day) -> Result<Tally, StoreError> {
+    /// Of one day, in the buckets that are kept. The database puts together what says the same, an hour at a time, so
+    /// that few rows come of many, and few are in memory.
+    async fn tally(&mut self, tx: &mut Transaction, day: Day, finest: Width) -> Result<Tally, StoreError> {
         const ALIKE: &str =
             "d.cluster, d.namespace, d.workload, d.review, d.outcome, d.answer, d.would_reject, d.dry_run";
-        let mut sql =
-            Sql::new(&format!("SELECT {ALIKE}, min(d.key), max(d.key), count(*) FROM decisions d WHERE d.key >= "));
-        sql.bind(key::start(day.0)).push(" AND d.key < ").bind(key::start(day.next().0));
-        let quarter = Width::Quarter.minutes() * 60_000;
-        sql.push(&format!(" GROUP BY {ALIKE}, (d.key >> 21) / {quarter}"));
+        let minute = 60_000;
+        let (hour, quarter) = (Width::Hour.minutes() * minute, Width::Quarter.minutes() * minute);
         let mut tally = Tally::default();
-        for row in tx.fetch(sql).await? {
-            let fact = self.fact(&row)?;
-            tally.add_many(&fact, key::at(row.int(9)?), row.int(10)?);
+        let hours = (day.0.0..day.next().0.0).step_by(usize::try_from(hour).expect("an hour is not much"));
+        for start in hours {
+            let mut sql =
+                Sql::new(&format!("SELECT {ALIKE}, min(d.key), max(d.key), count(*) FROM decisions d WHERE d.key >= "));
+            sql.bind(key::start(Timestamp(start))).push(" AND d.key < ").bind(key::start(Timestamp(start + hour)));
+            sql.push(&format!(" GROUP BY {ALIKE}, (d.key >> 21) / {quarter}"));
+            for row in tx.fetch(sql).await? {
+                let fact = self.fact(&row)?;
+                tally.add_many(&fact, key::at(row.int(9)?), row.int(10)?);
+            }
+            tally.keep(finest);
         }
         Ok(tally)
     }
