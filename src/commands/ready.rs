@@ -33,7 +33,10 @@ pub fn run(args: &ReadyArgs) -> anyhow::Result<ExitCode> {
         bail!("{} is not a URL of a listener for health: write http://HOST:PORT", args.url);
     };
     let place = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
-    let answer = ask(place, authority.as_str()).with_context(|| format!("{authority} does not answer"))?;
+    let deadline = Instant::now() + PATIENCE;
+    let addresses = place.to_socket_addrs().map(Vec::from_iter);
+    let answer = addresses.and_then(|addresses| ask(&addresses, authority.as_str(), deadline));
+    let answer = answer.with_context(|| format!("{authority} does not answer"))?;
     let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("{authority} does not speak HTTP"))?;
     if head.split(' ').nth(1) != Some("200") {
         bail!("not ready: {}", body.trim_end());
@@ -42,9 +45,8 @@ pub fn run(args: &ReadyArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Of the addresses that a name has, the first that takes a connection is asked.
-fn ask((host, port): (&str, u16), authority: &str) -> io::Result<String> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut stream = connect((host, port), deadline)?;
+fn ask(addresses: &[SocketAddr], authority: &str, deadline: Instant) -> io::Result<String> {
+    let mut stream = connect(addresses, deadline)?;
     stream.set_write_timeout(Some(left(deadline)?))?;
     write!(stream, "GET /readyz HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
@@ -60,9 +62,8 @@ fn ask((host, port): (&str, u16), authority: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-fn connect(place: (&str, u16), deadline: Instant) -> io::Result<TcpStream> {
+fn connect(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
     let mut last = io::ErrorKind::AddrNotAvailable.into();
-    let addresses: Vec<SocketAddr> = place.to_socket_addrs()?.collect();
     for (at, address) in addresses.iter().enumerate() {
         // One that does not answer leaves the others their share.
         let share = left(deadline)? / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
@@ -82,20 +83,35 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
+
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        (listener, address)
+    }
 
     #[test]
     fn an_answer_that_trickles_is_not_waited_for_longer_than_all_of_it_may_take() {
-        let now = Instant::now();
-        assert!(left(now).is_err());
-        assert!(left(now + PATIENCE).is_ok_and(|left| left <= PATIENCE));
+        let (listener, address) = listener();
+        std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().expect("a client");
+            while client.write_all(b".").is_ok() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let ended = ask(&[address], "a", Instant::now() + Duration::from_millis(300)).map_err(|error| error.kind());
+        assert!(matches!(ended, Err(io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)), "{ended:?}");
     }
 
     #[test]
     fn every_address_of_a_name_is_tried() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
-        let port = listener.local_addr().expect("bound").port();
-        // Where it has two addresses, nobody listens at the first.
-        assert!(connect(("localhost", port), Instant::now() + PATIENCE).is_ok());
+        let (closed, nobody) = listener();
+        drop(closed);
+        let (_listener, somebody) = listener();
+        let stream = connect(&[nobody, somebody], Instant::now() + PATIENCE).expect("the second takes it");
+        assert_eq!(stream.peer_addr().expect("connected"), somebody);
     }
 }

@@ -8,7 +8,7 @@ use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::Record;
 use crate::store::read::{Filter, Range};
 use crate::store::settings::{PostgresSettings, StoreSettings};
-use crate::store::{Sql, Store, StoreError};
+use crate::store::{Drained, Heartbeat, Sql, Store, StoreError};
 
 on_both![
     a_time_that_cannot_be_becomes_that_of_the_drain,
@@ -126,6 +126,19 @@ async fn no_replica_running_is_a_gap(kind: Kind) {
     assert_eq!(found(80_000, None).await, []);
     assert_eq!(found(900_000, Some("lab")).await, [(lab(), 90_000, Some(100_000)), (lab(), 200_000, None)]);
     assert_eq!(found(200_000, None).await.len(), 2);
+
+    // One that runs has not stored what it says of later: nobody knows yet. Its word ends with it.
+    let now = Timestamp::now();
+    let beat = async |seen_at: Timestamp| {
+        let (drained, clusters) = (Drained::Until(Timestamp(95_000)), vec!["lab".to_owned()]);
+        let started_at = Timestamp(0);
+        let heartbeat = Heartbeat { seen_at, started_at, drained, version: "0", revision: "r".to_owned(), clusters };
+        test.store.beat(&heartbeat).await.expect("written");
+    };
+    beat(now).await;
+    assert_eq!(found(900_000, Some("lab")).await, []);
+    beat(Timestamp(now.0 - 3_600_000)).await;
+    assert_eq!(found(900_000, Some("lab")).await.len(), 2);
 }
 
 async fn two_replicas_add_to_one_history(kind: Kind) {
