@@ -2,6 +2,7 @@
 
 mod beside;
 mod kinds;
+mod locks;
 mod size;
 
 use std::collections::BTreeSet;
