@@ -1,7 +1,7 @@
 //! Two made-up histories of different sizes, as the real binary makes them.
 //!
 //! `SIZES=1000000,100000000` says how many decisions each has (on Postgres `POSTGRES_SIZES`), `HISTORIES` a folder in
-//! which SQLite's are made once and kept: a hundred million take 20 GB.
+//! which SQLite's are made once and kept: a hundred million take 17 GB.
 
 use std::fs;
 use std::path::{Path, PathBuf};
