@@ -2,14 +2,16 @@
 
 use std::borrow::Borrow;
 use std::cell::LazyCell;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{oneshot, watch};
+use futures_util::FutureExt;
+use tokio::sync::watch;
 
 use crate::backend::answer::{BackendAnswer, BackendError};
-use crate::backend::{Question, budget};
+use crate::backend::{Backend, Question, budget};
 use crate::policy::revision::{Policy, Source};
 use crate::policy::settings::Speaks;
 use crate::recorder::NotRecorded;
@@ -24,6 +26,7 @@ use crate::review::strict;
 
 use super::Reply;
 use super::answer::{self, Addressee};
+use super::asked::{Asked, Said};
 use super::failure::{self, Failure};
 use super::metrics::Metrics;
 use super::opinion::{self, Force, Opinion};
@@ -31,6 +34,7 @@ use super::sample;
 use super::secrets::Secrets;
 use super::service::{Arrival, Loaded, Shared};
 use super::settle::{self, Outcome, Settlement, Wording};
+use super::staying::Staying;
 
 /// One review on its way.
 struct Course {
@@ -58,9 +62,6 @@ struct Judgement {
     /// None when no webhook was asked.
     secrets: Secrets,
 }
-
-/// A webhook that is being asked.
-type Asked = oneshot::Receiver<(Result<BackendAnswer, BackendError>, Duration)>;
 
 /// An answer that nobody waits for any more.
 struct Late {
@@ -104,17 +105,15 @@ impl Course {
     async fn judge(&self, document: Document<'_>) -> Judgement {
         let policies = &self.loaded.revision.policies;
         let deadline = self.begun + budget::budget(self.arrival.timeout.as_deref(), self.review.protocol);
-        let asked: Vec<Option<Asked>> = (0..policies.len()).map(|at| self.ask(at, deadline)).collect();
-        let mut opinions: Vec<Opinion<'_>> = policies
-            .iter()
-            .zip(&asked)
-            .map(|(policy, asked)| match asked {
-                None => self.judge_locally(policy),
-                Some(_) => Opinion::pending(policy),
-            })
-            .collect();
-        let mut waiting: Vec<(usize, Asked)> =
-            asked.into_iter().enumerate().filter_map(|(at, asked)| Some((at, asked?))).collect();
+        let calls = (0..policies.len()).filter_map(|at| Some((at, self.ask(at, deadline)?)));
+        let mut asked = Asked::new(calls);
+        let mut waiting = asked.policies();
+        // Nobody waits for those that audit: where there are no others, nothing is sent before the answer.
+        waiting.sort_by_key(|&at| std::cmp::Reverse(policies[at].mode));
+        if waiting.first().is_some_and(|&at| policies[at].mode > Mode::Audit) {
+            asked.begin().await;
+        }
+        let mut opinions: Vec<Opinion<'_>> = policies.iter().map(|policy| self.judge_locally(policy)).collect();
         // While they are being asked there is time for this.
         let secrets = match waiting[..] {
             [] => Secrets::none(),
@@ -122,15 +121,24 @@ impl Course {
         };
         drop(document);
         // Those that are waited for longest come first: by then the others may have answered too.
-        waiting.sort_by_key(|(at, _)| std::cmp::Reverse(policies[*at].mode));
-        for (at, asked) in waiting {
-            opinions[at] = self.wait(&policies[at], asked, deadline).await;
+        for at in waiting {
+            let policy = &policies[at];
+            match policy.mode {
+                // Its call is bounded by the same deadline.
+                Mode::Enforce => asked.wait(at, None).await,
+                Mode::Warn => asked.wait(at, Some(deadline.min(self.begun + self.shared.settings.warn_wait))).await,
+                Mode::Audit => {}
+            }
+            opinions[at] = match asked.take(at) {
+                Some((result, took)) => Opinion::remote(policy, result, took),
+                None => Opinion::pending(policy),
+            };
         }
         self.conclude(opinions, secrets)
     }
 
     fn judge_locally<'a>(&self, policy: &'a Policy) -> Opinion<'a> {
-        // A webhook that was not asked speaks the other protocol.
+        // A webhook that is not asked speaks the other protocol.
         let Source::Rules(rules) = &policy.source else { return Opinion::not_asked(policy) };
         let begun = Instant::now();
         let finding = rules.judge(self.arrival.sender.judged_as(), &self.review);
@@ -138,8 +146,12 @@ impl Course {
         Opinion::local(policy, rules.version(), &finding, force, begun.elapsed())
     }
 
-    /// Starts the call to the webhook at `at`, if that is one and speaks the protocol of this review.
-    fn ask(&self, at: usize, deadline: Instant) -> Option<Asked> {
+    /// The call to the webhook at `at`, if that is one and speaks the protocol of this review.
+    fn ask(
+        &self,
+        at: usize,
+        deadline: Instant,
+    ) -> Option<Staying<impl Future<Output = Said> + Send + 'static + use<>>> {
         let backend = Arc::clone(self.loaded.backends[at].as_ref()?);
         let policy = &self.loaded.revision.policies[at];
         let Source::Webhook(settings) = &policy.source else { return None };
@@ -159,49 +171,13 @@ impl Course {
             traceparent: self.arrival.traceparent.clone(),
             budget,
         };
-        let (answer, asked) = oneshot::channel();
         let late = Late {
             shared: Arc::clone(&self.shared),
             loaded: Arc::clone(&self.loaded),
             policy: at,
             fate: self.fate.subscribe(),
         };
-        self.shared.calls.spawn(async move {
-            let begun = Instant::now();
-            let result = backend.ask(question).await;
-            if let Err((result, took)) = answer.send((result, begun.elapsed())) {
-                late.amend(&result, took).await;
-            }
-        });
-        Some(asked)
-    }
-
-    async fn wait<'a>(&self, policy: &'a Policy, mut asked: Asked, deadline: Instant) -> Opinion<'a> {
-        let until = match policy.mode {
-            // Its call is bounded by the same deadline.
-            Mode::Enforce => None,
-            Mode::Warn => Some(deadline.min(self.begun + self.shared.settings.warn_wait)),
-            Mode::Audit => Some(self.begun),
-        };
-        let said = match until {
-            None => asked.await.ok(),
-            Some(until) => match tokio::time::timeout_at(until.into(), &mut asked).await {
-                Ok(said) => said.ok(),
-                Err(_) => {
-                    // Whoever sends after this amends; what was sent before it is taken here.
-                    asked.close();
-                    asked.try_recv().ok()
-                }
-            },
-        };
-        match said {
-            Some((result, took)) => Opinion::remote(policy, result, took),
-            None if policy.mode == Mode::Enforce => {
-                let broken = BackendError::Invalid("its call was given up by a fault of ours; the log has it".into());
-                Opinion::remote(policy, Err(broken), self.begun.elapsed())
-            }
-            None => Opinion::pending(policy),
-        }
+        Some(Staying::new(|left| self.shared.calls.track_future(call(backend, question, late, left))))
     }
 
     fn conclude(&self, mut opinions: Vec<Opinion<'_>>, secrets: Secrets) -> Judgement {
@@ -319,6 +295,20 @@ impl Late {
             self.shared.recorder.append(Record::Amendment(Amendment { decision: id, at, verdict }));
         }
     }
+}
+
+/// Asks. Where nobody waits for it any more (`left`), what it says amends the decision.
+async fn call(backend: Arc<Backend>, question: Question, late: Late, left: Arc<AtomicBool>) -> Said {
+    let begun = Instant::now();
+    let asked = AssertUnwindSafe(backend.ask(question)).catch_unwind().await;
+    let result = asked.unwrap_or_else(|_| {
+        Err(BackendError::Invalid("its call was given up by a fault of ours; the log has it".to_owned()))
+    });
+    let took = begun.elapsed();
+    if left.load(Ordering::Acquire) {
+        late.amend(&result, took).await;
+    }
+    (result, took)
 }
 
 fn speaks(webhook: Speaks, review: Protocol) -> bool {

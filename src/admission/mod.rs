@@ -4,6 +4,7 @@
 //! they said into one answer, record it, reply. [`failure`] turns every error into the reply that the API server can use.
 
 pub mod answer;
+mod asked;
 mod course;
 pub mod failure;
 pub mod gate;

@@ -15,7 +15,8 @@
 //!    segment can be begun, which is tried every second. (Where even the cut fails and then the machine, a decision may be
 //!    found in a segment and in a gap: the gap's count is an upper bound then.)
 //! 5. Segments are the one truth. There is no stored position: after a crash everything that is there is read again, and
-//!    the store takes every id once. A segment is deleted, whole, when all of it is in the store.
+//!    the store takes every id once. A segment is deleted, whole, when all of it is in the store. (An id that retention has
+//!    deleted is taken again: [`keeper`] leaves at most a drained minute to be read by one who was away that long.)
 //! 6. A gap is marked on the disk while it is open, and keeps its mark until its record counts as written. A mark without
 //!    an end that is found at the start is a gap up to then, of unknown count.
 //! 7. Segments take at most `max_size`, and the group that was being written when they came to it. Decisions end below

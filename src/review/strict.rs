@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use foldhash::quality::RandomState;
+
 use super::json::{Document, Shape, Token, unescape};
 
 /// Objects and lists inside one another. The API server's own objects stay below 30.
@@ -13,6 +15,9 @@ pub const MAX_DEPTH: usize = 128;
 
 /// Up to this many keys are compared one by one, which is faster than hashing them.
 const FEW_KEYS: usize = 16;
+
+/// The keys of an object of many. Seeded at random for each process: nobody can send keys that fall together.
+type Keys<'a> = HashSet<Cow<'a, str>, RandomState>;
 
 /// Why a body is not JSON that everybody reads alike, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -149,7 +154,7 @@ impl<'a> Scanner<'a> {
 
     fn object(&mut self) -> Result<(), Stop> {
         let own = self.keys.len();
-        let mut many: Option<HashSet<Cow<'a, str>>> = None;
+        let mut many: Option<Keys<'a>> = None;
         self.space();
         if self.peek() == Some(b'}') {
             return Ok(());
@@ -192,7 +197,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a key and holds it against the others of its object, which start at `own`.
-    fn key(&mut self, own: usize, many: &mut Option<HashSet<Cow<'a, str>>>) -> Result<(), Stop> {
+    fn key(&mut self, own: usize, many: &mut Option<Keys<'a>>) -> Result<(), Stop> {
         match self.peek() {
             Some(b'"') => {}
             Some(_) => return self.stop("a key in double quotes is missing"),
