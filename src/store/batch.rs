@@ -151,8 +151,9 @@ impl Memory {
             facts.collect::<Result<Vec<Fact>, StoreError>>()
         };
         let (added, changed) = (facts_of(&new)?, facts_of(&amended.after)?);
-        let keys = new.iter().chain(&amended.after).map(|entry| entry.key);
-        insert_causes(&mut tx, keys.zip(added.iter().chain(&changed))).await?;
+        let (ours, theirs) = (new.iter().map(|entry| entry.key), amended.after.iter().map(|entry| entry.key));
+        insert_causes(&mut tx, ours.zip(&added), ["", ""]).await?;
+        insert_causes(&mut tx, theirs.zip(&changed), AMENDED).await?;
         objects::insert(&mut tx, &batch.objects, self.objects, &names).await?;
         spans::upsert_gaps(&mut tx, batch.gaps.values().copied(), &names).await?;
         presence::upsert(&mut tx, &batch.presence, &names, &replicas).await?;
@@ -349,9 +350,17 @@ impl Rows<'_> {
     }
 }
 
-/// What was violated and who is to blame, by the key of the decision. A late verdict may make a rule or a repository
-/// one to blame, and never clears one.
-async fn insert_causes(tx: &mut Transaction, facts: impl Iterator<Item = (i64, &Fact)>) -> Result<(), StoreError> {
+/// Of the rows of causes of a decision that is stored. A late verdict may make a rule or a repository one to blame, and
+/// never clears one.
+const AMENDED: [&str; 2] =
+    ["ON CONFLICT (rule, key) DO UPDATE SET to_blame = excluded.to_blame", "ON CONFLICT DO NOTHING"];
+
+/// What was violated and who is to blame, by the key of the decision.
+async fn insert_causes(
+    tx: &mut Transaction,
+    facts: impl Iterator<Item = (i64, &Fact)>,
+    [of_rule, of_repository]: [&'static str; 2],
+) -> Result<(), StoreError> {
     let (mut violated, mut blamed) = (Vec::new(), Vec::new());
     for (key, fact) in facts {
         violated.extend(fact.rules.iter().map(|(rule, how)| (*rule, key, how.denied || how.would_reject)));
@@ -360,13 +369,11 @@ async fn insert_causes(tx: &mut Transaction, facts: impl Iterator<Item = (i64, &
     }
     violated.sort_unstable();
     blamed.sort_unstable();
-    let conflict = "ON CONFLICT (rule, key) DO UPDATE SET to_blame = excluded.to_blame";
-    let mut rules = Insert::into("decision_rules", &["rule", "key", "to_blame"], conflict);
+    let mut rules = Insert::into("decision_rules", &["rule", "key", "to_blame"], of_rule);
     for (rule, key, to_blame) in violated {
         rules.row([rule.into(), key.into(), to_blame.into()]);
     }
-    let columns = &["repository", "key"];
-    let mut repositories = Insert::into("decision_repositories", columns, "ON CONFLICT DO NOTHING");
+    let mut repositories = Insert::into("decision_repositories", &["repository", "key"], of_repository);
     for (repository, key) in blamed {
         repositories.row([repository.into(), key.into()]);
     }

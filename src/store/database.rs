@@ -52,6 +52,9 @@ pub(super) trait Statements {
     /// In as few statements as can be. Nothing where there are no rows.
     async fn insert(&mut self, insert: Insert) -> Result<(), StoreError>;
 
+    /// Key and id of the decisions that are stored at these keys.
+    async fn stored_at(&mut self, keys: Vec<i64>) -> Result<Vec<Row>, StoreError>;
+
     async fn commit(self) -> Result<(), StoreError>;
 }
 
@@ -266,6 +269,13 @@ impl Transaction {
         match self {
             Self::Sqlite(tx) => tx.insert(insert).await,
             Self::Postgres(tx) => tx.insert(insert).await,
+        }
+    }
+
+    pub async fn stored_at(&mut self, keys: Vec<i64>) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.stored_at(keys).await,
+            Self::Postgres(tx) => tx.stored_at(keys).await,
         }
     }
 
