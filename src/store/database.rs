@@ -11,6 +11,8 @@ use super::schema::{self, Found, Migrated};
 use super::settings::StoreSettings;
 use super::sql::{Insert, Row, Sql};
 use super::sqlite::{self, Sqlite};
+use super::stretch::Bounds;
+use crate::review::clock::Timestamp;
 
 /// What a database does in its own way, apart from a transaction.
 pub(super) trait Dialect {
@@ -74,6 +76,9 @@ pub(super) struct Claim {
     /// A connection that holds a lock for as long as it is open.
     pub _connection: Option<postgres::Connection>,
 }
+
+/// The order by key.
+pub(super) const NEWEST: &str = "d.key DESC";
 
 #[derive(Debug, Clone)]
 pub(super) enum Database {
@@ -228,6 +233,33 @@ impl Database {
         match self {
             Self::Sqlite(_) => sqlite::glob(column, pattern),
             Self::Postgres(_) => postgres::glob(column, pattern),
+        }
+    }
+
+    /// The stretches that a search of the bounds reads one after the other, the newest first.
+    pub fn stretches(&self, bounds: Bounds) -> Vec<Bounds> {
+        match self {
+            // One table: all of it costs no more than a part.
+            Self::Sqlite(_) => vec![bounds],
+            Self::Postgres(_) => bounds.stretches(Timestamp::now()),
+        }
+    }
+
+    /// ` AND ..`: that the key of `row`, which other tests find already, is in the bounds. Only to let a plan leave out
+    /// what they leave out.
+    pub fn pruned(&self, row: &str, bounds: Bounds) -> Sql {
+        match self {
+            Self::Sqlite(_) => Sql::default(),
+            Self::Postgres(_) => bounds.of(row),
+        }
+    }
+
+    /// ` AND ..`: that the key of `d` is in the bounds, and what orders the rows by key, newest first; of an index that
+    /// has an entry for every decision beside the key's own.
+    pub fn by_index(&self, bounds: Bounds) -> (Sql, &'static str) {
+        match self {
+            Self::Sqlite(_) => (bounds.of("d"), NEWEST),
+            Self::Postgres(_) => (postgres::order::within(bounds), postgres::order::NEWEST),
         }
     }
 

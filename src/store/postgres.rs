@@ -4,6 +4,7 @@ mod bulk;
 mod connections;
 mod copy;
 mod insert;
+pub(super) mod order;
 pub(super) mod retention;
 
 use std::collections::HashSet;
@@ -244,8 +245,8 @@ pub(super) fn glob(column: &str, pattern: &str) -> Sql {
 }
 
 pub(super) fn has_uid(uid: Uuid) -> Sql {
-    let mut sql = Sql::new("(d.uid IS NOT NULL AND d.uid = ");
-    sql.bind(uid).push(")");
+    let mut sql = Sql::new("(d.uid IS NOT NULL AND uuid_hash(d.uid) = uuid_hash(");
+    sql.bind(uid).push(") AND d.uid = ").bind(uid).push(")");
     sql
 }
 

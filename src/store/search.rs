@@ -1,10 +1,11 @@
 //! What each filter of a list means in SQL, and which index finds it.
 
-use super::database::Database;
+use super::database::{Database, NEWEST};
 use super::error::StoreError;
 use super::read::{Blame, Filter};
 use super::row::{self, Uid};
 use super::sql::Sql;
+use super::stretch::Bounds;
 use crate::review::decision::{Answer, UNDECLARED};
 
 /// Ranges of one index that a list merges. A filter that would need more of them is only a condition.
@@ -30,11 +31,18 @@ pub(super) enum Source {
 /// One filter.
 #[derive(Debug)]
 pub(super) struct Predicate {
-    /// Of a row `d` of `decisions`.
-    pub condition: Sql,
+    pub condition: Condition,
     pub source: Option<Source>,
     /// The source merges many ranges: the table itself is better where it does not leave most of it out.
     pub only_if_rare: bool,
+}
+
+/// A test of a row `d` of `decisions`.
+#[derive(Debug)]
+pub(super) enum Condition {
+    Is(Sql),
+    /// `EXISTS (SELECT .. x WHERE ..`, not closed yet: of a row `x` with the key of the decision.
+    Has(Sql),
 }
 
 /// How a filter names images.
@@ -88,8 +96,30 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
 // === impl Predicate ===
 
 impl Predicate {
-    fn new(condition: Sql, source: Option<Source>) -> Self {
-        Self { condition, source, only_if_rare: false }
+    fn new(condition: impl Into<Condition>, source: Option<Source>) -> Self {
+        Self { condition: condition.into(), source, only_if_rare: false }
+    }
+}
+
+// === impl Condition ===
+
+impl Condition {
+    /// Of a decision in the bounds.
+    pub fn within(&self, database: &Database, bounds: Bounds) -> Sql {
+        match self {
+            Self::Is(sql) => sql.clone(),
+            Self::Has(sql) => {
+                let mut sql = sql.clone();
+                sql.append(database.pruned("x", bounds)).push(")");
+                sql
+            }
+        }
+    }
+}
+
+impl From<Sql> for Condition {
+    fn from(sql: Sql) -> Self {
+        Self::Is(sql)
     }
 }
 
@@ -122,6 +152,14 @@ impl Source {
         match self {
             Self::Namespaces(ids) | Self::Reviews(ids) | Self::Rules(ids) => ids.len().max(1),
             _ => 1,
+        }
+    }
+
+    /// What bounds each range, and its order, newest first.
+    pub fn bounds(&self, database: &Database, bounds: Bounds) -> (Sql, &'static str) {
+        match self {
+            Self::Namespaces(_) | Self::Reviews(_) => database.by_index(bounds),
+            _ => (bounds.of("d"), NEWEST),
         }
     }
 
@@ -174,8 +212,8 @@ async fn rules(database: &Database, filter: &Filter) -> Result<Option<Vec<i64>>,
 fn of_rules(rules: Vec<i64>, blame: Blame) -> Vec<Predicate> {
     let condition = |test: &str| {
         let mut condition = Sql::new("EXISTS (SELECT 1 FROM decision_rules x WHERE x.key = d.key AND x.rule IN ");
-        condition.list(rules.iter().copied()).push(test).push(")");
-        condition
+        condition.list(rules.iter().copied()).push(test);
+        Condition::Has(condition)
     };
     let blamed = (blame == Blame::Only).then(|| Predicate::new(condition(" AND x.to_blame"), None));
     let violated = condition("");
@@ -192,8 +230,8 @@ async fn of_repository(database: &Database, name: &str, blame: Blame) -> Result<
     }
     let mut condition =
         Sql::new("EXISTS (SELECT 1 FROM decision_repositories x WHERE x.key = d.key AND x.repository = ");
-    condition.bind(repository).push(")");
-    Ok(Some(Predicate::new(condition, Some(Source::Blamed(repository)))))
+    condition.bind(repository);
+    Ok(Some(Predicate::new(Condition::Has(condition), Some(Source::Blamed(repository)))))
 }
 
 /// A list holds what its figures count, so nothing of undeclared senders, unless their cluster is asked for.
@@ -231,7 +269,7 @@ async fn of_place(database: &Database, filter: &Filter) -> Result<Option<Predica
         }
     }
     let source = (namespaces.len() <= MERGED).then_some(Source::Namespaces(namespaces));
-    Ok(Some(Predicate { condition, source, only_if_rare: filter.namespace.is_none() }))
+    Ok(Some(Predicate { condition: condition.into(), source, only_if_rare: filter.namespace.is_none() }))
 }
 
 async fn of_image(database: &Database, image: &Named<'_>) -> Result<Option<Predicate>, StoreError> {
