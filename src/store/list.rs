@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::key;
 use super::read::{Cursor, Filter, Page, StoredDecision};
 use super::row;
-use super::search::{Condition, MERGED, Predicate, Source, predicates};
+use super::search::{Condition, Predicate, Source, predicates};
 use super::sql::{FOR_EACH_JOIN, Sql};
 use super::stretch::Bounds;
 
@@ -154,12 +154,8 @@ async fn choose(database: &Database, predicates: Vec<Predicate>, bounds: Bounds)
 async fn count(database: &Database, source: &Source, bounds: Bounds) -> Result<u64, StoreError> {
     let mut counted = 0;
     for stretch in database.stretches(bounds) {
-        let (bounded, _) = source.bounds(database, stretch);
         let mut sql = Sql::new("SELECT count(*) FROM (");
-        for (at, arm) in source.arms(database).into_iter().enumerate() {
-            sql.push(if at == 0 { "SELECT d.key FROM " } else { " UNION ALL SELECT d.key FROM " });
-            sql.append(arm).append(bounded.clone());
-        }
+        sql.append(source.counted(database, stretch));
         sql.push(" LIMIT ").bind(SCANNED as u64 + 1 - counted).push(") AS counted");
         counted += database.fetch(sql).await?.first().map_or(Ok(0), |row| row.count(0))?;
         if counted > SCANNED as u64 {
@@ -172,7 +168,7 @@ async fn count(database: &Database, source: &Source, bounds: Bounds) -> Result<u
 /// How far a search of the stretch reads, where it may read `most` rows.
 async fn reach(database: &Database, plan: &Plan, stretch: Bounds, most: usize) -> Result<Reach, StoreError> {
     let mut sql = Sql::new("SELECT last.rows, d.key, d.id FROM (SELECT count(*) AS rows, min(key) AS key FROM (");
-    sql.append(plan.candidates(database, stretch, Some(most))).push(") AS candidates) AS last ");
+    sql.append(plan.source.keys(database, stretch, Some(most))).push(") AS candidates) AS last ");
     sql.push("LEFT JOIN decisions d ON d.key = last.key").append(database.pruned("d", stretch));
     let rows = database.fetch(sql).await?;
     let row = rows.first().ok_or_else(|| StoreError::broken("a count has no row"))?;
@@ -198,10 +194,10 @@ impl Plan {
         let (columns, joins) = (row::COLUMNS, row::JOINS);
         let mut sql = Sql::new(&format!("SELECT {columns} FROM ("));
         if self.conditions.is_empty() {
-            sql.append(self.candidates(database, stretch, Some(rows)));
+            sql.append(self.source.keys(database, stretch, Some(rows)));
         } else {
             sql.push("SELECT d.key AS key FROM decisions d WHERE d.key IN (");
-            sql.append(self.candidates(database, stretch, None)).push(")").append(database.pruned("d", stretch));
+            sql.append(self.source.keys(database, stretch, None)).push(")").append(database.pruned("d", stretch));
             for condition in &self.conditions {
                 sql.push(" AND ").append(condition.within(database, stretch));
             }
@@ -211,34 +207,6 @@ impl Plan {
         sql.append(database.pruned("d", stretch)).push(" ORDER BY d.key DESC");
         sql
     }
-
-    /// The newest keys of the source, at most `most`.
-    fn candidates(&self, database: &Database, stretch: Bounds, most: Option<usize>) -> Sql {
-        let newest = |sql: &mut Sql, order: &str| {
-            if let Some(most) = most {
-                sql.push(&format!(" ORDER BY {order} LIMIT ")).bind(most as i64);
-            }
-        };
-        let (bounded, order) = self.source.bounds(database, stretch);
-        let mut arms: Vec<Sql> = self.source.arms(database);
-        debug_assert!(arms.len() <= MERGED);
-        if arms.len() == 1 {
-            let mut sql = Sql::new("SELECT d.key AS key FROM ");
-            sql.append(arms.remove(0)).append(bounded);
-            newest(&mut sql, order);
-            return sql;
-        }
-        let mut sql = Sql::new("SELECT key FROM (");
-        for (at, arm) in arms.into_iter().enumerate() {
-            sql.push(if at == 0 { "SELECT key FROM (" } else { " UNION SELECT key FROM (" });
-            sql.push("SELECT d.key AS key FROM ").append(arm).append(bounded.clone());
-            newest(&mut sql, order);
-            sql.push(&format!(") AS arm{at}"));
-        }
-        sql.push(") AS merged");
-        newest(&mut sql, "key DESC");
-        sql
-    }
 }
 
 #[cfg(test)]
@@ -246,6 +214,6 @@ pub(super) async fn statements(database: &Database, filter: &Filter) -> Result<V
     let Some(predicates) = predicates(database, filter).await? else { return Ok(Vec::new()) };
     let bounds = bounds(database, filter, None).await?;
     let plan = choose(database, predicates, bounds).await?;
-    let of_stretch = |stretch| [plan.page(database, stretch, 51), plan.candidates(database, stretch, Some(SCANNED))];
+    let of_stretch = |stretch| [plan.page(database, stretch, 51), plan.source.keys(database, stretch, Some(SCANNED))];
     Ok(database.stretches(bounds).into_iter().flat_map(of_stretch).collect())
 }

@@ -9,7 +9,7 @@ use super::stretch::Bounds;
 use crate::review::decision::{Answer, UNDECLARED};
 
 /// Ranges of one index that a list merges. A filter that would need more of them is only a condition.
-pub(super) const MERGED: usize = 200;
+const MERGED: usize = 200;
 
 /// Ranges of an index, each in the order of the keys.
 #[derive(Debug)]
@@ -155,43 +155,69 @@ impl Source {
         }
     }
 
+    /// The newest keys that it has in the bounds, in their order, at most `most`. Without, all of them in any order.
+    pub fn keys(&self, database: &Database, bounds: Bounds, most: Option<usize>) -> Sql {
+        let (bounded, order) = self.bounds(database, bounds);
+        match self.merged() {
+            Some((rows, ids)) if ids.len() > 1 => database.merged(rows, ids, bounded, order, most),
+            _ => {
+                let mut sql = self.range(database, bounded);
+                if let Some(most) = most {
+                    sql.push(&format!(" ORDER BY {order} LIMIT ")).bind(most as i64);
+                }
+                sql
+            }
+        }
+    }
+
+    /// Its keys in the bounds in any order, each as often as a range has it.
+    pub fn counted(&self, database: &Database, bounds: Bounds) -> Sql {
+        let (bounded, _) = self.bounds(database, bounds);
+        match self.merged() {
+            Some((rows, ids)) => database.of_any(rows, ids, bounded),
+            None => self.range(database, bounded),
+        }
+    }
+
     /// What bounds each range, and its order, newest first.
-    pub fn bounds(&self, database: &Database, bounds: Bounds) -> (Sql, &'static str) {
+    fn bounds(&self, database: &Database, bounds: Bounds) -> (Sql, &'static str) {
         match self {
             Self::Namespaces(_) | Self::Reviews(_) => database.by_index(bounds),
             _ => (bounds.of("d"), NEWEST),
         }
     }
 
-    /// Table and condition of each range; the table is called `d` and has a `key`. The tests beside an equality are
-    /// those of partial indexes, which are only used where they are repeated.
-    pub fn arms(&self, database: &Database) -> Vec<Sql> {
-        let each = |ids: &[i64], text: &str| {
-            let arm = |&id: &i64| {
-                let mut sql = Sql::new(text);
-                sql.bind(id);
-                sql
-            };
-            ids.iter().map(arm).collect()
-        };
+    /// Table and column of the ranges that it may merge, and the number that the column has in each.
+    fn merged(&self) -> Option<(&'static str, &[i64])> {
         match self {
-            Self::All => vec![Sql::new("decisions d WHERE 1 = 1")],
-            Self::Namespaces(ids) => each(ids, "decisions d WHERE d.namespace = "),
-            Self::Reviews(ids) => each(ids, "decisions d WHERE d.review = "),
-            Self::Rules(ids) => each(ids, "decision_rules d WHERE d.rule = "),
-            Self::Blamed(repository) => each(&[*repository], "decision_repositories d WHERE d.repository = "),
-            Self::Uid(uid) => {
-                let mut sql = Sql::new("decisions d WHERE ");
-                sql.append(Uid::of(uid).condition(database));
-                vec![sql]
-            }
+            Self::Namespaces(ids) => Some(("decisions d WHERE d.namespace", ids)),
+            Self::Reviews(ids) => Some(("decisions d WHERE d.review", ids)),
+            Self::Rules(ids) => Some(("decision_rules d WHERE d.rule", ids)),
+            _ => None,
+        }
+    }
+
+    /// The keys of a single range. The tests beside an equality are those of partial indexes, which are only used where
+    /// they are repeated.
+    fn range(&self, database: &Database, bounded: Sql) -> Sql {
+        let mut sql = Sql::new("SELECT d.key AS key FROM ");
+        if let Some((rows, ids)) = self.merged() {
+            sql.push(rows).push(" = ").bind(ids.first().copied()).append(bounded);
+            return sql;
+        }
+        match self {
+            Self::All | Self::Namespaces(_) | Self::Reviews(_) | Self::Rules(_) => sql.push("decisions d WHERE 1 = 1"),
+            Self::Blamed(repository) => sql.push("decision_repositories d WHERE d.repository = ").bind(*repository),
+            Self::Uid(uid) => sql.push("decisions d WHERE ").append(Uid::of(uid).condition(database)),
             Self::Answer(answer) => {
                 let number = row::answer_number(*answer);
-                vec![Sql::new(&format!("decisions d WHERE d.answer <> 0 AND d.answer = {number}"))]
+                sql.push(&format!("decisions d WHERE d.answer <> 0 AND d.answer = {number}"))
             }
-            Self::WouldReject => vec![Sql::new("decisions d WHERE d.would_reject AND d.would_reject = TRUE")],
-            Self::DryRun => vec![Sql::new("decisions d WHERE d.dry_run AND d.dry_run = TRUE")],
-        }
+            Self::WouldReject => sql.push("decisions d WHERE d.would_reject AND d.would_reject = TRUE"),
+            Self::DryRun => sql.push("decisions d WHERE d.dry_run AND d.dry_run = TRUE"),
+        };
+        sql.append(bounded);
+        sql
     }
 }
 

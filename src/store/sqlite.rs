@@ -3,6 +3,7 @@
 //! One connection writes, a few read; in WAL mode neither waits for the other. A transaction begins IMMEDIATE, so that
 //! waiting for another process's lock happens at its start and never halfway.
 
+pub(super) mod ranges;
 pub(super) mod retention;
 
 use std::fs::{self, File, OpenOptions};
