@@ -1,5 +1,9 @@
 //! A batch of records in one transaction.
 //!
+//! What decisions share with those of other batches (names, reviews, outcomes) is stored before them: on Postgres in a
+//! transaction of its own, since a drain waits for the end of every transaction that stores what it is about to store.
+//! Cut short between the two, it leaves what nothing refers to; retention finds reviews and outcomes, names stay.
+//!
 //! Invariants: a decision is counted in every figure if and only if its row is stored, and once; a verdict is amended
 //! once; what a decision refers to is kept for as long as the decision; nothing is remembered in memory before its
 //! transaction is committed, and all that is remembered is forgotten after an error.
@@ -129,16 +133,21 @@ impl Memory {
         applied.amendments += amended.verdicts;
         amendment::keep_early(&mut tx, &batch, &located).await?;
 
+        let mut beside = database.begin_beside().await?;
+        let shared = beside.as_mut().unwrap_or(&mut tx);
         let mut raised = Raised::new(now);
         let wanted = new.iter().chain(&amended.after).map(|entry| entry.decision.review);
-        let mut reviews = self.contents.resolve_reviews(&mut tx, &batch.reviews, wanted, &mut raised).await?;
-        applied.lost_reviews = self.note_lost(&mut tx, &mut new, &mut reviews, &mut raised).await?;
+        let mut reviews = self.contents.resolve_reviews(shared, &batch.reviews, wanted, &mut raised).await?;
+        applied.lost_reviews = self.note_lost(shared, &mut new, &mut reviews, &mut raised).await?;
         let names =
-            Names::resolve(&mut tx, &self.dimensions, &batch, new.iter().chain(&amended.after), &reviews).await?;
+            Names::resolve(shared, &self.dimensions, &batch, new.iter().chain(&amended.after), &reviews).await?;
         let outcomes = new.iter().chain(&amended.after).map(|entry| &entry.outcome);
-        let outcomes = self.contents.resolve_outcomes(&mut tx, outcomes, &mut raised).await?;
+        let outcomes = self.contents.resolve_outcomes(shared, outcomes, &mut raised).await?;
         let entries = new.iter().chain(&amended.after);
-        self.days.raise(&mut tx, &mut raised, entries, &reviews, &outcomes).await?;
+        self.days.raise(shared, &mut raised, entries, &reviews, &outcomes).await?;
+        if let Some(beside) = beside {
+            beside.commit().await?;
+        }
         let replicas = batch.presence.keys().map(|(replica, ..)| *replica).chain([self.replica]).collect();
         let replicas = self.replicas.resolve(&mut tx, &replicas).await?;
         let replica = replica::number(&replicas, self.replica)?;

@@ -133,6 +133,15 @@ impl Database {
         })
     }
 
+    /// A transaction for what many batches share, to be committed before that of the batch. `None`: nobody else writes,
+    /// and the batch's own does.
+    pub async fn begin_beside(&self) -> Result<Option<Transaction>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(None),
+            Self::Postgres(database) => Ok(Some(Transaction::Postgres(database.begin_beside().await?))),
+        }
+    }
+
     pub async fn make_room(&self, days: &[Day]) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(database) => database.make_room(days).await,

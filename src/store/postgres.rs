@@ -1,4 +1,4 @@
-//! Postgres: its partitions by day, and what only it does. One connection writes, a few read.
+//! Postgres: its partitions by day, and what only it does. Two connections write, a few read.
 
 mod bulk;
 mod connections;
@@ -52,6 +52,8 @@ const RETENTION_LOCK: i64 = PARTITIONS_LOCK + 1;
 #[derive(Debug, Clone)]
 pub(super) struct Postgres {
     writer: Arc<Connections>,
+    /// Stores what batches share, beside the writer.
+    beside: Arc<Connections>,
     readers: Arc<Connections>,
     /// One that holds the right to delete, and one that deletes: beside the drain.
     upkeep: Arc<Connections>,
@@ -100,11 +102,16 @@ impl Postgres {
     fn lazy(settings: &PostgresSettings) -> Self {
         Self {
             writer: Connections::new(settings, 1, session),
+            beside: Connections::new(settings, 1, session),
             readers: Connections::new(settings, READERS, reading_session),
             upkeep: Connections::new(settings, 2, session),
             settings: settings.clone(),
             days: Arc::default(),
         }
+    }
+
+    pub async fn begin_beside(&self) -> Result<Transaction, StoreError> {
+        begin_on(&self.beside).await
     }
 }
 
@@ -185,6 +192,7 @@ impl Dialect for Postgres {
     async fn close(&self) {
         self.readers.close().await;
         self.upkeep.close().await;
+        self.beside.close().await;
         self.writer.close().await;
     }
 }
