@@ -2,7 +2,7 @@
 //!
 //! The target is held against everything in the database. What of it is a decision's own (its row, those of the rules
 //! that it violates and the repositories to blame, and all their indexes) is shown beside it: what decisions share
-//! (reviews, outcomes, names) and the figures do not grow with it.
+//! (reviews, outcomes, names) and the figures do not grow with it. `STORED=2000000` says how many decisions are stored.
 
 use crate::harness::postgres;
 use crate::histories::{History, batches};
@@ -20,7 +20,7 @@ pub fn measure(run: &Run, runtime: &Runtime) {
     if !on_sqlite && !on_postgres {
         return;
     }
-    let decisions = if run.smoke { 300 } else { DECISIONS };
+    let decisions = if run.smoke { 300 } else { stored() };
     let batches = batches(decisions, 1);
     let mut totals = Table::of_figures("Stored bytes for each decision: everything in the database");
     let mut own = Table::new("Of that, its own rows and their indexes", ["measure", "bytes"]);
@@ -49,6 +49,10 @@ pub fn measure(run: &Run, runtime: &Runtime) {
     totals.print();
     own.print();
     parts.iter().for_each(Table::print);
+}
+
+fn stored() -> usize {
+    std::env::var("STORED").map_or(DECISIONS, |text| text.parse().expect("a number"))
 }
 
 /// All in bytes for each decision.

@@ -1,5 +1,9 @@
 //! A batch of records in one transaction.
 //!
+//! What decisions share with those of other batches (names, reviews, outcomes) is stored before them: on Postgres in a
+//! transaction of its own, since a drain waits for the end of every transaction that stores what it is about to store.
+//! Cut short between the two, it leaves what nothing refers to; retention finds reviews and outcomes, names stay.
+//!
 //! Invariants: a decision is counted in every figure if and only if its row is stored, and once; a verdict is amended
 //! once; what a decision refers to is kept for as long as the decision; nothing is remembered in memory before its
 //! transaction is committed, and all that is remembered is forgotten after an error.
@@ -129,16 +133,21 @@ impl Memory {
         applied.amendments += amended.verdicts;
         amendment::keep_early(&mut tx, &batch, &located).await?;
 
+        let mut beside = database.begin_beside().await?;
+        let shared = beside.as_mut().unwrap_or(&mut tx);
         let mut raised = Raised::new(now);
         let wanted = new.iter().chain(&amended.after).map(|entry| entry.decision.review);
-        let mut reviews = self.contents.resolve_reviews(&mut tx, &batch.reviews, wanted, &mut raised).await?;
-        applied.lost_reviews = self.note_lost(&mut tx, &mut new, &mut reviews, &mut raised).await?;
+        let mut reviews = self.contents.resolve_reviews(shared, &batch.reviews, wanted, &mut raised).await?;
+        applied.lost_reviews = self.note_lost(shared, &mut new, &mut reviews, &mut raised).await?;
         let names =
-            Names::resolve(&mut tx, &self.dimensions, &batch, new.iter().chain(&amended.after), &reviews).await?;
+            Names::resolve(shared, &self.dimensions, &batch, new.iter().chain(&amended.after), &reviews).await?;
         let outcomes = new.iter().chain(&amended.after).map(|entry| &entry.outcome);
-        let outcomes = self.contents.resolve_outcomes(&mut tx, outcomes, &mut raised).await?;
+        let outcomes = self.contents.resolve_outcomes(shared, outcomes, &mut raised).await?;
         let entries = new.iter().chain(&amended.after);
-        self.days.raise(&mut tx, &mut raised, entries, &reviews, &outcomes).await?;
+        self.days.raise(shared, &mut raised, entries, &reviews, &outcomes).await?;
+        if let Some(beside) = beside {
+            beside.commit().await?;
+        }
         let replicas = batch.presence.keys().map(|(replica, ..)| *replica).chain([self.replica]).collect();
         let replicas = self.replicas.resolve(&mut tx, &replicas).await?;
         let replica = replica::number(&replicas, self.replica)?;
@@ -151,8 +160,9 @@ impl Memory {
             facts.collect::<Result<Vec<Fact>, StoreError>>()
         };
         let (added, changed) = (facts_of(&new)?, facts_of(&amended.after)?);
-        let keys = new.iter().chain(&amended.after).map(|entry| entry.key);
-        insert_causes(&mut tx, keys.zip(added.iter().chain(&changed))).await?;
+        let (ours, theirs) = (new.iter().map(|entry| entry.key), amended.after.iter().map(|entry| entry.key));
+        insert_causes(&mut tx, ours.zip(&added), ["", ""]).await?;
+        insert_causes(&mut tx, theirs.zip(&changed), AMENDED).await?;
         objects::insert(&mut tx, &batch.objects, self.objects, &names).await?;
         spans::upsert_gaps(&mut tx, batch.gaps.values().copied(), &names).await?;
         presence::upsert(&mut tx, &batch.presence, &names, &replicas).await?;
@@ -349,9 +359,17 @@ impl Rows<'_> {
     }
 }
 
-/// What was violated and who is to blame, by the key of the decision. A late verdict may make a rule or a repository
-/// one to blame, and never clears one.
-async fn insert_causes(tx: &mut Transaction, facts: impl Iterator<Item = (i64, &Fact)>) -> Result<(), StoreError> {
+/// Of the rows of causes of a decision that is stored. A late verdict may make a rule or a repository one to blame, and
+/// never clears one.
+const AMENDED: [&str; 2] =
+    ["ON CONFLICT (rule, key) DO UPDATE SET to_blame = excluded.to_blame", "ON CONFLICT DO NOTHING"];
+
+/// What was violated and who is to blame, by the key of the decision.
+async fn insert_causes(
+    tx: &mut Transaction,
+    facts: impl Iterator<Item = (i64, &Fact)>,
+    [of_rule, of_repository]: [&'static str; 2],
+) -> Result<(), StoreError> {
     let (mut violated, mut blamed) = (Vec::new(), Vec::new());
     for (key, fact) in facts {
         violated.extend(fact.rules.iter().map(|(rule, how)| (*rule, key, how.denied || how.would_reject)));
@@ -360,13 +378,11 @@ async fn insert_causes(tx: &mut Transaction, facts: impl Iterator<Item = (i64, &
     }
     violated.sort_unstable();
     blamed.sort_unstable();
-    let conflict = "ON CONFLICT (rule, key) DO UPDATE SET to_blame = excluded.to_blame";
-    let mut rules = Insert::into("decision_rules", &["rule", "key", "to_blame"], conflict);
+    let mut rules = Insert::into("decision_rules", &["rule", "key", "to_blame"], of_rule);
     for (rule, key, to_blame) in violated {
         rules.row([rule.into(), key.into(), to_blame.into()]);
     }
-    let columns = &["repository", "key"];
-    let mut repositories = Insert::into("decision_repositories", columns, "ON CONFLICT DO NOTHING");
+    let mut repositories = Insert::into("decision_repositories", &["repository", "key"], of_repository);
     for (repository, key) in blamed {
         repositories.row([repository.into(), key.into()]);
     }

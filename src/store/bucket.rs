@@ -42,6 +42,11 @@ impl Day {
     pub fn next(self) -> Self {
         Self(Timestamp(self.0.0 + DAY))
     }
+
+    /// So many days ago.
+    pub fn before(self, days: i64) -> Self {
+        Self(Timestamp(self.0.0.saturating_sub(days.saturating_mul(DAY))))
+    }
 }
 
 // === impl Width ===

@@ -11,6 +11,8 @@ use super::schema::{self, Found, Migrated};
 use super::settings::StoreSettings;
 use super::sql::{Insert, Row, Sql};
 use super::sqlite::{self, Sqlite};
+use super::stretch::Bounds;
+use crate::review::clock::Timestamp;
 
 /// What a database does in its own way, apart from a transaction.
 pub(super) trait Dialect {
@@ -52,6 +54,9 @@ pub(super) trait Statements {
     /// In as few statements as can be. Nothing where there are no rows.
     async fn insert(&mut self, insert: Insert) -> Result<(), StoreError>;
 
+    /// Key and id of the decisions that are stored at these keys.
+    async fn stored_at(&mut self, keys: Vec<i64>) -> Result<Vec<Row>, StoreError>;
+
     async fn commit(self) -> Result<(), StoreError>;
 }
 
@@ -71,6 +76,9 @@ pub(super) struct Claim {
     /// A connection that holds a lock for as long as it is open.
     pub _connection: Option<postgres::Connection>,
 }
+
+/// The order by key.
+pub(super) const NEWEST: &str = "d.key DESC";
 
 #[derive(Debug, Clone)]
 pub(super) enum Database {
@@ -123,6 +131,15 @@ impl Database {
             Self::Sqlite(database) => Transaction::Sqlite(database.begin().await?),
             Self::Postgres(database) => Transaction::Postgres(database.begin().await?),
         })
+    }
+
+    /// A transaction for what many batches share, to be committed before that of the batch. `None`: nobody else writes,
+    /// and the batch's own does.
+    pub async fn begin_beside(&self) -> Result<Option<Transaction>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(None),
+            Self::Postgres(database) => Ok(Some(Transaction::Postgres(database.begin_beside().await?))),
+        }
     }
 
     pub async fn make_room(&self, days: &[Day]) -> Result<(), StoreError> {
@@ -228,6 +245,50 @@ impl Database {
         }
     }
 
+    /// The stretches that a search of the bounds reads one after the other, the newest first.
+    pub fn stretches(&self, bounds: Bounds) -> Vec<Bounds> {
+        match self {
+            // One table: all of it costs no more than a part.
+            Self::Sqlite(_) => vec![bounds],
+            Self::Postgres(_) => bounds.stretches(Timestamp::now()),
+        }
+    }
+
+    /// ` AND ..`: that the key of `row`, which other tests find already, is in the bounds. Only to let a plan leave out
+    /// what they leave out.
+    pub fn pruned(&self, row: &str, bounds: Bounds) -> Sql {
+        match self {
+            Self::Sqlite(_) => Sql::default(),
+            Self::Postgres(_) => bounds.of(row),
+        }
+    }
+
+    /// ` AND ..`: that the key of `d` is in the bounds, and what orders the rows by key, newest first; of an index that
+    /// has an entry for every decision beside the key's own.
+    pub fn by_index(&self, bounds: Bounds) -> (Sql, &'static str) {
+        match self {
+            Self::Sqlite(_) => (bounds.of("d"), NEWEST),
+            Self::Postgres(_) => (postgres::order::within(bounds), postgres::order::NEWEST),
+        }
+    }
+
+    /// The keys of ranges of `rows` (a table `d` and a column), each where it has one of the numbers, at most `most` of
+    /// them: the newest, in their order. Without, in any order.
+    pub fn merged(&self, rows: &str, ids: &[i64], bounded: Sql, order: &str, most: Option<usize>) -> Sql {
+        match self {
+            Self::Sqlite(_) => sqlite::ranges::merged(rows, ids, bounded, order, most),
+            Self::Postgres(_) => postgres::order::merged(rows, ids, bounded, order, most),
+        }
+    }
+
+    /// The keys of such ranges in no order, each as often as it is in one.
+    pub fn of_any(&self, rows: &str, ids: &[i64], bounded: Sql) -> Sql {
+        match self {
+            Self::Sqlite(_) => sqlite::ranges::of_any(rows, ids, bounded),
+            Self::Postgres(_) => postgres::order::of_any(rows, ids, bounded),
+        }
+    }
+
     /// The words for what is computed in a statement that makes rows up.
     pub fn words(&self) -> &'static Words {
         match self {
@@ -266,6 +327,13 @@ impl Transaction {
         match self {
             Self::Sqlite(tx) => tx.insert(insert).await,
             Self::Postgres(tx) => tx.insert(insert).await,
+        }
+    }
+
+    pub async fn stored_at(&mut self, keys: Vec<i64>) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.stored_at(keys).await,
+            Self::Postgres(tx) => tx.stored_at(keys).await,
         }
     }
 

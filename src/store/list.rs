@@ -8,25 +8,18 @@ use super::error::StoreError;
 use super::key;
 use super::read::{Cursor, Filter, Page, StoredDecision};
 use super::row;
-use super::search::{MERGED, Predicate, Source, predicates};
+use super::search::{Condition, Predicate, Source, predicates};
 use super::sql::{FOR_EACH_JOIN, Sql};
+use super::stretch::Bounds;
 
 /// Rows that one page reads of its index where it must leave some out.
 pub(super) const SCANNED: usize = 10_000;
-
-/// Keys: `from` is in it, `below` is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Bounds {
-    from: i64,
-    below: i64,
-}
 
 /// One index to read, and what to leave out of what it finds.
 #[derive(Debug)]
 struct Plan {
     source: Source,
-    conditions: Vec<Sql>,
-    bounds: Bounds,
+    conditions: Vec<Condition>,
 }
 
 /// The last row that a search reads.
@@ -34,6 +27,14 @@ struct Plan {
 struct Floor {
     key: i64,
     cursor: Cursor,
+}
+
+/// What a search of a stretch reads of its index.
+#[derive(Debug, Clone, Copy)]
+struct Reach {
+    rows: usize,
+    /// Where it has to stop; `None` when it can read all that its index has there.
+    floor: Option<Floor>,
 }
 
 pub(super) async fn decisions(
@@ -48,14 +49,26 @@ pub(super) async fn decisions(
     if bounds.from >= bounds.below || limit == 0 {
         return Ok(nothing);
     }
-    let mut plan = choose(database, predicates, bounds).await?;
+    let plan = choose(database, predicates, bounds).await?;
     let wanted = usize::from(limit);
-    let floor = if plan.conditions.is_empty() { None } else { floor(database, &plan, wanted).await? };
-    if let Some(floor) = floor {
-        plan.bounds.from = floor.key;
+    let mut decisions = Vec::new();
+    let mut floor = None;
+    let mut left = plan.most(wanted);
+    for mut stretch in database.stretches(bounds) {
+        if !plan.conditions.is_empty() {
+            let reach = reach(database, &plan, stretch, left).await?;
+            left -= reach.rows;
+            floor = reach.floor;
+            stretch.from = floor.map_or(stretch.from, |floor| floor.key);
+        }
+        let rows = database.fetch(plan.page(database, stretch, wanted + 1 - decisions.len())).await?;
+        for row in rows {
+            decisions.push(row::decision(row)?);
+        }
+        if decisions.len() > wanted || floor.is_some() {
+            break;
+        }
     }
-    let rows = database.fetch(plan.page(database, wanted + 1)).await?;
-    let mut decisions = rows.into_iter().map(row::decision).collect::<Result<Vec<_>, _>>()?;
     let full = decisions.len() > wanted;
     decisions.truncate(wanted);
     let next = if full { decisions.last().map(cursor) } else { floor.map(|floor| floor.cursor) };
@@ -134,81 +147,66 @@ async fn choose(database: &Database, predicates: Vec<Predicate>, bounds: Bounds)
             _ => conditions.push(predicate.condition),
         }
     }
-    Ok(Plan { source, conditions, bounds })
+    Ok(Plan { source, conditions })
 }
 
 /// How many rows of an index are in the bounds, counted no further than matters.
 async fn count(database: &Database, source: &Source, bounds: Bounds) -> Result<u64, StoreError> {
-    let mut sql = Sql::new("SELECT count(*) FROM (");
-    for (at, arm) in source.arms(database).into_iter().enumerate() {
-        sql.push(if at == 0 { "SELECT d.key FROM " } else { " UNION ALL SELECT d.key FROM " });
-        sql.append(bounded(arm, bounds));
+    let mut counted = 0;
+    for stretch in database.stretches(bounds) {
+        let mut sql = Sql::new("SELECT count(*) FROM (");
+        sql.append(source.counted(database, stretch));
+        sql.push(" LIMIT ").bind(SCANNED as u64 + 1 - counted).push(") AS counted");
+        counted += database.fetch(sql).await?.first().map_or(Ok(0), |row| row.count(0))?;
+        if counted > SCANNED as u64 {
+            break;
+        }
     }
-    sql.push(" LIMIT ").bind(SCANNED as i64 + 1).push(") AS counted");
-    database.fetch(sql).await?.first().map_or(Ok(0), |row| row.count(0))
+    Ok(counted)
 }
 
-/// Where a search has to stop; `None` when it can read all that its index has.
-async fn floor(database: &Database, plan: &Plan, wanted: usize) -> Result<Option<Floor>, StoreError> {
-    // Each merged range is read up to the limit.
-    let most = (SCANNED / plan.source.ranges().max(1)).max(wanted + 1);
-    let mut sql = Sql::new("SELECT d.key, d.id FROM (SELECT count(*) AS rows, min(key) AS key FROM (");
-    sql.append(plan.candidates(database, Some(most))).push(") AS candidates) AS last ");
-    sql.push(FOR_EACH_JOIN).push(" decisions d WHERE d.key = last.key AND last.rows >= ").bind(most as i64);
+/// How far a search of the stretch reads, where it may read `most` rows.
+async fn reach(database: &Database, plan: &Plan, stretch: Bounds, most: usize) -> Result<Reach, StoreError> {
+    let mut sql = Sql::new("SELECT last.rows, d.key, d.id FROM (SELECT count(*) AS rows, min(key) AS key FROM (");
+    sql.append(plan.source.keys(database, stretch, Some(most))).push(") AS candidates) AS last ");
+    sql.push("LEFT JOIN decisions d ON d.key = last.key").append(database.pruned("d", stretch));
     let rows = database.fetch(sql).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let key = row.int(0)?;
-    Ok(Some(Floor { key, cursor: Cursor { at: key::at(key), id: row.id_at(key, 1)? } }))
+    let row = rows.first().ok_or_else(|| StoreError::broken("a count has no row"))?;
+    let read = usize::try_from(row.count(0)?).unwrap_or(most).min(most);
+    if read < most {
+        return Ok(Reach { rows: read, floor: None });
+    }
+    let key = row.int(1)?;
+    let cursor = Cursor { at: key::at(key), id: row.id_at(key, 2)? };
+    Ok(Reach { rows: read, floor: Some(Floor { key, cursor }) })
 }
 
 // === impl Plan ===
 
 impl Plan {
-    /// The newest `rows` decisions, whole.
-    fn page(&self, database: &Database, rows: usize) -> Sql {
+    /// Rows that one page may read: each merged range is read so far.
+    fn most(&self, wanted: usize) -> usize {
+        (SCANNED / self.source.ranges().max(1)).max(wanted + 1)
+    }
+
+    /// The newest `rows` decisions of a stretch, whole.
+    fn page(&self, database: &Database, stretch: Bounds, rows: usize) -> Sql {
         let (columns, joins) = (row::COLUMNS, row::JOINS);
-        let mut sql =
-            Sql::new(&format!("SELECT {columns} FROM (SELECT d.key AS key FROM decisions d WHERE d.key IN ("));
-        sql.append(self.candidates(database, self.conditions.is_empty().then_some(rows))).push(")");
-        for condition in &self.conditions {
-            sql.push(" AND ").append(condition.clone());
-        }
-        sql.push(" ORDER BY d.key DESC LIMIT ").bind(rows as i64).push(") AS page ");
-        sql.push(FOR_EACH_JOIN).push(&format!(" decisions d {joins} WHERE d.key = page.key ORDER BY d.key DESC"));
-        sql
-    }
-
-    /// The newest keys of the source, at most `most`.
-    fn candidates(&self, database: &Database, most: Option<usize>) -> Sql {
-        let newest = |sql: &mut Sql, column: &str| {
-            if let Some(most) = most {
-                sql.push(&format!(" ORDER BY {column} DESC LIMIT ")).bind(most as i64);
+        let mut sql = Sql::new(&format!("SELECT {columns} FROM ("));
+        if self.conditions.is_empty() {
+            sql.append(self.source.keys(database, stretch, Some(rows)));
+        } else {
+            sql.push("SELECT d.key AS key FROM decisions d WHERE d.key IN (");
+            sql.append(self.source.keys(database, stretch, None)).push(")").append(database.pruned("d", stretch));
+            for condition in &self.conditions {
+                sql.push(" AND ").append(condition.within(database, stretch));
             }
-        };
-        let mut arms: Vec<Sql> = self.source.arms(database);
-        debug_assert!(arms.len() <= MERGED);
-        if arms.len() == 1 {
-            let mut sql = Sql::new("SELECT d.key AS key FROM ");
-            sql.append(bounded(arms.remove(0), self.bounds));
-            newest(&mut sql, "d.key");
-            return sql;
+            sql.push(" ORDER BY d.key DESC LIMIT ").bind(rows as i64);
         }
-        let mut sql = Sql::new("SELECT key FROM (");
-        for (at, arm) in arms.into_iter().enumerate() {
-            sql.push(if at == 0 { "SELECT key FROM (" } else { " UNION SELECT key FROM (" });
-            sql.push("SELECT d.key AS key FROM ").append(bounded(arm, self.bounds));
-            newest(&mut sql, "d.key");
-            sql.push(&format!(") AS arm{at}"));
-        }
-        sql.push(") AS merged");
-        newest(&mut sql, "key");
+        sql.push(") AS page ").push(FOR_EACH_JOIN).push(&format!(" decisions d {joins} WHERE d.key = page.key"));
+        sql.append(database.pruned("d", stretch)).push(" ORDER BY d.key DESC");
         sql
     }
-}
-
-fn bounded(mut arm: Sql, bounds: Bounds) -> Sql {
-    arm.push(" AND d.key >= ").bind(bounds.from).push(" AND d.key < ").bind(bounds.below);
-    arm
 }
 
 #[cfg(test)]
@@ -216,5 +214,6 @@ pub(super) async fn statements(database: &Database, filter: &Filter) -> Result<V
     let Some(predicates) = predicates(database, filter).await? else { return Ok(Vec::new()) };
     let bounds = bounds(database, filter, None).await?;
     let plan = choose(database, predicates, bounds).await?;
-    Ok(vec![plan.page(database, 51), plan.candidates(database, Some(SCANNED))])
+    let of_stretch = |stretch| [plan.page(database, stretch, 51), plan.source.keys(database, stretch, Some(SCANNED))];
+    Ok(database.stretches(bounds).into_iter().flat_map(of_stretch).collect())
 }

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use super::database::Transaction;
 use super::error::StoreError;
 use super::key;
-use super::sql::Sql;
+use super::sql::{Row, Sql};
 use crate::review::clock::{DecisionId, Timestamp};
 
-/// Keys looked up in one statement.
+/// Ids looked up in one statement.
 const LOOKED_UP: usize = 1_000;
 
 #[derive(Debug, Default)]
@@ -33,11 +33,7 @@ impl Located {
         // What is later than all that is stored need not be looked for, and that is most.
         let last = last_from(tx, first_keys.iter().min().copied()).await?;
         let first_keys: Vec<i64> = first_keys.into_iter().filter(|key| Some(*key) <= last).collect();
-        for keys in first_keys.chunks(LOOKED_UP) {
-            let mut sql = Sql::new("SELECT key, id FROM decisions WHERE key IN ");
-            sql.list(keys.iter().copied());
-            located.read(tx, sql).await?;
-        }
+        located.read(tx.stored_at(first_keys).await?)?;
         // Another decision has its first key: it may stand further on.
         let further: Vec<(Timestamp, DecisionId)> = places
             .iter()
@@ -71,7 +67,7 @@ impl Located {
         let keys = key::candidates(at, id);
         let mut sql = Sql::new("SELECT key, id FROM decisions WHERE key >= ");
         sql.bind(keys.start).push(" AND key < ").bind(keys.end);
-        self.read(tx, sql).await
+        self.read(tx.fetch(sql).await?)
     }
 
     /// Of a decision that was stored before this batch.
@@ -95,8 +91,8 @@ impl Located {
     }
 
     /// Rows of `decisions`.
-    async fn read(&mut self, tx: &mut Transaction, sql: Sql) -> Result<(), StoreError> {
-        for row in tx.fetch(sql).await? {
+    fn read(&mut self, rows: Vec<Row>) -> Result<(), StoreError> {
+        for row in rows {
             let key = row.int(0)?;
             self.add(key, row.id_at(key, 1)?);
         }

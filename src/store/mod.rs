@@ -41,6 +41,7 @@ mod spans;
 mod sql;
 mod sqlite;
 mod standing;
+mod stretch;
 pub mod synthetic;
 #[cfg(test)]
 mod tests;
@@ -65,6 +66,7 @@ use self::read::{
 };
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
+use self::stretch::Bounds;
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Gap, Record, UNDECLARED};
 
@@ -238,21 +240,25 @@ impl Store {
 
     /// The time of the oldest decision.
     pub async fn first_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.end("SELECT min(key) FROM decisions").await
+        let rows = self.database.fetch(Sql::new("SELECT min(key) FROM decisions")).await?;
+        Ok(rows.first().map_or(Ok(None), |row| row.opt_int(0))?.map(key::at))
     }
 
     /// The time of the newest decision.
     pub async fn last_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.end("SELECT max(key) FROM decisions").await
+        for stretch in self.database.stretches(Bounds::ALL) {
+            let mut sql = Sql::new("SELECT max(d.key) FROM decisions d WHERE 1 = 1");
+            sql.append(stretch.of("d"));
+            let rows = self.database.fetch(sql).await?;
+            if let Some(key) = rows.first().map_or(Ok(None), |row| row.opt_int(0))? {
+                return Ok(Some(key::at(key)));
+            }
+        }
+        Ok(None)
     }
 
     /// Ends its connections, which copies the log into the database file.
     pub async fn close(&self) {
         self.database.close().await;
-    }
-
-    async fn end(&self, text: &str) -> Result<Option<Timestamp>, StoreError> {
-        let rows = self.database.fetch(Sql::new(text)).await?;
-        Ok(rows.first().map_or(Ok(None), |row| row.opt_int(0))?.map(key::at))
     }
 }

@@ -1,7 +1,10 @@
-//! Postgres: its partitions by day, and what only it does. One connection writes, a few read.
+//! Postgres: its partitions by day, and what only it does. Two connections write, a few read.
 
 mod bulk;
 mod connections;
+mod copy;
+mod insert;
+pub(super) mod order;
 pub(super) mod retention;
 
 use std::collections::HashSet;
@@ -34,9 +37,6 @@ const OLDEST: i32 = 140_000;
 /// Pages are short, and several replicas share the server's connections.
 const READERS: usize = 4;
 
-/// Rows inserted in one statement: a few thousand share out its cost.
-const ROWS: usize = 4_000;
-
 /// A statement with more values than this is not kept prepared: its text is hardly ever the same again.
 const KEPT: usize = 16;
 
@@ -52,6 +52,8 @@ const RETENTION_LOCK: i64 = PARTITIONS_LOCK + 1;
 #[derive(Debug, Clone)]
 pub(super) struct Postgres {
     writer: Arc<Connections>,
+    /// Stores what batches share, beside the writer.
+    beside: Arc<Connections>,
     readers: Arc<Connections>,
     /// One that holds the right to delete, and one that deletes: beside the drain.
     upkeep: Arc<Connections>,
@@ -62,15 +64,6 @@ pub(super) struct Postgres {
 
 #[derive(Debug)]
 pub(super) struct Transaction(Lent);
-
-/// The values of one column, in the type of the first.
-enum Column {
-    Int(Vec<Option<i64>>),
-    Bool(Vec<Option<bool>>),
-    Text(Vec<Option<String>>),
-    Blob(Vec<Option<Vec<u8>>>),
-    Uuid(Vec<Option<Uuid>>),
-}
 
 // === impl Postgres ===
 
@@ -109,11 +102,16 @@ impl Postgres {
     fn lazy(settings: &PostgresSettings) -> Self {
         Self {
             writer: Connections::new(settings, 1, session),
+            beside: Connections::new(settings, 1, session),
             readers: Connections::new(settings, READERS, reading_session),
             upkeep: Connections::new(settings, 2, session),
             settings: settings.clone(),
             days: Arc::default(),
         }
+    }
+
+    pub async fn begin_beside(&self) -> Result<Transaction, StoreError> {
+        begin_on(&self.beside).await
     }
 }
 
@@ -127,9 +125,9 @@ impl Dialect for Postgres {
             lent.renew().await?;
             found = fetch(&mut lent.connection, sql).await;
         }
-        let rows = found?;
+        let found = found?;
         lent.give_back();
-        Ok(rows)
+        Ok(found)
     }
 
     async fn begin(&self) -> Result<Transaction, StoreError> {
@@ -194,6 +192,7 @@ impl Dialect for Postgres {
     async fn close(&self) {
         self.readers.close().await;
         self.upkeep.close().await;
+        self.beside.close().await;
         self.writer.close().await;
     }
 }
@@ -210,26 +209,18 @@ impl Statements for Transaction {
         Ok(())
     }
 
-    /// One array for each column: a statement's text does not grow with its rows.
     async fn insert(&mut self, insert: Insert) -> Result<(), StoreError> {
-        let Insert { table, columns, values, conflict } = insert;
-        let mut values = values.into_iter();
-        while values.len() > 0 {
-            let rows: Vec<Value> = values.by_ref().take(ROWS * columns.len()).collect();
-            let (names, arrays) = arrays(columns, rows)?;
-            let places = (1..=names.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
-            let names = names.join(", ");
-            let text = format!("INSERT INTO {table} ({names}) SELECT * FROM unnest({places}) {conflict}");
-            let query = arrays.into_iter().fold(sqlx::query(AssertSqlSafe(text)), |query, array| match array {
-                Column::Int(values) => query.bind(values),
-                Column::Bool(values) => query.bind(values),
-                Column::Text(values) => query.bind(values),
-                Column::Blob(values) => query.bind(values),
-                Column::Uuid(values) => query.bind(values),
-            });
-            within(query.execute(&mut self.0.connection)).await?;
-        }
-        Ok(())
+        insert::insert(&mut self.0.connection, insert).await
+    }
+
+    /// One array, so that the text stays the same. It is unnested so that the plan does not look for the partition of
+    /// each key: the ends say which they are.
+    async fn stored_at(&mut self, keys: Vec<i64>) -> Result<Vec<Row>, StoreError> {
+        let (Some(&first), Some(&last)) = (keys.iter().min(), keys.iter().max()) else { return Ok(Vec::new()) };
+        let text = "SELECT d.key, d.id FROM decisions d WHERE d.key >= $1 AND d.key <= $2 \
+                    AND d.key = ANY (ARRAY(SELECT unnest($3::bigint[])))";
+        let query = sqlx::query(text).bind(first).bind(last).bind(keys);
+        rows(within(query.fetch_all(&mut self.0.connection)).await?)
     }
 
     async fn commit(mut self) -> Result<(), StoreError> {
@@ -244,55 +235,6 @@ impl Transaction {
     pub async fn exclude_upkeep(&mut self) -> Result<(), StoreError> {
         self.execute(Sql::new("LOCK TABLE holds IN ROW EXCLUSIVE MODE")).await
     }
-}
-
-// === impl Column ===
-
-impl Column {
-    /// `None`: the value says nothing of its column's type.
-    fn like(value: &Value, rows: usize) -> Option<Self> {
-        Some(match value {
-            Value::Null => return None,
-            Value::Int(_) => Self::Int(Vec::with_capacity(rows)),
-            Value::Bool(_) => Self::Bool(Vec::with_capacity(rows)),
-            Value::Text(_) => Self::Text(Vec::with_capacity(rows)),
-            Value::Blob(_) => Self::Blob(Vec::with_capacity(rows)),
-            Value::Uuid(_) => Self::Uuid(Vec::with_capacity(rows)),
-        })
-    }
-
-    fn push(&mut self, value: Value) -> Result<(), StoreError> {
-        match (self, value) {
-            (Self::Int(values), Value::Int(value)) => values.push(Some(value)),
-            (Self::Int(values), Value::Null) => values.push(None),
-            (Self::Bool(values), Value::Bool(value)) => values.push(Some(value)),
-            (Self::Bool(values), Value::Null) => values.push(None),
-            (Self::Text(values), Value::Text(value)) => values.push(Some(value)),
-            (Self::Text(values), Value::Null) => values.push(None),
-            (Self::Blob(values), Value::Blob(value)) => values.push(Some(value)),
-            (Self::Blob(values), Value::Null) => values.push(None),
-            (Self::Uuid(values), Value::Uuid(value)) => values.push(Some(value)),
-            (Self::Uuid(values), Value::Null) => values.push(None),
-            (_, value) => {
-                return Err(StoreError::broken(format!("a column has values of two types, one is {value:?}")));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The columns that hold anything, each as one array.
-fn arrays<'a>(columns: &[&'a str], values: Vec<Value>) -> Result<(Vec<&'a str>, Vec<Column>), StoreError> {
-    let width = columns.len();
-    let rows = values.len() / width;
-    let kind = |at: usize| values.iter().skip(at).step_by(width).find_map(|value| Column::like(value, rows));
-    let mut arrays: Vec<Option<Column>> = (0..width).map(kind).collect();
-    for (at, value) in values.into_iter().enumerate() {
-        if let Some(array) = &mut arrays[at % width] {
-            array.push(value)?;
-        }
-    }
-    Ok(columns.iter().copied().zip(arrays).filter_map(|(name, array)| Some((name, array?))).unzip())
 }
 
 /// `*` alone is special; `LIKE` has two other such characters, and one that takes their meaning.
@@ -311,8 +253,8 @@ pub(super) fn glob(column: &str, pattern: &str) -> Sql {
 }
 
 pub(super) fn has_uid(uid: Uuid) -> Sql {
-    let mut sql = Sql::new("(d.uid IS NOT NULL AND d.uid = ");
-    sql.bind(uid).push(")");
+    let mut sql = Sql::new("(d.uid IS NOT NULL AND uuid_hash(d.uid) = uuid_hash(");
+    sql.bind(uid).push(") AND d.uid = ").bind(uid).push(")");
     sql
 }
 
@@ -330,7 +272,11 @@ fn numbered(text: &str) -> String {
 }
 
 async fn fetch(connection: &mut PgConnection, sql: Sql) -> Result<Vec<Row>, StoreError> {
-    within(query(sql).fetch_all(connection)).await?.iter().map(|found| row(found, value)).collect()
+    rows(within(query(sql).fetch_all(connection)).await?)
+}
+
+fn rows(found: Vec<PgRow>) -> Result<Vec<Row>, StoreError> {
+    found.iter().map(|found| row(found, value)).collect()
 }
 
 fn query(sql: Sql) -> Query<'static, sqlx::Postgres, PgArguments> {
@@ -472,16 +418,6 @@ mod tests {
     #[test]
     fn a_pattern_of_stars_alone_becomes_one_of_like() {
         assert_eq!(glob("m.text", r"*/100%_\*").values, [Value::Text(r"%/100\%\_\\%".to_owned())]);
-    }
-
-    #[test]
-    fn a_column_without_a_value_is_left_out() {
-        let values = [Value::Int(1), Value::Null, Value::Null, Value::Int(2), Value::Null, "x".into()];
-        let (names, arrays) = arrays(&["a", "b", "c"], values.to_vec()).expect("arrays");
-        assert_eq!(names, ["a", "c"]);
-        assert!(matches!(&arrays[1], Column::Text(values) if values == &[None, Some("x".to_owned())]));
-        let mixed = vec![Value::Int(1), Value::Bool(true)];
-        assert!(super::arrays(&["a"], mixed).is_err());
     }
 
     #[test]

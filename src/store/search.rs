@@ -1,14 +1,15 @@
 //! What each filter of a list means in SQL, and which index finds it.
 
-use super::database::Database;
+use super::database::{Database, NEWEST};
 use super::error::StoreError;
 use super::read::{Blame, Filter};
 use super::row::{self, Uid};
 use super::sql::Sql;
+use super::stretch::Bounds;
 use crate::review::decision::{Answer, UNDECLARED};
 
 /// Ranges of one index that a list merges. A filter that would need more of them is only a condition.
-pub(super) const MERGED: usize = 200;
+const MERGED: usize = 200;
 
 /// Ranges of an index, each in the order of the keys.
 #[derive(Debug)]
@@ -30,11 +31,18 @@ pub(super) enum Source {
 /// One filter.
 #[derive(Debug)]
 pub(super) struct Predicate {
-    /// Of a row `d` of `decisions`.
-    pub condition: Sql,
+    pub condition: Condition,
     pub source: Option<Source>,
     /// The source merges many ranges: the table itself is better where it does not leave most of it out.
     pub only_if_rare: bool,
+}
+
+/// A test of a row `d` of `decisions`.
+#[derive(Debug)]
+pub(super) enum Condition {
+    Is(Sql),
+    /// `EXISTS (SELECT .. x WHERE ..`, not closed yet: of a row `x` with the key of the decision.
+    Has(Sql),
 }
 
 /// How a filter names images.
@@ -88,8 +96,30 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
 // === impl Predicate ===
 
 impl Predicate {
-    fn new(condition: Sql, source: Option<Source>) -> Self {
-        Self { condition, source, only_if_rare: false }
+    fn new(condition: impl Into<Condition>, source: Option<Source>) -> Self {
+        Self { condition: condition.into(), source, only_if_rare: false }
+    }
+}
+
+// === impl Condition ===
+
+impl Condition {
+    /// Of a decision in the bounds.
+    pub fn within(&self, database: &Database, bounds: Bounds) -> Sql {
+        match self {
+            Self::Is(sql) => sql.clone(),
+            Self::Has(sql) => {
+                let mut sql = sql.clone();
+                sql.append(database.pruned("x", bounds)).push(")");
+                sql
+            }
+        }
+    }
+}
+
+impl From<Sql> for Condition {
+    fn from(sql: Sql) -> Self {
+        Self::Is(sql)
     }
 }
 
@@ -125,35 +155,69 @@ impl Source {
         }
     }
 
-    /// Table and condition of each range; the table is called `d` and has a `key`. The tests beside an equality are
-    /// those of partial indexes, which are only used where they are repeated.
-    pub fn arms(&self, database: &Database) -> Vec<Sql> {
-        let each = |ids: &[i64], text: &str| {
-            let arm = |&id: &i64| {
-                let mut sql = Sql::new(text);
-                sql.bind(id);
+    /// The newest keys that it has in the bounds, in their order, at most `most`. Without, all of them in any order.
+    pub fn keys(&self, database: &Database, bounds: Bounds, most: Option<usize>) -> Sql {
+        let (bounded, order) = self.bounds(database, bounds);
+        match self.merged() {
+            Some((rows, ids)) if ids.len() > 1 => database.merged(rows, ids, bounded, order, most),
+            _ => {
+                let mut sql = self.range(database, bounded);
+                if let Some(most) = most {
+                    sql.push(&format!(" ORDER BY {order} LIMIT ")).bind(most as i64);
+                }
                 sql
-            };
-            ids.iter().map(arm).collect()
-        };
-        match self {
-            Self::All => vec![Sql::new("decisions d WHERE 1 = 1")],
-            Self::Namespaces(ids) => each(ids, "decisions d WHERE d.namespace = "),
-            Self::Reviews(ids) => each(ids, "decisions d WHERE d.review = "),
-            Self::Rules(ids) => each(ids, "decision_rules d WHERE d.rule = "),
-            Self::Blamed(repository) => each(&[*repository], "decision_repositories d WHERE d.repository = "),
-            Self::Uid(uid) => {
-                let mut sql = Sql::new("decisions d WHERE ");
-                sql.append(Uid::of(uid).condition(database));
-                vec![sql]
             }
+        }
+    }
+
+    /// Its keys in the bounds in any order, each as often as a range has it.
+    pub fn counted(&self, database: &Database, bounds: Bounds) -> Sql {
+        let (bounded, _) = self.bounds(database, bounds);
+        match self.merged() {
+            Some((rows, ids)) => database.of_any(rows, ids, bounded),
+            None => self.range(database, bounded),
+        }
+    }
+
+    /// What bounds each range, and its order, newest first.
+    fn bounds(&self, database: &Database, bounds: Bounds) -> (Sql, &'static str) {
+        match self {
+            Self::Namespaces(_) | Self::Reviews(_) => database.by_index(bounds),
+            _ => (bounds.of("d"), NEWEST),
+        }
+    }
+
+    /// Table and column of the ranges that it may merge, and the number that the column has in each.
+    fn merged(&self) -> Option<(&'static str, &[i64])> {
+        match self {
+            Self::Namespaces(ids) => Some(("decisions d WHERE d.namespace", ids)),
+            Self::Reviews(ids) => Some(("decisions d WHERE d.review", ids)),
+            Self::Rules(ids) => Some(("decision_rules d WHERE d.rule", ids)),
+            _ => None,
+        }
+    }
+
+    /// The keys of a single range. The tests beside an equality are those of partial indexes, which are only used where
+    /// they are repeated.
+    fn range(&self, database: &Database, bounded: Sql) -> Sql {
+        let mut sql = Sql::new("SELECT d.key AS key FROM ");
+        if let Some((rows, ids)) = self.merged() {
+            sql.push(rows).push(" = ").bind(ids.first().copied()).append(bounded);
+            return sql;
+        }
+        match self {
+            Self::All | Self::Namespaces(_) | Self::Reviews(_) | Self::Rules(_) => sql.push("decisions d WHERE 1 = 1"),
+            Self::Blamed(repository) => sql.push("decision_repositories d WHERE d.repository = ").bind(*repository),
+            Self::Uid(uid) => sql.push("decisions d WHERE ").append(Uid::of(uid).condition(database)),
             Self::Answer(answer) => {
                 let number = row::answer_number(*answer);
-                vec![Sql::new(&format!("decisions d WHERE d.answer <> 0 AND d.answer = {number}"))]
+                sql.push(&format!("decisions d WHERE d.answer <> 0 AND d.answer = {number}"))
             }
-            Self::WouldReject => vec![Sql::new("decisions d WHERE d.would_reject AND d.would_reject = TRUE")],
-            Self::DryRun => vec![Sql::new("decisions d WHERE d.dry_run AND d.dry_run = TRUE")],
-        }
+            Self::WouldReject => sql.push("decisions d WHERE d.would_reject AND d.would_reject = TRUE"),
+            Self::DryRun => sql.push("decisions d WHERE d.dry_run AND d.dry_run = TRUE"),
+        };
+        sql.append(bounded);
+        sql
     }
 }
 
@@ -174,8 +238,8 @@ async fn rules(database: &Database, filter: &Filter) -> Result<Option<Vec<i64>>,
 fn of_rules(rules: Vec<i64>, blame: Blame) -> Vec<Predicate> {
     let condition = |test: &str| {
         let mut condition = Sql::new("EXISTS (SELECT 1 FROM decision_rules x WHERE x.key = d.key AND x.rule IN ");
-        condition.list(rules.iter().copied()).push(test).push(")");
-        condition
+        condition.list(rules.iter().copied()).push(test);
+        Condition::Has(condition)
     };
     let blamed = (blame == Blame::Only).then(|| Predicate::new(condition(" AND x.to_blame"), None));
     let violated = condition("");
@@ -192,8 +256,8 @@ async fn of_repository(database: &Database, name: &str, blame: Blame) -> Result<
     }
     let mut condition =
         Sql::new("EXISTS (SELECT 1 FROM decision_repositories x WHERE x.key = d.key AND x.repository = ");
-    condition.bind(repository).push(")");
-    Ok(Some(Predicate::new(condition, Some(Source::Blamed(repository)))))
+    condition.bind(repository);
+    Ok(Some(Predicate::new(Condition::Has(condition), Some(Source::Blamed(repository)))))
 }
 
 /// A list holds what its figures count, so nothing of undeclared senders, unless their cluster is asked for.
@@ -231,7 +295,7 @@ async fn of_place(database: &Database, filter: &Filter) -> Result<Option<Predica
         }
     }
     let source = (namespaces.len() <= MERGED).then_some(Source::Namespaces(namespaces));
-    Ok(Some(Predicate { condition, source, only_if_rare: filter.namespace.is_none() }))
+    Ok(Some(Predicate { condition: condition.into(), source, only_if_rare: filter.namespace.is_none() }))
 }
 
 async fn of_image(database: &Database, image: &Named<'_>) -> Result<Option<Predicate>, StoreError> {

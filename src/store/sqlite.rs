@@ -3,6 +3,7 @@
 //! One connection writes, a few read; in WAL mode neither waits for the other. A transaction begins IMMEDIATE, so that
 //! waiting for another process's lock happens at its start and never halfway.
 
+pub(super) mod ranges;
 pub(super) mod retention;
 
 use std::fs::{self, File, OpenOptions};
@@ -40,6 +41,9 @@ const READERS: u32 = 4;
 
 /// SQLite allows 32,766 values in a statement; a few hundred rows already share out the cost of one.
 const MAX_VALUES: usize = 8_000;
+
+/// Keys looked up in one statement.
+const LOOKED_UP: usize = 1_000;
 
 /// The log is cut back to this once it has been copied into the database.
 const LOG_BYTES: &str = "67108864";
@@ -209,6 +213,16 @@ impl Statements for Transaction {
             left -= rows;
         }
         Ok(())
+    }
+
+    async fn stored_at(&mut self, keys: Vec<i64>) -> Result<Vec<Row>, StoreError> {
+        let mut found = Vec::new();
+        for keys in keys.chunks(LOOKED_UP) {
+            let mut sql = Sql::new("SELECT key, id FROM decisions WHERE key IN ");
+            sql.list(keys.iter().copied());
+            found.extend(self.fetch(sql).await?);
+        }
+        Ok(found)
     }
 
     async fn commit(self) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::history::History;
 use super::{HISTORY, Kind, TestStore, on_both, postgres};
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::Record;
+use crate::review::decision::{Decision, Record, ReviewHash, ReviewRecord};
 use crate::store::read::{Filter, Range};
 use crate::store::settings::{PostgresSettings, StoreSettings};
 use crate::store::{Drained, Heartbeat, Sql, Store, StoreError};
@@ -24,7 +24,7 @@ on_both![
 const NOW: Timestamp = Timestamp(1_790_000_000_123);
 const DAY: i64 = 86_400_000;
 
-fn decisions(history: &mut History) -> impl Iterator<Item = &mut crate::review::decision::Decision> {
+fn decisions(history: &mut History) -> impl Iterator<Item = &mut Decision> {
     history.records.iter_mut().filter_map(|record| match record {
         Record::Decision(decision) => Some(&mut **decision),
         _ => None,
@@ -273,4 +273,42 @@ async fn what_a_server_refuses_is_said_without_the_password() {
     server.psql(&name, "CREATE TABLE recipes (name TEXT)");
     let found = open(PostgresSettings { url: server.url(&name).parse().expect("a URL"), ..right }).await;
     assert!(found.contains("another application's tables"), "{found}");
+}
+
+/// What decisions share waited for the end of every batch that stored it too, so that drains took turns.
+#[tokio::test]
+async fn a_drain_does_not_wait_for_another_that_stores_the_same_review() {
+    let test = TestStore::new(Kind::Postgres, &HISTORY).await;
+    let history = History::new(23, 30, 1, NOW);
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    let open = |replica: u128| Store::open(&test.settings, &HISTORY, Uuid::from_u128(replica));
+    let (other, holder) = (open(2).await.expect("a store"), open(3).await.expect("a store"));
+
+    let mut held = holder.database.begin().await.expect("a transaction");
+    held.fetch(Sql::new("SELECT 1 FROM rollup_totals FOR UPDATE")).await.expect("its figures are held");
+    let (store, batch) = (test.store.clone(), with_other_reviews(&history));
+    let waiting = tokio::spawn(async move { store.apply_at(&batch, NOW).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while test.dump(waits).await != ["1"] {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let batch = with_other_reviews(&history);
+    let applied = tokio::time::timeout(std::time::Duration::from_secs(30), other.apply_at(&batch, NOW)).await;
+    assert_eq!(applied.expect("it does not wait").expect("a batch").decisions, 30);
+    drop(held);
+    assert_eq!(waiting.await.expect("it ran").expect("a batch").decisions, 30);
+}
+
+/// The same decisions once more, of reviews that are not stored yet.
+fn with_other_reviews(history: &History) -> Vec<Record> {
+    let other = |hash: ReviewHash| ReviewHash(hash.0.map(|byte| !byte));
+    let again = |record: &Record| match record {
+        Record::Review(review) => Some(Record::Review(ReviewRecord { hash: other(review.hash), ..review.clone() })),
+        Record::Decision(decision) => {
+            let (id, review) = (DecisionId::at(decision.at), other(decision.review));
+            Some(Record::Decision(Box::new(Decision { id, review, ..(**decision).clone() })))
+        }
+        _ => None,
+    };
+    history.records.iter().filter_map(again).collect()
 }
