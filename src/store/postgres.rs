@@ -310,9 +310,9 @@ pub(super) fn glob(column: &str, pattern: &str) -> Sql {
     sql
 }
 
-pub(super) fn has_uid(uid: Uuid) -> Sql {
-    let mut sql = Sql::new("(d.uid IS NOT NULL AND d.uid = ");
-    sql.bind(uid).push(")");
+pub(super) fn of_uid(uid: Uuid) -> Sql {
+    let mut sql = Sql::new("decisions d WHERE d.uid IS NOT NULL AND d.uid = ");
+    sql.bind(uid);
     sql
 }
 

@@ -2,7 +2,7 @@
 
 use super::database::Database;
 use super::error::StoreError;
-use super::read::{Blame, Filter};
+use super::read::{Blame, Filter, Range};
 use super::row::{self, Uid};
 use super::sql::Sql;
 use crate::review::decision::{Answer, UNDECLARED};
@@ -20,7 +20,8 @@ pub(super) enum Source {
     Rules(Vec<i64>),
     /// Where an image of this repository is to blame.
     Blamed(i64),
-    Uid(String),
+    /// In the range or beside it: where to look.
+    Uid(Uid, Range),
     /// Not `Allowed`, which has no index.
     Answer(Answer),
     WouldReject,
@@ -49,7 +50,8 @@ enum Named<'a> {
 pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<Option<Vec<Predicate>>, StoreError> {
     let mut found = Vec::new();
     if let Some(uid) = &filter.uid {
-        found.push(Predicate::new(Uid::of(uid).condition(database), Some(Source::Uid(uid.clone()))));
+        let (uid, within) = (Uid::of(uid), Range { since: filter.since, until: filter.until });
+        found.push(Predicate::new(uid.condition(), Some(Source::Uid(uid, within))));
     }
     if filter.policy.is_some() || filter.rule.is_some() {
         let Some(rules) = rules(database, filter).await? else { return Ok(None) };
@@ -142,11 +144,7 @@ impl Source {
             Self::Reviews(ids) => each(ids, "decisions d WHERE d.review = "),
             Self::Rules(ids) => each(ids, "decision_rules d WHERE d.rule = "),
             Self::Blamed(repository) => each(&[*repository], "decision_repositories d WHERE d.repository = "),
-            Self::Uid(uid) => {
-                let mut sql = Sql::new("decisions d WHERE ");
-                sql.append(Uid::of(uid).condition(database));
-                vec![sql]
-            }
+            Self::Uid(uid, within) => vec![uid.source(database, *within)],
             Self::Answer(answer) => {
                 let number = row::answer_number(*answer);
                 vec![Sql::new(&format!("decisions d WHERE d.answer <> 0 AND d.answer = {number}"))]
