@@ -18,10 +18,10 @@ use super::bucket::Day;
 use super::database::{Database, Transaction};
 use super::days::{Days, Raised};
 use super::error::StoreError;
-use super::fact::Names;
+use super::fact::{Facts, Names};
 use super::locate::Located;
 use super::name::Dimensions;
-use super::outcome::{self, Outcome};
+use super::outcome::{self, Outcome, Outcomes};
 use super::replica::{self, Remembered};
 use super::review::{Contents, Reviews, lost_review};
 use super::rollup::{Fact, Tally};
@@ -155,11 +155,8 @@ impl Memory {
         let rows = Rows { now, replica, names: &names, reviews: &reviews, outcomes: &outcomes };
         rows.insert_decisions(&mut tx, &new).await?;
         amendment::update(&mut tx, &amended.after, &outcomes).await?;
-        let facts_of = |entries: &[Entry<'_>]| {
-            let facts = entries.iter().map(|entry| names.fact(&entry.decision, &reviews));
-            facts.collect::<Result<Vec<Fact>, StoreError>>()
-        };
-        let (added, changed) = (facts_of(&new)?, facts_of(&amended.after)?);
+        let mut facts = Facts::new(&names, &reviews);
+        let (added, changed) = (facts.of_all(&new)?, facts.of_all(&amended.after)?);
         let (ours, theirs) = (new.iter().map(|entry| entry.key), amended.after.iter().map(|entry| entry.key));
         insert_causes(&mut tx, ours.zip(&added), ["", ""]).await?;
         insert_causes(&mut tx, theirs.zip(&changed), AMENDED).await?;
@@ -172,7 +169,8 @@ impl Memory {
             tally.add(fact);
         }
         for (before, after) in amended.before.iter().zip(&changed) {
-            tally.replace(&names.fact(before, &reviews)?, after);
+            let outcome = Outcome::of(&before.verdicts)?.hash;
+            tally.replace(&facts.of(before, outcome)?, after);
         }
         for unjudged in spans::insert_unjudged(&mut tx, &batch.unjudged, &names).await? {
             let bucket = window.possible(unjudged.bucket).unwrap_or(now);
@@ -301,6 +299,7 @@ async fn new_entries<'a>(
     for amendment in &batch.amendments {
         late.entry(amendment.decision).or_default().push(amendment.verdict.clone());
     }
+    let mut outcomes = Outcomes::default();
     let mut entries = Vec::with_capacity(new.len());
     for decision in new {
         let mut decision = Cow::Borrowed(decision);
@@ -316,7 +315,10 @@ async fn new_entries<'a>(
         for verdict in late.get(&decision.id).into_iter().flatten() {
             applied.amendments += u64::from(outcome::amend(decision.to_mut(), verdict));
         }
-        let outcome = Outcome::of(&decision.verdicts)?;
+        let outcome = match &decision {
+            Cow::Borrowed(decision) => outcomes.of(decision)?,
+            Cow::Owned(decision) => Outcome::of(&decision.verdicts)?,
+        };
         entries.push(Entry { key, decision, outcome, clock_suspect });
     }
     Ok(entries)
@@ -372,8 +374,8 @@ async fn insert_causes(
 ) -> Result<(), StoreError> {
     let (mut violated, mut blamed) = (Vec::new(), Vec::new());
     for (key, fact) in facts {
-        violated.extend(fact.rules.iter().map(|(rule, how)| (*rule, key, how.denied || how.would_reject)));
-        let to_blame = fact.repositories.iter().filter(|(_, blame)| blame.denied || blame.would_reject);
+        violated.extend(fact.alike.rules.iter().map(|(rule, how)| (*rule, key, how.denied || how.would_reject)));
+        let to_blame = fact.alike.repositories.iter().filter(|(_, blame)| blame.denied || blame.would_reject);
         blamed.extend(to_blame.map(|(repository, _)| (*repository, key)));
     }
     violated.sort_unstable();

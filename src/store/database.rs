@@ -6,6 +6,7 @@
 use super::bucket::Day;
 use super::error::StoreError;
 use super::postgres::{self, Postgres};
+use super::read::Range;
 use super::retention::Sweep;
 use super::schema::{self, Found, Migrated};
 use super::settings::StoreSettings;
@@ -297,11 +298,11 @@ impl Database {
         }
     }
 
-    /// A test of a decision `d` that the index over uids answers.
-    pub fn has_uid(&self, uid: uuid::Uuid) -> Sql {
+    /// Decisions `d` of a uid, at least those in the range, as the index over uids finds them: what follows `FROM`.
+    pub fn of_uid(&self, uid: uuid::Uuid, range: Range) -> Sql {
         match self {
-            Self::Sqlite(_) => sqlite::has_uid(uid),
-            Self::Postgres(_) => postgres::has_uid(uid),
+            Self::Sqlite(_) => sqlite::of_uid(uid, range),
+            Self::Postgres(_) => postgres::of_uid(uid),
         }
     }
 }

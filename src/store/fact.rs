@@ -1,17 +1,18 @@
 //! The numbers of a batch's names, and what its decisions say to the figures.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map};
+use std::sync::Arc;
 
 use super::batch::{Batch, Entry};
 use super::database::Transaction;
 use super::error::StoreError;
-use super::name::{Dimensions, Ids, Name};
+use super::name::{Dimensions, Ids, Name, Place};
 use super::outcome::{self, RuleName, Said};
 use super::review::{Reviews, StoredReview};
-use super::rollup::{Blame, Fact};
+use super::rollup::{Alike, Blame, Fact};
 use super::row::Numbers;
 use super::sql::Value;
-use crate::review::decision::{Decision, ReviewHash};
+use crate::review::decision::{Answer, Decision, ReviewHash};
 
 #[derive(Debug)]
 pub(super) struct Names {
@@ -26,15 +27,31 @@ pub(super) struct Names {
     places: Places,
 }
 
-/// Where the decisions of a review stand, for each cluster that sent it: most of a batch repeat a few of these.
-type Places = HashMap<ReviewHash, Vec<(String, Place)>>;
+/// Where the decisions of a review stand that a cluster sent: most of a batch repeat a few of these.
+#[derive(Debug, Default)]
+struct Places {
+    known: HashMap<(i64, ReviewHash), Place>,
+    /// Those of them that are to be remembered.
+    found: Vec<(i64, ReviewHash)>,
+}
 
-/// Numbers of names.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    cluster: i64,
-    namespace: i64,
-    workload: i64,
+/// What decisions of a batch say to the figures, each once.
+#[derive(Debug)]
+pub(super) struct Facts<'a> {
+    names: &'a Names,
+    reviews: &'a Reviews,
+    known: HashMap<Saying<'a>, Arc<Alike>>,
+}
+
+/// What decisions have in common that say the same.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Saying<'a> {
+    cluster: &'a str,
+    review: ReviewHash,
+    outcome: [u8; 32],
+    answer: Answer,
+    would_reject: bool,
+    dry_run: bool,
 }
 
 // === impl Names ===
@@ -47,7 +64,8 @@ impl Names {
         entries: impl Iterator<Item = &'a Entry<'b>>,
         reviews: &Reviews,
     ) -> Result<Self, StoreError> {
-        let decisions: Vec<&Decision> = entries.map(|entry| &*entry.decision).collect();
+        let entries: Vec<&Entry<'_>> = entries.collect();
+        let decisions: Vec<&Decision> = entries.iter().map(|entry| &*entry.decision).collect();
         let clusters = decisions
             .iter()
             .map(|decision| decision.cluster.as_str())
@@ -57,34 +75,33 @@ impl Names {
             .chain(batch.presence.keys().map(|(_, cluster, _)| *cluster));
         let clusters = dimensions.clusters.resolve(tx, names_of(clusters)).await?;
 
-        let mut sent: HashMap<(&str, ReviewHash), (i64, &StoredReview)> = HashMap::new();
-        for decision in &decisions {
-            if let hash_map::Entry::Vacant(place) = sent.entry((&decision.cluster, decision.review)) {
-                let cluster = clusters.id(&[decision.cluster.as_str().into()])?;
-                place.insert((cluster, review_of(decision, reviews)?));
-            }
-        }
-        let of_all = sent.values().map(|&(cluster, review)| namespace_name(cluster, &review.namespace));
+        let mut places = Places::default();
+        let unknown = places.recall(dimensions, &clusters, &decisions, reviews)?;
+        let of_all = unknown.iter().map(|((cluster, _), review)| namespace_name(*cluster, &review.namespace));
         let namespaces = dimensions.namespaces.resolve(tx, of_all.collect::<BTreeSet<_>>()).await?;
         let mut workloads = BTreeSet::new();
-        for &(cluster, review) in sent.values() {
-            let namespace = namespaces.id(&namespace_name(cluster, &review.namespace))?;
+        for ((cluster, _), review) in &unknown {
+            let namespace = namespaces.id(&namespace_name(*cluster, &review.namespace))?;
             workloads.insert(workload_name(namespace, review));
         }
         let workloads = dimensions.workloads.resolve(tx, workloads).await?;
-        let mut places = Places::new();
-        for ((name, hash), (cluster, review)) in sent {
+        for (sent, review) in unknown {
+            let (cluster, _) = sent;
             let namespace = namespaces.id(&namespace_name(cluster, &review.namespace))?;
             let workload = workloads.id(&workload_name(namespace, review))?;
-            places.entry(hash).or_default().push((name.to_owned(), Place { cluster, namespace, workload }));
+            places.known.insert(sent, Place { cluster, namespace, workload });
+            places.found.push(sent);
         }
 
-        let verdicts = decisions.iter().flat_map(|decision| &decision.verdicts);
+        let mut outcomes = HashSet::new();
+        let different: Vec<&Decision> =
+            entries.iter().filter(|entry| outcomes.insert(entry.outcome.hash)).map(|entry| &*entry.decision).collect();
+        let verdicts = different.iter().flat_map(|decision| &decision.verdicts);
         let policies =
             dimensions.policies.resolve(tx, names_of(verdicts.map(|verdict| verdict.policy.as_str()))).await?;
         let mut rules = BTreeSet::new();
-        for (policy, rule) in decisions.iter().flat_map(|decision| outcome::rules((*decision).into()).into_keys()) {
-            rules.insert(rule_name(policies.id(&[policy.into()])?, rule));
+        for (policy, rule) in different.iter().flat_map(|decision| outcome::rules((*decision).into()).into_keys()) {
+            rules.insert(rule_name(policies.id_of(policy)?, rule));
         }
         let rules = dimensions.rules.resolve(tx, rules).await?;
         let users = decisions.iter().filter_map(|decision| decision.user.as_deref());
@@ -106,22 +123,22 @@ impl Names {
         dimensions.users.remember(self.users);
         dimensions.revisions.remember(self.revisions);
         dimensions.callers.remember(self.callers);
+        for sent in self.places.found {
+            dimensions.places.insert(sent, self.places.known[&sent]);
+        }
     }
 
     pub fn cluster(&self, name: &str) -> Result<i64, StoreError> {
-        self.clusters.id(&[name.into()])
+        self.clusters.id_of(name)
     }
 
     pub fn rule(&self, (policy, rule): RuleName<'_>) -> Result<i64, StoreError> {
-        self.rules.id(&rule_name(self.policies.id(&[policy.into()])?, rule))
+        self.rules.id(&rule_name(self.policies.id_of(policy)?, rule))
     }
 
     fn place(&self, decision: &Decision) -> Result<Place, StoreError> {
-        let mut places = self.places.get(&decision.review).into_iter().flatten();
-        let found = places.find(|(cluster, _)| *cluster == decision.cluster);
-        found
-            .map(|(_, place)| *place)
-            .ok_or_else(|| StoreError::broken(format!("the place of decision {} has no number", decision.id)))
+        let found = self.places.known.get(&(self.clusters.id_of(&decision.cluster)?, decision.review));
+        found.copied().ok_or_else(|| StoreError::broken(format!("the place of decision {} has no number", decision.id)))
     }
 
     /// Of a decision's row; the batch is left at 0.
@@ -133,20 +150,19 @@ impl Names {
             cluster,
             namespace,
             workload,
-            user: decision.user.as_deref().map(|user| self.users.id(&[user.into()])).transpose()?,
-            caller: decision.caller.as_deref().map(|caller| self.callers.id(&[caller.into()])).transpose()?,
-            revision: self.revisions.id(&[decision.revision.as_str().into()])?,
+            user: decision.user.as_deref().map(|user| self.users.id_of(user)).transpose()?,
+            caller: decision.caller.as_deref().map(|caller| self.callers.id_of(caller)).transpose()?,
+            revision: self.revisions.id_of(&decision.revision)?,
             review: review.id,
             outcome,
         })
     }
 
-    pub fn fact(&self, decision: &Decision, reviews: &Reviews) -> Result<Fact, StoreError> {
+    fn alike(&self, decision: &Decision, reviews: &Reviews) -> Result<Alike, StoreError> {
         let review = review_of(decision, reviews)?;
         let Place { cluster, namespace, workload } = self.place(decision)?;
         let rules = outcome::rules(decision.into()).into_iter();
-        Ok(Fact {
-            at: decision.at,
+        Ok(Alike {
             cluster,
             namespace,
             workload,
@@ -159,9 +175,67 @@ impl Names {
     }
 }
 
+// === impl Places ===
+
+impl Places {
+    /// Takes those that are remembered. Answers the others, and their reviews.
+    fn recall<'a>(
+        &mut self,
+        dimensions: &Dimensions,
+        clusters: &Ids,
+        decisions: &[&Decision],
+        reviews: &'a Reviews,
+    ) -> Result<HashMap<(i64, ReviewHash), &'a StoredReview>, StoreError> {
+        let mut unknown = HashMap::new();
+        for decision in decisions {
+            let sent = (clusters.id_of(&decision.cluster)?, decision.review);
+            if self.known.contains_key(&sent) || unknown.contains_key(&sent) {
+                continue;
+            }
+            match dimensions.places.get(&sent) {
+                Some(place) => {
+                    self.known.insert(sent, place);
+                }
+                None => {
+                    unknown.insert(sent, review_of(decision, reviews)?);
+                }
+            }
+        }
+        Ok(unknown)
+    }
+}
+
+// === impl Facts ===
+
+impl<'a> Facts<'a> {
+    pub fn new(names: &'a Names, reviews: &'a Reviews) -> Self {
+        Self { names, reviews, known: HashMap::new() }
+    }
+
+    pub fn of_all(&mut self, entries: &'a [Entry<'_>]) -> Result<Vec<Fact>, StoreError> {
+        entries.iter().map(|entry| self.of(&entry.decision, entry.outcome.hash)).collect()
+    }
+
+    /// Of a decision with this outcome.
+    pub fn of(&mut self, decision: &'a Decision, outcome: [u8; 32]) -> Result<Fact, StoreError> {
+        let Decision { at, ref cluster, review, answer, would_reject, dry_run, .. } = *decision;
+        let alike = match self.known.entry(Saying { cluster, review, outcome, answer, would_reject, dry_run }) {
+            hash_map::Entry::Occupied(known) => Arc::clone(known.get()),
+            hash_map::Entry::Vacant(place) => {
+                Arc::clone(place.insert(Arc::new(self.names.alike(decision, self.reviews)?)))
+            }
+        };
+        Ok(Fact { at, alike })
+    }
+}
+
 /// Each repository of a review's images (text and repository), and what an image of it is to blame for.
 pub(super) fn blames(said: Said<'_>, images: &[(String, Option<i64>)]) -> Vec<(i64, Blame)> {
     let (denied, would_reject) = outcome::blamed(said);
+    if denied.is_empty() && would_reject.is_empty() {
+        let repositories: BTreeSet<i64> = images.iter().filter_map(|(_, repository)| *repository).collect();
+        return repositories.into_iter().map(|repository| (repository, Blame::default())).collect();
+    }
     let mut blames: BTreeMap<i64, Blame> = BTreeMap::new();
     for (text, repository) in images {
         let Some(repository) = repository else { continue };
@@ -178,8 +252,13 @@ fn review_of<'a>(decision: &Decision, reviews: &'a Reviews) -> Result<&'a Stored
 }
 
 fn names_of<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<Name> {
-    let names: BTreeSet<&str> = names.collect();
-    names.into_iter().map(|name| vec![Value::from(name)]).collect()
+    let mut different: BTreeSet<&str> = BTreeSet::new();
+    // Most are one of few, and often the one before.
+    let mut last = None;
+    for name in names.filter(|name| last.replace(*name) != Some(*name)) {
+        different.insert(name);
+    }
+    different.into_iter().map(|name| vec![Value::from(name)]).collect()
 }
 
 fn namespace_name(cluster: i64, name: &str) -> Name {

@@ -89,46 +89,35 @@ pub(super) async fn top(
 ) -> Result<Vec<Hit>, StoreError> {
     let span = Span::of(database, scope, now).await?;
     let Some(mut sql) = span.with_pieces(&span.places, Width::Day) else { return Ok(Vec::new()) };
-    let (name, standing, tables, subject) = match hits {
-        Hits::Rules => (
-            "p.name || '/' || r.name",
-            "CAST(sum(t.standing) AS BIGINT)",
-            "rollup_rules t JOIN rules r ON r.id = t.rule JOIN policies p ON p.id = r.policy",
-            "t.namespace = s.namespace",
-        ),
-        Hits::Repositories => (
-            "r.name",
-            "0",
-            "rollup_repositories t JOIN repositories r ON r.id = t.repository",
-            "t.namespace = s.namespace",
-        ),
+    let (subject, standing, tables, within) = match hits {
+        Hits::Rules => ("t.rule", "sum(t.standing)", "rollup_rules t".to_owned(), "t.namespace = s.namespace"),
+        Hits::Repositories => ("t.repository", "0", "rollup_repositories t".to_owned(), "t.namespace = s.namespace"),
         Hits::Namespaces => (
-            "n.name",
+            "t.namespace",
             "0",
-            "namespaces n",
+            format!("namespaces n {FOR_EACH_JOIN} rollup_totals t"),
             "n.cluster = s.cluster AND n.name <> '' AND (s.namespace = 0 OR n.id = s.namespace) AND t.namespace = n.id",
         ),
     };
+    let (name, names) = match hits {
+        Hits::Rules => ("p.name || '/' || r.name", "rules r ON r.id = h.subject JOIN policies p ON p.id = r.policy"),
+        Hits::Repositories => ("r.name", "repositories r ON r.id = h.subject"),
+        Hits::Namespaces => ("n.name", "namespaces n ON n.id = h.subject"),
+    };
+    let dry_runs = match scope.dry_run {
+        DryRuns::Exclude => " AND NOT t.dry_run",
+        DryRuns::Only => " AND t.dry_run",
+        DryRuns::Include => "",
+    };
+    // Put together by number first: a name is looked up and compared once for each, not for each of their buckets.
     sql.push(&format!(
-        "SELECT {name} AS name, CAST(sum(t.reviews) AS BIGINT), CAST(sum(t.would_reject) AS BIGINT) AS rejected, \
-         CAST(sum(t.denied) AS BIGINT) AS denied, {standing} FROM pieces s {FOR_EACH_JOIN} {tables} "
+        ", hits(subject, reviews, would_reject, denied, standing) AS (\
+         SELECT {subject}, sum(t.reviews), sum(t.would_reject), sum(t.denied), {standing} \
+         FROM pieces s {FOR_EACH_JOIN} {tables} WHERE {within} AND {IN_PIECE}{dry_runs} GROUP BY {subject}) \
+         SELECT {name} AS name, CAST(sum(h.reviews) AS BIGINT), CAST(sum(h.would_reject) AS BIGINT) AS rejected, \
+         CAST(sum(h.denied) AS BIGINT) AS denied, CAST(sum(h.standing) AS BIGINT) FROM hits h JOIN {names} \
+         GROUP BY 1 HAVING sum(h.would_reject) > 0 OR sum(h.denied) > 0 ORDER BY rejected DESC, denied DESC, name"
     ));
-    if matches!(hits, Hits::Namespaces) {
-        sql.push(FOR_EACH_JOIN).push(" rollup_totals t ");
-    }
-    sql.push(&format!("WHERE {subject} AND {IN_PIECE}"));
-    match scope.dry_run {
-        DryRuns::Exclude => {
-            sql.push(" AND NOT t.dry_run");
-        }
-        DryRuns::Only => {
-            sql.push(" AND t.dry_run");
-        }
-        DryRuns::Include => {}
-    }
-    sql.push(
-        " GROUP BY 1 HAVING sum(t.would_reject) > 0 OR sum(t.denied) > 0 ORDER BY rejected DESC, denied DESC, name",
-    );
     sql.push(" LIMIT ").bind(i64::from(limit));
     database.fetch(sql).await?.into_iter().map(hit).collect()
 }

@@ -9,10 +9,14 @@ use quick_cache::sync::Cache;
 
 use super::database::Transaction;
 use super::error::StoreError;
-use super::sql::{Insert, Sql, Value};
+use super::sql::{Insert, Sql, Value, storable};
+use crate::review::decision::ReviewHash;
 
 /// Names remembered of each table: 10,000 workloads are about 2 MB.
 const REMEMBERED: usize = 10_000;
+
+/// Places remembered: as many as reviews, 64 bytes each.
+const PLACES: usize = 8_000;
 
 /// Names looked up in one statement.
 const LOOKED_UP: usize = 500;
@@ -28,9 +32,14 @@ pub(super) struct Dimension {
     remembered: Cache<Name, i64>,
 }
 
-/// The ids of the names of one batch.
+/// The ids of the names of one batch: those that were remembered, and those that are to be.
 #[derive(Debug, Default)]
-pub(super) struct Ids(HashMap<Name, i64>);
+pub(super) struct Ids {
+    remembered: HashMap<Name, i64>,
+    found: HashMap<Name, i64>,
+    /// Both, of names of one column.
+    texts: HashMap<String, i64>,
+}
 
 #[derive(Debug)]
 pub(super) struct Dimensions {
@@ -42,6 +51,16 @@ pub(super) struct Dimensions {
     pub users: Dimension,
     pub revisions: Dimension,
     pub callers: Dimension,
+    /// By the number of the cluster and the review that it sent.
+    pub places: Cache<(i64, ReviewHash), Place>,
+}
+
+/// Where a decision stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub cluster: i64,
+    pub namespace: i64,
+    pub workload: i64,
 }
 
 // === impl Dimensions ===
@@ -57,14 +76,16 @@ impl Dimensions {
             users: Dimension::new("users", &["name"]),
             revisions: Dimension::new("revisions", &["name"]),
             callers: Dimension::new("callers", &["name"]),
+            places: Cache::new(PLACES),
         }
     }
 
     pub fn forget(&self) {
-        let Self { clusters, namespaces, workloads, policies, rules, users, revisions, callers } = self;
+        let Self { clusters, namespaces, workloads, policies, rules, users, revisions, callers, places } = self;
         for dimension in [clusters, namespaces, workloads, policies, rules, users, revisions, callers] {
             dimension.remembered.clear();
         }
+        places.clear();
     }
 }
 
@@ -86,7 +107,8 @@ impl Dimension {
         for name in names {
             match self.remembered.get(&name) {
                 Some(id) => {
-                    ids.0.insert(name, id);
+                    ids.note(&name, id);
+                    ids.remembered.insert(name, id);
                 }
                 None => {
                     missing.insert(name);
@@ -94,7 +116,7 @@ impl Dimension {
             }
         }
         self.look_up(tx, &missing, &mut ids).await?;
-        missing.retain(|name| !ids.0.contains_key(name));
+        missing.retain(|name| !ids.found.contains_key(name));
         if !missing.is_empty() {
             let mut insert = Insert::into(self.table, self.columns, "ON CONFLICT DO NOTHING");
             insert.values = missing.iter().flatten().cloned().collect();
@@ -106,7 +128,7 @@ impl Dimension {
 
     /// To be called once the transaction is committed.
     pub fn remember(&self, ids: Ids) {
-        for (name, id) in ids.0 {
+        for (name, id) in ids.found {
             self.remembered.insert(name, id);
         }
     }
@@ -119,7 +141,9 @@ impl Dimension {
             sql.values(names.iter().map(|name| name.iter().cloned())).push(")");
             for mut row in tx.fetch(sql).await? {
                 let id = row.int(0)?;
-                ids.0.insert(row.0.split_off(1), id);
+                let name = row.0.split_off(1);
+                ids.note(&name, id);
+                ids.found.insert(name, id);
             }
         }
         Ok(())
@@ -131,6 +155,19 @@ impl Dimension {
 impl Ids {
     /// The id of a name that was resolved.
     pub fn id(&self, name: &[Value]) -> Result<i64, StoreError> {
-        self.0.get(name).copied().ok_or_else(|| StoreError::broken(format!("a name has no number: {name:?}")))
+        let found = self.remembered.get(name).or_else(|| self.found.get(name));
+        found.copied().ok_or_else(|| StoreError::broken(format!("a name has no number: {name:?}")))
+    }
+
+    /// The same of a name of one column.
+    pub fn id_of(&self, name: &str) -> Result<i64, StoreError> {
+        let found = self.texts.get(&*storable(name));
+        found.copied().ok_or_else(|| StoreError::broken(format!("a name has no number: {name:?}")))
+    }
+
+    fn note(&mut self, name: &Name, id: i64) {
+        if let [Value::Text(text)] = name.as_slice() {
+            self.texts.insert(text.clone(), id);
+        }
     }
 }

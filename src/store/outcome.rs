@@ -1,23 +1,32 @@
 //! What the policies said of a decision, taken apart: the content that many decisions share, the durations that are its
 //! own, and what of it counts for a rule.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
-use crate::review::decision::{Answer, Decision, Mode, PolicyVerdict, Verdict};
+use crate::review::decision::{Answer, Decision, Mode, PolicyVerdict, ReviewHash, Verdict};
 
 /// The verdicts of a decision as rows hold them.
 #[derive(Debug, Clone)]
 pub(super) struct Outcome {
     /// JSON without durations.
-    pub verdicts: String,
+    pub verdicts: Arc<str>,
     /// SHA-256 of that.
     pub hash: [u8; 32],
     /// JSON; `None` where no verdict has a duration.
     pub durations: Option<String>,
 }
+
+/// The outcomes of a batch: of those that name an image or a message by their reviews, most decisions of which say the
+/// same; the others together, since most decisions say one of few.
+#[derive(Debug, Default)]
+pub(super) struct Outcomes<'a>(HashMap<Option<ReviewHash>, Vec<(&'a [PolicyVerdict], Outcome)>>);
+
+/// Outcomes that are compared with before another is made.
+const COMPARED: usize = 8;
 
 /// How one rule stands in one decision.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -47,14 +56,12 @@ pub(super) type RuleName<'a> = (&'a str, &'a str);
 
 impl Outcome {
     pub fn of(verdicts: &[PolicyVerdict]) -> Result<Self, StoreError> {
-        let durations: Vec<Option<u64>> = verdicts.iter().map(|verdict| verdict.duration_us).collect();
         let shared: Vec<PolicyVerdict> =
             verdicts.iter().map(|verdict| PolicyVerdict { duration_us: None, ..verdict.clone() }).collect();
+        let durations = durations(verdicts)?;
         let verdicts = serde_json::to_string(&shared)?;
         let hash = Sha256::digest(verdicts.as_bytes()).into();
-        let any = durations.iter().any(Option::is_some);
-        let durations = if any { Some(serde_json::to_string(&durations)?) } else { None };
-        Ok(Self { verdicts, hash, durations })
+        Ok(Self { verdicts: verdicts.into(), hash, durations })
     }
 
     /// The verdicts as they were.
@@ -68,6 +75,46 @@ impl Outcome {
         }
         Ok(verdicts)
     }
+}
+
+// === impl Outcomes ===
+
+impl<'a> Outcomes<'a> {
+    /// As [`Outcome::of`], which is asked only for what was not said before.
+    pub fn of(&mut self, decision: &'a Decision) -> Result<Outcome, StoreError> {
+        let verdicts = decision.verdicts.as_slice();
+        let is_plain =
+            |one: &PolicyVerdict| one.violations.is_empty() && one.standing.is_empty() && one.error.is_none();
+        let of_review = if verdicts.iter().all(is_plain) { None } else { Some(decision.review) };
+        let known = self.0.entry(of_review).or_default();
+        if let Some((_, alike)) = known.iter().find(|(said, _)| is_alike(said, verdicts)) {
+            return Ok(Outcome { durations: durations(verdicts)?, ..alike.clone() });
+        }
+        let outcome = Outcome::of(verdicts)?;
+        if known.len() < COMPARED {
+            known.push((verdicts, Outcome { durations: None, ..outcome.clone() }));
+        }
+        Ok(outcome)
+    }
+}
+
+/// But for their durations.
+fn is_alike(some: &[PolicyVerdict], others: &[PolicyVerdict]) -> bool {
+    let is_same = |(one, other): (&PolicyVerdict, &PolicyVerdict)| {
+        let PolicyVerdict { policy, version, mode, verdict, violations, standing, omitted, error, duration_us: _ } =
+            one;
+        (policy, version, mode, verdict) == (&other.policy, &other.version, &other.mode, &other.verdict)
+            && (violations, standing) == (&other.violations, &other.standing)
+            && (omitted, error) == (&other.omitted, &other.error)
+    };
+    some.len() == others.len() && some.iter().zip(others).all(is_same)
+}
+
+/// JSON; `None` where no verdict has one.
+fn durations(verdicts: &[PolicyVerdict]) -> Result<Option<String>, StoreError> {
+    let durations: Vec<Option<u64>> = verdicts.iter().map(|verdict| verdict.duration_us).collect();
+    let any = durations.iter().any(Option::is_some);
+    Ok(if any { Some(serde_json::to_string(&durations)?) } else { None })
 }
 
 impl<'a> From<&'a Decision> for Said<'a> {

@@ -252,9 +252,9 @@ pub(super) fn glob(column: &str, pattern: &str) -> Sql {
     sql
 }
 
-pub(super) fn has_uid(uid: Uuid) -> Sql {
-    let mut sql = Sql::new("(d.uid IS NOT NULL AND uuid_hash(d.uid) = uuid_hash(");
-    sql.bind(uid).push(") AND d.uid = ").bind(uid).push(")");
+pub(super) fn of_uid(uid: Uuid) -> Sql {
+    let mut sql = Sql::new("decisions d WHERE d.uid IS NOT NULL AND uuid_hash(d.uid) = uuid_hash(");
+    sql.bind(uid).push(") AND d.uid = ").bind(uid);
     sql
 }
 

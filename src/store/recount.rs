@@ -12,7 +12,7 @@ use super::error::StoreError;
 use super::fact;
 use super::key;
 use super::outcome::{self, Outcome, Said, Violated};
-use super::rollup::{Blame, Fact, Tally};
+use super::rollup::{Alike, Blame, Fact, Tally};
 use super::row;
 use super::sql::{Row, Sql};
 use crate::review::clock::Timestamp;
@@ -113,8 +113,7 @@ impl Contents {
 
     fn fact(&mut self, row: &Row) -> Result<Fact, StoreError> {
         let meaning = self.meaning(row.int(3)?, row.int(4)?, row.int(5)?, row.flag(6)?)?;
-        Ok(Fact {
-            at: key::at(row.int(8)?),
+        let alike = Alike {
             cluster: row.int(0)?,
             namespace: row.int(1)?,
             workload: row.int(2)?,
@@ -123,7 +122,8 @@ impl Contents {
             would_reject: row.flag(6)?,
             rules: meaning.rules.clone(),
             repositories: meaning.repositories.clone(),
-        })
+        };
+        Ok(Fact { at: key::at(row.int(8)?), alike: Arc::new(alike) })
     }
 
     fn meaning(

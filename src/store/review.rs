@@ -134,7 +134,7 @@ impl Contents {
         if !missing.is_empty() {
             let mut insert = Insert::into("outcomes", &["hash", "verdicts", "last_day"], "ON CONFLICT DO NOTHING");
             for outcome in missing.values() {
-                let (hash, verdicts) = (outcome.hash.as_slice(), outcome.verdicts.as_str());
+                let (hash, verdicts) = (outcome.hash.as_slice(), &*outcome.verdicts);
                 insert.row([hash.into(), verdicts.into(), raised.today().into()]);
             }
             tx.insert(insert).await?;

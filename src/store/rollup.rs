@@ -1,6 +1,7 @@
 //! Figures: what each decision adds to them, gathered over a batch and written in the order of their keys.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::bucket::Width;
 use super::database::Transaction;
@@ -11,9 +12,15 @@ use crate::review::clock::Timestamp;
 use crate::review::decision::Answer;
 
 /// What one decision says to the figures.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 pub(super) struct Fact {
     pub at: Timestamp,
+    pub alike: Arc<Alike>,
+}
+
+/// What many decisions say.
+#[derive(Debug)]
+pub(super) struct Alike {
     pub cluster: i64,
     pub namespace: i64,
     pub workload: i64,
@@ -27,7 +34,7 @@ pub(super) struct Fact {
 }
 
 /// What an image of a repository is to blame for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Blame {
     pub denied: bool,
     pub would_reject: bool,
@@ -36,8 +43,9 @@ pub(super) struct Blame {
 /// Additions to the figures, by key.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    /// Decisions that say the same within one quarter hour, whose start is their time here: most of a batch are alike.
-    alike: HashMap<Fact, Seen<1>>,
+    /// Decisions that say the same within the quarter hour that begins then, by the place of what they say in memory:
+    /// most of a batch are alike.
+    alike: HashMap<(Timestamp, usize), (Arc<Alike>, Seen<1>)>,
     /// reviews, allowed, denied, failed, would_reject, unjudged
     totals: BTreeMap<(Bucket, bool), [i64; 6]>,
     /// reviews, denied, would_reject, standing; by rule
@@ -71,20 +79,20 @@ struct Seen<const N: usize> {
 
 impl Tally {
     pub fn add(&mut self, fact: Fact) {
-        let at = fact.at;
-        let alike = Fact { at: Width::Quarter.floor(at), ..fact };
-        self.alike.entry(alike).or_insert_with(|| Seen::new(at)).add(at, at, [1]);
+        let Fact { at, alike } = fact;
+        let key = (Width::Quarter.floor(at), Arc::as_ptr(&alike).addr());
+        self.alike.entry(key).or_insert_with(|| (alike, Seen::new(at))).1.add(at, at, [1]);
     }
 
     /// Decisions that say the same within one quarter hour, from the time of `fact` to `last`.
     pub fn add_many(&mut self, fact: &Fact, last: Timestamp, count: i64) {
-        self.count(fact, last, count);
+        self.count(&fact.alike, (fact.at, last), count);
     }
 
     /// A decision that said `before` says `after` now.
     pub fn replace(&mut self, before: &Fact, after: &Fact) {
-        self.count(before, before.at, -1);
-        self.count(after, after.at, 1);
+        self.count(&before.alike, (before.at, before.at), -1);
+        self.count(&after.alike, (after.at, after.at), 1);
     }
 
     pub fn add_unjudged(&mut self, cluster: i64, at: Timestamp, count: u64) {
@@ -94,7 +102,8 @@ impl Tally {
         }
     }
 
-    fn count(&mut self, fact: &Fact, last: Timestamp, sign: i64) {
+    /// Of one quarter hour, between their first and their last.
+    fn count(&mut self, fact: &Alike, (first, last): (Timestamp, Timestamp), sign: i64) {
         let one = |yes: bool| if yes { sign } else { 0 };
         let denied = fact.answer == Answer::Denied;
         let total = [
@@ -108,7 +117,7 @@ impl Tally {
         let of_rule =
             |rule: &Violated| [one(rule.brought), one(rule.denied), one(rule.would_reject), one(rule.standing)];
         for namespace in [0, fact.namespace] {
-            for bucket in Bucket::of(fact.cluster, namespace, fact.at) {
+            for bucket in Bucket::of(fact.cluster, namespace, first) {
                 add(self.totals.entry((bucket, fact.dry_run)).or_default(), total);
                 for (id, rule) in &fact.rules {
                     add(self.rules.entry((bucket, *id, fact.dry_run)).or_default(), of_rule(rule));
@@ -119,12 +128,12 @@ impl Tally {
                 }
             }
         }
-        let workload = self.workloads.entry((fact.workload, fact.dry_run)).or_insert_with(|| Seen::new(fact.at));
-        workload.add(fact.at, last, [sign, one(denied), one(fact.would_reject)]);
-        let day = Width::Day.floor(fact.at).0;
+        let workload = self.workloads.entry((fact.workload, fact.dry_run)).or_insert_with(|| Seen::new(first));
+        workload.add(first, last, [sign, one(denied), one(fact.would_reject)]);
+        let day = Width::Day.floor(first).0;
         for (id, rule) in &fact.rules {
             let key = (*id, day, fact.workload, fact.dry_run);
-            self.workload_rules.entry(key).or_insert_with(|| Seen::new(fact.at)).add(fact.at, last, of_rule(rule));
+            self.workload_rules.entry(key).or_insert_with(|| Seen::new(first)).add(first, last, of_rule(rule));
         }
     }
 
@@ -138,8 +147,8 @@ impl Tally {
     }
 
     fn count_alike(&mut self) {
-        for (alike, Seen { first, last, counts: [count] }) in std::mem::take(&mut self.alike) {
-            self.count(&Fact { at: first, ..alike }, last, count);
+        for (alike, Seen { first, last, counts: [count] }) in std::mem::take(&mut self.alike).into_values() {
+            self.count(&alike, (first, last), count);
         }
     }
 

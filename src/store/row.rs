@@ -9,7 +9,7 @@ use super::database::Database;
 use super::error::StoreError;
 use super::key;
 use super::outcome::Outcome;
-use super::read::StoredDecision;
+use super::read::{Range, StoredDecision};
 use super::sql::{Row, Sql, Value};
 use crate::review::decision::{Answer, Decision, ReviewHash, ReviewRecord};
 
@@ -65,6 +65,7 @@ pub(super) struct Numbers {
 }
 
 /// A uid as it is stored, and looked for: nearly all are UUIDs, which take half the space as bytes.
+#[derive(Debug)]
 pub(super) enum Uid {
     Uuid(Uuid),
     Text(String),
@@ -80,12 +81,22 @@ impl Uid {
         }
     }
 
-    /// A test of a decision `d` that an index answers.
-    pub fn condition(&self, database: &Database) -> Sql {
+    /// A test of a decision `d`.
+    pub fn condition(&self) -> Sql {
+        let mut sql = Sql::default();
         match self {
-            Self::Uuid(uuid) => database.has_uid(*uuid),
+            Self::Uuid(uuid) => sql.push("d.uid = ").bind(*uuid),
+            Self::Text(text) => sql.push("d.uid_text = ").bind(text.as_str()),
+        };
+        sql
+    }
+
+    /// Its decisions `d`, at least those in the range, as an index finds them: what follows `FROM`.
+    pub fn source(&self, database: &Database, range: Range) -> Sql {
+        match self {
+            Self::Uuid(uuid) => database.of_uid(*uuid, range),
             Self::Text(text) => {
-                let mut sql = Sql::new("d.uid_text IS NOT NULL AND d.uid_text = ");
+                let mut sql = Sql::new("decisions d WHERE d.uid_text IS NOT NULL AND d.uid_text = ");
                 sql.bind(text.as_str());
                 sql
             }

@@ -2,7 +2,7 @@
 
 use super::database::{Database, NEWEST};
 use super::error::StoreError;
-use super::read::{Blame, Filter};
+use super::read::{Blame, Filter, Range};
 use super::row::{self, Uid};
 use super::sql::Sql;
 use super::stretch::Bounds;
@@ -21,7 +21,8 @@ pub(super) enum Source {
     Rules(Vec<i64>),
     /// Where an image of this repository is to blame.
     Blamed(i64),
-    Uid(String),
+    /// In the range or beside it: where to look.
+    Uid(Uid, Range),
     /// Not `Allowed`, which has no index.
     Answer(Answer),
     WouldReject,
@@ -57,7 +58,8 @@ enum Named<'a> {
 pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<Option<Vec<Predicate>>, StoreError> {
     let mut found = Vec::new();
     if let Some(uid) = &filter.uid {
-        found.push(Predicate::new(Uid::of(uid).condition(database), Some(Source::Uid(uid.clone()))));
+        let (uid, within) = (Uid::of(uid), Range { since: filter.since, until: filter.until });
+        found.push(Predicate::new(uid.condition(), Some(Source::Uid(uid, within))));
     }
     if filter.policy.is_some() || filter.rule.is_some() {
         let Some(rules) = rules(database, filter).await? else { return Ok(None) };
@@ -208,7 +210,7 @@ impl Source {
         match self {
             Self::All | Self::Namespaces(_) | Self::Reviews(_) | Self::Rules(_) => sql.push("decisions d WHERE 1 = 1"),
             Self::Blamed(repository) => sql.push("decision_repositories d WHERE d.repository = ").bind(*repository),
-            Self::Uid(uid) => sql.push("decisions d WHERE ").append(Uid::of(uid).condition(database)),
+            Self::Uid(uid, within) => sql.append(uid.source(database, *within)),
             Self::Answer(answer) => {
                 let number = row::answer_number(*answer);
                 sql.push(&format!("decisions d WHERE d.answer <> 0 AND d.answer = {number}"))

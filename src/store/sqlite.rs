@@ -18,13 +18,15 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use sqlx::{Arguments as _, AssertSqlSafe, Connection as _, Row as _};
 use uuid::Uuid;
 
 use super::bucket::Day;
 use super::database::{Claim, Dialect, Statements, Words};
 use super::driver::row;
 use super::error::StoreError;
+use super::key;
+use super::read::Range;
 use super::schema::{self, Found, Migrated};
 use super::sql::{Insert, Row, Sql, Value};
 
@@ -63,6 +65,13 @@ pub(super) struct Sqlite {
 enum Beside {
     Writers,
     Nobody,
+}
+
+/// Where what is sorted goes. For an index of a large table it does not fit memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sorted {
+    Memory,
+    Files,
 }
 
 #[derive(Debug)]
@@ -128,15 +137,12 @@ impl Sqlite {
         Ok(indexes.into_iter().map(|(make, _)| make).collect())
     }
 
-    /// What is sorted for an index of a large table does not fit memory: it goes to files.
     pub async fn make_indexes(&self, indexes: &[String]) -> Result<(), StoreError> {
-        const SORTED_IN_FILES: [&str; 2] = ["PRAGMA temp_store = file", "PRAGMA cache_size = -131072"];
-        let cache = format!("PRAGMA cache_size = {WRITER_CACHE}");
-        let as_before = ["PRAGMA temp_store = memory", &cache];
-        for text in SORTED_IN_FILES.into_iter().chain(indexes.iter().map(String::as_str)).chain(as_before) {
-            sqlx::query(AssertSqlSafe(text)).persistent(false).execute(&self.writer).await?;
+        sort_in(&self.writer, Sorted::Files).await?;
+        for text in indexes {
+            sqlx::query(AssertSqlSafe(text.as_str())).persistent(false).execute(&self.writer).await?;
         }
-        Ok(())
+        sort_in(&self.writer, Sorted::Memory).await
     }
 }
 
@@ -250,11 +256,17 @@ pub(super) fn glob(column: &str, pattern: &str) -> Sql {
     sql
 }
 
-/// By the first bytes, which are all that the index holds, and then by all of them.
-pub(super) fn has_uid(uid: Uuid) -> Sql {
+/// In each part of the index that the range touches: by the first bytes, which are all that it holds, and then by all of
+/// them.
+pub(super) fn of_uid(uid: Uuid, range: Range) -> Sql {
     let bytes = uid.as_bytes().as_slice();
-    let mut sql = Sql::new("(d.uid IS NOT NULL AND substr(d.uid, 1, 4) = ");
-    sql.bind(&bytes[..4]).push(" AND d.uid = ").bind(bytes).push(")");
+    let mut sql = Sql::new("decisions d WHERE d.uid IS NOT NULL AND (d.key >> 44) IN (");
+    sql.push("WITH RECURSIVE parts(part) AS (SELECT max((SELECT min(key) FROM decisions), ");
+    sql.bind(range.since.map_or(i64::MIN, key::start));
+    sql.push(") >> 44 UNION ALL SELECT part + 1 FROM parts WHERE part < min((SELECT max(key) FROM decisions), ");
+    sql.bind(range.until.map_or(i64::MAX, key::start));
+    sql.push(") >> 44) SELECT part FROM parts) AND substr(d.uid, 1, 3) = ");
+    sql.bind(&bytes[..3]).push(" AND d.uid = ").bind(bytes);
     sql
 }
 
@@ -272,16 +284,21 @@ fn insert_text(table: &str, columns: &[&str], rows: usize, conflict: &str) -> St
 }
 
 fn query(sql: Sql) -> Query<'static, sqlx::Sqlite, SqliteArguments> {
+    let mut arguments = SqliteArguments::default();
+    arguments.reserve(sql.values.len(), 0);
+    for value in sql.values {
+        let added = match value {
+            Value::Null => arguments.add(None::<i64>),
+            Value::Int(value) => arguments.add(value),
+            Value::Bool(value) => arguments.add(i64::from(value)),
+            Value::Uuid(value) => arguments.add(value.as_bytes().to_vec()),
+            Value::Text(value) => arguments.add(value),
+            Value::Blob(value) => arguments.add(value),
+        };
+        added.expect("numbers, texts and bytes are all that SQLite has");
+    }
     // Every text is put together from constants of this module; what comes from outside is always bound.
-    let query = sqlx::query(AssertSqlSafe(sql.text));
-    sql.values.into_iter().fold(query, |query, value| match value {
-        Value::Null => query.bind(None::<i64>),
-        Value::Int(value) => query.bind(value),
-        Value::Bool(value) => query.bind(i64::from(value)),
-        Value::Uuid(value) => query.bind(value.as_bytes().to_vec()),
-        Value::Text(value) => query.bind(value),
-        Value::Blob(value) => query.bind(value),
-    })
+    sqlx::query_with(AssertSqlSafe(sql.text), arguments)
 }
 
 fn value(row: &SqliteRow, at: usize, kind: &str) -> Result<Option<Value>, sqlx::Error> {
@@ -371,10 +388,24 @@ fn check_header(file: &mut File, path: &Path) -> Result<(), StoreError> {
 /// All of it in one transaction: whoever else migrates waits, and finds nothing to do.
 async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
     if check_schema(writer, path).await? {
+        sort_in(writer, Sorted::Files).await?;
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
         let migrations = schema::lenient(&MIGRATIONS);
         migrations.run_direct(None, &mut *tx, false).await.map_err(|error| schema::failed(error, place(path)))?;
         tx.commit().await?;
+        sort_in(writer, Sorted::Memory).await?;
+    }
+    Ok(())
+}
+
+/// Outside of a transaction.
+async fn sort_in(writer: &SqlitePool, sorted: Sorted) -> Result<(), StoreError> {
+    let (store, cache) = match sorted {
+        Sorted::Memory => ("memory", WRITER_CACHE),
+        Sorted::Files => ("file", "-131072"),
+    };
+    for text in [format!("PRAGMA temp_store = {store}"), format!("PRAGMA cache_size = {cache}")] {
+        sqlx::query(AssertSqlSafe(text)).persistent(false).execute(writer).await?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::store::sql::Sql;
 on_both![
     every_filter_finds_what_it_says,
     the_list_of_a_figure_has_as_many_rows_as_it_says,
+    a_uid_is_found_whenever_it_was,
     pages_show_each_decision_once_also_where_times_are_equal,
     a_page_reads_so_far_and_says_where_it_stopped,
     no_list_reads_the_whole_table,
@@ -204,6 +205,44 @@ async fn the_list_of_a_figure_has_as_many_rows_as_it_says(kind: Kind) {
         }
     }
     assert!(followed >= 8, "only {followed} figures");
+}
+
+/// The index over uids of SQLite has a part for each 2^23 ms: its first moment, its last, and times with nothing between.
+async fn a_uid_is_found_whenever_it_was(kind: Kind) {
+    const PART: i64 = 1 << 23;
+    let start = NOW.0 / PART * PART;
+    let times = [NOW.0, start, start - 1, start - PART, NOW.0 - 90 * 86_400_000, NOW.0 - 300 * 86_400_000];
+    let mut history = History::new(17, times.len(), 1, NOW);
+    let template = history.decisions[0].decision.clone();
+    history.records.retain(|record| !matches!(record, Record::Decision(_) | Record::Amendment(_)));
+    let uid = |number: usize| uuid::Uuid::from_u128((number as u128) << 120).to_string();
+    for (number, at) in times.into_iter().map(Timestamp).enumerate() {
+        let (id, uid) = (DecisionId::at(at), Some(uid(number)));
+        history.records.push(Record::Decision(Box::new(Decision { id, at, uid, ..template.clone() })));
+    }
+    let test = TestStore::new(kind, &HISTORY).await;
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    for (number, at) in times.into_iter().enumerate() {
+        let of_uid = Filter { uid: Some(uid(number)), ..Filter::default() };
+        let bounded = |since: i64, until: i64| {
+            let (since, until) = (Some(Timestamp(since)), Some(Timestamp(until)));
+            Filter { since, until, ..of_uid.clone() }
+        };
+        let filters = [of_uid.clone(), bounded(at, at + 1), bounded(at - PART, at + PART)];
+        for filter in filters {
+            let found = walk(&test, &filter, 10).await;
+            assert_eq!(found.iter().map(|one| one.decision.at.0).collect::<Vec<_>>(), [at], "{filter:?}");
+        }
+        for filter in [bounded(at - PART, at), bounded(at + 1, at + PART)] {
+            assert_eq!(walk(&test, &filter, 10).await, [], "{filter:?}");
+        }
+        if kind == Kind::Sqlite {
+            for sql in list::statements(&test.store.database, &of_uid).await.expect("statements") {
+                let steps = plan(&test, sql).await;
+                assert!(steps.iter().any(|step| step.contains("USING INDEX decisions_uid (<expr>=? AND <expr>=?")));
+            }
+        }
+    }
 }
 
 async fn pages_show_each_decision_once_also_where_times_are_equal(kind: Kind) {
