@@ -93,7 +93,7 @@ async fn a_transaction_that_sqlite_itself_rolled_back_blocks_no_other() {
     test.store.apply_at(&history.records, NOW).await.expect("the next one begins");
 }
 
-/// Found when a step of a deletion took 219 ms: SQLite copied its log inside of the commit.
+/// SQLite copies its log inside of a commit otherwise, which holds the writer.
 #[tokio::test]
 async fn the_log_is_copied_beside_the_writer() {
     let test = TestStore::new(Kind::Sqlite, &HISTORY).await;
