@@ -137,8 +137,8 @@ impl PlainSqlite {
         std::fs::copy(&self.before, &path).expect("a copy");
         let options = SqliteConnectOptions::new().filename(&path);
         let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-        // As the store's own connection.
-        let options = options.pragma("cache_size", "-16384");
+        // As the store's own connection; and its log is copied as rarely.
+        let options = options.pragma("cache_size", "-16384").pragma("wal_autocheckpoint", "4096");
         let mut to = options.connect().await.expect("a connection");
         let rows = self.rows.clone();
         let rate = rate(decisions, async {

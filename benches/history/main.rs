@@ -1,8 +1,8 @@
-//! The history: what a decision takes of it, how fast it takes decisions, how long pages read it, what it holds in memory
-//! while it cannot be written.
+//! The history: what a decision takes of it, how fast it takes decisions, how long pages read it and writes wait for its
+//! upkeep, what it holds in memory while it cannot be written.
 //!
 //! `cargo bench --bench history -- [PAIRS] [FILTER..]`: only what holds every filter in its name, such as `storage`,
-//! `drain`, `eight`, `pages`, `ingest`, `outage`, `SQLite`, `Postgres`.
+//! `drain`, `eight`, `pages`, `ingest`, `upkeep`, `outage`, `SQLite`, `Postgres`.
 
 mod drain;
 #[path = "../../tests/harness/mod.rs"]
@@ -15,6 +15,7 @@ mod pages;
 mod storage;
 #[path = "../support/mod.rs"]
 mod support;
+mod upkeep;
 
 use std::cell::LazyCell;
 
@@ -32,5 +33,6 @@ fn main() {
     pages::measure(&run, &runtime, &made);
     ingest::measure(&run, &runtime, &made);
     drop(made);
+    upkeep::measure(&run, &runtime);
     outage::measure(&run, &runtime);
 }

@@ -3,6 +3,7 @@
 //! One connection writes, a few read; in WAL mode neither waits for the other. A transaction begins IMMEDIATE, so that
 //! waiting for another process's lock happens at its start and never halfway.
 
+mod log;
 pub(super) mod ranges;
 pub(super) mod retention;
 
@@ -18,9 +19,10 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Arguments as _, AssertSqlSafe, Connection as _, Row as _};
+use sqlx::{Arguments as _, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 use uuid::Uuid;
 
+use self::log::Log;
 use super::bucket::Day;
 use super::database::{Claim, Dialect, Statements, Words};
 use super::driver::row;
@@ -57,6 +59,7 @@ const WRITER_CACHE: &str = "-16384";
 pub(super) struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    log: Log,
     path: PathBuf,
 }
 
@@ -75,7 +78,10 @@ enum Sorted {
 }
 
 #[derive(Debug)]
-pub(super) struct Transaction(sqlx::Transaction<'static, sqlx::Sqlite>);
+pub(super) struct Transaction {
+    tx: sqlx::Transaction<'static, sqlx::Sqlite>,
+    log: Log,
+}
 
 // === impl Sqlite ===
 
@@ -88,7 +94,8 @@ impl Sqlite {
             .max_connections(READERS)
             .min_connections(0)
             .connect_lazy_with(options(&path).read_only(true).pragma("query_only", "on"));
-        Ok(Self { writer, readers, path })
+        let log = Log::new(writer.clone(), &path);
+        Ok(Self { writer, readers, log, path })
     }
 
     pub async fn migrate(directory: &Path) -> Result<Migrated, StoreError> {
@@ -121,7 +128,8 @@ impl Sqlite {
             .await
             .map_err(|error| StoreError::open(place(path), error))?;
         find(&readers, path).await?.check_for_reading(&MIGRATIONS, || place(path))?;
-        Ok(Self { writer: readers.clone(), readers, path: path.to_owned() })
+        let log = Log::new(readers.clone(), path);
+        Ok(Self { writer: readers.clone(), readers, log, path: path.to_owned() })
     }
 }
 
@@ -155,7 +163,7 @@ impl Dialect for Sqlite {
     }
 
     async fn begin(&self) -> Result<Transaction, StoreError> {
-        Ok(Transaction(self.writer.begin_with("BEGIN IMMEDIATE").await?))
+        Ok(Transaction { tx: self.writer.begin_with("BEGIN IMMEDIATE").await?, log: self.log.clone() })
     }
 
     /// All days are in one table.
@@ -187,6 +195,7 @@ impl Dialect for Sqlite {
 
     async fn close(&self) {
         self.readers.close().await;
+        self.log.close().await;
         self.writer.close().await;
     }
 }
@@ -195,12 +204,12 @@ impl Dialect for Sqlite {
 
 impl Statements for Transaction {
     async fn fetch(&mut self, sql: Sql) -> Result<Vec<Row>, StoreError> {
-        let rows = query(sql).fetch_all(&mut *self.0).await?;
+        let rows = query(sql).fetch_all(&mut *self.tx).await?;
         rows.iter().map(|found| row(found, value)).collect()
     }
 
     async fn execute(&mut self, sql: Sql) -> Result<(), StoreError> {
-        query(sql).execute(&mut *self.0).await?;
+        query(sql).execute(&mut *self.tx).await?;
         Ok(())
     }
 
@@ -215,7 +224,7 @@ impl Statements for Transaction {
             let text = insert_text(table, columns, rows, conflict);
             let chunk = Sql { text, values: values.by_ref().take(rows * columns.len()).collect() };
             // A full chunk has the same text each time; of the others there are too many to keep prepared.
-            query(chunk).persistent(rows == most).execute(&mut *self.0).await?;
+            query(chunk).persistent(rows == most).execute(&mut *self.tx).await?;
             left -= rows;
         }
         Ok(())
@@ -232,7 +241,9 @@ impl Statements for Transaction {
     }
 
     async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.0.commit().await?)
+        self.tx.commit().await?;
+        self.log.committed();
+        Ok(())
     }
 }
 
@@ -347,17 +358,21 @@ async fn connect_writer(path: &Path) -> sqlx::Result<SqlitePool> {
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .pragma("journal_size_limit", LOG_BYTES)
+                .pragma("wal_autocheckpoint", log::MOST)
                 .pragma("cache_size", WRITER_CACHE),
         )
         .await
 }
 
+/// Statements have thousands of places for values, and making a history or an index takes what it takes: how long each
+/// took is not logged, as on Postgres.
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(false)
         .pragma("temp_store", "memory")
+        .disable_statement_logging()
 }
 
 /// The directory and the file exist, readable by this user only; the file is empty or a database.

@@ -92,3 +92,19 @@ async fn a_transaction_that_sqlite_itself_rolled_back_blocks_no_other() {
     let history = History::new(2, 5, 1, NOW);
     test.store.apply_at(&history.records, NOW).await.expect("the next one begins");
 }
+
+/// SQLite copies its log inside of a commit otherwise, which holds the writer.
+#[tokio::test]
+async fn the_log_is_copied_beside_the_writer() {
+    let test = TestStore::new(Kind::Sqlite, &HISTORY).await;
+    let size = |name: &str| fs::metadata(test.directory().path().join(name)).map_or(0, |file| file.len());
+    let history = History::new(3, 3_000, 24, NOW);
+    for records in history.records.chunks(10) {
+        test.store.apply_at(records, NOW).await.expect("a batch");
+        if size("history.sqlite") > 500_000 {
+            break;
+        }
+    }
+    let (file, log) = (size("history.sqlite"), size("history.sqlite-wal"));
+    assert!(file > 500_000 && (16 << 20..48 << 20).contains(&log), "{file} bytes, {log} in the log");
+}
