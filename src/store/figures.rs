@@ -114,7 +114,7 @@ pub(super) async fn top(
          CAST(sum(t.denied) AS BIGINT) AS denied, {standing} FROM pieces s {FOR_EACH_JOIN} {tables} "
     ));
     if matches!(hits, Hits::Namespaces) {
-        sql.push(FOR_EACH_JOIN).push(" rollup_totals t ");
+        sql.push(&database.looked_up("rollup_totals", &format!("t.namespace = n.id AND {IN_PIECE}")));
     }
     sql.push(&format!("WHERE {subject} AND {IN_PIECE}"));
     match scope.dry_run {
