@@ -11,7 +11,7 @@ use rehearsal::store::synthetic::Traffic;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::harness::postgres::{PASSWORD, Server};
+use crate::harness::postgres::{PASSWORD, Server, USER};
 
 /// Decisions a second, as 100 million over 90 days are.
 const RATE: f64 = 12.86;
@@ -34,14 +34,17 @@ impl History {
         Self::open(StoreSettings::Sqlite(directory.path().to_owned()), url, directory).await
     }
 
+    /// Over its socket: over TCP a COPY waits up to 40 ms for the acknowledgement of its rows before it says that they are
+    /// all, which would slow down what a drain is compared with.
     pub async fn postgres(server: &Server) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let password_file = directory.path().join("password");
         fs::write(&password_file, PASSWORD).expect("a password file");
-        let url = server.url(&server.database());
+        let (database, port, socket) = (server.database(), server.port, server.directory.display());
+        let url = |host: &str| format!("postgres://{USER}@{host}:{port}/{database}?host={socket}");
         let settings =
-            PostgresSettings { url: url.parse().expect("a URL"), password_file: Some(password_file), ca: None };
-        let url = url.replace('@', &format!(":{}@", PASSWORD.replace(' ', "%20")));
+            PostgresSettings { url: url("").parse().expect("a URL"), password_file: Some(password_file), ca: None };
+        let url = url("localhost");
         Self::open(StoreSettings::Postgres(settings), url, directory).await
     }
 

@@ -10,7 +10,7 @@ use super::read::Range;
 use super::retention::Sweep;
 use super::schema::{self, Found, Migrated};
 use super::settings::StoreSettings;
-use super::sql::{Insert, Row, Sql};
+use super::sql::{FOR_EACH_JOIN, Insert, Row, Sql};
 use super::sqlite::{self, Sqlite};
 use super::stretch::Bounds;
 use crate::review::clock::Timestamp;
@@ -287,6 +287,15 @@ impl Database {
         match self {
             Self::Sqlite(_) => sqlite::ranges::of_any(rows, ids, bounded),
             Self::Postgres(_) => postgres::order::of_any(rows, ids, bounded),
+        }
+    }
+
+    /// A join with the rows `t` of a table that each row on the left looks up by the index that the condition names.
+    pub fn looked_up(&self, table: &str, condition: &str) -> String {
+        match self {
+            Self::Sqlite(_) => format!("{FOR_EACH_JOIN} {table} t "),
+            // Its planner takes the part of the condition that is of one table, and reads all of a namespace's time.
+            Self::Postgres(_) => format!("CROSS JOIN LATERAL (SELECT * FROM {table} t WHERE {condition} OFFSET 0) t "),
         }
     }
 

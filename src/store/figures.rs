@@ -95,7 +95,10 @@ pub(super) async fn top(
         Hits::Namespaces => (
             "t.namespace",
             "0",
-            format!("namespaces n {FOR_EACH_JOIN} rollup_totals t"),
+            format!(
+                "namespaces n {}",
+                database.looked_up("rollup_totals", &format!("t.namespace = n.id AND {IN_PIECE}"))
+            ),
             "n.cluster = s.cluster AND n.name <> '' AND (s.namespace = 0 OR n.id = s.namespace) AND t.namespace = n.id",
         ),
     };

@@ -20,10 +20,18 @@ enum Column {
     Uuid(Vec<Option<Uuid>>),
 }
 
+/// As many rows are worth a COPY, which takes the server half the time of an INSERT but is two messages in a row: the
+/// second waits until the first is acknowledged, for up to 40 ms over TCP. (It knows no conflict.)
+const COPIED: usize = 500;
+
 /// All of them, in as few statements as can be.
 pub(super) async fn insert(connection: &mut PgConnection, insert: Insert) -> Result<(), StoreError> {
-    // COPY knows no conflict. It takes half of what an INSERT takes.
-    if insert.conflict.is_empty() { copy(connection, &insert).await } else { upsert(connection, insert).await }
+    let rows = insert.values.len() / insert.columns.len();
+    if insert.conflict.is_empty() && rows >= COPIED {
+        copy(connection, &insert).await
+    } else {
+        upsert(connection, insert).await
+    }
 }
 
 /// One array for each column: a statement's text does not grow with its rows.
