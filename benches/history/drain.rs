@@ -1,5 +1,6 @@
 //! Decisions stored a second, against the fastest plain insert of the same rows into the same tables and indexes: in
-//! batches as large, without roll-ups, on Postgres by COPY. And eight drains on one Postgres against one.
+//! batches as large, without roll-ups, on Postgres by COPY. And eight drains on one Postgres: against one and COPY, and
+//! against eight on the same server that have nothing in common.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -51,7 +52,7 @@ pub fn measure(run: &Run, runtime: &Runtime) {
         let halves: Vec<Halves> = (1..=DRAINS as u64).map(|seed| Halves::new(decisions / DRAINS, seed)).collect();
         let plain = runtime.block_on(PlainPostgres::of(server, &halves));
         let pairs = run.pairs(
-            || runtime.block_on(eight(server, &halves)),
+            || runtime.block_on(eight(server, &halves, Histories::One)),
             || {
                 runtime.block_on(async {
                     let one = drained(&History::postgres(server).await, &halves[0]).await;
@@ -60,6 +61,13 @@ pub fn measure(run: &Run, runtime: &Runtime) {
             },
         );
         let mut table = Table::of_pairs("Eight drains on one Postgres", "the lesser of 8 x one and plain by eight");
+        table.push_pairs("eight drains", "decisions/s", &pairs, Target::AtLeast(0.9));
+        table.print();
+        let pairs = run.pairs(
+            || runtime.block_on(eight(server, &halves, Histories::One)),
+            || runtime.block_on(eight(server, &halves, Histories::Eight)),
+        );
+        let mut table = Table::of_pairs("Eight drains on one history", "a history for each");
         table.push_pairs("eight drains", "decisions/s", &pairs, Target::AtLeast(0.9));
         table.print();
     }
@@ -71,11 +79,23 @@ async fn drained(history: &History, halves: &Halves) -> f64 {
     rate(halves.decisions(), history.apply(&halves.measured)).await
 }
 
+/// What eight drains store into.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Histories {
+    One,
+    /// One for each: what they cost each other there is the server's time alone.
+    Eight,
+}
+
 /// The rate of eight drains at once.
-async fn eight(server: &Server, halves: &[Halves]) -> f64 {
-    let history = History::postgres(server).await;
+async fn eight(server: &Server, halves: &[Halves], into: Histories) -> f64 {
+    let mut histories = vec![History::postgres(server).await];
     let mut drains = Vec::new();
     for (number, halves) in halves.iter().enumerate() {
+        if number == histories.len() && into == Histories::Eight {
+            histories.push(History::postgres(server).await);
+        }
+        let history = histories.last().expect("the first");
         let store = open(&history.settings, Uuid::from_u128(100 + number as u128)).await;
         for batch in &halves.warm {
             store.apply(batch).await.expect("a batch");
