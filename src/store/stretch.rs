@@ -69,9 +69,9 @@ mod tests {
         let all = lengths(Bounds::ALL);
         assert_eq!((all.len(), &all[1..DOUBLED]), (DOUBLED + 1, &[2, 4, 8, 16, 32][..]));
         let midnight = key::start(Day::of(NOW).0);
-        let week = Bounds { from: midnight - (7 * DAY << 21) + 5, below: midnight + 5 };
+        let week = Bounds { from: midnight - ((7 * DAY) << 21) + 5, below: midnight + 5 };
         assert_eq!(lengths(week), [0, 2, 4, 1]);
-        let past = Bounds { from: i64::MIN, below: midnight - (100 * DAY << 21) };
+        let past = Bounds { from: i64::MIN, below: midnight - ((100 * DAY) << 21) };
         assert_eq!(lengths(past)[..DOUBLED], [1, 2, 4, 8, 16, 32]);
     }
 
