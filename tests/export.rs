@@ -57,6 +57,8 @@ async fn the_lines_are_what_the_api_says_and_every_filter_of_a_list_is_one_here(
     for (args, wrong) in [
         (["--since", "yesterday"], "--since: \"yesterday\" is not a time"),
         (["--answer", "maybe"], "--answer: \"maybe\" is none of allowed, denied, failed"),
+        (["--would-reject", "1"], "--would-reject: \"1\" is"),
+        (["--dry-run", "yes"], "--dry-run: \"yes\" is"),
         (["--format", "xlsx"], "possible values: ndjson, csv"),
     ] {
         let ended = export(&rehearsal, &args);
@@ -136,4 +138,13 @@ async fn a_history_on_postgres_is_exported_by_its_own_connection() {
     assert_eq!(lines(&export(&rehearsal, &["--rule", "no-latest", "--namespace", "b"])).len(), 1);
     let said = format!("{}{}", rehearsal.log(), run(rehearsal.dir(), &["config", "check", "rehearsal.yaml"]).stdout);
     assert!(said.contains("Postgres, 127.0.0.1:") && !said.contains(postgres::PASSWORD), "{said}");
+}
+
+#[test]
+fn an_export_of_a_history_that_is_not_there_says_where_it_was_looked_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ended = run(directory.path(), &["export"]);
+    assert_eq!(ended.code, Some(1));
+    let expected = "there is no history at rehearsal-data/history.sqlite: name the configuration that";
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
 }

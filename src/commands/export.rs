@@ -15,11 +15,11 @@ use crate::logging::LogArgs;
 use crate::review::clock::Timestamp;
 use crate::store::Store;
 use crate::store::read::{Cursor, Filter};
-use crate::web::export::{self, Format};
+use crate::web::export::{self, BadParameter, Format};
 
 use self::progress::Progress;
 use super::config::MISTAKEN;
-use super::{load, start_logging};
+use super::{existing, load, start_logging};
 
 #[derive(Debug, Clone, Args)]
 pub struct ExportArgs {
@@ -91,10 +91,11 @@ pub fn run(args: &ExportArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
     let filter = match args.filter(&config) {
         Ok(filter) => filter,
         Err(mistake) => {
-            eprintln!("error: --{mistake}");
+            eprintln!("error: --{}: {}", mistake.parameter.replace('_', "-"), mistake.message);
             return Ok(ExitCode::from(MISTAKEN));
         }
     };
+    existing(&config.store)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let store = runtime.block_on(Store::open_for_reading(&config.store, &config.history))?;
     let mut progress = Progress::new();
@@ -139,7 +140,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 // === impl ExportArgs ===
 
 impl ExportArgs {
-    fn filter(&self, config: &Config) -> Result<Filter, impl std::error::Error + use<>> {
+    fn filter(&self, config: &Config) -> Result<Filter, BadParameter> {
         let given = [
             ("since", self.since.clone()),
             ("until", self.until.clone()),

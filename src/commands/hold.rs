@@ -114,11 +114,11 @@ fn table(holds: &[Hold]) -> String {
 }
 
 fn beginning(text: &str) -> Result<Timestamp, String> {
-    date(text).or_else(|| instant(text)).ok_or_else(not_a_time)
+    date(text).or_else(|| instant(text)).ok_or_else(|| not_a_time(text))
 }
 
 fn end(text: &str) -> Result<Timestamp, String> {
-    date(text).map(|start| Timestamp(start.0 + DAY - 1)).or_else(|| instant(text)).ok_or_else(not_a_time)
+    date(text).map(|start| Timestamp(start.0 + DAY - 1)).or_else(|| instant(text)).ok_or_else(|| not_a_time(text))
 }
 
 fn date(text: &str) -> Option<Timestamp> {
@@ -130,7 +130,10 @@ fn instant(text: &str) -> Option<Timestamp> {
     text.parse::<jiff::Timestamp>().ok().map(|at| Timestamp(at.as_millisecond()))
 }
 
-fn not_a_time() -> String {
+fn not_a_time(text: &str) -> String {
+    if text.parse::<Date>().is_ok() {
+        return "it is past the end of the calendar: write 9999-12-29 for what has no end".to_owned();
+    }
     "write RFC 3339 (2026-11-23T10:15:00Z), or a date in UTC (2026-11-23)".to_owned()
 }
 
@@ -156,6 +159,8 @@ mod tests {
         for parse in [beginning, end] {
             assert_eq!(parse("2026-09-28T02:00:00+02:00"), Ok(start));
             assert!(parse("yesterday").is_err());
+            assert!(parse("9999-12-31").is_err_and(|why| why.contains("9999-12-29")), "a date, and out of range");
+            assert!(parse("9999-12-29").is_ok());
             assert!(parse("2026-09-28T02:00:00").is_err(), "of no zone");
         }
     }

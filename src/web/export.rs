@@ -9,7 +9,8 @@ use jiff::tz::TimeZone;
 
 use super::api::decision::Whole;
 use super::api::shape::time;
-use super::query::{BadParameter, FILTERS, Now, Parameters};
+pub use super::query::BadParameter;
+use super::query::{FILTERS, Now, Parameters};
 use super::sentence;
 use super::zone::Zone;
 use crate::review::clock::Timestamp;

@@ -88,6 +88,7 @@ const PASSWORD: UrlMistake = UrlMistake {
     problem: "the URL carries a password",
     fix: "put it into a file, name that as `password_file`, and take it out of the URL",
 };
+const TWICE: UrlMistake = UrlMistake { problem: "the URL has a parameter twice", fix: "keep one of the two" };
 
 // === impl PostgresSettings ===
 
@@ -168,6 +169,9 @@ impl FromStr for PostgresUrl {
         let wrong = |problem| UrlMistake { problem, fix: SHAPE };
         let rest = ["postgres://", "postgresql://"].iter().find_map(|scheme| text.strip_prefix(scheme));
         let rest = rest.ok_or_else(|| wrong("this is not the URL of a Postgres database"))?;
+        if rest.contains('#') {
+            return Err(UrlMistake { problem: "the URL has a `#`", fix: "write %23 where it is part of a name" });
+        }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (user, rest) = rest.rsplit_once('@').ok_or_else(|| wrong("the URL names no user"))?;
         if user.contains(':') {
@@ -180,7 +184,7 @@ impl FromStr for PostgresUrl {
             user: part(user).ok_or_else(|| wrong("the URL names no user"))?,
             server: server(host, socket)?,
             port,
-            database: part(database).ok_or_else(|| wrong("the URL names no database"))?,
+            database: database_name(database)?,
             sslmode,
         };
         if url.is_socket() && url.sslmode.is_some_and(|mode| mode > Protection::Prefer) {
@@ -230,6 +234,8 @@ impl FromStr for Query {
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
+                "sslmode" if query.sslmode.is_some() => return Err(TWICE),
+                "host" if query.socket.is_some() => return Err(TWICE),
                 "sslmode" => query.sslmode = Some(value.parse()?),
                 "host" => query.socket = Some(socket(value)?),
                 "password" => return Err(PASSWORD),
@@ -243,6 +249,14 @@ impl FromStr for Query {
         }
         Ok(query)
     }
+}
+
+fn database_name(text: &str) -> Result<String, UrlMistake> {
+    let wrong = |problem| UrlMistake { problem, fix: SHAPE };
+    part(text).ok_or_else(|| match text {
+        "" => wrong("the URL names no database"),
+        _ => wrong("the URL's database has a slash, a control character or bad UTF-8 in it"),
+    })
 }
 
 /// A part of a URL in plain text, unless there is nothing in it, or what no name may have.

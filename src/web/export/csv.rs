@@ -7,11 +7,14 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-/// What a formula begins with.
-const SIGNS: [char; 4] = ['=', '+', '-', '@'];
+/// What a formula begins with; the last four where letters are as wide as Chinese ones.
+const SIGNS: [char; 8] = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
 
 /// What is skipped before one.
 const SKIPPED: [char; 3] = ['\t', '\r', '\n'];
+
+/// Instead of a NUL, at which many readers stop.
+const NO_NUL: &str = "\u{fffd}";
 
 /// What cells and lines end with, by whatever convention.
 const SEPARATORS: [char; 5] = [',', ';', '\t', '\r', '\n'];
@@ -31,7 +34,7 @@ pub fn write_row<T: AsRef<str>>(out: &mut impl Write, cells: impl IntoIterator<I
 }
 
 fn write_cell(out: &mut impl Write, cell: &str) -> io::Result<()> {
-    let cell = marked(cell);
+    let cell = marked(cell).replace('\0', NO_NUL);
     if cell.contains([',', '"', '\r', '\n']) {
         return write!(out, "\"{}\"", cell.replace('"', "\"\""));
     }
@@ -52,8 +55,9 @@ fn marked(cell: &str) -> Cow<'_, str> {
         if may_begin && SIGNS.contains(&letter) {
             text.push('\'');
         }
-        // A quotation mark at its beginning is not part of what a cell says.
-        may_begin = SEPARATORS.contains(&letter) || (may_begin && letter == '"' && !text.is_empty());
+        // A space at its beginning some leave out, and a quotation mark is not part of what a cell says.
+        let is_skipped = letter == ' ' || (letter == '"' && !text.is_empty());
+        may_begin = SEPARATORS.contains(&letter) || (may_begin && is_skipped);
         text.push(letter);
     }
     Cow::Owned(text)
@@ -113,6 +117,10 @@ mod tests {
             ("a;\"=1\"", "a;\"'=1\""),
             ("\t=1", "'\t'=1"),
             ("=1;=2", "'=1;'=2"),
+            (" =1", " '=1"),
+            ("a; +1", "a; '+1"),
+            ("\u{ff1d}1", "'\u{ff1d}1"),
+            ("a\0b", "a\u{fffd}b"),
         ] {
             assert_eq!(read(&row(&[cell]))[0], safe);
         }
@@ -126,7 +134,7 @@ mod tests {
             let read = read(&row(&texts));
             prop_assert_eq!(read.len(), cells.len());
             for (read, cell) in read.iter().zip(&cells) {
-                prop_assert_eq!(read.replace('\'', ""), cell.replace('\'', ""));
+                prop_assert_eq!(read.replace('\'', ""), cell.replace('\'', "").replace('\0', NO_NUL));
                 prop_assert!(!read.starts_with(SIGNS) && !read.starts_with(SKIPPED));
                 for part in read.split(SEPARATORS) {
                     prop_assert!(!part.starts_with(SIGNS), "{:?}", read);

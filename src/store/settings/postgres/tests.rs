@@ -53,3 +53,19 @@ fn the_password_is_the_line_that_the_file_holds_now() {
     let error = settings.connect_options().unwrap_err().to_string();
     assert!(error.ends_with("holds no password: it must hold one line of text"), "{error}");
 }
+
+#[test]
+fn what_a_url_has_too_much_is_said() {
+    for (url, problem) in [
+        ("postgres://u@h/", "the URL names no database"),
+        ("postgres://u@h/d/x", "the URL's database has a slash"),
+        ("postgres://u@h/d%00", "the URL's database has a slash, a control character"),
+        ("postgres://u@h/d#old", "the URL has a `#`"),
+        ("postgres://u@h/d?sslmode=require&sslmode=disable", "the URL has a parameter twice"),
+        ("postgres://u@/d?host=/a&host=/b", "the URL has a parameter twice"),
+    ] {
+        let mistake = url.parse::<PostgresUrl>().expect_err(url).to_string();
+        assert!(mistake.starts_with(problem), "{url}: {mistake}");
+    }
+    assert_eq!(settings("postgres://u@h/d%231").place(), "h/d#1");
+}
