@@ -24,6 +24,9 @@ const BEAT: Duration = Duration::from_secs(15);
 /// After one that the history did not take.
 const RETRY: Duration = Duration::from_secs(3);
 
+/// What [`Condition`] is told about.
+const TWIN: &str = "replica id";
+
 /// How long a start and a stop wait for the history to take one.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -37,6 +40,9 @@ pub struct Heart {
     clusters: Vec<String>,
     /// The history took the last one.
     has_beaten: bool,
+    /// The history took one: from then on the row is this process's own.
+    has_begun: bool,
+    has_twin: bool,
 }
 
 /// A heart that beats until it is stopped.
@@ -58,6 +64,8 @@ impl Heart {
             started_at: Timestamp::now(),
             clusters: Vec::new(),
             has_beaten: false,
+            has_begun: false,
+            has_twin: false,
         }
     }
 
@@ -116,7 +124,30 @@ impl Heart {
         // What the others say is worth hearing even where this one is not heard.
         let asked_at = Timestamp::now();
         self.condition.heard(asked_at, store.others(self.history.replica()).await?);
-        said
+        self.look_for_twin(said?);
+        Ok(())
+    }
+
+    /// `last` is when the process began that wrote this replica's row before.
+    fn look_for_twin(&mut self, last: Option<Timestamp>) {
+        let twin = last.filter(|last| self.has_begun && *last != self.started_at);
+        let had_twin = std::mem::replace(&mut self.has_twin, twin.is_some());
+        self.has_begun = true;
+        match twin {
+            None => self.condition.clear(TWIN),
+            Some(started_at) => {
+                let what = format!(
+                    "another process (started at {started_at}) writes as this replica, {}: its data directory is a copy, \
+                     and complete_until may be later than what is stored. Stop it, delete the file `replica` there, and \
+                     start it again",
+                    self.history.replica()
+                );
+                if !had_twin {
+                    warn!("{what}");
+                }
+                self.condition.fault(TWIN, what);
+            }
+        }
     }
 }
 

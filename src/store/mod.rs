@@ -115,8 +115,9 @@ impl Store {
         applied
     }
 
-    /// Says how the replica is that this store is of, in a small transaction of its own.
-    pub async fn beat(&self, heartbeat: &Heartbeat) -> Result<(), StoreError> {
+    /// Says how the replica is that this store is of, in a small transaction of its own. Answers when the process began
+    /// that said so last, if one did.
+    pub async fn beat(&self, heartbeat: &Heartbeat) -> Result<Option<Timestamp>, StoreError> {
         standing::beat(&self.database, self.memory.replica(), heartbeat).await
     }
 

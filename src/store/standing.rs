@@ -44,10 +44,17 @@ pub enum Drained {
     Wholly,
 }
 
-/// In a transaction of its own.
-pub(super) async fn beat(database: &Database, replica: Uuid, heartbeat: &Heartbeat) -> Result<(), StoreError> {
+/// In a transaction of its own. Answers when the process began that wrote the last one before it, if there was one.
+pub(super) async fn beat(
+    database: &Database,
+    replica: Uuid,
+    heartbeat: &Heartbeat,
+) -> Result<Option<Timestamp>, StoreError> {
     let mut tx = database.begin().await?;
     database.check_schema(&mut tx).await?;
+    let mut last = Sql::new("SELECT started_at FROM replicas WHERE replica = ");
+    last.bind(replica);
+    let last = tx.fetch(last).await?.first().map(|row| row.opt_int(0)).transpose()?.flatten();
     // Not an upsert: on Postgres each would take a number from the sequence of ids, every 15 s for years.
     let mut update = Sql::new("UPDATE replicas SET ");
     for (at, (column, value)) in COLUMNS.into_iter().zip(heartbeat.values()?).enumerate() {
@@ -60,7 +67,8 @@ pub(super) async fn beat(database: &Database, replica: Uuid, heartbeat: &Heartbe
         insert.values([[Value::from(replica)].into_iter().chain(heartbeat.values()?)]);
         tx.execute(insert).await?;
     }
-    tx.commit().await
+    tx.commit().await?;
+    Ok(last.map(Timestamp))
 }
 
 /// The journal of `replica` is empty, and nobody writes it.

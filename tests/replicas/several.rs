@@ -192,3 +192,21 @@ async fn one_that_stops_without_its_database_is_missed() {
     stays.decisions("", 3).await;
     behind(&stays, &[]).await;
 }
+
+#[tokio::test]
+async fn a_copied_data_directory_is_told_by_both_that_write_as_one_replica() {
+    let database = Database::new();
+    let one = database.serving("lab", "").start().await;
+    let other = database.serving("prod", "").start().await;
+    std::fs::write(other.data_dir().join("replica"), id(&one)).expect("the test's directory");
+    let other = other.restart().await;
+    for twin in [&one, &other] {
+        wait_for("the other to be told", || async {
+            let ready = twin.get_json("/readyz").await;
+            let said =
+                |fault: &Value| fault.as_str().is_some_and(|fault| fault.contains("its data directory is a copy"));
+            ready["degraded"].as_array().expect("a list").iter().any(said).then_some(())
+        })
+        .await;
+    }
+}
