@@ -28,6 +28,11 @@ pub enum StoreError {
     )]
     Refused { place: String, cause: Cause },
     #[error(
+        "{place} cannot be opened: {cause}. Create it, owned by the user of `store.url`: CREATE DATABASE .. OWNER .. \
+         ENCODING 'UTF8' TEMPLATE template0; or name another in `store.url`"
+    )]
+    NoDatabase { place: String, cause: Cause },
+    #[error(
         "{place} cannot be connected to safely: {cause}. Check `store.ca`, the host in `store.url` and its `sslmode`, and \
          the server's certificate"
     )]
@@ -110,7 +115,16 @@ impl From<sqlx::Error> for StoreError {
             | sqlx::Error::WorkerCrashed => Self::Unavailable,
             _ => Self::Broken,
         };
-        kind(error.into())
+        kind(said(error))
+    }
+}
+
+/// What a Postgres server says, without the line of its own source that sqlx adds.
+pub(super) fn said(error: sqlx::Error) -> Cause {
+    let postgres = error.as_database_error().and_then(|cause| cause.try_downcast_ref::<PgDatabaseError>());
+    match postgres.map(|cause| cause.message().to_owned()) {
+        Some(message) => message.into(),
+        None => error.into(),
     }
 }
 
