@@ -353,7 +353,7 @@ async fn begin(connection: &mut PgConnection) -> Result<(), StoreError> {
 
 async fn check_version(connection: &mut PgConnection, settings: &PostgresSettings) -> Result<(), StoreError> {
     let text = "SELECT current_setting('server_version_num')::integer, current_setting('server_version')";
-    let (number, found): (i32, String) = sqlx::query_as(text).fetch_one(connection).await?;
+    let (number, found): (i32, String) = within(sqlx::query_as(text).fetch_one(connection)).await?;
     if number < OLDEST { Err(StoreError::TooOld { place: settings.place(), found }) } else { Ok(()) }
 }
 
@@ -382,11 +382,11 @@ async fn find(connection: &mut PgConnection) -> Result<Found, StoreError> {
                   count(*) FILTER (WHERE tablename = 'compatibility') \
                   FROM pg_tables WHERE schemaname = current_schema()";
     let (tables, migrations, compatibility): (i64, i64, i64) =
-        sqlx::query_as(tables).fetch_one(&mut *connection).await?;
+        within(sqlx::query_as(tables).fetch_one(&mut *connection)).await?;
     let numbers: (Option<i64>, Option<i64>) = match (migrations, compatibility) {
         (0, _) => (None, None),
-        (_, 0) => sqlx::query_as(schema::VERSION).fetch_one(connection).await?,
-        _ => sqlx::query_as(schema::VERSIONS).fetch_one(connection).await?,
+        (_, 0) => within(sqlx::query_as(schema::VERSION).fetch_one(connection)).await?,
+        _ => within(sqlx::query_as(schema::VERSIONS).fetch_one(connection)).await?,
     };
     Ok(Found { tables: tables > migrations, version: numbers.0, works_with: numbers.1 })
 }
