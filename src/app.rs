@@ -107,6 +107,10 @@ pub struct Stopped {
     pub remaining: u64,
 }
 
+/// What of `shutdown.grace` is kept from the drain, a third of it at most: for the last heartbeat and for the end of the
+/// store's connections, which a database that hangs would take beyond it.
+const FAREWELL: Duration = Duration::from_secs(3);
+
 /// Connections of the report and the admin listener: people and scrapers, a few at a time.
 const REPORT_LIMITS: Limits =
     Limits { max_body: 64 * 1024, max_in_flight: 128, max_in_flight_bytes: 1 << 20, connections: 512 };
@@ -231,7 +235,9 @@ impl App {
         if tokio::time::timeout_at(deadline, finished).await.is_err() {
             warn!("some reviews were still in flight when shutdown.grace ended");
         }
-        let remaining = self.history.finish(&self.recorder, deadline).await;
+        let farewell = FAREWELL.min(grace / 3);
+        let drained_by = (deadline - farewell).max(deadline.min(Instant::now() + farewell));
+        let remaining = self.history.finish(&self.recorder, drained_by).await;
         heart.end(remaining).await;
         self.history.close().await;
         if remaining == 0 {

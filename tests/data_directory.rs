@@ -46,7 +46,7 @@ async fn with_history_there_a_read_only_directory_degrades_and_under_refuse_it_e
     rehearsal.decisions("", 1).await;
     rehearsal.sigterm();
     assert_eq!(rehearsal.exit_code().await, Some(0));
-    seal(&rehearsal.data_dir());
+    permit(&rehearsal.data_dir(), 0o400, 0o500);
     let rehearsal = rehearsal.restart().await;
     assert!(rehearsal.post("/review", fixture(POD)).await.allowed(), "it answers");
     let ready = rehearsal.get("/readyz").await;
@@ -161,15 +161,36 @@ async fn the_replica_s_id_stays_over_a_restart_and_a_broken_one_is_named() {
     assert!(ended.stderr.contains("rehearsal-data/replica"), "{}", ended.stderr);
 }
 
-/// Read-only for its owner, all the way down.
-fn seal(dir: &std::path::Path) {
+#[tokio::test]
+async fn a_history_that_was_read_only_after_a_kill_is_written_as_soon_as_it_can_be() {
+    let mut rehearsal = Rehearsal::builder().unprivileged().start().await;
+    rehearsal.post("/review", fixture(POD)).await;
+    rehearsal.decisions("", 1).await;
+    rehearsal.kill9();
+    let data_dir = rehearsal.data_dir();
+    assert!(data_dir.join("history.sqlite-wal").exists() && data_dir.join("history.sqlite-shm").exists());
+    permit(&data_dir, 0o400, 0o500);
+    let rehearsal = rehearsal.restart().await;
+    degraded(&rehearsal, 200, true).await;
+    rehearsal.decisions("", 1).await;
+    permit(&data_dir, 0o600, 0o700);
+    degraded(&rehearsal, 200, false).await;
+    assert!(rehearsal.review("/review/lab", &pod_review("after", "n", "p", &["nginx"])).await.allowed());
+    rehearsal.decisions("", 2).await;
+    degraded(&rehearsal, 200, false).await;
+}
+
+/// Gives files and directories these rights, all the way down.
+fn permit(dir: &std::path::Path, files: u32, directories: u32) {
+    let directory = |mode| std::fs::set_permissions(dir, std::fs::Permissions::from_mode(mode)).expect("ours");
+    directory(0o700);
     for entry in std::fs::read_dir(dir).expect("readable") {
         let path = entry.expect("readable").path();
         if path.is_dir() {
-            seal(&path);
+            permit(&path, files, directories);
         } else {
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).expect("ours");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(files)).expect("ours");
         }
     }
-    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o500)).expect("ours");
+    directory(directories);
 }

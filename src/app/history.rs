@@ -244,7 +244,11 @@ impl History {
                     open(&self.settings, self.replica)
                 }
             };
-            match opened(opening.await) {
+            let found = match opened(opening.await) {
+                Err(StoreError::OnlyRead(_)) => self.open_alone().await,
+                found => found,
+            };
+            match found {
                 Ok(store) => {
                     info!(replica = %self.replica, "the history is open");
                     self.condition.clear(ABOUT);
@@ -253,6 +257,21 @@ impl History {
                 Err(error) => self.condition.fault(ABOUT, error.to_string()),
             }
         }
+    }
+
+    /// Opens it with nothing of it open. SQLite keeps what a file's connections in a process share read-only for as long
+    /// as there is one that was opened when it could not be written.
+    async fn open_alone(&self) -> Result<Store, StoreError> {
+        if let Opened::ForReading(reading) = self.store.send_replace(Opened::Not) {
+            reading.close().await;
+        }
+        let found = opened(open(&self.settings, self.replica).await);
+        if found.is_err()
+            && let Ok(reading) = Store::open_for_reading(&self.settings.0, &self.settings.1).await
+        {
+            self.store.send_replace(Opened::ForReading(reading));
+        }
+        found
     }
 }
 
@@ -279,5 +298,10 @@ impl Sink for IntoStore {
                 Err(error)
             }
         }
+    }
+
+    fn hangs(&self, long: Duration) {
+        let what = format!("decisions wait in the journal: the database has not answered for {} s", long.as_secs());
+        self.history.condition.fault(ABOUT, what);
     }
 }

@@ -9,9 +9,12 @@ use std::fmt::Display;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
 
 use crate::review::decision::Record;
 
@@ -39,17 +42,24 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 /// At most one line a second about a store that is gone.
 const SAY_EVERY: Duration = Duration::from_secs(1);
 
+/// A batch that takes longer is said to: a store that hangs says nothing itself.
+const HANGS: Duration = Duration::from_secs(10);
+
 /// Where records go: the store.
 pub trait Sink: Send + Sync {
     type Error: Display + Send;
 
     /// All of `records` or none, and each id once however often it comes.
     fn apply(&self, records: &[Record]) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// It has been at one batch for so long, and still is.
+    fn hangs(&self, _for: Duration) {}
 }
 
 /// Drains until the recorder is closed and empty, or until `stop`.
 pub async fn run<S: Sink>(recorder: Recorder, sink: S, stop: impl Future<Output = ()>) {
-    let mut drain = Drain { shared: Arc::clone(recorder.shared()), sink, said: None, backoff: BACKOFF.0 };
+    let mut drain =
+        Drain { shared: Arc::clone(recorder.shared()), sink, said: None, is_away: false, backoff: BACKOFF.0 };
     let running = Running::begin(Arc::clone(recorder.shared()));
     // The recorder goes first, or it would never be dropped, and so closed, by its other owners.
     drop(recorder);
@@ -64,6 +74,8 @@ struct Drain<S> {
     shared: Arc<Shared>,
     sink: S,
     said: Option<Instant>,
+    /// The last that was said of the store is that it does not take a batch.
+    is_away: bool,
     backoff: Duration,
 }
 
@@ -105,8 +117,9 @@ impl<S: Sink> Drain<S> {
     }
 
     async fn apply(&mut self, batch: Batch) {
-        while let Err(error) = self.sink.apply(&batch.records).await {
+        while let Err(error) = self.try_apply(&batch.records).await {
             self.shared.metrics.drain_failures.inc();
+            self.is_away = true;
             self.pause("the store does not take decisions: they stay in the journal", &error).await;
         }
         self.backoff = BACKOFF.0;
@@ -119,7 +132,24 @@ impl<S: Sink> Drain<S> {
         for (position, records) in batch.read {
             self.shared.shelf.drained_to(position, records);
         }
+        if std::mem::take(&mut self.is_away) {
+            let backlog = self.shared.shelf.backlog().records;
+            tracing::info!(backlog, "the store takes decisions again: {backlog} more records wait in the journal");
+        }
         self.delete_finished().await;
+    }
+
+    /// Never cut short here: what a batch that hangs has come to, only its end says.
+    async fn try_apply(&mut self, records: &[Record]) -> Result<(), S::Error> {
+        let mut applied = pin!(self.sink.apply(records));
+        if let Ok(applied) = timeout(HANGS, &mut applied).await {
+            return applied;
+        }
+        let backlog = self.shared.shelf.backlog().records;
+        tracing::warn!(backlog, "the store has not answered for {} s: decisions stay in the journal", HANGS.as_secs());
+        self.is_away = true;
+        self.sink.hangs(HANGS);
+        applied.await
     }
 
     async fn pause(&mut self, what: &str, error: &impl Display) {

@@ -28,6 +28,11 @@ pub enum StoreError {
     )]
     Refused { place: String, cause: Cause },
     #[error(
+        "{place} cannot be opened: {cause}. Create it, owned by the user of `store.url`: CREATE DATABASE .. OWNER .. \
+         ENCODING 'UTF8' TEMPLATE template0; or name another in `store.url`"
+    )]
+    NoDatabase { place: String, cause: Cause },
+    #[error(
         "{place} cannot be connected to safely: {cause}. Check `store.ca`, the host in `store.url` and its `sslmode`, and \
          the server's certificate"
     )]
@@ -46,6 +51,9 @@ pub enum StoreError {
     /// The disk is full, the connection is gone: the same call later may succeed.
     #[error("the history cannot be reached: {0}")]
     Unavailable(#[source] Cause),
+    /// A file without the right to write it, a server that follows another: the same call later may succeed.
+    #[error("the history can be read but not written: {0}")]
+    OnlyRead(#[source] Cause),
     /// Damage, or a defect of ours: the same call would fail again.
     #[error("the history cannot be used: {0}")]
     Broken(#[source] Cause),
@@ -77,7 +85,7 @@ impl StoreError {
 
     /// Whether a later try may find another answer without anybody's doing.
     pub fn passes(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Unavailable(_))
+        matches!(self, Self::Busy(_) | Self::Unavailable(_) | Self::OnlyRead(_))
     }
 }
 
@@ -107,7 +115,16 @@ impl From<sqlx::Error> for StoreError {
             | sqlx::Error::WorkerCrashed => Self::Unavailable,
             _ => Self::Broken,
         };
-        kind(error.into())
+        kind(said(error))
+    }
+}
+
+/// What a Postgres server says, without the line of its own source that sqlx adds.
+pub(super) fn said(error: sqlx::Error) -> Cause {
+    let postgres = error.as_database_error().and_then(|cause| cause.try_downcast_ref::<PgDatabaseError>());
+    match postgres.map(|cause| cause.message().to_owned()) {
+        Some(message) => message.into(),
+        None => error.into(),
     }
 }
 
@@ -122,7 +139,8 @@ fn of_sqlite_code(code: i32) -> Kind {
     const CANNOT_OPEN: i32 = 14;
     match code & 0xff {
         BUSY | LOCKED => StoreError::Busy,
-        OUT_OF_MEMORY | READ_ONLY | IO | FULL | CANNOT_OPEN => StoreError::Unavailable,
+        READ_ONLY => StoreError::OnlyRead,
+        OUT_OF_MEMORY | IO | FULL | CANNOT_OPEN => StoreError::Unavailable,
         _ => StoreError::Broken,
     }
 }
@@ -132,10 +150,13 @@ fn of_sqlstate(code: &str) -> Kind {
     // Written by another replica in the meantime; a day's partition that retention took away; a lock or a statement
     // that took too long; a conflict of transactions; a deadlock.
     const PASSING: [&str; 6] = ["23505", "23514", "55P03", "57014", "40001", "40P01"];
-    // The connection; resources; an operator's intervention; a failure of the system; a server that only reads.
-    const UNAVAILABLE: [&str; 5] = ["08", "53", "57", "58", "25006"];
+    // The connection; resources; an operator's intervention; a failure of the system.
+    const UNAVAILABLE: [&str; 4] = ["08", "53", "57", "58"];
+    const ONLY_READ: &str = "25006";
     if PASSING.contains(&code) {
         StoreError::Busy
+    } else if code == ONLY_READ {
+        StoreError::OnlyRead
     } else if UNAVAILABLE.iter().any(|class| code.starts_with(class)) {
         StoreError::Unavailable
     } else {

@@ -9,11 +9,14 @@ pub(super) mod retention;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use tokio::time::timeout;
 use tracing::debug;
 use uuid::Uuid;
 
@@ -23,7 +26,7 @@ use self::connections::{Connections, Lent, is_refusal, within};
 use super::bucket::Day;
 use super::database::{Claim, Dialect, Statements};
 use super::driver::row;
-use super::error::StoreError;
+use super::error::{StoreError, said};
 use super::key;
 use super::schema::{self, Found, Migrated};
 use super::settings::PostgresSettings;
@@ -36,6 +39,13 @@ const OLDEST: i32 = 140_000;
 
 /// Pages are short, and several replicas share the server's connections.
 const READERS: usize = 4;
+
+/// How long the server may take to hear that all connections end. What has not been said by then, it finds out itself.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long whoever reads waits, for a connection and for the rows. A server that lives cuts a statement short before
+/// (see [`reading_session`]); one that is frozen, or behind a network that swallows packets, does not.
+const READ: Duration = Duration::from_secs(35);
 
 /// A statement with more values than this is not kept prepared: its text is hardly ever the same again.
 const KEPT: usize = 16;
@@ -110,15 +120,8 @@ impl Postgres {
         }
     }
 
-    pub async fn begin_beside(&self) -> Result<Transaction, StoreError> {
-        begin_on(&self.beside).await
-    }
-}
-
-impl Dialect for Postgres {
-    type Transaction = Transaction;
-
-    async fn fetch(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+    /// With a connection that may have been lost while it rested.
+    async fn read(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
         let mut lent = self.readers.lend().await?;
         let mut found = fetch(&mut lent.connection, sql.clone()).await;
         if lent.rested && matches!(found, Err(StoreError::Unavailable(_))) {
@@ -128,6 +131,22 @@ impl Dialect for Postgres {
         let found = found?;
         lent.give_back();
         Ok(found)
+    }
+
+    pub async fn begin_beside(&self) -> Result<Transaction, StoreError> {
+        begin_on(&self.beside).await
+    }
+}
+
+impl Dialect for Postgres {
+    type Transaction = Transaction;
+
+    async fn fetch(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+        let Ok(found) = timeout(READ, self.read(sql)).await else {
+            let what = format!("the database does not answer: nothing came within {} s", READ.as_secs());
+            return Err(StoreError::Unavailable(what.into()));
+        };
+        found
     }
 
     async fn begin(&self) -> Result<Transaction, StoreError> {
@@ -190,10 +209,10 @@ impl Dialect for Postgres {
     }
 
     async fn close(&self) {
-        self.readers.close().await;
-        self.upkeep.close().await;
-        self.beside.close().await;
-        self.writer.close().await;
+        let all = [&self.readers, &self.upkeep, &self.beside, &self.writer];
+        if timeout(GOODBYE, join_all(all.map(|connections| connections.close()))).await.is_err() {
+            debug!("the history did not hear that its connections end: they are dropped");
+        }
     }
 }
 
@@ -334,7 +353,7 @@ async fn begin(connection: &mut PgConnection) -> Result<(), StoreError> {
 
 async fn check_version(connection: &mut PgConnection, settings: &PostgresSettings) -> Result<(), StoreError> {
     let text = "SELECT current_setting('server_version_num')::integer, current_setting('server_version')";
-    let (number, found): (i32, String) = sqlx::query_as(text).fetch_one(connection).await?;
+    let (number, found): (i32, String) = within(sqlx::query_as(text).fetch_one(connection)).await?;
     if number < OLDEST { Err(StoreError::TooOld { place: settings.place(), found }) } else { Ok(()) }
 }
 
@@ -344,7 +363,7 @@ async fn migrate(connection: &mut PgConnection, settings: &PostgresSettings) -> 
         let migrations = schema::lenient(&MIGRATIONS);
         migrations.run_direct(None, connection, false).await.map_err(|error| match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) if is_refusal(&error) => {
-                StoreError::Refused { place: settings.place(), cause: error.into() }
+                StoreError::Refused { place: settings.place(), cause: said(error) }
             }
             error => schema::failed(error, settings.place()),
         })?;
@@ -363,11 +382,11 @@ async fn find(connection: &mut PgConnection) -> Result<Found, StoreError> {
                   count(*) FILTER (WHERE tablename = 'compatibility') \
                   FROM pg_tables WHERE schemaname = current_schema()";
     let (tables, migrations, compatibility): (i64, i64, i64) =
-        sqlx::query_as(tables).fetch_one(&mut *connection).await?;
+        within(sqlx::query_as(tables).fetch_one(&mut *connection)).await?;
     let numbers: (Option<i64>, Option<i64>) = match (migrations, compatibility) {
         (0, _) => (None, None),
-        (_, 0) => sqlx::query_as(schema::VERSION).fetch_one(connection).await?,
-        _ => sqlx::query_as(schema::VERSIONS).fetch_one(connection).await?,
+        (_, 0) => within(sqlx::query_as(schema::VERSION).fetch_one(connection)).await?,
+        _ => within(sqlx::query_as(schema::VERSIONS).fetch_one(connection)).await?,
     };
     Ok(Found { tables: tables > migrations, version: numbers.0, works_with: numbers.1 })
 }

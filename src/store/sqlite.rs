@@ -89,7 +89,10 @@ impl Sqlite {
     pub async fn open(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(super::settings::SQLITE_FILE);
         let writer = writer(directory, &path).await?;
-        migrate(&writer, &path).await?;
+        if let Err(error) = make_ready(&writer, &path).await {
+            writer.close().await;
+            return Err(error);
+        }
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(0)
@@ -114,7 +117,9 @@ impl Sqlite {
     pub async fn open_for_reading(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(super::settings::SQLITE_FILE);
         match Self::open_as(&path, Beside::Writers).await {
-            Err(StoreError::Open { .. } | StoreError::Unavailable(_)) => Self::open_as(&path, Beside::Nobody).await,
+            Err(StoreError::Open { .. } | StoreError::Unavailable(_) | StoreError::OnlyRead(_)) => {
+                Self::open_as(&path, Beside::Nobody).await
+            }
             opened => opened,
         }
     }
@@ -397,6 +402,21 @@ fn check_header(file: &mut File, path: &Path) -> Result<(), StoreError> {
     match found.as_slice() {
         [] | HEADER => Ok(()),
         _ => Err(StoreError::NotOurs { place: place(path), problem: "it is not an SQLite file" }),
+    }
+}
+
+async fn make_ready(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
+    check_writable(writer).await?;
+    migrate(writer, path).await
+}
+
+/// A connection opens well over a log that it cannot write, and says so only when it has something to write. Another
+/// fault may pass before that.
+async fn check_writable(writer: &SqlitePool) -> Result<(), StoreError> {
+    match writer.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::from) {
+        Ok(tx) => Ok(tx.rollback().await?),
+        Err(error @ StoreError::OnlyRead(_)) => Err(error),
+        Err(_) => Ok(()),
     }
 }
 

@@ -23,7 +23,7 @@ pub enum WebError {
     NoSuchDecision(String),
     #[error("there is nothing at this address")]
     NoSuchPage,
-    #[error("the history could not be read")]
+    #[error("the history could not be read: {0}")]
     Store(#[from] StoreError),
     #[error("the history is not open: {0}")]
     Closed(String),
@@ -109,18 +109,13 @@ impl WebError {
 
     fn log(&self) {
         match self {
-            Self::Store(error) => tracing::error!(error = %chain(error), "the report could not read the history"),
+            Self::Store(error) => tracing::error!(%error, "the report could not read the history"),
             Self::Template(error) => tracing::error!(%error, "a page could not be written"),
             // Whoever tries to open the history logs why it cannot.
             Self::Closed(_) => {}
             Self::Parameter(_) | Self::NoSuchDecision(_) | Self::NoSuchPage | Self::Panic => {}
         }
     }
-}
-
-/// An error with what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 // === impl PageError ===

@@ -2,10 +2,12 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::setup::{Database, answers, degraded};
 use crate::harness::link::Link;
+use crate::harness::postgres;
+use crate::harness::{Rehearsal, wait_for};
 
 /// What an answer may take while the database is in trouble: it waits for the journal alone. (A loaded machine.)
 const PROMPT: Duration = Duration::from_secs(5);
@@ -128,6 +130,92 @@ async fn a_replica_that_ends_with_its_database_gone_drains_at_its_next_start() {
     database.stores(43).await;
     database.holds_exactly(&uids);
     rehearsal.drained().await;
+}
+
+#[tokio::test]
+async fn a_database_that_hangs_is_said_to_by_pages_the_log_and_readyz_until_it_goes_on() {
+    let database = Database::new();
+    let link = database.link().await;
+    let rehearsal = database.replica(link.port, "").start().await;
+    let mut uids = answers(&rehearsal, "before", 3).await.0;
+    database.stores(3).await;
+    link.freeze();
+    let begun = Instant::now();
+    uids.extend(answers(&rehearsal, "hung", 20).await.0);
+    let page = async {
+        let page = rehearsal.get("/").await;
+        (page, begun.elapsed())
+    };
+    let (page, api, _) =
+        tokio::join!(page, rehearsal.get("/api/v1/summary"), degraded(&rehearsal, Some("has not answered for 10 s")));
+    let (page, took) = page;
+    assert!(took < Duration::from_secs(45), "{took:?}");
+    for answer in [page, api] {
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(answer.text().contains("the database does not answer"), "{}", answer.text());
+    }
+    assert!(rehearsal.log().contains("the store has not answered for 10 s"));
+    link.heal();
+    degraded(&rehearsal, None).await;
+    database.stores(23).await;
+    database.holds_exactly(&uids);
+    says(&rehearsal, "the store takes decisions again").await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_back_is_said_to_be_with_how_many_records_wait() {
+    let database = Database::new();
+    let link = database.link().await;
+    let rehearsal = database.replica(link.port, "").start().await;
+    link.cut();
+    answers(&rehearsal, "gone", 5).await;
+    says(&rehearsal, "the store does not take decisions").await;
+    link.heal();
+    database.stores(5).await;
+    let log = says(&rehearsal, "the store takes decisions again:").await;
+    assert!(log.contains("more records wait in the journal"), "{log}");
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_exist_is_said_to_and_how_it_is_made() {
+    let mut database = Database::new();
+    database.name = "nowhere".to_owned();
+    let ended = database.replica(database.port(), "").ends().await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("database \"nowhere\" does not exist. Create it"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("at line"), "{}", ended.stderr);
+}
+
+/// As a standby is, and as a primary becomes that follows another.
+#[tokio::test]
+async fn a_database_that_only_lets_itself_be_read_is_said_to() {
+    let database = Database::new();
+    let link = database.link().await;
+    let rehearsal = database.replica(link.port, "").start().await;
+    let mut uids = answers(&rehearsal, "before", 3).await.0;
+    database.stores(3).await;
+    let only_read = |value: &str| {
+        let alter = format!("ALTER DATABASE {} SET default_transaction_read_only = {value}", database.name);
+        postgres::shared().psql("postgres", &alter);
+    };
+    only_read("on");
+    link.cut();
+    link.heal();
+    uids.extend(answers(&rehearsal, "standby", 3).await.0);
+    let ready = degraded(&rehearsal, Some("the history can be read but not written")).await.to_string();
+    assert!(!ready.contains("at line"), "{ready}");
+    assert_eq!(rehearsal.get("/").await.status, 200);
+    only_read("off");
+    link.cut();
+    link.heal();
+    database.stores(6).await;
+    database.holds_exactly(&uids);
+    degraded(&rehearsal, None).await;
+}
+
+/// The log, once it has the line.
+async fn says(rehearsal: &Rehearsal, line: &str) -> String {
+    wait_for(&format!("in the log: {line}"), || async { Some(rehearsal.log()).filter(|log| log.contains(line)) }).await
 }
 
 /// What has to hold of the link itself, or the tests above say nothing.

@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
 
 use crate::harness::certs::Authority;
+use crate::harness::link::Link;
 use crate::harness::postgres::{self, Server, give_away};
 use crate::harness::{Builder, Rehearsal, wait_for};
 
@@ -158,4 +162,34 @@ async fn a_unix_socket_is_a_way_in_with_the_same_password() {
     let by_network =
         "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'rehearsal%' AND client_port >= 0";
     assert_eq!(server.psql(&database, by_network), "0");
+}
+
+/// Under TLS whoever says goodbye waits to hear it back.
+#[tokio::test]
+async fn a_replica_whose_database_hangs_ends_within_its_grace() {
+    let authority = Authority::new("database");
+    let server = server(&authority);
+    let database = server.database();
+    let link = Link::to(([127, 0, 0, 1], server.port).into()).await;
+    let url = server.url(&database).replace(&server.port.to_string(), &link.port.to_string());
+    let config = "store: {ca: ca.crt}\nshutdown: {grace: 10s}";
+    let builder = Rehearsal::builder().config(config).on_postgres(&url).file("ca.crt", &authority.pem);
+    let mut rehearsal = builder.start().await;
+    answers(&rehearsal, "before", 3).await;
+    stored(&server, &database, 3).await;
+    // Several readers rest then.
+    let pages = join_all((0..4).map(|_| rehearsal.get("/"))).await;
+    assert!(pages.iter().all(|page| page.status == 200));
+    link.freeze();
+    answers(&rehearsal, "hung", 20).await;
+    let begun = Instant::now();
+    rehearsal.sigterm();
+    assert_eq!(rehearsal.exit_code().await, Some(0));
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(13), "{took:?}");
+    link.cut();
+    link.heal();
+    let rehearsal = rehearsal.restart().await;
+    stored(&server, &database, 23).await;
+    rehearsal.drained().await;
 }

@@ -6,19 +6,20 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::super::error::StoreError;
+use super::super::error::{StoreError, said};
 use super::super::settings::PostgresSettings;
 
 /// A server that takes longer to let us in is not there.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// A server that takes longer over one statement is not there. (Readers are cut short by the server itself.)
+/// A server that takes longer over one statement is not there. (Readers are cut short before, by the server and by us.)
 const STATEMENT: Duration = Duration::from_secs(120);
 
 #[derive(Debug)]
@@ -73,19 +74,23 @@ impl Connections {
         let options = (self.session)(options).disable_statement_logging();
         match timeout(CONNECT, options.connect()).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) if is_refusal(&error) => Err(StoreError::Refused { place: place(), cause: error.into() }),
+            Ok(Err(error)) if is_absence(&error) => Err(StoreError::NoDatabase { place: place(), cause: said(error) }),
+            Ok(Err(error)) if is_refusal(&error) => Err(StoreError::Refused { place: place(), cause: said(error) }),
             Ok(Err(error)) if is_mistrust(&error) => Err(StoreError::Untrusted { place: place(), cause: error.into() }),
-            Ok(Err(error)) => Err(StoreError::Unavailable(format!("{}: {error}", place()).into())),
-            Err(_) => Err(StoreError::Unavailable(format!("{} did not let us in within 10 s", place()).into())),
+            Ok(Err(error)) => Err(StoreError::Unavailable(format!("{}: {}", place(), said(error)).into())),
+            Err(_) => {
+                let what = format!("the database does not answer: {} did not let us in within 10 s", place());
+                Err(StoreError::Unavailable(what.into()))
+            }
         }
     }
 
-    /// Lends none any more, and closes those that rest.
+    /// Lends none any more, and closes those that rest, all at the same time. It is the caller who does not wait for ever.
     pub async fn close(&self) {
         self.places.close();
         let resting = std::mem::take(&mut *self.resting.lock().unwrap_or_else(PoisonError::into_inner));
-        for connection in resting {
-            if let Ok(Err(error)) = timeout(CONNECT, connection.close()).await {
+        for closed in join_all(resting.into_iter().map(PgConnection::close)).await {
+            if let Err(error) = closed {
                 debug!("a connection to the history was gone already: {error}");
             }
         }
@@ -124,8 +129,17 @@ fn is_mistrust(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The server does not let this user in, has no such database, or lets it make no tables.
+/// The server does not let this user in, or lets it make no tables.
 pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
+    is_of(error, &["28", "42501"])
+}
+
+/// The server has no such database.
+fn is_absence(error: &sqlx::Error) -> bool {
+    is_of(error, &["3D"])
+}
+
+fn is_of(error: &sqlx::Error, classes: &[&str]) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| ["28", "3D", "42501"].iter().any(|class| code.starts_with(class)))
+    code.is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))
 }
