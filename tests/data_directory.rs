@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use harness::reviews::{fixture, pod_review};
 use harness::{Rehearsal, wait_for};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{Connection as _, SqliteConnection};
 
 const POD: &str = "002-admission-v1-create-pod.json";
@@ -120,6 +120,45 @@ async fn a_disk_that_fills_up_under_refuse_fails_reviews_until_there_is_room() {
     rehearsal.free_disk();
     degraded(&rehearsal, 200, false).await;
     assert!(rehearsal.post("/review", fixture(POD)).await.allowed());
+}
+
+#[tokio::test]
+async fn a_full_journal_is_said_once_in_the_log_and_by_readyz_until_there_is_room() {
+    let rehearsal = Rehearsal::builder().config("journal: {max_size: 64MiB, durability: process}").start().await;
+    let url = format!("sqlite://{}", rehearsal.data_dir().join("history.sqlite").display());
+    let mut other = SqliteConnection::connect(&url).await.expect("SQLite takes several processes");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("the lock");
+    const SAID: &str = "the journal has reached its max_size";
+    for number in 0..40 {
+        assert!(rehearsal.review("/review", &large_review(number)).await.allowed(), "answers go on");
+        if rehearsal.log().contains(SAID) {
+            break;
+        }
+    }
+    for number in 0..3 {
+        assert!(rehearsal.review("/review", &large_review(100 + number)).await.allowed());
+    }
+    let ready = rehearsal.get("/readyz").await.text();
+    assert!(ready.contains(SAID), "{ready}");
+    sqlx::query("ROLLBACK").execute(&mut other).await.expect("given back");
+    degraded(&rehearsal, 200, false).await;
+    let log = rehearsal.log();
+    let said: Vec<&str> = log.lines().filter(|line| line.contains(SAID)).collect();
+    assert!(said.len() == 1 && said[0].contains("ERROR") && said[0].contains("decisions are not recorded"), "{log}");
+}
+
+/// One of 2 MiB, all of which its record keeps.
+fn large_review(number: u32) -> Value {
+    let text = format!("{number} {}", "x".repeat(2 << 20));
+    json!({
+        "apiVersion": "imagepolicy.k8s.io/v1alpha1",
+        "kind": "ImageReview",
+        "spec": {
+            "containers": [{"image": "nginx:1.27"}],
+            "annotations": {"a.image-policy.k8s.io/note": text},
+            "namespace": "default",
+        },
+    })
 }
 
 #[tokio::test]

@@ -216,6 +216,22 @@ async fn a_full_journal_refuses_and_takes_again_once_drained() {
 }
 
 #[tokio::test]
+async fn a_journal_that_was_full_counts_as_full_while_its_gap_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    // No decision fits, and there is always room.
+    let settings = JournalSettings { max_size: 1 << 8, ..settings(dir.path()) };
+    let recorder = Recorder::open_on(&settings, Pace { quiet: PATIENCE, ..QUICK }, Disk).unwrap();
+    assert_eq!(record(&recorder, 1, 100).await, Err(NotRecorded::Full(1 << 8)));
+    let size = recorder.status().size;
+    recorder.unjudged("prod");
+    until("the keeper has made its round", || recorder.status().size > size).await;
+    let status = recorder.status();
+    assert!(status.open_gap.is_some() && status.failed.unwrap().contains("max_size"));
+    recorder.close(PATIENCE).await;
+    assert_eq!(recorder.status().failed, None);
+}
+
+#[tokio::test]
 async fn what_the_recorder_says_itself_stays_within_max_size_and_loses_no_count() {
     let dir = tempfile::tempdir().unwrap();
     let settings = JournalSettings { max_size: 16 << 10, ..settings(dir.path()) };
