@@ -62,6 +62,43 @@ async fn with_history_there_a_read_only_directory_degrades_and_under_refuse_it_e
 }
 
 #[tokio::test]
+async fn where_the_journal_cannot_be_read_nobody_says_up_to_when_the_history_is_complete() {
+    let mut rehearsal = Rehearsal::builder().unprivileged().start().await;
+    rehearsal.post("/review", fixture(POD)).await;
+    rehearsal.decisions("", 1).await;
+    rehearsal.sigterm();
+    assert_eq!(rehearsal.exit_code().await, Some(0));
+    seal(&rehearsal.data_dir().join("journal"));
+    let rehearsal = rehearsal.restart().await;
+    let ready = rehearsal.get("/readyz").await;
+    assert!(ready.text().contains("cannot read its journal"), "{}", ready.text());
+    let summary = rehearsal.get_json("/api/v1/summary").await;
+    assert_eq!((&summary["complete_until"], &summary["behind"][0]["stored_until"]), (&Value::Null, &Value::Null));
+    assert_eq!(ready.json()["complete_until"], Value::Null);
+    let page = rehearsal.get("/").await.text();
+    assert!(
+        page.contains("cannot read its journal") && page.contains("No review is known to be missing here"),
+        "{page}"
+    );
+    for text in [ready.text(), summary.to_string(), page] {
+        assert!(!text.contains("1970-") && !text.contains("safe in its journal"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_does_not_say_that_decisions_wait_where_they_are_lost() {
+    let nowhere = "postgres://rehearsal@127.0.0.1:1/rehearsal";
+    let rehearsal = Rehearsal::builder().limited_disk().on_postgres(nowhere).start().await;
+    let page = rehearsal.get("/").await;
+    assert!(page.status == 503 && page.text().contains("their decisions wait in the journal"), "{}", page.text());
+    rehearsal.fill_disk();
+    assert!(rehearsal.post("/review", fixture(POD)).await.allowed(), "it answers");
+    let page = rehearsal.get("/").await;
+    assert!(page.status == 503 && page.text().contains("Decisions made now are in no journal"), "{}", page.text());
+    assert!(!page.text().contains("their decisions wait in the journal"), "{}", page.text());
+}
+
+#[tokio::test]
 async fn a_full_disk_at_first_start_is_named() {
     let ended = Rehearsal::builder().full_disk().ends().await;
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);

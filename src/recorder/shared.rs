@@ -157,7 +157,7 @@ impl Shared {
             backlog_bytes: backlog.bytes,
             size: self.shelf.size(),
             oldest,
-            drained_until: if self.is_read() { oldest.map_or(now, |oldest| oldest.min(now)) } else { Timestamp(0) },
+            drained_until: self.is_read().then(|| oldest.map_or(now, |oldest| oldest.min(now))),
             open_gap: self.gaps.current(),
             ended_gaps: self.gaps.ended(),
             torn: self.metrics.torn.get(),
