@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use harness::reviews::{fixture, pod_review};
 use harness::{Rehearsal, wait_for};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{Connection as _, SqliteConnection};
 
 const POD: &str = "002-admission-v1-create-pod.json";
@@ -59,6 +59,43 @@ async fn with_history_there_a_read_only_directory_degrades_and_under_refuse_it_e
     let ended = Rehearsal::builder().unprivileged().config(&config).ends().await;
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains("rehearsal-data"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn where_the_journal_cannot_be_read_nobody_says_up_to_when_the_history_is_complete() {
+    let mut rehearsal = Rehearsal::builder().unprivileged().start().await;
+    rehearsal.post("/review", fixture(POD)).await;
+    rehearsal.decisions("", 1).await;
+    rehearsal.sigterm();
+    assert_eq!(rehearsal.exit_code().await, Some(0));
+    seal(&rehearsal.data_dir().join("journal"));
+    let rehearsal = rehearsal.restart().await;
+    let ready = rehearsal.get("/readyz").await;
+    assert!(ready.text().contains("cannot read its journal"), "{}", ready.text());
+    let summary = rehearsal.get_json("/api/v1/summary").await;
+    assert_eq!((&summary["complete_until"], &summary["behind"][0]["stored_until"]), (&Value::Null, &Value::Null));
+    assert_eq!(ready.json()["complete_until"], Value::Null);
+    let page = rehearsal.get("/").await.text();
+    assert!(
+        page.contains("cannot read its journal") && page.contains("No review is known to be missing here"),
+        "{page}"
+    );
+    for text in [ready.text(), summary.to_string(), page] {
+        assert!(!text.contains("1970-") && !text.contains("safe in its journal"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_does_not_say_that_decisions_wait_where_they_are_lost() {
+    let nowhere = "postgres://rehearsal@127.0.0.1:1/rehearsal";
+    let rehearsal = Rehearsal::builder().limited_disk().on_postgres(nowhere).start().await;
+    let page = rehearsal.get("/").await;
+    assert!(page.status == 503 && page.text().contains("their decisions wait in the journal"), "{}", page.text());
+    rehearsal.fill_disk();
+    assert!(rehearsal.post("/review", fixture(POD)).await.allowed(), "it answers");
+    let page = rehearsal.get("/").await;
+    assert!(page.status == 503 && page.text().contains("Decisions made now are in no journal"), "{}", page.text());
+    assert!(!page.text().contains("their decisions wait in the journal"), "{}", page.text());
 }
 
 #[tokio::test]
@@ -120,6 +157,45 @@ async fn a_disk_that_fills_up_under_refuse_fails_reviews_until_there_is_room() {
     rehearsal.free_disk();
     degraded(&rehearsal, 200, false).await;
     assert!(rehearsal.post("/review", fixture(POD)).await.allowed());
+}
+
+#[tokio::test]
+async fn a_full_journal_is_said_once_in_the_log_and_by_readyz_until_there_is_room() {
+    let rehearsal = Rehearsal::builder().config("journal: {max_size: 64MiB, durability: process}").start().await;
+    let url = format!("sqlite://{}", rehearsal.data_dir().join("history.sqlite").display());
+    let mut other = SqliteConnection::connect(&url).await.expect("SQLite takes several processes");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("the lock");
+    const SAID: &str = "the journal has reached its max_size";
+    for number in 0..40 {
+        assert!(rehearsal.review("/review", &large_review(number)).await.allowed(), "answers go on");
+        if rehearsal.log().contains(SAID) {
+            break;
+        }
+    }
+    for number in 0..3 {
+        assert!(rehearsal.review("/review", &large_review(100 + number)).await.allowed());
+    }
+    let ready = rehearsal.get("/readyz").await.text();
+    assert!(ready.contains(SAID), "{ready}");
+    sqlx::query("ROLLBACK").execute(&mut other).await.expect("given back");
+    degraded(&rehearsal, 200, false).await;
+    let log = rehearsal.log();
+    let said: Vec<&str> = log.lines().filter(|line| line.contains(SAID)).collect();
+    assert!(said.len() == 1 && said[0].contains("ERROR") && said[0].contains("decisions are not recorded"), "{log}");
+}
+
+/// One of 2 MiB, all of which its record keeps.
+fn large_review(number: u32) -> Value {
+    let text = format!("{number} {}", "x".repeat(2 << 20));
+    json!({
+        "apiVersion": "imagepolicy.k8s.io/v1alpha1",
+        "kind": "ImageReview",
+        "spec": {
+            "containers": [{"image": "nginx:1.27"}],
+            "annotations": {"a.image-policy.k8s.io/note": text},
+            "namespace": "default",
+        },
+    })
 }
 
 #[tokio::test]

@@ -65,14 +65,14 @@ async fn every_metric_that_the_documents_name_is_in_the_table() {
 async fn exposition() -> String {
     let backend = Backend::start(Script::allow());
     backend.hold();
-    // No decision fits into so small a journal, so each is missed; and a second review finds no room.
+    // A second review finds no room.
     let config = format!(
-        "journal: {{max_size: 1KiB}}\nwarn_wait: 15s\nwebhook: {{limits: {{max_in_flight: 1}}}}\npolicies:\n- {{name: \
+        "warn_wait: 15s\nwebhook: {{limits: {{max_in_flight: 1}}}}\npolicies:\n- {{name: \
          images, rules: [{{id: no-latest, deny: {{tag: latest}}}}]}}\n- {{name: gate, mode: warn, webhook: {{url: \
          '{}/', speaks: admission-review}}}}",
         backend.url
     );
-    let rehearsal = Rehearsal::builder().config(&config).start().await;
+    let rehearsal = Rehearsal::builder().limited_disk().config(&config).start().await;
     let url = format!("{}/review/lab", rehearsal.webhook_url());
     let (client, held) = (rehearsal.client().clone(), url.clone());
     let first = tokio::spawn(async move { client.post(&held, fixture(LATEST_POD)).await.status });
@@ -83,6 +83,8 @@ async fn exposition() -> String {
     assert_eq!(first.await.expect("no panic"), 200);
     assert_eq!(rehearsal.post("/review/lab", fixture(LATEST_POD)).await.status, 200, "a webhook that fails is in warn");
     assert_eq!(rehearsal.post("/review/undeclared", fixture(LATEST_POD)).await.status, 200);
+    rehearsal.fill_disk();
+    assert_eq!(rehearsal.post("/review/lab", fixture(LATEST_POD)).await.status, 200, "its decision is missed");
     let refused = rehearsal.client().send(Method::PUT, &url, &[], "").await.expect("an answer");
     assert_eq!(refused.status, 405);
     let mut plain = raw::tcp(rehearsal.webhook()).await;

@@ -1,4 +1,4 @@
-//! `complete_until` for `/metrics`.
+//! `complete_until`, and clusters that nobody serves, for `/metrics`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::recorder::Recorder;
 use crate::recorder::metrics::gauge;
+use crate::review::clock::Timestamp;
 
 use super::condition::Condition;
 
@@ -34,14 +35,20 @@ impl Collector for State {
         gauge(
             &mut encoder,
             "rehearsal_complete_until_timestamp_seconds",
-            "Everything decided before, by whatever replica, is in the history",
-            completeness.until.seconds(),
+            "Everything decided before, by whatever replica, is in the history; 0 where a journal cannot be read",
+            completeness.until.map_or(0.0, Timestamp::seconds),
         )?;
         gauge(
             &mut encoder,
             "rehearsal_replicas_behind",
             "Replicas whose decisions may be missing in the history, this one included",
             completeness.behind.len() as f64,
+        )?;
+        gauge(
+            &mut encoder,
+            "rehearsal_clusters_silent",
+            "Clusters that a replica served before and none serves now: each is an open gap in the history",
+            self.condition.silent_clusters() as f64,
         )
     }
 }

@@ -1,7 +1,7 @@
 //! How the process is: for `/readyz`, and for what every page says.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
@@ -22,6 +22,8 @@ pub struct Condition {
     /// What does not work now, by what it is about.
     faults: Mutex<BTreeMap<String, String>>,
     others: Mutex<Option<Heard>>,
+    /// Clusters that nobody serves any more, when the history was last asked.
+    silent: AtomicU64,
 }
 
 /// How the other replicas were when they were last asked.
@@ -61,6 +63,14 @@ impl Condition {
         *heard = Some(Heard { asked_at, judged_at, others });
     }
 
+    pub fn heard_silence(&self, clusters: u64) {
+        self.silent.store(clusters, Ordering::Release);
+    }
+
+    pub fn silent_clusters(&self) -> u64 {
+        self.silent.load(Ordering::Acquire)
+    }
+
     /// How far the history is complete, as far as this replica and the others' last heartbeats tell.
     pub fn completeness(&self, recorder: &Recorder, replica: Uuid) -> Completeness {
         self.completeness_with(&standing(recorder, replica))
@@ -95,7 +105,7 @@ impl Condition {
                 ready: reason.is_none(),
                 reason,
                 degraded: condition.degraded(&recorder),
-                complete_until: completeness.until.to_string(),
+                complete_until: completeness.until.map(|until| until.to_string()),
                 behind: behind.collect(),
             }
         })
@@ -158,7 +168,7 @@ mod tests {
 
     fn standing(replica: u128, heard_at: i64) -> Standing {
         let heard_at = Timestamp(heard_at);
-        Standing { replica: Uuid::from_u128(replica), clusters: Vec::new(), heard_at, stored_until: heard_at }
+        Standing { replica: Uuid::from_u128(replica), clusters: Vec::new(), heard_at, stored_until: Some(heard_at) }
     }
 
     fn behind(condition: &Condition, now: i64) -> Vec<u128> {
@@ -190,6 +200,6 @@ mod tests {
         // An hour later, in which the history took and gave nothing.
         assert_eq!(behind(&condition, 3_700_000), [3], "the other was heard of 10 s before it was asked");
         let until = condition.completeness_with(&standing(1, 3_700_000)).until;
-        assert_eq!(until, Timestamp(30_000), "what is not known to be stored is not said to be");
+        assert_eq!(until, Some(Timestamp(30_000)), "what is not known to be stored is not said to be");
     }
 }

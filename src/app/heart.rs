@@ -112,7 +112,7 @@ impl Heart {
         let heartbeat = Heartbeat {
             drained: match remaining {
                 Some(0) => Drained::Wholly,
-                _ => Drained::Until(self.recorder.status().drained_until),
+                _ => self.recorder.status().drained_until.map_or(Drained::Unknown, Drained::Until),
             },
             seen_at: Timestamp::now(),
             started_at: self.started_at,
@@ -124,6 +124,7 @@ impl Heart {
         // What the others say is worth hearing even where this one is not heard.
         let asked_at = Timestamp::now();
         self.condition.heard(asked_at, store.others(self.history.replica()).await?);
+        self.condition.heard_silence(store.silent_clusters(&self.clusters).await?);
         self.look_for_twin(said?);
         Ok(())
     }

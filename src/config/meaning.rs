@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::policy::settings::AnswerStyle;
-use crate::recorder::settings::{JOURNAL, JournalSettings};
+use crate::recorder::settings::{JOURNAL, JournalSettings, LEAST_MAX_SIZE};
 use crate::server::settings::{Limits, Timeouts, TlsSettings, WebhookListenerSettings};
 use crate::store::settings::HistorySettings;
 use crate::web::settings::ReportSettings;
@@ -227,8 +227,10 @@ fn report(report: written::Report, ground: &mut Ground<'_>) -> ReportSettings {
 
 fn journal(journal: written::Journal, data_dir: &Path, ground: &mut Ground<'_>) -> JournalSettings {
     let Size(max_size) = journal.max_size.0;
-    if max_size == 0 {
-        ground.wrong("journal.max_size", Wrong::new("no record fits into 0 bytes", "write a size, such as 4GiB"));
+    if max_size < LEAST_MAX_SIZE {
+        let problem = format!("{} may not hold a single decision", journal.max_size.0.write());
+        let fix = format!("write at least {}, or better some GiB", Size(LEAST_MAX_SIZE).write());
+        ground.wrong("journal.max_size", Wrong::new(problem, fix));
     }
     JournalSettings {
         dir: data_dir.join(JOURNAL),

@@ -175,7 +175,7 @@ pub struct Admin {
 pub struct Journal {
     /// What an answer waits for: the disk (survives a crash of the machine) or the write (a crash of the process).
     pub durability: Durability,
-    /// What may wait on disk for the store.
+    /// What may wait on disk for the store: 64MiB or more.
     pub max_size: Written<Size>,
     /// The longest that an answer waits for the disk.
     pub max_wait: Written<Duration>,

@@ -40,6 +40,8 @@ struct Open {
     gap: Gap,
     clusters: Clusters,
     last: Instant,
+    /// The journal had no room for one of its decisions.
+    is_full: bool,
 }
 
 #[derive(Debug)]
@@ -64,6 +66,19 @@ impl Gaps {
     /// A decision of this time could not be recorded.
     pub(super) fn miss(&self, at: Timestamp, cluster: Option<&str>, reason: &str) {
         self.extend(at, reason, |open| open.count(cluster));
+    }
+
+    /// Likewise, because the journal is full. Whether it is the first of the open gap for that.
+    pub(super) fn miss_of_full(&self, at: Timestamp, cluster: Option<&str>, reason: &str) -> bool {
+        self.extend(at, reason, |open| {
+            open.count(cluster);
+            !std::mem::replace(&mut open.is_full, true)
+        })
+    }
+
+    /// Whether the journal was full for a decision of the open gap: it is, until that has ended.
+    pub(super) fn is_full(&self) -> bool {
+        hold(&self.state).open.as_ref().is_some_and(|open| open.is_full)
     }
 
     /// Decisions may be missing from now on: none is yet. Without one it ends without a record, but after a crash the
@@ -126,17 +141,18 @@ impl Gaps {
         News { file: state.file.take(), closing: state.closing, writer_ended: state.writer_ended }
     }
 
-    fn extend(&self, at: Timestamp, reason: &str, add: impl FnOnce(&mut Open)) {
+    fn extend<T>(&self, at: Timestamp, reason: &str, add: impl FnOnce(&mut Open) -> T) -> T {
         let mut state = hold(&self.state);
         let is_new = state.open.is_none();
         let open = state.open.get_or_insert_with(|| Open::new(at, reason));
         open.gap.from = open.gap.from.min(at);
         open.last = Instant::now();
-        add(open);
+        let added = add(open);
         drop(state);
         if is_new {
             self.tell();
         }
+        added
     }
 
     fn tell(&self) {
@@ -161,7 +177,7 @@ impl Open {
     fn new(at: Timestamp, reason: &str) -> Self {
         let id = DecisionId::at(at);
         let gap = Gap { id, cluster: None, from: at, to: None, count: Some(0), reason: reason.to_owned() };
-        Self { gap, clusters: Clusters::Nobody, last: Instant::now() }
+        Self { gap, clusters: Clusters::Nobody, last: Instant::now(), is_full: false }
     }
 
     fn count(&mut self, cluster: Option<&str>) {

@@ -15,7 +15,6 @@ pub(super) struct Health {
     writing_since: AtomicU64,
     has_failed: AtomicBool,
     failure: Mutex<Option<String>>,
-    full: AtomicBool,
 }
 
 // === impl Health ===
@@ -28,7 +27,6 @@ impl Health {
             writing_since: AtomicU64::new(0),
             has_failed: AtomicBool::new(false),
             failure: Mutex::new(None),
-            full: AtomicBool::new(false),
         }
     }
 
@@ -40,16 +38,13 @@ impl Health {
         self.hangs_since().map(|_| NotRecorded::Late(self.max_wait))
     }
 
-    /// What is wrong, in a sentence.
+    /// What is wrong with the disk, in a sentence.
     pub(super) fn fault(&self) -> Option<String> {
         if let Some(failure) = hold(&self.failure).clone() {
             return Some(failure);
         }
-        if let Some(since) = self.hangs_since() {
-            return Some(format!("the journal's disk has not answered for {} ms", since.as_millis()));
-        }
-        let full = self.full.load(Ordering::Acquire);
-        full.then(|| "the journal has reached its max_size: is the store reachable?".to_owned())
+        let hanging = self.hangs_since()?;
+        Some(format!("the journal's disk has not answered for {} ms", hanging.as_millis()))
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -64,14 +59,6 @@ impl Health {
     pub(super) fn recovered(&self) {
         self.has_failed.store(false, Ordering::Release);
         *hold(&self.failure) = None;
-    }
-
-    pub(super) fn full(&self, full: bool) {
-        self.full.store(full, Ordering::Release);
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.full.load(Ordering::Acquire)
     }
 
     pub(super) fn write_begins(&self) {

@@ -98,10 +98,8 @@ impl Keeper {
     /// Ends the open gap, once the journal can be written and nothing was missed for a moment.
     fn end_gap(&mut self, is_closing: bool) {
         let shared = &self.shared;
-        if shared.health.is_full() && shared.queue.has_room() {
-            shared.health.full(false);
-        }
-        if shared.health.fault().is_some() || self.file.is_none() {
+        let is_full = shared.gaps.is_full() && !shared.queue.has_room();
+        if is_full || shared.health.fault().is_some() || self.file.is_none() {
             return;
         }
         let Some(open) = shared.gaps.current() else { return };

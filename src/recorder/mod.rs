@@ -219,7 +219,7 @@ impl Recorder {
         if let Err(refused) = pushed {
             shared.metrics.dropped.inc();
             if let Kind::Kept(at) = refused.entry.kind {
-                shared.gaps.miss(at, None, refused.why.reason());
+                shared.count_missed(at, None, &refused.why);
             }
         }
     }

@@ -7,6 +7,9 @@
 //! 2. Beats of one span have the same beginning and later and later ends, so that any of them but the last may be lost.
 //! 3. A clock that is set, a machine that slept, a process that was stopped: each ends the span, and the next one begins
 //!    at what the clock says then.
+//! 4. No span begins before the process did. A clock that says so has been set back, and may be right again in a moment:
+//!    what it says is no presence, and would be a silence from then to the beginning. Only where it stays there for
+//!    [`SETTLED`] was it the beginning that was wrong.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -28,6 +31,9 @@ const STEP: Duration = Duration::from_secs(2);
 /// Longer than a process is kept from running by anything but a stop: of a disk, of a debugger, of its machine.
 const STALL: Duration = Duration::from_secs(30);
 
+/// A clock that was set for so long is not set back by whoever corrects clocks: that is done within minutes.
+const SETTLED: Duration = Duration::from_secs(600);
+
 #[derive(Debug)]
 pub(super) struct Presence {
     every: Duration,
@@ -38,10 +44,16 @@ pub(super) struct Presence {
 struct Span {
     replica: Uuid,
     clusters: BTreeSet<String>,
+    /// When the process began to serve: no span is earlier.
+    begun: Timestamp,
     from: Timestamp,
     to: Timestamp,
     /// When `to` was read.
     seen: Instant,
+    /// When the clock was last read, whatever it said.
+    looked: Instant,
+    /// Since when the clock says a time before `begun`.
+    astray: Option<Instant>,
     /// When it was last journalled.
     beat: Option<Instant>,
     /// Spans before it that are not journalled.
@@ -59,8 +71,19 @@ impl Presence {
     }
 
     pub(super) fn begin(&self, replica: Uuid, clusters: BTreeSet<String>, now: Timestamp, seen: Instant) {
-        *hold(&self.span) =
-            Some(Span { replica, clusters, from: now, to: now, seen, beat: None, ended: Vec::new(), has_left: false });
+        *hold(&self.span) = Some(Span {
+            replica,
+            clusters,
+            begun: now,
+            from: now,
+            to: now,
+            seen,
+            looked: seen,
+            astray: None,
+            beat: None,
+            ended: Vec::new(),
+            has_left: false,
+        });
     }
 
     /// A review of `cluster` came, so that this one is served too.
@@ -114,15 +137,35 @@ impl Span {
         if self.has_left {
             return;
         }
-        let passed = at.duration_since(self.seen);
+        let has_stalled = at.duration_since(self.looked) > STALL;
+        self.looked = at;
+        if self.is_astray(now, at) {
+            return;
+        }
+        // Through a time in which the clock was astray, too.
+        let expected = self.to.0.saturating_add(millis(at.duration_since(self.seen)));
         self.seen = at;
-        let expected = self.to.0.saturating_add(millis(passed));
-        if passed <= STALL && now.0.abs_diff(expected) <= STEP.as_millis() as u64 {
+        if !has_stalled && now.0.abs_diff(expected) <= STEP.as_millis() as u64 {
             self.to = self.to.max(now);
             return;
         }
         self.ended.push(self.record());
         (self.from, self.to, self.beat) = (now, now, None);
+    }
+
+    /// Whether the clock says a time before the beginning, and not for long.
+    fn is_astray(&mut self, now: Timestamp, at: Instant) -> bool {
+        if now >= self.begun {
+            self.astray = None;
+            return false;
+        }
+        let since = *self.astray.get_or_insert(at);
+        if at.duration_since(since) < SETTLED {
+            return true;
+        }
+        self.begun = now;
+        self.astray = None;
+        false
     }
 
     fn due(&mut self, at: Instant, every: Duration) -> Vec<Record> {
@@ -203,6 +246,31 @@ mod tests {
         // Slewed, and never backwards.
         assert_eq!(clock.look(1_020, 22), []);
         assert_eq!(clock.look(1_035, 36), [(1_021, 1_035)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_before_the_beginning_for_a_moment_makes_no_presence_and_ends_none() {
+        let clock = Clock::begun();
+        assert_eq!(clock.look(1_000, 0), [(1_000, 1_000)]);
+        assert_eq!(clock.look(1_010, 10), []);
+        for since in 11..=15 {
+            let found = clock.look(-690_000 + since, since as u64);
+            assert!(found.iter().all(|span| *span == (1_000, 1_010)), "{found:?}");
+        }
+        assert_eq!(clock.look(1_016, 16), []);
+        assert_eq!(clock.look(1_030, 30), [(1_000, 1_030)]);
+    }
+
+    #[test]
+    fn a_clock_that_stays_before_the_beginning_was_wrong_at_the_beginning() {
+        let clock = Clock::begun();
+        assert_eq!(clock.look(1_000, 0), [(1_000, 1_000)]);
+        for since in (15..600).step_by(15) {
+            assert_eq!(clock.look(since, since as u64), [(1_000, 1_000)]);
+        }
+        assert_eq!(clock.look(600, 600), [(1_000, 1_000)]);
+        assert_eq!(clock.look(615, 615), [(1_000, 1_000), (615, 615)]);
+        assert_eq!(clock.look(630, 630), [(615, 630)]);
     }
 
     #[test]

@@ -6,6 +6,10 @@ use std::time::Duration;
 /// The journal's folder in a data directory.
 pub const JOURNAL: &str = "journal";
 
+/// The least of `max_size`, in bytes: beside a drained segment that is not left yet and the reserve, 1 MiB each, it holds
+/// the largest decision and its review, which may be 16 MiB each, and an object sample, which ends at half.
+pub const LEAST_MAX_SIZE: u64 = 64 << 20;
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalSettings {
     /// [`JOURNAL`] in the data directory.

@@ -121,12 +121,28 @@ impl Shared {
 
     /// Counts a decision that is in no segment and will not be.
     pub(super) fn missed(&self, at: Timestamp, cluster: &str, why: NotRecorded) -> NotRecorded {
-        if let NotRecorded::Full(_) = why {
-            self.health.full(true);
-        }
         self.metrics.missed(&why);
-        self.gaps.miss(at, Some(cluster), why.reason());
+        self.count_missed(at, Some(cluster), &why);
         why
+    }
+
+    /// Counts it in the open gap, and says it in the log when that is the first for which the journal has no room.
+    pub(super) fn count_missed(&self, at: Timestamp, cluster: Option<&str>, why: &NotRecorded) {
+        let NotRecorded::Full(max_size) = why else { return self.gaps.miss(at, cluster, why.reason()) };
+        if self.gaps.miss_of_full(at, cluster, why.reason()) {
+            tracing::error!(
+                max_size,
+                backlog = self.shelf.backlog().records,
+                "the journal has reached its max_size: decisions are not recorded, the history has a gap; see to the store, \
+                 which does not take what waits, or raise journal.max_size"
+            );
+        }
+    }
+
+    /// Why decisions are not recorded, in a sentence.
+    pub(super) fn fault(&self) -> Option<String> {
+        let full = || "the journal has reached its max_size: is the store reachable?".to_owned();
+        self.health.fault().or_else(|| self.gaps.is_full().then(full))
     }
 
     pub(super) fn status(&self) -> JournalStatus {
@@ -136,12 +152,12 @@ impl Shared {
         let backlog = self.shelf.backlog();
         let oldest = backlog.oldest.into_iter().chain(waiting).min();
         JournalStatus {
-            failed: self.health.fault(),
+            failed: self.fault(),
             backlog_records: backlog.records,
             backlog_bytes: backlog.bytes,
             size: self.shelf.size(),
             oldest,
-            drained_until: if self.is_read() { oldest.map_or(now, |oldest| oldest.min(now)) } else { Timestamp(0) },
+            drained_until: self.is_read().then(|| oldest.map_or(now, |oldest| oldest.min(now))),
             open_gap: self.gaps.current(),
             ended_gaps: self.gaps.ended(),
             torn: self.metrics.torn.get(),

@@ -14,9 +14,9 @@ pub struct JournalStatus {
     pub size: u64,
     /// The time of the oldest decision that is not yet in the store.
     pub oldest: Option<Timestamp>,
-    /// Every recorded decision before this time is in the store. Decisions still being made are not known here. The
-    /// epoch while the journal of earlier runs cannot be read: what it holds may be of any time.
-    pub drained_until: Timestamp,
+    /// Every recorded decision before this time is in the store. Decisions still being made are not known here. `None`
+    /// while the journal of earlier runs cannot be read: what it holds may be of any time.
+    pub drained_until: Option<Timestamp>,
     pub open_gap: Option<Gap>,
     /// Gaps that have ended and are not yet in the store.
     pub ended_gaps: Vec<Gap>,

@@ -331,7 +331,7 @@ async fn what_is_recorded_is_drained_once_with_its_review() {
     // 50 decisions and 3 reviews.
     assert_eq!(recorder.status().backlog_records, 53);
     assert_eq!(recorder.status().oldest, Some(Timestamp(1_000)));
-    assert_eq!(recorder.status().drained_until, Timestamp(1_000));
+    assert_eq!(recorder.status().drained_until, Some(Timestamp(1_000)));
     let draining = Draining::of(&recorder, Collected::default());
     until("all is drained", || recorder.status().backlog_records == 0).await;
     assert_eq!(recorder.status().oldest, None);

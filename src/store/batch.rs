@@ -117,8 +117,9 @@ impl Memory {
 
     /// `now` is the clock's: it says which times cannot be, and until when rows are needed.
     pub async fn apply(&self, database: &Database, records: &[Record], now: Timestamp) -> Result<Applied, StoreError> {
-        let batch = Batch::of(records);
+        let mut batch = Batch::of(records);
         let window = Window::new(now, self.longest);
+        batch.drop_impossible_presence(&window);
         database.make_room(&batch.days(&window)).await?;
         let mut tx = database.begin().await?;
         database.check_schema(&mut tx).await?;
@@ -259,6 +260,12 @@ impl<'a> Batch<'a> {
             }
         }
         batch
+    }
+
+    /// A decision of a time that cannot be was made all the same, and stands at another. That somebody was there at such
+    /// a time says nothing of any other.
+    fn drop_impossible_presence(&mut self, window: &Window) {
+        self.presence.retain(|_, to| window.possible(*to).is_some());
     }
 
     /// The days of its decisions, and those that come.

@@ -180,6 +180,12 @@ impl Store {
         spans::gaps(&self.database, range, cluster, Timestamp::now()).await
     }
 
+    /// How many clusters no replica serves now that one served before. This one serves `served`, of which the store may not
+    /// know yet.
+    pub async fn silent_clusters(&self, served: &[String]) -> Result<u64, StoreError> {
+        presence::silent(&self.database, served, Timestamp::now()).await
+    }
+
     /// What of the history is deleted.
     pub async fn horizons(&self) -> Result<Horizons, StoreError> {
         horizon::all(&self.database).await

@@ -62,6 +62,13 @@ pub(super) async fn gaps(
     Ok(gaps)
 }
 
+/// How many clusters but those that are `served` nobody serves now that somebody served before.
+pub(super) async fn silent(database: &Database, served: &[String], now: Timestamp) -> Result<u64, StoreError> {
+    let found = gaps(database, Range { since: Some(now), until: None }, None, now).await?;
+    let is_open = |gap: &&Gap| gap.to.is_none() && gap.cluster.as_ref().is_none_or(|of| !served.contains(of));
+    Ok(found.iter().filter(is_open).count() as u64)
+}
+
 /// Until when all is stored that running replicas have to say of their presence, and `now` at the latest.
 async fn stored_until(database: &Database, now: Timestamp) -> Result<Timestamp, StoreError> {
     let mut sql = Sql::new("SELECT min(drained_until) FROM replicas WHERE seen_at >= ");

@@ -173,8 +173,8 @@ pub struct Standing {
     pub clusters: Vec<String>,
     /// When it last said so.
     pub heard_at: Timestamp,
-    /// All that it decided before is stored.
-    pub stored_until: Timestamp,
+    /// All that it decided before is stored. `None`: it cannot read its journal, so that nobody knows.
+    pub stored_until: Option<Timestamp>,
 }
 
 /// A policy that ever judged, and its rules that were ever violated; both in alphabetical order.

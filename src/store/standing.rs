@@ -20,6 +20,9 @@ use crate::review::clock::Timestamp;
 /// `drained_until` of one that has stored all that it decided, and decides nothing any more.
 const ALL: i64 = i64::MAX;
 
+/// `drained_until` of one that cannot read its journal: what that holds may be of any time.
+const UNKNOWN: i64 = 0;
+
 /// The columns that a replica writes of itself, beside its id.
 const COLUMNS: [&str; 6] = ["seen_at", "started_at", "drained_until", "version", "revision", "clusters"];
 
@@ -40,6 +43,8 @@ pub struct Heartbeat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {
     Until(Timestamp),
+    /// Nobody knows: its journal cannot be read.
+    Unknown,
     /// All of them: it has stopped, and its journal is empty.
     Wholly,
 }
@@ -100,7 +105,7 @@ fn standing(mut row: Row) -> Result<Standing, StoreError> {
         replica: row.uuid(0)?,
         clusters: serde_json::from_str(&clusters)?,
         heard_at: Timestamp(row.int(2)?),
-        stored_until: Timestamp(row.int(3)?),
+        stored_until: Some(row.int(3)?).filter(|until| *until != UNKNOWN).map(Timestamp),
     })
 }
 
@@ -110,6 +115,7 @@ impl Heartbeat {
     fn values(&self) -> Result<[Value; COLUMNS.len()], StoreError> {
         let drained_until = match self.drained {
             Drained::Until(until) => until.0,
+            Drained::Unknown => UNKNOWN,
             Drained::Wholly => ALL,
         };
         Ok([

@@ -12,8 +12,8 @@ const LATE: i64 = 15_000;
 /// Of one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completeness {
-    /// Everything decided before, by whatever replica, is in the store.
-    pub until: Timestamp,
+    /// Everything decided before, by whatever replica, is in the store. `None`: the journal of one of them cannot be read.
+    pub until: Option<Timestamp>,
     /// Furthest behind first.
     pub behind: Vec<Behind>,
 }
@@ -27,8 +27,10 @@ pub struct Behind {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lag {
-    /// It is there, and what it decides waits in its journal.
+    /// It is there, and what it records waits in its journal.
     Late,
+    /// It is there, and cannot read its journal.
+    Unread,
     /// It has not been heard of, and had not stopped with an empty journal.
     Silent,
 }
@@ -38,7 +40,7 @@ pub enum Lag {
 impl Completeness {
     /// Of the replica itself, as it is now, and of `others`, as they were when they were asked.
     pub fn of(own: &Standing, others: Vec<Standing>, asked_at: Timestamp) -> Self {
-        let until = others.iter().map(|other| other.stored_until).fold(own.stored_until, Timestamp::min);
+        let until = others.iter().map(|other| other.stored_until).fold(own.stored_until, Option::min);
         let all = std::iter::once(own.clone()).chain(others);
         let mut behind: Vec<Behind> = all.filter_map(|standing| Behind::of(standing, asked_at)).collect();
         behind.sort_by_key(|behind| (behind.standing.stored_until, behind.standing.replica));
@@ -51,12 +53,12 @@ impl Completeness {
 impl Behind {
     fn of(standing: Standing, asked_at: Timestamp) -> Option<Self> {
         let passed = |from: Timestamp, to: Timestamp| to.0.saturating_sub(from.0);
-        let lag = if passed(standing.heard_at, asked_at) > SILENCE {
-            Lag::Silent
-        } else if passed(standing.stored_until, standing.heard_at) > LATE {
-            Lag::Late
-        } else {
-            return None;
+        let is_silent = passed(standing.heard_at, asked_at) > SILENCE;
+        let lag = match standing.stored_until {
+            _ if is_silent => Lag::Silent,
+            None => Lag::Unread,
+            Some(until) if passed(until, standing.heard_at) > LATE => Lag::Late,
+            Some(_) => return None,
         };
         Some(Self { standing, lag })
     }
@@ -68,16 +70,25 @@ impl Behind {
             [] => String::new(),
             some => format!(" (of {})", some.join(", ")),
         };
-        let until = time(*stored_until);
-        match self.lag {
-            Lag::Late => format!(
-                "Replica {replica}{clusters} has stored its decisions up to {until}: later ones are safe in its journal and \
-                 not yet in the history, so that they are missing from these figures and lists."
+        let until = stored_until.map(&time);
+        match (self.lag, until) {
+            // Not "safe": a disk may be full beside, which only a gap tells.
+            (Lag::Late, Some(until)) => format!(
+                "Replica {replica}{clusters} has stored its decisions up to {until}: those that it recorded since then wait \
+                 in its journal, so that they are missing from these figures and lists."
             ),
-            Lag::Silent => format!(
-                "Replica {replica}{clusters} was last heard of at {}: its decisions since {until} may be missing. Start it \
-                 again on its data directory, or empty that with `rehearsal journal drain`.",
-                time(*heard_at)
+            (Lag::Late | Lag::Unread, _) => format!(
+                "Replica {replica}{clusters} cannot read its journal: up to when its decisions are stored is not known, and \
+                 what waits there is missing from these figures and lists."
+            ),
+            (Lag::Silent, until) => format!(
+                "Replica {replica}{clusters} was last heard of at {}: {} may be missing. Start it again on its data \
+                 directory, or empty that with `rehearsal journal drain`.",
+                time(*heard_at),
+                until.map_or_else(
+                    || "it could not read its journal then, and decisions of any time".to_owned(),
+                    |until| format!("its decisions since {until}")
+                )
             ),
         }
     }
@@ -93,14 +104,14 @@ mod tests {
 
     fn standing(replica: u128, heard_at: i64, stored_until: i64) -> Standing {
         let clusters = vec!["lab".to_owned(), "prod".to_owned()];
-        let (heard_at, stored_until) = (Timestamp(NOW + heard_at), Timestamp(NOW + stored_until));
+        let (heard_at, stored_until) = (Timestamp(NOW + heard_at), Some(Timestamp(NOW + stored_until)));
         Standing { replica: Uuid::from_u128(replica), clusters, heard_at, stored_until }
     }
 
     fn found(own: Standing, others: Vec<Standing>) -> (i64, Vec<(u128, Lag)>) {
         let Completeness { until, behind } = Completeness::of(&own, others, Timestamp(NOW));
         let behind = behind.iter().map(|behind| (behind.standing.replica.as_u128(), behind.lag)).collect();
-        (until.0 - NOW, behind)
+        (until.expect("known").0 - NOW, behind)
     }
 
     #[test]
@@ -129,5 +140,21 @@ mod tests {
         );
         let late = behind(Lag::Late).sentence(time);
         assert!(late.contains("07 (of lab, prod) has stored its decisions up to T-200"), "{late}");
+        assert!(!late.contains("safe"), "a gap may be open beside: {late}");
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_read_leaves_it_unknown_how_far_it_reaches() {
+        let unread = |heard_at| Standing { stored_until: None, ..standing(2, heard_at, 0) };
+        for (heard_at, lag, said) in [
+            (-1_000, Lag::Unread, "02 (of lab, prod) cannot read its journal"),
+            (-61_000, Lag::Silent, "could not read its journal then, and decisions of any time may be missing"),
+        ] {
+            let others = vec![standing(3, -5_000, -70_000), unread(heard_at)];
+            let completeness = Completeness::of(&standing(1, 0, 0), others, Timestamp(NOW));
+            assert_eq!((completeness.until, completeness.behind[0].lag), (None, lag));
+            let sentence = completeness.behind[0].sentence(|at| at.to_string());
+            assert!(sentence.contains(said), "{sentence}");
+        }
     }
 }

@@ -25,8 +25,8 @@ pub enum WebError {
     NoSuchPage,
     #[error("the history could not be read: {0}")]
     Store(#[from] StoreError),
-    #[error("the history is not open: {0}")]
-    Closed(String),
+    #[error("the history is not open: {why}")]
+    Closed { why: String, is_recording: bool },
     #[error("the page could not be written")]
     Template(#[from] askama::Error),
     #[error("the report met a fault of its own")]
@@ -55,9 +55,9 @@ pub async fn no_such_page(OriginalUri(uri): OriginalUri) -> Response {
     answer(uri.path(), WebError::NoSuchPage)
 }
 
-/// `why` the history is not open.
-pub fn closed(OriginalUri(uri): OriginalUri, why: String) -> Response {
-    answer(uri.path(), WebError::Closed(why))
+/// `why` the history is not open; whether decisions reach the journal meanwhile.
+pub fn closed(OriginalUri(uri): OriginalUri, why: String, is_recording: bool) -> Response {
+    answer(uri.path(), WebError::Closed { why, is_recording })
 }
 
 /// The panic itself is in the log, with its place.
@@ -76,7 +76,7 @@ impl WebError {
         match self {
             Self::Parameter(_) => StatusCode::BAD_REQUEST,
             Self::NoSuchDecision(_) | Self::NoSuchPage => StatusCode::NOT_FOUND,
-            Self::Store(_) | Self::Closed(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(_) | Self::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Template(_) | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -86,7 +86,7 @@ impl WebError {
             Self::Parameter(_) => "This address asks for something that cannot be read",
             Self::NoSuchDecision(_) => "No such decision",
             Self::NoSuchPage => "No such page",
-            Self::Store(_) | Self::Closed(_) => "The history cannot be read just now",
+            Self::Store(_) | Self::Closed { .. } => "The history cannot be read just now",
             Self::Template(_) | Self::Panic => "Something went wrong here",
         }
     }
@@ -99,7 +99,16 @@ impl WebError {
                  from the journal: in that case reload this page in a moment."
             }
             Self::NoSuchPage => "There are the overview, the list of decisions, and the API under /api/v1.",
-            Self::Store(_) | Self::Closed(_) => {
+            Self::Closed { is_recording: false, .. } => {
+                "Decisions made now are in no journal and will not be in the history: a gap counts them, and journal.on_failure \
+                 says whether they are answered. The log of this process says what is wrong; reload this page when that is \
+                 mended."
+            }
+            Self::Store(_) => {
+                "Reviews are still judged, and decisions that are recorded wait in the journal. The log of this process says \
+                 what is wrong with the database; reload this page when that is mended."
+            }
+            Self::Closed { is_recording: true, .. } => {
                 "Reviews are still judged and answered, and their decisions wait in the journal. The log of this process says \
                  what is wrong with the database; reload this page when that is mended."
             }
@@ -112,7 +121,7 @@ impl WebError {
             Self::Store(error) => tracing::error!(%error, "the report could not read the history"),
             Self::Template(error) => tracing::error!(%error, "a page could not be written"),
             // Whoever tries to open the history logs why it cannot.
-            Self::Closed(_) => {}
+            Self::Closed { .. } => {}
             Self::Parameter(_) | Self::NoSuchDecision(_) | Self::NoSuchPage | Self::Panic => {}
         }
     }

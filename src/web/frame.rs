@@ -106,7 +106,7 @@ impl Frame {
             notices: notices(visit, live),
             footer: Some(Footer {
                 zone: visit.zone.name(),
-                complete_until: visit.zone.second(live.completeness.until),
+                complete_until: complete_until(&live.completeness, &visit.zone),
                 revision: live.revision.clone(),
                 here: here.without("tz"),
             }),
@@ -145,6 +145,8 @@ impl Notice {
     fn of_gap(gap: &Gap, zone: &Zone) -> Self {
         let until = gap.to.map_or_else(|| "and still lasting".to_owned(), |to| format!("to {}", zone.second(to)));
         let number = match gap.count {
+            // It has begun, and nothing was asked since; or what was is still being written.
+            Some(0) => "No review is known to be".to_owned(),
             Some(number) => count(number, "review"),
             None => "An unknown number of reviews".to_owned(),
         };
@@ -157,7 +159,8 @@ impl Notice {
     }
 
     /// Names the replicas that are furthest behind.
-    fn of_completeness(Completeness { until, behind }: &Completeness, zone: &Zone) -> Option<Self> {
+    fn of_completeness(completeness: &Completeness, zone: &Zone) -> Option<Self> {
+        let behind = &completeness.behind;
         let (named, more) = behind.split_at(behind.len().min(REPLICAS));
         let mut sentences: Vec<String> = named.iter().map(|behind| behind.sentence(|at| zone.second(at))).collect();
         if !more.is_empty() {
@@ -165,7 +168,7 @@ impl Notice {
         }
         (!sentences.is_empty()).then(|| Self {
             class: "warning",
-            heading: format!("Complete until {}", zone.second(*until)),
+            heading: format!("Complete until {}", complete_until(completeness, zone)),
             text: sentences.join(" "),
         })
     }
@@ -235,6 +238,10 @@ impl Notice {
     }
 }
 
+fn complete_until(completeness: &Completeness, zone: &Zone) -> String {
+    completeness.until.map_or_else(|| "a time that is not known".to_owned(), |until| zone.second(until))
+}
+
 /// What is wrong now, on every page.
 fn notices(visit: &Visit, live: &Live) -> Vec<Notice> {
     let mut notices = Vec::new();
@@ -243,4 +250,27 @@ fn notices(visit: &Visit, live: &Live) -> Vec<Notice> {
     }
     notices.extend(Notice::of_completeness(&live.completeness, &visit.zone));
     notices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::review::clock::DecisionId;
+
+    #[test]
+    fn a_gap_in_which_nothing_was_missed_yet_has_no_number() {
+        let gap = |count| Gap {
+            id: DecisionId::at(Timestamp(1_000)),
+            cluster: None,
+            from: Timestamp(1_000),
+            to: None,
+            count,
+            reason: "the journal's disk did not answer in time".to_owned(),
+        };
+        let said = |count| Notice::of_gaps(&[gap(count)], &Zone::new(jiff::tz::TimeZone::UTC))[0].text.clone();
+        let none = "No review is known to be missing here: the journal's disk did not answer in time.";
+        assert_eq!(said(Some(0)), none);
+        assert!(said(Some(1)).starts_with("1 review missing here"), "{}", said(Some(1)));
+        assert!(said(None).starts_with("An unknown number of reviews missing here"), "{}", said(None));
+    }
 }

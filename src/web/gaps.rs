@@ -82,7 +82,7 @@ mod tests {
             replica: uuid::Uuid::nil(),
             clusters: Vec::new(),
             heard_at: Timestamp(500),
-            stored_until: Timestamp(500),
+            stored_until: Some(Timestamp(500)),
         };
         let live = Live {
             completeness: Completeness::of(&own, Vec::new(), Timestamp(500)),

@@ -107,7 +107,12 @@ pub fn closed(settings: &ReportSettings, live: Arc<dyn Fn() -> Live + Send + Syn
     let routes = Router::new()
         .route(&assets::STYLE_PATH, get(assets::style))
         .route(&assets::ICON_PATH, get(assets::icon))
-        .fallback(move |uri| async move { error::closed(uri, live().degraded.join("; ")) });
+        .fallback(move |uri| async move {
+            let live = live();
+            // While decisions are not recorded, their gap is open.
+            let is_recording = live.gaps.iter().all(|gap| gap.to.is_some());
+            error::closed(uri, live.degraded.join("; "), is_recording)
+        });
     guarded(routes, Arc::new(Hosts::of(settings)))
 }
 

@@ -82,7 +82,12 @@ fn live() -> Live {
 /// Of this replica.
 fn standing(stored_until: Timestamp) -> Standing {
     let heard_at = Timestamp::now();
-    Standing { replica: uuid::Uuid::from_u128(7), clusters: vec!["prod-eu".into()], heard_at, stored_until }
+    Standing {
+        replica: uuid::Uuid::from_u128(7),
+        clusters: vec!["prod-eu".into()],
+        heard_at,
+        stored_until: Some(stored_until),
+    }
 }
 
 const HOUR: i64 = 3_600_000;

@@ -12,7 +12,37 @@ use crate::stores::{Kind, on_both};
 
 const DAY: i64 = 86_400;
 
-on_both![a_clock_that_jumps_a_day_back_and_forth_loses_and_repeats_nothing];
+on_both![
+    a_clock_that_jumps_a_day_back_and_forth_loses_and_repeats_nothing,
+    a_clock_that_is_days_behind_for_a_moment_makes_no_gap_before_the_first_start,
+];
+
+async fn a_clock_that_is_days_behind_for_a_moment_makes_no_gap_before_the_first_start(kind: Kind) {
+    let (shim, builder) = Shim::load(kind.builder("webhook: {tls: off}"));
+    let rehearsal = builder.start().await;
+    for (number, days) in [0, -8, 0].into_iter().enumerate() {
+        shim.set_clock(days * DAY);
+        // Longer than a few rounds of whoever journals the presence.
+        let mut load = Load::begin(&rehearsal, &format!("moment-{number}"), 4);
+        load.reach(400).await;
+        assert!(load.end().await.refused.is_empty());
+        rehearsal.drained().await;
+    }
+    // Its last word is stored too.
+    let rehearsal = rehearsal.restart().await;
+    rehearsal.drained().await;
+    let since = jiff::Timestamp::now() - jiff::Span::new().hours(10 * 24);
+    let summary = rehearsal.get_json(&format!("/api/v1/summary?since={since}")).await;
+    let gaps = summary["gaps"].as_array().expect("a list");
+    // Between the two processes nobody was there.
+    let before = |gap: &&Value| jiff::Timestamp::now().duration_since(time(&gap["from"])).as_hours() > 1;
+    assert_eq!(gaps.iter().filter(before).count(), 0, "{summary}");
+    assert!(gaps.len() <= 1, "{summary}");
+}
+
+fn time(value: &Value) -> jiff::Timestamp {
+    value.as_str().expect("a time").parse().expect("RFC 3339")
+}
 
 async fn a_clock_that_jumps_a_day_back_and_forth_loses_and_repeats_nothing(kind: Kind) {
     let (shim, builder) = Shim::load(kind.builder("webhook: {tls: off}"));

@@ -80,7 +80,7 @@ async fn a_journal_that_fails_from_the_start_is_tried_again() {
     let recorder = Recorder::failed_on(&settings, QUICK, faulty.clone(), &error).unwrap();
     assert_eq!(recorder.status().failed, Some(text));
     assert!(recorder.status().open_gap.is_some());
-    assert_eq!(recorder.status().drained_until, Timestamp(0));
+    assert_eq!(recorder.status().drained_until, None);
     assert!(matches!(record(&recorder, 1, 1).await, Err(NotRecorded::Failed(_))));
     faulty.set(|state| state.creates = 0);
     until("the gap has ended", || recorder.status().open_gap.is_none()).await;
@@ -213,6 +213,22 @@ async fn a_full_journal_refuses_and_takes_again_once_drained() {
     assert_eq!(recorder.close(PATIENCE).await, 0);
     let sink = draining.stop().await;
     assert_eq!((sink.ids(), sink.missed()), (ids, refused));
+}
+
+#[tokio::test]
+async fn a_journal_that_was_full_counts_as_full_while_its_gap_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    // No decision fits, and there is always room.
+    let settings = JournalSettings { max_size: 1 << 8, ..settings(dir.path()) };
+    let recorder = Recorder::open_on(&settings, Pace { quiet: PATIENCE, ..QUICK }, Disk).unwrap();
+    assert_eq!(record(&recorder, 1, 100).await, Err(NotRecorded::Full(1 << 8)));
+    let size = recorder.status().size;
+    recorder.unjudged("prod");
+    until("the keeper has made its round", || recorder.status().size > size).await;
+    let status = recorder.status();
+    assert!(status.open_gap.is_some() && status.failed.unwrap().contains("max_size"));
+    recorder.close(PATIENCE).await;
+    assert_eq!(recorder.status().failed, None);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ on_both![
     what_a_decision_refers_to_is_needed_from_then_on,
     a_row_that_was_deleted_behind_the_memory_is_written_again,
     no_replica_running_is_a_gap,
+    presence_at_a_time_that_cannot_be_is_none,
     two_replicas_add_to_one_history,
     a_verdict_that_is_stored_twice_at_once_counts_once,
     a_newer_schema_stops_what_is_written,
@@ -114,8 +115,8 @@ async fn no_replica_running_is_a_gap(kind: Kind) {
     };
     let records =
         [presence(1, 0, 15_000), presence(1, 0, 30_000), presence(2, 20_000, 90_000), presence(1, 100_000, 200_000)];
-    test.store.apply_at(&records, NOW).await.expect("a batch");
-    test.store.apply_at(&records[..1], NOW).await.expect("a batch");
+    test.store.apply_at(&records, Timestamp(200_000)).await.expect("a batch");
+    test.store.apply_at(&records[..1], Timestamp(200_000)).await.expect("a batch");
     let found = async |until: i64, cluster: Option<&str>| {
         let range = Range { since: Some(Timestamp(0)), until: Some(Timestamp(until)) };
         let gaps = test.store.gaps(range, cluster).await.expect("gaps");
@@ -126,6 +127,8 @@ async fn no_replica_running_is_a_gap(kind: Kind) {
     assert_eq!(found(80_000, None).await, []);
     assert_eq!(found(900_000, Some("lab")).await, [(lab(), 90_000, Some(100_000)), (lab(), 200_000, None)]);
     assert_eq!(found(200_000, None).await.len(), 2);
+    let silent = async |served: &[String]| test.store.silent_clusters(served).await.expect("a number");
+    assert_eq!((silent(&[]).await, silent(&["lab".to_owned()]).await), (2, 1));
 
     // One that runs has not stored what it says of later: nobody knows yet. Its word ends with it.
     let now = Timestamp::now();
@@ -136,9 +139,26 @@ async fn no_replica_running_is_a_gap(kind: Kind) {
         test.store.beat(&heartbeat).await.expect("written");
     };
     beat(now).await;
-    assert_eq!(found(900_000, Some("lab")).await, []);
+    assert_eq!((found(900_000, Some("lab")).await, silent(&[]).await), (vec![], 0));
     beat(Timestamp(now.0 - 3_600_000)).await;
     assert_eq!(found(900_000, Some("lab")).await.len(), 2);
+}
+
+async fn presence_at_a_time_that_cannot_be_is_none(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let presence = |from: i64, to: i64| Record::Presence {
+        replica: Uuid::from_u128(1),
+        clusters: vec!["lab".to_owned()],
+        from: Timestamp(NOW.0 + from),
+        to: Timestamp(NOW.0 + to),
+    };
+    let (ancient, future) = (-800 * DAY, 2 * DAY);
+    let records = [presence(ancient, ancient + 10_000), presence(-10_000, 0), presence(future, future)];
+    test.store.apply_at(&records, NOW).await.expect("a batch");
+    assert_eq!(test.dump("SELECT to_at FROM presence").await, [NOW.0.to_string()]);
+    // It was there for longer than anything is kept.
+    test.store.apply_at(&[presence(ancient, 5_000)], NOW).await.expect("a batch");
+    assert_eq!(test.count("presence").await, "2");
 }
 
 async fn two_replicas_add_to_one_history(kind: Kind) {

@@ -70,7 +70,7 @@ async fn others_are_those_that_may_have_decided_what_is_not_stored() {
         replica: id,
         clusters: vec!["lab".to_owned(), "prod".to_owned()],
         heard_at: Timestamp(100_000),
-        stored_until: Timestamp(until),
+        stored_until: Some(Timestamp(until)),
     };
     let expected = [standing(ids[2], 70_000), standing(ids[0], 80_000)];
     assert_eq!(test.store.others(own).await.expect("a read"), expected);

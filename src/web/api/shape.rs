@@ -101,7 +101,7 @@ pub struct GapShape<'a> {
 /// How far the history is complete, beside what was read of it.
 #[derive(Debug, Serialize)]
 pub struct CompletenessShape<'a> {
-    complete_until: String,
+    complete_until: Option<String>,
     behind: Vec<BehindShape<'a>>,
 }
 
@@ -110,7 +110,7 @@ struct BehindShape<'a> {
     replica: String,
     clusters: &'a [String],
     heard_at: String,
-    stored_until: String,
+    stored_until: Option<String>,
 }
 
 /// RFC 3339, UTC, milliseconds.
@@ -210,9 +210,9 @@ impl<'a> From<&'a Completeness> for CompletenessShape<'a> {
             replica: standing.replica.to_string(),
             clusters: &standing.clusters,
             heard_at: time(standing.heard_at),
-            stored_until: time(standing.stored_until),
+            stored_until: standing.stored_until.map(time),
         };
-        Self { complete_until: time(completeness.until), behind: completeness.behind.iter().map(shape).collect() }
+        Self { complete_until: completeness.until.map(time), behind: completeness.behind.iter().map(shape).collect() }
     }
 }
 
