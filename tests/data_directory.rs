@@ -68,7 +68,7 @@ async fn where_the_journal_cannot_be_read_nobody_says_up_to_when_the_history_is_
     rehearsal.decisions("", 1).await;
     rehearsal.sigterm();
     assert_eq!(rehearsal.exit_code().await, Some(0));
-    seal(&rehearsal.data_dir().join("journal"));
+    permit(&rehearsal.data_dir().join("journal"), 0o400, 0o500);
     let rehearsal = rehearsal.restart().await;
     let ready = rehearsal.get("/readyz").await;
     assert!(ready.text().contains("cannot read its journal"), "{}", ready.text());
