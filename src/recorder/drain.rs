@@ -42,7 +42,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 /// At most one line a second about a store that is gone.
 const SAY_EVERY: Duration = Duration::from_secs(1);
 
-/// A batch that takes longer is said to: a store that hangs says nothing itself.
+/// After so long at one batch the drain says so: a store that hangs gives no error.
 const HANGS: Duration = Duration::from_secs(10);
 
 /// Where records go: the store.
