@@ -24,8 +24,8 @@ use super::history::History;
 const FIRST: Duration = Duration::from_secs(2);
 /// At the latest.
 const EVERY: Duration = Duration::from_secs(3_600);
-/// After one that failed.
-const RETRY: Duration = Duration::from_secs(60);
+/// After one that failed, and after many: what is over is not to be said for long.
+const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 
 /// What [`Condition`] is told about.
 const ABOUT: &str = "retention";
@@ -98,10 +98,16 @@ impl Retention {
                 }
                 Err(error) => {
                     self.failed(&error);
-                    RETRY
+                    self.retry()
                 }
             };
         }
+    }
+
+    /// Twice as long after each failure.
+    fn retry(&self) -> Duration {
+        let (first, longest) = RETRY;
+        first.saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1))).min(longest)
     }
 
     /// From then on that one says how it is with the size: what this one knew is old.
