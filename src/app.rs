@@ -209,7 +209,8 @@ impl App {
         self.recorder.present(self.history.replica(), self.config.served().map(str::to_owned));
         let (report, admin) = self.report_routers(first_review);
         rest.spawn(self.retention.run(accepting.clone()));
-        let heart = Heart::new(&self.history, &self.recorder, &self.service, &self.condition).begin().await;
+        let declared = !self.config.clusters.is_empty();
+        let heart = Heart::new(&self.history, &self.recorder, &self.service, &self.condition, declared).begin().await;
         rest.spawn(self.upkeep.run(reporting.clone()));
         reviews.spawn(self.webhook.serve(webhook, terms, accepting.clone(), reviews.clone()));
         rest.spawn(self.report.serve(report, report_terms("report", &self.metrics), reporting.clone(), rest.clone()));

@@ -238,6 +238,25 @@ async fn the_replica_s_id_stays_over_a_restart_and_a_broken_one_is_named() {
 }
 
 #[tokio::test]
+async fn a_restart_goes_on_serving_the_clusters_that_reviews_named() {
+    let mut rehearsal = Rehearsal::builder().start().await;
+    assert!(rehearsal.post("/review/foo", fixture(POD)).await.allowed());
+    rehearsal.sigterm();
+    assert_eq!(rehearsal.exit_code().await, Some(0));
+    let rehearsal = rehearsal.restart().await;
+    let url = format!("sqlite://{}", rehearsal.data_dir().join("history.sqlite").display());
+    let mut history = SqliteConnection::connect(&url).await.expect("SQLite takes several processes");
+    let spans = "SELECT count(*) FROM presence p JOIN clusters c ON c.id = p.cluster WHERE c.name = 'foo'";
+    // The first of them was sent a review.
+    let history = tokio::sync::Mutex::new(&mut history);
+    wait_for("a span of each of two processes", || async {
+        let found: i64 = sqlx::query_scalar(spans).fetch_one(&mut **history.lock().await).await.expect("readable");
+        (found == 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_history_that_was_read_only_after_a_kill_is_written_as_soon_as_it_can_be() {
     let mut rehearsal = Rehearsal::builder().unprivileged().start().await;
     rehearsal.post("/review", fixture(POD)).await;

@@ -36,8 +36,8 @@ pub struct Heart {
     service: Service,
     condition: Arc<Condition>,
     started_at: Timestamp,
-    /// Those of the last beat: a journal that has ended names none.
-    clusters: Vec<String>,
+    /// Nothing is to be learned any more from what this replica said before it was started.
+    has_recalled: bool,
     /// The history took the last one.
     has_beaten: bool,
     /// The history took one: from then on the row is this process's own.
@@ -55,14 +55,22 @@ pub struct Beating {
 // === impl Heart ===
 
 impl Heart {
-    pub fn new(history: &Arc<History>, recorder: &Recorder, service: &Service, condition: &Arc<Condition>) -> Self {
+    /// Where the clusters are not `declared`, it is their reviews that name them, and a restart goes on serving those that
+    /// were named before.
+    pub fn new(
+        history: &Arc<History>,
+        recorder: &Recorder,
+        service: &Service,
+        condition: &Arc<Condition>,
+        declared: bool,
+    ) -> Self {
         Self {
             history: Arc::clone(history),
             recorder: recorder.clone(),
             service: service.clone(),
             condition: Arc::clone(condition),
             started_at: Timestamp::now(),
-            clusters: Vec::new(),
+            has_recalled: declared,
             has_beaten: false,
             has_begun: false,
             has_twin: false,
@@ -104,11 +112,19 @@ impl Heart {
         }
     }
 
-    async fn exchange(&mut self, store: &Store, remaining: Option<u64>) -> Result<(), StoreError> {
-        let clusters = self.recorder.clusters();
-        if !clusters.is_empty() {
-            self.clusters = clusters;
+    /// Until its next review a cluster would seem to be left alone otherwise.
+    async fn recall(&mut self, store: &Store) -> Result<(), StoreError> {
+        if !self.has_recalled {
+            self.recorder.serves(&store.served_last().await?);
+            self.has_recalled = true;
         }
+        Ok(())
+    }
+
+    async fn exchange(&mut self, store: &Store, remaining: Option<u64>) -> Result<(), StoreError> {
+        // Before the row is written anew.
+        self.recall(store).await?;
+        let clusters = self.recorder.clusters();
         let heartbeat = Heartbeat {
             drained: match remaining {
                 Some(0) => Drained::Wholly,
@@ -118,13 +134,13 @@ impl Heart {
             started_at: self.started_at,
             version: env!("CARGO_PKG_VERSION"),
             revision: self.service.loaded().revision.id.clone(),
-            clusters: self.clusters.clone(),
+            clusters: clusters.clone(),
         };
         let said = store.beat(&heartbeat).await;
         // What the others say is worth hearing even where this one is not heard.
         let asked_at = Timestamp::now();
         self.condition.heard(asked_at, store.others(self.history.replica()).await?);
-        self.condition.heard_silence(store.silent_clusters(&self.clusters).await?);
+        self.condition.heard_silence(store.silent_clusters(&clusters).await?);
         self.look_for_twin(said?);
         Ok(())
     }

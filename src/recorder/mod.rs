@@ -238,6 +238,11 @@ impl Recorder {
         self.handle.shared.presence.begin(replica, clusters, Timestamp::now(), std::time::Instant::now());
     }
 
+    /// It serves these too, since [`present`](Self::present).
+    pub fn serves(&self, clusters: &[String]) {
+        clusters.iter().for_each(|cluster| self.handle.shared.presence.serves(cluster));
+    }
+
     /// Those that it serves since [`present`](Self::present): named there, or by their reviews.
     pub fn clusters(&self) -> Vec<String> {
         self.handle.shared.presence.clusters()

@@ -60,6 +60,8 @@ struct Span {
     ended: Vec<Record>,
     /// It moves no more.
     has_left: bool,
+    /// All of it is journalled.
+    has_ended: bool,
 }
 
 // === impl Presence ===
@@ -83,6 +85,7 @@ impl Presence {
             beat: None,
             ended: Vec::new(),
             has_left: false,
+            has_ended: false,
         });
     }
 
@@ -98,7 +101,7 @@ impl Presence {
         }
     }
 
-    /// Those that are served; none before the first and after the last beat.
+    /// Those that are served, or were until the end.
     pub(super) fn clusters(&self) -> Vec<String> {
         hold(&self.span).as_ref().map_or_else(Vec::new, |span| span.clusters.iter().cloned().collect())
     }
@@ -125,7 +128,11 @@ impl Presence {
 
     /// What is still to be journalled when nothing is looked at any more.
     pub(super) fn end(&self, at: Instant) -> Vec<Record> {
-        hold(&self.span).take().map_or_else(Vec::new, |mut span| span.due(at, Duration::ZERO))
+        hold(&self.span).as_mut().map_or_else(Vec::new, |span| {
+            let last = span.due(at, Duration::ZERO);
+            (span.has_left, span.has_ended) = (true, true);
+            last
+        })
     }
 }
 
@@ -169,6 +176,9 @@ impl Span {
     }
 
     fn due(&mut self, at: Instant, every: Duration) -> Vec<Record> {
+        if self.has_ended {
+            return Vec::new();
+        }
         let mut records = std::mem::take(&mut self.ended);
         if self.beat.is_none_or(|beat| at.duration_since(beat) >= every) {
             self.beat = Some(at);
@@ -233,6 +243,7 @@ mod tests {
         let last = clock.presence.end(clock.begun + Duration::from_secs(45));
         assert_eq!(last.iter().map(span).collect::<Vec<_>>(), [(1_000, 1_040)]);
         assert_eq!(clock.look(1_055, 55), [], "it has ended");
+        assert_eq!(clock.presence.clusters(), ["prod"]);
     }
 
     #[test]

@@ -121,6 +121,11 @@ impl Store {
         standing::beat(&self.database, self.memory.replica(), heartbeat).await
     }
 
+    /// The clusters that the replica that this store is of said last to serve.
+    pub async fn served_last(&self) -> Result<Vec<String>, StoreError> {
+        standing::clusters(&self.database, self.memory.replica()).await
+    }
+
     /// Says that nothing of the replica that this store is of waits in its journal any more. To be called with the lock
     /// on its data directory.
     pub async fn emptied(&self) -> Result<(), StoreError> {

@@ -49,6 +49,16 @@ pub enum Drained {
     Wholly,
 }
 
+/// Those that `replica` said last to serve.
+pub(super) async fn clusters(database: &Database, replica: Uuid) -> Result<Vec<String>, StoreError> {
+    let mut sql = Sql::new("SELECT clusters FROM replicas WHERE clusters IS NOT NULL AND replica = ");
+    sql.bind(replica);
+    match database.fetch(sql).await?.first_mut() {
+        Some(row) => Ok(serde_json::from_str(&row.text(0)?)?),
+        None => Ok(Vec::new()),
+    }
+}
+
 /// In a transaction of its own. Answers when the process began that wrote the last one before it, if there was one.
 pub(super) async fn beat(
     database: &Database,

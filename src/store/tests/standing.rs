@@ -28,6 +28,7 @@ fn heartbeat(seconds: i64, drained: Drained) -> Heartbeat {
 
 async fn a_heartbeat_is_one_row_and_the_last_one_counts(kind: Kind) {
     let test = TestStore::new(kind, &HISTORY).await;
+    assert!(test.store.served_last().await.expect("read").is_empty());
     for seconds in [10, 25] {
         let drained = Drained::Until(Timestamp(seconds * 1_000 - 5));
         test.store.beat(&heartbeat(seconds, drained)).await.expect("written");
@@ -37,6 +38,7 @@ async fn a_heartbeat_is_one_row_and_the_last_one_counts(kind: Kind) {
     // What it stores carries the number of that row.
     test.store.apply(&[]).await.expect("an empty batch");
     assert_eq!(test.count("replicas").await, "1");
+    assert_eq!(test.store.served_last().await.expect("read"), ["lab", "prod"]);
     test.store.emptied().await.expect("written");
     assert_eq!(test.dump("SELECT drained_until FROM replicas").await, [i64::MAX.to_string()]);
 }
