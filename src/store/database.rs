@@ -273,16 +273,15 @@ impl Database {
         }
     }
 
-    /// The keys of ranges of `rows` (a table `d` and a column), each where it has one of the numbers, at most `most` of
-    /// them: the newest, in their order. Without, in any order.
-    pub fn merged(&self, rows: &str, ids: &[i64], bounded: Sql, order: &str, most: Option<usize>) -> Sql {
+    /// The newest `most` keys of ranges of `rows` (a table `d` and a column), each where it has one of the numbers.
+    pub fn merged(&self, rows: &str, ids: &[i64], bounded: Sql, order: &str, most: usize) -> Sql {
         match self {
             Self::Sqlite(_) => sqlite::ranges::merged(rows, ids, bounded, order, most),
             Self::Postgres(_) => postgres::order::merged(rows, ids, bounded, order, most),
         }
     }
 
-    /// The keys of such ranges in no order, each as often as it is in one.
+    /// All keys of such ranges in no order, each as often as it is in one.
     pub fn of_any(&self, rows: &str, ids: &[i64], bounded: Sql) -> Sql {
         match self {
             Self::Sqlite(_) => sqlite::ranges::of_any(rows, ids, bounded),

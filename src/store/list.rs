@@ -155,7 +155,7 @@ async fn count(database: &Database, source: &Source, bounds: Bounds) -> Result<u
     let mut counted = 0;
     for stretch in database.stretches(bounds) {
         let mut sql = Sql::new("SELECT count(*) FROM (");
-        sql.append(source.counted(database, stretch));
+        sql.append(source.keys(database, stretch));
         sql.push(" LIMIT ").bind(SCANNED as u64 + 1 - counted).push(") AS counted");
         counted += database.fetch(sql).await?.first().map_or(Ok(0), |row| row.count(0))?;
         if counted > SCANNED as u64 {
@@ -168,7 +168,7 @@ async fn count(database: &Database, source: &Source, bounds: Bounds) -> Result<u
 /// How far a search of the stretch reads, where it may read `most` rows.
 async fn reach(database: &Database, plan: &Plan, stretch: Bounds, most: usize) -> Result<Reach, StoreError> {
     let mut sql = Sql::new("SELECT last.rows, d.key, d.id FROM (SELECT count(*) AS rows, min(key) AS key FROM (");
-    sql.append(plan.source.keys(database, stretch, Some(most))).push(") AS candidates) AS last ");
+    sql.append(plan.source.newest(database, stretch, most)).push(") AS candidates) AS last ");
     sql.push("LEFT JOIN decisions d ON d.key = last.key").append(database.pruned("d", stretch));
     let rows = database.fetch(sql).await?;
     let row = rows.first().ok_or_else(|| StoreError::broken("a count has no row"))?;
@@ -194,10 +194,10 @@ impl Plan {
         let (columns, joins) = (row::COLUMNS, row::JOINS);
         let mut sql = Sql::new(&format!("SELECT {columns} FROM ("));
         if self.conditions.is_empty() {
-            sql.append(self.source.keys(database, stretch, Some(rows)));
+            sql.append(self.source.newest(database, stretch, rows));
         } else {
             sql.push("SELECT d.key AS key FROM decisions d WHERE d.key IN (");
-            sql.append(self.source.keys(database, stretch, None)).push(")").append(database.pruned("d", stretch));
+            sql.append(self.source.keys(database, stretch)).push(")").append(database.pruned("d", stretch));
             for condition in &self.conditions {
                 sql.push(" AND ").append(condition.within(database, stretch));
             }
@@ -214,6 +214,6 @@ pub(super) async fn statements(database: &Database, filter: &Filter) -> Result<V
     let Some(predicates) = predicates(database, filter).await? else { return Ok(Vec::new()) };
     let bounds = bounds(database, filter, None).await?;
     let plan = choose(database, predicates, bounds).await?;
-    let of_stretch = |stretch| [plan.page(database, stretch, 51), plan.source.keys(database, stretch, Some(SCANNED))];
+    let of_stretch = |stretch| [plan.page(database, stretch, 51), plan.source.newest(database, stretch, SCANNED)];
     Ok(database.stretches(bounds).into_iter().flat_map(of_stretch).collect())
 }

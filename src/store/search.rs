@@ -157,23 +157,21 @@ impl Source {
         }
     }
 
-    /// The newest keys that it has in the bounds, in their order, at most `most`. Without, all of them in any order.
-    pub fn keys(&self, database: &Database, bounds: Bounds, most: Option<usize>) -> Sql {
+    /// The newest keys that it has in the bounds, in their order, at most `most`.
+    pub fn newest(&self, database: &Database, bounds: Bounds, most: usize) -> Sql {
         let (bounded, order) = self.bounds(database, bounds);
         match self.merged() {
             Some((rows, ids)) if ids.len() > 1 => database.merged(rows, ids, bounded, order, most),
             _ => {
                 let mut sql = self.range(database, bounded);
-                if let Some(most) = most {
-                    sql.push(&format!(" ORDER BY {order} LIMIT ")).bind(most as i64);
-                }
+                sql.push(&format!(" ORDER BY {order} LIMIT ")).bind(most as i64);
                 sql
             }
         }
     }
 
-    /// Its keys in the bounds in any order, each as often as a range has it.
-    pub fn counted(&self, database: &Database, bounds: Bounds) -> Sql {
+    /// All keys that it has in the bounds, in any order, each as often as a range has it.
+    pub fn keys(&self, database: &Database, bounds: Bounds) -> Sql {
         let (bounded, _) = self.bounds(database, bounds);
         match self.merged() {
             Some((rows, ids)) => database.of_any(rows, ids, bounded),

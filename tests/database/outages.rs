@@ -9,6 +9,25 @@ use crate::harness::link::Link;
 use crate::harness::postgres;
 use crate::harness::{Rehearsal, wait_for};
 
+/// A replica that has stored the decisions of three reviews over a link that can fail.
+struct Behind {
+    database: Database,
+    link: Link,
+    rehearsal: Rehearsal,
+    uids: BTreeSet<String>,
+}
+
+impl Behind {
+    async fn a_link(config: &str) -> Self {
+        let database = Database::new();
+        let link = database.link().await;
+        let rehearsal = database.replica(link.port, config).start().await;
+        let uids = answers(&rehearsal, "before", 3).await.0;
+        database.stores(3).await;
+        Self { database, link, rehearsal, uids }
+    }
+}
+
 /// What an answer may take while the database is in trouble: it waits for the journal alone. (A loaded machine.)
 const PROMPT: Duration = Duration::from_secs(5);
 
@@ -33,11 +52,7 @@ async fn a_database_that_is_down_at_start_is_waited_for_and_gets_everything() {
 
 #[tokio::test]
 async fn a_database_lost_in_the_middle_of_a_batch_gets_each_decision_once() {
-    let database = Database::new();
-    let link = database.link().await;
-    let rehearsal = database.replica(link.port, "").start().await;
-    let mut uids = answers(&rehearsal, "before", 5).await.0;
-    database.stores(5).await;
+    let Behind { database, link, rehearsal, mut uids } = Behind::a_link("").await;
     for round in 0..5 {
         // A statement has its text on the wire once for each connection.
         link.cut();
@@ -57,13 +72,22 @@ async fn a_database_lost_in_the_middle_of_a_batch_gets_each_decision_once() {
     database.holds_exactly(&uids);
 }
 
+/// Many rows go by COPY: the server has them all, and nobody hears that it took them.
+#[tokio::test]
+async fn a_database_lost_in_the_middle_of_a_large_batch_gets_each_decision_once() {
+    let Behind { database, link, rehearsal, mut uids } = Behind::a_link("").await;
+    link.cut();
+    uids.extend(answers(&rehearsal, "large", 700).await.0);
+    link.lose_the_answer_to(b"large-699");
+    link.heal();
+    link.has_lost(1).await;
+    database.stores(703).await;
+    database.holds_exactly(&uids);
+}
+
 #[tokio::test]
 async fn a_commit_whose_acknowledgement_is_lost_is_not_stored_twice() {
-    let database = Database::new();
-    let link = database.link().await;
-    let rehearsal = database.replica(link.port, "").start().await;
-    let mut uids = answers(&rehearsal, "before", 3).await.0;
-    database.stores(3).await;
+    let Behind { database, link, rehearsal, mut uids } = Behind::a_link("").await;
     for round in 0..10 {
         link.lose_the_answer_to(b"COMMIT");
         uids.extend(answers(&rehearsal, &format!("round{round}"), 4).await.0);
@@ -79,11 +103,7 @@ async fn a_commit_whose_acknowledgement_is_lost_is_not_stored_twice() {
 
 #[tokio::test]
 async fn a_database_that_is_slow_by_30_seconds_slows_no_answer_and_loses_nothing() {
-    let database = Database::new();
-    let link = database.link().await;
-    let rehearsal = database.replica(link.port, "").start().await;
-    let mut uids = answers(&rehearsal, "before", 3).await.0;
-    database.stores(3).await;
+    let Behind { database, link, rehearsal, mut uids } = Behind::a_link("").await;
     link.freeze();
     let thawed = Cell::new(false);
     let thaw = async {
@@ -116,11 +136,7 @@ async fn a_database_that_is_slow_by_30_seconds_slows_no_answer_and_loses_nothing
 
 #[tokio::test]
 async fn a_replica_that_ends_with_its_database_gone_drains_at_its_next_start() {
-    let database = Database::new();
-    let link = database.link().await;
-    let mut rehearsal = database.replica(link.port, "shutdown: {grace: 1s}").start().await;
-    let mut uids = answers(&rehearsal, "before", 3).await.0;
-    database.stores(3).await;
+    let Behind { database, link, mut rehearsal, mut uids } = Behind::a_link("shutdown: {grace: 1s}").await;
     link.cut();
     uids.extend(answers(&rehearsal, "gone", 40).await.0);
     rehearsal.sigterm();
@@ -134,11 +150,7 @@ async fn a_replica_that_ends_with_its_database_gone_drains_at_its_next_start() {
 
 #[tokio::test]
 async fn a_database_that_hangs_is_said_to_by_pages_the_log_and_readyz_until_it_goes_on() {
-    let database = Database::new();
-    let link = database.link().await;
-    let rehearsal = database.replica(link.port, "").start().await;
-    let mut uids = answers(&rehearsal, "before", 3).await.0;
-    database.stores(3).await;
+    let Behind { database, link, rehearsal, mut uids } = Behind::a_link("").await;
     link.freeze();
     let begun = Instant::now();
     uids.extend(answers(&rehearsal, "hung", 20).await.0);
@@ -189,11 +201,7 @@ async fn a_database_that_does_not_exist_is_said_to_and_how_it_is_made() {
 /// As a standby is, and as a primary becomes that follows another.
 #[tokio::test]
 async fn a_database_that_only_lets_itself_be_read_is_said_to() {
-    let database = Database::new();
-    let link = database.link().await;
-    let rehearsal = database.replica(link.port, "").start().await;
-    let mut uids = answers(&rehearsal, "before", 3).await.0;
-    database.stores(3).await;
+    let Behind { database, link, rehearsal, mut uids } = Behind::a_link("").await;
     let only_read = |value: &str| {
         let alter = format!("ALTER DATABASE {} SET default_transaction_read_only = {value}", database.name);
         postgres::shared().psql("postgres", &alter);

@@ -1,6 +1,6 @@
 //! Ranges of an index: how they are bounded and ordered, and many of them as one.
 //!
-//! Two indexes of decisions are ordered by spans of the key instead of the key (`0002_decisions.sql`).
+//! Two indexes of decisions are ordered by spans of the key instead of the key (`0005_indexes.sql`).
 
 use super::super::sql::Sql;
 use super::super::stretch::Bounds;
@@ -22,8 +22,7 @@ pub(in super::super) fn within(bounds: Bounds) -> Sql {
 
 /// The keys of many ranges of `rows`, each where its column has one of the numbers. The newest `most` of them, in their
 /// order, are the newest of each range; it is planned once for all.
-pub(in super::super) fn merged(rows: &str, ids: &[i64], bounded: Sql, order: &str, most: Option<usize>) -> Sql {
-    let Some(most) = most else { return of_any(rows, ids, bounded) };
+pub(in super::super) fn merged(rows: &str, ids: &[i64], bounded: Sql, order: &str, most: usize) -> Sql {
     let mut sql = Sql::new("SELECT DISTINCT newest.key AS key FROM (");
     sql.values(ids.iter().map(|&id| [id])).push(") AS one(id) CROSS JOIN LATERAL (SELECT d.key FROM ");
     sql.push(rows).push(" = one.id").append(bounded).push(&format!(" ORDER BY {order} LIMIT ")).bind(most as i64);

@@ -4,11 +4,9 @@ use super::super::sql::Sql;
 
 /// The keys of many ranges of `rows`, each where its column has one of the numbers; the newest `most` of them, in their
 /// order. Each range is named: of a list of numbers SQLite reads all that it has, in no order.
-pub(in super::super) fn merged(rows: &str, ids: &[i64], bounded: Sql, order: &str, most: Option<usize>) -> Sql {
+pub(in super::super) fn merged(rows: &str, ids: &[i64], bounded: Sql, order: &str, most: usize) -> Sql {
     let newest = |sql: &mut Sql, order: &str| {
-        if let Some(most) = most {
-            sql.push(&format!(" ORDER BY {order} LIMIT ")).bind(most as i64);
-        }
+        sql.push(&format!(" ORDER BY {order} LIMIT ")).bind(most as i64);
     };
     let mut sql = Sql::new("SELECT key FROM (");
     for (at, &id) in ids.iter().enumerate() {
