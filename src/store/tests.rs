@@ -14,6 +14,7 @@ mod standing;
 mod synthetic;
 
 use std::fs;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -79,6 +80,18 @@ impl TestStore {
     async fn dump(&self, sql: &str) -> Vec<String> {
         let rows = self.store.database.fetch(Sql::new(sql)).await.expect("rows");
         rows.iter().map(line).collect()
+    }
+
+    /// Until somebody waits for a lock of this database, a Postgres.
+    async fn somebody_waits(&self) {
+        let waiting = "SELECT 1 FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+                       WHERE NOT l.granted AND a.datname = current_database() LIMIT 1";
+        let wait = async {
+            while self.dump(waiting).await.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), wait).await.expect("somebody waits for a lock");
     }
 
     async fn count(&self, table: &str) -> String {

@@ -313,10 +313,7 @@ async fn a_drain_does_not_wait_for_another_that_stores_the_same_review() {
     held.fetch(Sql::new("SELECT 1 FROM rollup_totals FOR UPDATE")).await.expect("its figures are held");
     let (store, batch) = (test.store.clone(), with_other_reviews(&history));
     let waiting = tokio::spawn(async move { store.apply_at(&batch, NOW).await });
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while test.dump(waits).await != ["1"] {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    test.somebody_waits().await;
     let batch = with_other_reviews(&history);
     let applied = tokio::time::timeout(std::time::Duration::from_secs(30), other.apply_at(&batch, NOW)).await;
     assert_eq!(applied.expect("it does not wait").expect("a batch").decisions, 30);

@@ -5,15 +5,6 @@ use std::time::Duration;
 use super::*;
 use crate::store::sql::{Sql, Value};
 
-/// Until somebody waits for a lock of this database.
-async fn somebody_waits(test: &TestStore) {
-    let waiting = "SELECT 1 FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
-                   WHERE NOT l.granted AND a.datname = current_database() LIMIT 1";
-    while test.dump(waiting).await.is_empty() {
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test]
 async fn a_late_batch_and_a_step_of_a_sweep_wait_for_each_other() {
     let test = TestStore::new(Kind::Postgres, &HISTORY).await;
@@ -24,7 +15,7 @@ async fn a_late_batch_and_a_step_of_a_sweep_wait_for_each_other() {
     let mut batch = std::pin::pin!(others.apply_at(&late.records, NOW));
     tokio::select! {
         stored = &mut batch => panic!("it did not wait: {stored:?}"),
-        () = somebody_waits(&test) => {}
+        () = test.somebody_waits() => {}
     }
     step.commit().await.expect("committed");
     assert_eq!(batch.await.expect("a batch").decisions, 20);
@@ -50,7 +41,7 @@ async fn a_decision_that_is_amended_while_it_is_deleted_leaves_nothing() {
     let mut sweep = std::pin::pin!(test.store.sweep_at(&KEPT, &mut swept, NOW));
     tokio::select! {
         done = &mut sweep => panic!("it did not wait: {done:?}"),
-        () = somebody_waits(&test) => {}
+        () = test.somebody_waits() => {}
     }
     let mut amend = Sql::new("UPDATE decisions SET outcome = ");
     amend.bind(outcome).push(" WHERE key = ").bind(key);
