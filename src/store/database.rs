@@ -306,6 +306,14 @@ impl Database {
         }
     }
 
+    /// A statement for the keys of a uid, where to find them first is better; the uid and `)` follow.
+    pub fn keys_of_uid(&self) -> Option<Sql> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(_) => Some(Sql::new("SELECT * FROM keys_of_uid(")),
+        }
+    }
+
     /// Decisions `d` of a uid, at least those in the range, as the index over uids finds them: what follows `FROM`.
     pub fn of_uid(&self, uid: uuid::Uuid, range: Range) -> Sql {
         match self {

@@ -91,6 +91,13 @@ impl Uid {
         sql
     }
 
+    /// The keys of its decisions, 201 at most; `None` where they are found as they are read.
+    pub async fn keys(&self, database: &Database) -> Result<Option<Vec<i64>>, StoreError> {
+        let (Self::Uuid(uuid), Some(mut sql)) = (self, database.keys_of_uid()) else { return Ok(None) };
+        sql.bind(*uuid).push(")");
+        database.fetch(sql).await?.iter().map(|row| row.int(0)).collect::<Result<_, _>>().map(Some)
+    }
+
     /// Its decisions `d`, at least those in the range, as an index finds them: what follows `FROM`.
     pub fn source(&self, database: &Database, range: Range) -> Sql {
         match self {

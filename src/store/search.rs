@@ -23,6 +23,8 @@ pub(super) enum Source {
     Blamed(i64),
     /// In the range or beside it: where to look.
     Uid(Uid, Range),
+    /// Of decisions that are known already.
+    Keys(Vec<i64>),
     /// Not `Allowed`, which has no index.
     Answer(Answer),
     WouldReject,
@@ -58,8 +60,8 @@ enum Named<'a> {
 pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<Option<Vec<Predicate>>, StoreError> {
     let mut found = Vec::new();
     if let Some(uid) = &filter.uid {
-        let (uid, within) = (Uid::of(uid), Range { since: filter.since, until: filter.until });
-        found.push(Predicate::new(uid.condition(), Some(Source::Uid(uid, within))));
+        let Some(predicate) = of_uid(database, filter, uid).await? else { return Ok(None) };
+        found.push(predicate);
     }
     if filter.policy.is_some() || filter.rule.is_some() {
         let Some(rules) = rules(database, filter).await? else { return Ok(None) };
@@ -209,6 +211,7 @@ impl Source {
             Self::All | Self::Namespaces(_) | Self::Reviews(_) | Self::Rules(_) => sql.push("decisions d WHERE 1 = 1"),
             Self::Blamed(repository) => sql.push("decision_repositories d WHERE d.repository = ").bind(*repository),
             Self::Uid(uid, within) => sql.append(uid.source(database, *within)),
+            Self::Keys(keys) => sql.push("decisions d WHERE d.key IN ").list(keys.iter().copied()),
             Self::Answer(answer) => {
                 let number = row::answer_number(*answer);
                 sql.push(&format!("decisions d WHERE d.answer <> 0 AND d.answer = {number}"))
@@ -219,6 +222,18 @@ impl Source {
         sql.append(bounded);
         sql
     }
+}
+
+/// `None`: there is no such uid.
+async fn of_uid(database: &Database, filter: &Filter, uid: &str) -> Result<Option<Predicate>, StoreError> {
+    let uid = Uid::of(uid);
+    let condition = uid.condition();
+    let source = match uid.keys(database).await? {
+        Some(keys) if keys.is_empty() => return Ok(None),
+        Some(keys) if keys.len() <= MERGED => Source::Keys(keys),
+        _ => Source::Uid(uid, Range { since: filter.since, until: filter.until }),
+    };
+    Ok(Some(Predicate::new(condition, Some(source))))
 }
 
 /// `None`: there are no such rules.

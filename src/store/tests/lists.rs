@@ -12,6 +12,7 @@ on_both![
     every_filter_finds_what_it_says,
     the_list_of_a_figure_has_as_many_rows_as_it_says,
     a_uid_is_found_whenever_it_was,
+    a_uid_that_hundreds_share_is_listed_whole,
     pages_show_each_decision_once_also_where_times_are_equal,
     a_page_reads_so_far_and_says_where_it_stopped,
     no_list_reads_the_whole_table,
@@ -243,6 +244,24 @@ async fn a_uid_is_found_whenever_it_was(kind: Kind) {
             }
         }
     }
+}
+
+/// Postgres looks up the keys of a uid first, where they are few.
+async fn a_uid_that_hundreds_share_is_listed_whole(kind: Kind) {
+    let mut history = History::new(18, 450, 1, NOW);
+    let shared = uuid::Uuid::from_u128(7 << 100).to_string();
+    for record in &mut history.records {
+        if let Record::Decision(decision) = record {
+            decision.uid = Some(shared.clone());
+        }
+    }
+    let test = TestStore::new(kind, &HISTORY).await;
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    let found = walk(&test, &Filter { uid: Some(shared), ..Filter::default() }, 50).await;
+    let mut ids: Vec<_> = found.iter().map(|one| (one.decision.at, one.decision.id)).collect();
+    assert!(ids.is_sorted_by(|one, next| one > next));
+    ids.dedup();
+    assert_eq!(ids.len(), 450);
 }
 
 async fn pages_show_each_decision_once_also_where_times_are_equal(kind: Kind) {
