@@ -152,7 +152,7 @@ impl App {
             on_failure: config.journal.on_failure,
             samples: Samples::new(config.history.objects),
         };
-        let loaded = Loaded { revision, backends };
+        let loaded = Loaded::new(revision, backends);
         let asked = loaded.backends.iter().flatten().cloned().collect();
         let upkeep = Upkeep::new(watch, tls.clone(), Arc::clone(&callers), asked, &metrics, &condition);
         let counters = Arc::new(admission::metrics::Metrics::register(&mut registry));
@@ -302,7 +302,7 @@ fn backends(revision: &Revision, registry: &mut Registry) -> Result<Vec<Option<A
             Ok(backend) => Ok(Some(Arc::new(backend))),
             Err(error) => Err(StartError::Backend { policy: policy.name.clone(), error }),
         },
-        Source::Rules(_) => Ok(None),
+        Source::Rules(_) | Source::Rego(_) => Ok(None),
     });
     backends.collect()
 }

@@ -15,6 +15,7 @@ mod reader;
 #[cfg(test)]
 mod reference;
 mod shape;
+mod sources;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -162,6 +163,7 @@ pub fn check(
 ) -> Result<Loaded, ConfigErrors> {
     let mut draft = Draft::read(file, env);
     draft.open_files();
+    draft.read_policies();
     policies::compile(&draft.policies, &draft.tree, compile, &mut draft.mistakes);
     draft.finish()
 }
@@ -173,6 +175,8 @@ struct Draft {
     config: Config,
     policies: ReadPolicies,
     named: Vec<NamedFile>,
+    /// Files and folders of policies.
+    policy_files: Vec<PathBuf>,
     mistakes: Mistakes,
     warnings: Vec<String>,
 }
@@ -213,7 +217,8 @@ impl Draft {
             files: &mut named,
         };
         let (config, policies) = meaning::of(document, &mut ground);
-        Self { file: file.map(Path::to_owned), tree, config, policies, named, mistakes, warnings }
+        let file = file.map(Path::to_owned);
+        Self { file, tree, config, policies, named, policy_files: Vec::new(), mistakes, warnings }
     }
 
     fn open_files(&mut self) {
@@ -229,11 +234,22 @@ impl Draft {
         }
     }
 
+    /// What their files hold; only where there is no mistake, so that each is told once.
+    fn read_policies(&mut self) {
+        policies::read_files(&mut self.policies, &self.tree, &mut self.mistakes, &mut self.policy_files);
+        self.config.policies.clone_from(&self.policies.settings);
+    }
+
     fn finish(self) -> Result<Loaded, ConfigErrors> {
         let mut files: Vec<PathBuf> = self.file.iter().cloned().collect();
         for named in self.named {
             if !files.contains(&named.path) {
                 files.push(named.path);
+            }
+        }
+        for path in self.policy_files {
+            if !files.contains(&path) {
+                files.push(path);
             }
         }
         let loaded = Loaded { config: self.config, warnings: self.warnings, files };

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use tokio::sync::watch;
+use tracing::debug;
 
 use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::backend::{Backend, Question, budget};
@@ -35,6 +37,7 @@ use super::secrets::Secrets;
 use super::service::{Arrival, Loaded, Shared};
 use super::settle::{self, Outcome, Settlement, Wording};
 use super::staying::Staying;
+use super::views::{self, Views};
 
 /// One review on its way.
 struct Course {
@@ -114,12 +117,16 @@ impl Course {
             asked.begin().await;
         }
         let mut opinions: Vec<Opinion<'_>> = policies.iter().map(|policy| self.judge_locally(policy)).collect();
+        let views = Views::of(&self.review, policies, &document);
         // While they are being asked there is time for this.
-        let secrets = match waiting[..] {
-            [] => Secrets::none(),
-            _ => Secrets::of(self.review.protocol, &self.arrival.body, &document),
+        let secrets = match waiting.is_empty() && !policies.iter().any(Policy::sees_objects) {
+            true => Secrets::none(),
+            false => Secrets::of(self.review.protocol, &self.arrival.body, &document),
         };
         drop(document);
+        if let Some(views) = views {
+            self.evaluate(&views, &mut opinions).await;
+        }
         // Those that are waited for longest come first: by then the others may have answered too.
         for at in waiting {
             let policy = &policies[at];
@@ -138,12 +145,30 @@ impl Course {
     }
 
     fn judge_locally<'a>(&self, policy: &'a Policy) -> Opinion<'a> {
-        // A webhook that is not asked speaks the other protocol.
+        // One that is evaluated elsewhere has its turn yet; a webhook that is not asked speaks the other protocol.
         let Source::Rules(rules) = &policy.source else { return Opinion::not_asked(policy) };
         let begun = Instant::now();
         let finding = rules.judge(self.arrival.sender.judged_as(), &self.review);
-        let force = if self.review.exempt_from_denial { Force::None } else { Force::Full };
-        Opinion::local(policy, rules.version(), &finding, force, begun.elapsed())
+        Opinion::local(policy, rules.version(), &finding, self.force(), begun.elapsed())
+    }
+
+    /// All that are evaluated on threads of their own, at the same time.
+    async fn evaluate<'a>(&'a self, views: &Views, opinions: &mut [Opinion<'a>]) {
+        let evaluated = self.loaded.revision.policies.iter().enumerate().filter_map(|(at, policy)| {
+            let Source::Rego(rego) = &policy.source else { return None };
+            let begun = Instant::now();
+            let judged = self.shared.evaluation.judge(&self.loaded, at, views.view(rego.form()));
+            Some(judged.map(move |finding| {
+                (at, Opinion::local(policy, rego.version(), &finding, self.force(), begun.elapsed()), finding)
+            }))
+        });
+        for (at, opinion, finding) in join_all(evaluated).await {
+            opinions[at] = opinion.printed(&finding.prints);
+        }
+    }
+
+    fn force(&self) -> Force {
+        if self.review.exempt_from_denial { Force::None } else { Force::Full }
     }
 
     /// The call to the webhook at `at`, if that is one and speaks the protocol of this review.
@@ -205,6 +230,11 @@ impl Course {
         secrets: &Secrets,
     ) -> Decision {
         let (code, message) = code_and_message(&settlement.outcome, &opinions);
+        let presented = opinions.iter().filter_map(|opinion| views::presented(opinion.policy, &self.review));
+        let notes = settlement.notes.into_iter().chain(self.arrival.sender.note()).chain(presented).collect();
+        for opinion in &opinions {
+            opinion.prints.iter().for_each(|line| debug!(decision = %id, policy = opinion.policy.name, "{line}"));
+        }
         // Rules see no more of an object than its images, which the history has anyway.
         let has_foreign_words = opinions.iter().any(Opinion::has_foreign_words);
         let redaction = LazyCell::new(|| secrets.redaction());
@@ -212,7 +242,7 @@ impl Course {
             true => redaction.message(&message).into_owned(),
             false => message,
         });
-        let verdicts = opinions.into_iter().map(|opinion| match opinion.is_remote() {
+        let verdicts = opinions.into_iter().map(|opinion| match opinion.policy.sees_objects() {
             true => redacted(opinion.verdict, || &*redaction),
             false => opinion.verdict,
         });
@@ -234,7 +264,7 @@ impl Course {
             redacted: !secrets.is_empty(),
             revision: self.loaded.revision.id.clone(),
             duration_us: u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
-            notes: settlement.notes.into_iter().chain(self.arrival.sender.note()).collect(),
+            notes,
         }
     }
 

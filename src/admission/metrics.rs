@@ -46,6 +46,11 @@ struct Named {
     revision: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfPolicy {
+    policy: String,
+}
+
 #[derive(Debug)]
 pub struct Metrics {
     reviews: Family<Reviewed, Counter>,
@@ -54,6 +59,8 @@ pub struct Metrics {
     unjudged: Family<InCluster, Counter>,
     last_review: Family<InCluster, Gauge>,
     revision: Family<Named, Gauge>,
+    overruns: Family<OfPolicy, Counter>,
+    suspensions: Family<OfPolicy, Counter>,
     duration: Family<Spoken, Histogram, fn() -> Histogram>,
     clusters: RwLock<HashSet<Arc<str>>>,
 }
@@ -79,6 +86,8 @@ impl Metrics {
             unjudged: Family::default(),
             last_review: Family::default(),
             revision: Family::default(),
+            overruns: Family::default(),
+            suspensions: Family::default(),
             duration: Family::new_with_constructor(durations),
             clusters: RwLock::default(),
         };
@@ -109,6 +118,16 @@ impl Metrics {
             metrics.revision.clone(),
         );
         registry.register(
+            "rehearsal_policy_overruns",
+            "Evaluations of a policy that were stopped, or left, at their limit",
+            metrics.overruns.clone(),
+        );
+        registry.register(
+            "rehearsal_policy_suspensions",
+            "Times that a policy was suspended for overrunning again and again",
+            metrics.suspensions.clone(),
+        );
+        registry.register(
             "rehearsal_review_duration_seconds",
             "From a complete body to the finished answer, without the journal",
             metrics.duration.clone(),
@@ -133,6 +152,14 @@ impl Metrics {
     pub fn violated(&self, policy: &str, rule: &str, mode: Mode) {
         let label = Violated { policy: policy.to_owned(), rule: rule.to_owned(), mode: mode.as_str() };
         self.violations.get_or_create(&label).inc();
+    }
+
+    pub fn overran(&self, policy: &str) {
+        self.overruns.get_or_create(&OfPolicy { policy: policy.to_owned() }).inc();
+    }
+
+    pub fn suspended(&self, policy: &str) {
+        self.suspensions.get_or_create(&OfPolicy { policy: policy.to_owned() }).inc();
     }
 
     pub fn loaded(&self, revision: &str, at: Timestamp) {

@@ -6,6 +6,7 @@
 pub mod answer;
 mod asked;
 mod course;
+mod evaluation;
 pub mod failure;
 pub mod gate;
 pub mod metrics;
@@ -18,7 +19,9 @@ pub mod service;
 pub mod settle;
 pub mod shed;
 mod staying;
-pub mod warning;
+pub mod suspension;
+mod views;
+mod warning;
 
 pub use reply::Reply;
 pub use sender::Sender;

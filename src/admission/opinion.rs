@@ -18,6 +18,8 @@ pub struct Opinion<'a> {
     pub error: Option<BackendError>,
     /// What it may do to this request.
     pub force: Force,
+    /// Lines that a policy printed.
+    pub prints: Vec<String>,
 }
 
 /// What comes of an opinion.
@@ -54,7 +56,12 @@ impl<'a> Opinion<'a> {
             error: finding.error.clone(),
             ..blank(policy, verdict, Some(took))
         };
-        Self { policy, verdict, answer: None, error: None, force }
+        Self { policy, verdict, answer: None, error: None, force, prints: Vec::new() }
+    }
+
+    pub fn printed(mut self, lines: &[String]) -> Self {
+        self.prints = lines.to_vec();
+        self
     }
 
     /// Of a webhook that was asked.
@@ -64,7 +71,7 @@ impl<'a> Opinion<'a> {
             Ok(answer) => (Some(answer), None),
             Err(error) => (None, Some(error)),
         };
-        Self { policy, verdict, answer, error, force: Force::Full }
+        Self { policy, verdict, answer, error, force: Force::Full, prints: Vec::new() }
     }
 
     /// Of a webhook that has not answered yet.
@@ -78,7 +85,7 @@ impl<'a> Opinion<'a> {
     }
 
     fn without_words(policy: &'a Policy, verdict: PolicyVerdict) -> Self {
-        Self { policy, verdict, answer: None, error: None, force: Force::Full }
+        Self { policy, verdict, answer: None, error: None, force: Force::Full, prints: Vec::new() }
     }
 
     /// It could not judge, and is one of those whose errors reach the API server.
@@ -90,9 +97,9 @@ impl<'a> Opinion<'a> {
         matches!(self.policy.source, Source::Webhook(_))
     }
 
-    /// A webhook's words are in what the API server is told of a denial or a failure.
+    /// What the API server is told of a denial or a failure has words in it that somebody else made of the object.
     pub fn has_foreign_words(&self) -> bool {
-        self.is_remote() && matches!(self.verdict.verdict, Verdict::Deny | Verdict::Error)
+        self.policy.sees_objects() && matches!(self.verdict.verdict, Verdict::Deny | Verdict::Error)
     }
 
     /// It allows, enforces, and answered: its words reach the API server.
@@ -146,7 +153,7 @@ fn blank(policy: &Policy, verdict: Verdict, took: Option<Duration>) -> PolicyVer
 fn settled(violation: &RuleViolation, policy: Mode) -> Violation {
     Violation {
         rule: violation.rule.clone(),
-        mode: violation.mode.unwrap_or(policy),
+        mode: violation.mode.unwrap_or(policy).min(violation.most),
         image: violation.image.clone(),
         container: violation.container.clone(),
         message: violation.message.clone(),

@@ -18,12 +18,14 @@ use crate::review::clock::Timestamp;
 
 use super::Reply;
 use super::course;
+use super::evaluation::Evaluation;
 use super::failure::Failure;
 use super::gate::Place;
 use super::metrics::Metrics;
 use super::sample::Samples;
 use super::sender::Sender;
 use super::staying::Staying;
+use super::suspension::Suspension;
 
 /// A complete request for a verdict.
 #[derive(Debug)]
@@ -60,6 +62,8 @@ pub struct Loaded {
     pub revision: Revision,
     /// In policy order; `None` for a local policy.
     pub backends: Vec<Option<Arc<Backend>>>,
+    /// In policy order.
+    pub suspensions: Vec<Suspension>,
 }
 
 #[derive(Debug)]
@@ -67,11 +71,21 @@ pub(super) struct Shared {
     pub loaded: ArcSwap<Loaded>,
     pub recorder: Recorder,
     pub metrics: Arc<Metrics>,
+    pub evaluation: Evaluation,
     pub settings: Settings,
     /// Every review that is under way.
     pub reviews: TaskTracker,
     /// Every webhook call that is under way, those that nobody waits for too.
     pub calls: TaskTracker,
+}
+
+// === impl Loaded ===
+
+impl Loaded {
+    pub fn new(revision: Revision, backends: Vec<Option<Arc<Backend>>>) -> Self {
+        let suspensions = revision.policies.iter().map(|_| Suspension::default()).collect();
+        Self { revision, backends, suspensions }
+    }
 }
 
 // === impl Service ===
@@ -81,7 +95,8 @@ impl Service {
         metrics.loaded(&loaded.revision.id, Timestamp::now());
         let (reviews, calls) = (TaskTracker::new(), TaskTracker::new());
         let loaded = ArcSwap::from_pointee(loaded);
-        Self { shared: Arc::new(Shared { loaded, recorder, metrics, settings, reviews, calls }) }
+        let evaluation = Evaluation::new(Arc::clone(&metrics));
+        Self { shared: Arc::new(Shared { loaded, recorder, metrics, evaluation, settings, reviews, calls }) }
     }
 
     pub fn loaded(&self) -> Arc<Loaded> {

@@ -157,7 +157,8 @@ fn policy(policy: &Policy) -> LoadedPolicy {
             .rules()
             .map(|(id, mode)| LoadedRule { id: id.to_owned(), mode: mode.unwrap_or(policy.mode) })
             .collect(),
-        Source::Webhook(_) => Vec::new(),
+        // Their rules are what their text makes of each review.
+        Source::Rego(_) | Source::Webhook(_) => Vec::new(),
     };
     LoadedPolicy { name: policy.name.clone(), mode: policy.mode, rules }
 }

@@ -113,6 +113,10 @@ fn clients(client_ca: Option<&Path>) -> String {
     client_ca.map(|ca| format!(", clients signed by {}", ca.display())).unwrap_or_default()
 }
 
+fn paths(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
 fn describe(policy: &PolicySettings) -> String {
     let judges = match &policy.source {
         SourceSettings::Rules(rules) => {
@@ -125,6 +129,7 @@ fn describe(policy: &PolicySettings) -> String {
                 .collect();
             format!("rules {}", rules.join(", "))
         }
+        SourceSettings::Rego(rego) => format!("rego {} of {}", rego.entrypoint, paths(&rego.files)),
         SourceSettings::Webhook(webhook) => format!("webhook {}", webhook.url),
     };
     format!("{} ({}): {judges}", policy.name, policy.mode)

@@ -1,17 +1,20 @@
 //! The policies of a configuration.
 
+use std::path::PathBuf;
+
 use crate::policy::rules;
 use crate::policy::settings::{
-    CheckSettings, MatchSettings, PolicySettings, RuleSettings, ScopeSettings, SourceSettings, WebhookSettings,
-    built_in, default_placeholders,
+    CheckSettings, MatchSettings, PolicySettings, RegoSettings, RuleSettings, ScopeSettings, SourceSettings,
+    WebhookSettings, built_in, default_placeholders,
 };
 
 use super::files::Purpose;
 use super::form::{Text, Written};
 use super::meaning::{Ground, count};
-use super::mistake::{Mistakes, Wrong, list};
+use super::mistake::{Mistakes, Wrong, list, shown};
+use super::sources::Sources;
 use super::tree::Node;
-use super::written::{self, Match, OneOrMore, Policy, Remote, Rule, WEBHOOK_TIMEOUT};
+use super::written::{self, Match, OneOrMore, Policy, Rego, Remote, Rule, WEBHOOK_TIMEOUT};
 
 /// The policies, as far as they could be read: complete only where no mistakes came up.
 #[derive(Debug, Default)]
@@ -69,6 +72,22 @@ pub fn compile(read: &ReadPolicies, tree: &Node, compile: Compile<'_>, mistakes:
     }
 }
 
+/// Reads what the files of policies hold, and adds those to `files`, to be watched.
+pub fn read_files(read: &mut ReadPolicies, tree: &Node, mistakes: &mut Mistakes, files: &mut Vec<PathBuf>) {
+    for (settings, written_as) in read.settings.iter_mut().zip(&read.written_as) {
+        let SourceSettings::Rego(rego) = &mut settings.source else { continue };
+        let mut sources = Sources::default();
+        for (at, path) in rego.files.iter().enumerate() {
+            if let Err(wrong) = sources.add(path) {
+                let field = written_as.field(&format!("rego.files[{at}]"));
+                mistakes.add(tree.place_of(&field), &field, wrong);
+            }
+        }
+        files.append(&mut sources.looked_at);
+        (rego.modules, rego.data) = (sources.modules, sources.data);
+    }
+}
+
 // === impl WrittenAs ===
 
 impl WrittenAs {
@@ -83,6 +102,9 @@ impl WrittenAs {
     }
 }
 
+/// What a policy judges with; it has one.
+const SOURCES: [&str; 3] = ["rules", "rego", "webhook"];
+
 /// Stands for a name that is mistaken, so that what else is wrong in its policy or rule shows too.
 const MISTAKEN: &str = "mistaken";
 
@@ -90,35 +112,40 @@ const MISTAKEN: &str = "mistaken";
 fn policy(policy: Policy, path: &str, ground: &mut Ground<'_>) -> Option<(PolicySettings, Vec<usize>)> {
     let field = |name: &str| format!("{path}.{name}");
     let given = |name: &str| ground.tree.at(&field(name)).is_some();
-    let (has_rules, has_webhook) = (given("rules"), given("webhook"));
-    if given("timeout") && has_rules && !has_webhook {
+    let sources: Vec<&str> = SOURCES.into_iter().filter(|name| given(name)).collect();
+    if given("timeout") && !sources.is_empty() && !sources.contains(&"webhook") {
         let wrong = Wrong::new(
-            "a timeout is for a webhook, and rules are judged in place",
+            format!("a timeout is for a webhook, and a policy of {} is judged in place", sources[0]),
             "remove it (only a policy with `webhook` waits for an answer)",
         );
         ground.wrong(&field("timeout"), wrong);
     }
-    // Both are read where both are given, so that the mistakes of both show.
+    // All are read that are given, so that the mistakes of all show.
     let (rules, read) = policy.rules.map(|rules| self::rules(rules, path, ground)).unzip();
+    let rego = policy.rego.and_then(|rego| rego_settings(rego, path, ground));
     let timeout = policy.timeout.unwrap_or(Written(WEBHOOK_TIMEOUT));
     let timeout = ground.not_zero(&field("timeout"), timeout);
     let webhook = policy.webhook.and_then(|remote| remote_settings(remote, timeout, path, ground));
-    let source = match (has_rules, has_webhook) {
-        (true, false) => rules.map(SourceSettings::Rules),
-        (false, true) => webhook.map(SourceSettings::Webhook),
-        (true, true) => {
-            let wrong =
-                Wrong::new("stands beside rules", "keep one of them, and make a policy of its own of the other");
-            ground.wrong(&field("webhook"), wrong);
-            None
-        }
-        (false, false) => {
+    let source = match sources[..] {
+        ["rules"] => rules.map(SourceSettings::Rules),
+        ["rego"] => rego.map(SourceSettings::Rego),
+        ["webhook"] => webhook.map(SourceSettings::Webhook),
+        [] => {
             ground.wrong_once(
                 path,
-                Wrong::new("the policy has nothing to judge with", "give it either rules or webhook"),
+                Wrong::new("the policy has nothing to judge with", format!("give it one of {}", list(&SOURCES))),
             );
             None
         }
+        [first, .., last] => {
+            let problem = format!("stands beside {first}");
+            ground.wrong(
+                &field(last),
+                Wrong::new(problem, "keep one of them, and make a policy of its own of the other"),
+            );
+            None
+        }
+        [_] => None,
     };
     let name = policy.name.map_or_else(|| MISTAKEN.to_owned(), |name| name.0.0);
     Some((
@@ -199,6 +226,20 @@ fn pattern(written: Match, path: &str, ground: &mut Ground<'_>) -> Option<MatchS
 
 fn texts(written: Option<OneOrMore<Written<Text>>>) -> Vec<String> {
     written.map(OneOrMore::into_vec).unwrap_or_default().into_iter().map(|text| text.0.0).collect()
+}
+
+/// What the files hold is read by [`read_files`].
+fn rego_settings(rego: Rego, policy: &str, ground: &mut Ground<'_>) -> Option<RegoSettings> {
+    let files = rego.files?.iter().map(|path| ground.path(path)).collect();
+    let Written(Text(entrypoint)) = rego.entrypoint?;
+    let entrypoint_field = format!("{policy}.rego.entrypoint");
+    if !entrypoint.starts_with("data.") {
+        let wrong = Wrong::new(format!("{} is no path of a rule", shown(&entrypoint)), "write data.PACKAGE.RULE");
+        ground.wrong(&entrypoint_field, wrong);
+        return None;
+    }
+    let (dialect, input) = (rego.dialect, rego.input);
+    Some(RegoSettings { files, modules: Vec::new(), data: Vec::new(), entrypoint, dialect, input })
 }
 
 fn remote_settings(

@@ -30,6 +30,11 @@ struct Bytes;
 // === impl Memo ===
 
 impl Memo {
+    /// What was found in this view before.
+    pub fn get(&self, cluster: Option<&str>, view: &[u8; 32]) -> Option<Arc<Finding>> {
+        self.findings.get(&(cluster.map(str::to_owned), *view))
+    }
+
     /// What was found in this view, or what `evaluate` finds now.
     pub fn recall(&self, cluster: Option<&str>, view: &[u8; 32], evaluate: impl FnOnce() -> Finding) -> Arc<Finding> {
         let key = (cluster.map(str::to_owned), *view);
@@ -51,7 +56,8 @@ impl Default for Memo {
 impl Weighter<Key, Arc<Finding>> for Bytes {
     fn weight(&self, _: &Key, finding: &Arc<Finding>) -> u64 {
         let violations = finding.violations.iter().chain(&finding.standing);
-        ENTRY_BYTES + violations.map(weight).sum::<u64>()
+        let prints = finding.prints.iter().map(|line| line.len() as u64).sum::<u64>();
+        ENTRY_BYTES + prints + violations.map(weight).sum::<u64>()
     }
 }
 
@@ -96,6 +102,7 @@ mod tests {
                 violations: vec![RuleViolation {
                     rule: "r".into(),
                     mode: None,
+                    most: crate::review::decision::Mode::Enforce,
                     image: None,
                     container: None,
                     message: "m".repeat(64 << 10),

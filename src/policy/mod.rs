@@ -1,9 +1,10 @@
-//! Floor 1: what judges. Pure and synchronous: a policy is a function of a review's image view and its own text.
+//! Floor 1: what judges. Pure and synchronous: a policy is a function of a view of the review and its own text.
 
 mod anchor;
 pub mod glob;
 mod matcher;
 mod memo;
+pub mod rego;
 pub mod revision;
 mod rule;
 pub mod rules;

@@ -3,6 +3,8 @@
 use crate::review::decision::Mode;
 use crate::review::view::digest_hex;
 
+use super::rego::RegoPolicy;
+use super::rego::input::Form;
 use super::rule::is_id;
 use super::rules::{Mistake, RulesPolicy};
 use super::settings::{OnError, PolicySettings, SourceSettings, WebhookSettings};
@@ -26,6 +28,7 @@ pub struct Policy {
 #[derive(Debug)]
 pub enum Source {
     Rules(RulesPolicy),
+    Rego(Box<RegoPolicy>),
     Webhook(WebhookSettings),
 }
 
@@ -74,6 +77,11 @@ impl Policy {
     fn load(settings: &PolicySettings) -> Result<Self, Vec<Mistake>> {
         let source = match &settings.source {
             SourceSettings::Rules(rules) => Source::Rules(RulesPolicy::compile(rules)?),
+            SourceSettings::Rego(rego) => {
+                let within = |mistake: Mistake| Mistake { field: format!("rego.{}", mistake.field), ..mistake };
+                let policy = RegoPolicy::compile(rego);
+                Source::Rego(Box::new(policy.map_err(|mistakes| mistakes.into_iter().map(within).collect::<Vec<_>>())?))
+            }
             SourceSettings::Webhook(webhook) => Source::Webhook(webhook.clone()),
         };
         Ok(Self { name: settings.name.clone(), mode: settings.mode, on_error: settings.on_error, source })
@@ -83,15 +91,24 @@ impl Policy {
     pub fn can_enforce(&self) -> bool {
         let by_rule = match &self.source {
             Source::Rules(rules) => rules.rules().any(|(_, mode)| mode == Some(Mode::Enforce)),
-            Source::Webhook(_) => false,
+            Source::Rego(_) | Source::Webhook(_) => false,
         };
         by_rule || self.mode == Mode::Enforce && !self.rules_all_say_otherwise()
+    }
+
+    /// Whether its words may hold more of an object than its images.
+    pub fn sees_objects(&self) -> bool {
+        match &self.source {
+            Source::Rules(_) => false,
+            Source::Rego(rego) => rego.form() != Form::ImageReview,
+            Source::Webhook(_) => true,
+        }
     }
 
     fn rules_all_say_otherwise(&self) -> bool {
         match &self.source {
             Source::Rules(rules) => rules.rules().all(|(_, mode)| mode.is_some_and(|mode| mode != Mode::Enforce)),
-            Source::Webhook(_) => false,
+            Source::Rego(_) | Source::Webhook(_) => false,
         }
     }
 }

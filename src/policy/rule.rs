@@ -115,6 +115,7 @@ impl Rule {
         RuleViolation {
             rule: self.id.clone(),
             mode: self.mode,
+            most: Mode::Enforce,
             image: Some(template::cut(&image.text).into_owned()),
             container: image.container.clone(),
             message,

@@ -32,8 +32,12 @@ pub struct Finding {
     pub standing: Vec<RuleViolation>,
     /// Past the cap of 100; those kept are the weightiest, new before standing.
     pub omitted: u32,
-    /// It could not judge (over 1,000 images).
+    /// It could not judge: over 1,000 images, or a policy that failed.
     pub error: Option<String>,
+    /// It was stopped at its limit.
+    pub overran: bool,
+    /// Lines that the policy printed, for whoever writes it.
+    pub prints: Vec<String>,
 }
 
 /// A violation whose mode has not been settled: the rule's own, or else the policy's.
@@ -41,6 +45,8 @@ pub struct Finding {
 pub struct RuleViolation {
     pub rule: String,
     pub mode: Option<Mode>,
+    /// The heaviest mode that it may have, whatever the policy's is.
+    pub most: Mode,
     pub image: Option<String>,
     pub container: Option<String>,
     pub message: String,
@@ -66,7 +72,7 @@ struct Fault<'a> {
 }
 
 /// Violations of one policy that are kept for one review.
-const MAX_VIOLATIONS: usize = 100;
+pub(super) const MAX_VIOLATIONS: usize = 100;
 /// The API server accepts some hundred containers at most.
 const MAX_IMAGES: usize = 1_000;
 /// Raised whenever the same rules may give another finding: it is part of a policy's version.

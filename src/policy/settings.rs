@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::review::decision::{Mode, Operation};
 use crate::review::image::Role;
 
+use super::rego::input::Form;
+
 /// What a policy of any kind does when it cannot judge and is in `enforce`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -29,6 +31,7 @@ pub struct PolicySettings {
 #[derive(Debug, Clone, PartialEq)]
 pub enum SourceSettings {
     Rules(Vec<RuleSettings>),
+    Rego(RegoSettings),
     Webhook(WebhookSettings),
 }
 
@@ -87,6 +90,51 @@ pub struct ScopeSettings {
     pub kinds: Vec<String>,
     pub operations: Vec<Operation>,
     pub containers: Vec<Role>,
+}
+
+/// Rego, as its files have it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegoSettings {
+    /// And folders; where they have been read, what they hold is in the next two.
+    pub files: Vec<PathBuf>,
+    pub modules: Vec<RegoModule>,
+    pub data: Vec<DataDocument>,
+    /// `data.PACKAGE.RULE`.
+    pub entrypoint: String,
+    /// Of modules that do not say.
+    pub dialect: Dialect,
+    /// Of a policy whose text does not show it.
+    pub input: Option<Form>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegoModule {
+    /// Its name in messages.
+    pub file: String,
+    pub text: String,
+    pub dialect: Option<Dialect>,
+}
+
+/// A document under `data`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataDocument {
+    /// Its name in messages.
+    pub file: String,
+    /// The steps from `data` to it.
+    pub at: Vec<String>,
+    pub json: String,
+}
+
+/// The grammar of a module.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// v1, and v0 where it is none.
+    #[default]
+    Auto,
+    /// Before OPA 1.0: no `if`, no `contains`.
+    V0,
+    V1,
 }
 
 /// A webhook that judges.

@@ -15,6 +15,9 @@ use super::strict::{self, InvalidJson};
 /// Raised by every change of what a view holds or how it is written, so that no hash means two things.
 pub const FORMAT: u32 = 1;
 
+/// Likewise, of the object view alone.
+pub const OBJECT_FORMAT: u32 = 2;
+
 /// What an image policy may see: the operation, where, and every image with its place; no user, no name.
 ///
 /// Cluster, uid, time and dryRun are not in it. They belong to the decision.
@@ -29,7 +32,7 @@ pub struct ImageView {
 #[derive(Debug)]
 pub struct ObjectView<'a> {
     review: &'a Review,
-    body: Document<'a>,
+    body: &'a Document<'a>,
 }
 
 /// Fields of every `metadata` that differ between two creations of one object.
@@ -94,11 +97,8 @@ impl ImageView {
 
 impl<'a> ObjectView<'a> {
     /// `body` is what `review` was read from.
-    ///
-    /// # Errors
-    /// `body` is not JSON, which a body that was read is.
-    pub fn of(review: &'a Review, body: &'a [u8]) -> Result<Self, InvalidJson> {
-        Ok(Self { review, body: strict::parse(body)? })
+    pub fn of(review: &'a Review, body: &'a Document<'a>) -> Self {
+        Self { review, body }
     }
 
     /// Canonical JSON.
@@ -130,6 +130,9 @@ impl<'a> ObjectView<'a> {
         write_or_null(object, Place::Object, &mut out);
         out.push_str(",\"oldObject\":");
         write_or_null(old, Place::Object, &mut out);
+        out.push_str(",\"resource\":");
+        let resource = part("resource").and_then(|resource| resource.member("resource")).and_then(Node::text);
+        write_optional(resource.as_deref(), &mut out);
         out.push_str(",\"user\":");
         write_optional(self.review.user.as_deref(), &mut out);
         out.push_str(",\"version\":");
@@ -138,11 +141,11 @@ impl<'a> ObjectView<'a> {
         out.push('}');
         out
     }
+}
 
-    /// SHA-256 of the format number and the encoding.
-    pub fn hash(&self) -> [u8; 32] {
-        hash(&[b"object view", &FORMAT.to_be_bytes(), self.encode().as_bytes()])
-    }
+/// SHA-256 of the format number and the encoding of an object view.
+pub fn object_hash(encoded: &str) -> [u8; 32] {
+    hash(&[b"object view", &OBJECT_FORMAT.to_be_bytes(), encoded.as_bytes()])
 }
 
 // === the encoding ===

@@ -50,6 +50,7 @@ fn local<'a>(policy: &'a Policy, violations: &[(&str, &str)], is_exempt: bool) -
     let violation = |(rule, image): &(&str, &str)| RuleViolation {
         rule: (*rule).into(),
         mode: None,
+        most: Mode::Enforce,
         image: Some((*image).into()),
         container: None,
         message: format!("{image} is wrong"),

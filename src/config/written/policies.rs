@@ -7,7 +7,8 @@ use http::Uri;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::settings::{OnError, Requirement, Speaks};
+use crate::policy::rego::input::Form;
+use crate::policy::settings::{Dialect, OnError, Requirement, Speaks};
 use crate::review::decision::{Mode, Operation};
 use crate::review::image::Role;
 
@@ -28,10 +29,12 @@ pub struct Policy {
     /// The longest that one call of the webhook takes. The API server's own deadline ends it earlier.
     #[schemars(extend("default" = Written(WEBHOOK_TIMEOUT)))]
     pub timeout: Option<Written<Duration>>,
-    /// Rules over images; or else `webhook`.
+    /// Rules over images. One of `rules`, `rego` and `webhook` is given.
     #[schemars(length(min = 1))]
     pub rules: Option<Vec<Rule>>,
-    /// A remote webhook; or else `rules`.
+    /// A policy in Rego.
+    pub rego: Option<Rego>,
+    /// A remote webhook.
     pub webhook: Option<Remote>,
 }
 
@@ -83,6 +86,22 @@ pub struct Match {
     pub image: Option<OneOrMore<Written<Text>>>,
     /// Regular expressions, searched for in the text as written and in its full form.
     pub image_matches: Option<OneOrMore<Written<Text>>>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rego {
+    /// Modules (`.rego`), documents (`.json`, `.yaml`, `.yml`), bundles (`.tar.gz`), and folders of them.
+    #[schemars(required, length(min = 1))]
+    pub files: Option<Vec<Written<PathBuf>>>,
+    /// The rule whose result is the verdict: `data.PACKAGE.RULE`.
+    #[schemars(required)]
+    pub entrypoint: Option<Written<Text>>,
+    /// The grammar of modules: v1, v0 (before OPA 1.0), or whichever a module is in.
+    #[serde(default)]
+    pub dialect: Dialect,
+    /// The document that the policy is given as `input`; absent: the one that its text reads.
+    pub input: Option<Form>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

@@ -47,6 +47,7 @@ fn a_violation_has_its_rules_mode_help_and_message() {
     let expected = RuleViolation {
         rule: "no-latest".into(),
         mode: Some(Mode::Warn),
+        most: Mode::Enforce,
         image: Some("nginx".into()),
         container: Some("c0".into()),
         message: "nginx|docker.io|library/nginx|latest|team-a|c0".into(),

@@ -1,0 +1,182 @@
+//! What a policy is given as `input`: made of a view alone, so that the same view always has the same verdict.
+//!
+//! Either kind of review is presented to either kind of policy. What an ImageReview does not say (user, labels, names) is
+//! absent from the Pod that it is presented as.
+
+use anyhow::Context as _;
+use regorus::Value;
+
+/// The document that a policy was written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// `input.request.object`.
+    AdmissionReview,
+    /// `input.spec.containers`, `input.spec.annotations`, `input.spec.namespace`.
+    ImageReview,
+    /// `input` is the object itself, as conftest has it.
+    Object,
+}
+
+/// Which view an input is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    Image,
+    Object,
+}
+
+/// A review has one; a policy is not told it, since it is another each time.
+const UID: &str = "00000000-0000-0000-0000-000000000000";
+
+// === impl Form ===
+
+impl Form {
+    /// What a policy reads that names these paths of `data` and `input`. `names_image_review`: its text has the word.
+    pub fn detect(paths: &[Vec<String>], names_image_review: bool) -> Self {
+        let of = |root: &'static str| paths.iter().filter(move |path| path[0] == root);
+        let step = |path: &Vec<String>, number: usize| path.get(number).cloned().unwrap_or_default();
+        let reads_request = of("input").any(|path| matches!(step(path, 1).as_str(), "request" | "review"));
+        let reads_matches = of("data").any(|path| matches!(step(path, 1).as_str(), "k8s" | "kubernetes"));
+        if reads_request || reads_matches || !of("input").any(|path| path.len() > 1) {
+            return Self::AdmissionReview;
+        }
+        let is_of_image_review = |path: &Vec<String>| match step(path, 1).as_str() {
+            "spec" => matches!(step(path, 2).as_str(), "" | "containers" | "annotations" | "namespace"),
+            "kind" | "apiVersion" => names_image_review,
+            step => step.is_empty(),
+        };
+        if of("input").all(is_of_image_review) { Self::ImageReview } else { Self::Object }
+    }
+
+    /// The view that it is made of for a review with, or without, an object.
+    pub fn view(self, has_object: bool) -> View {
+        match self {
+            Self::ImageReview => View::Image,
+            Self::AdmissionReview | Self::Object if has_object => View::Object,
+            Self::AdmissionReview | Self::Object => View::Image,
+        }
+    }
+
+    /// Whether the policy is shown another document than the one that came.
+    pub fn is_presented(self, has_object: bool) -> bool {
+        (self == Self::ImageReview) == has_object
+    }
+
+    /// The input for a view in its canonical encoding; `None` where the view has nothing that it could judge.
+    ///
+    /// # Errors
+    /// The view is none, or is nested deeper than the engine reads.
+    pub fn of(self, view: View, encoded: &str) -> anyhow::Result<Option<Value>> {
+        let value = Value::from_json_str(encoded).context("the review cannot be read by the engine")?;
+        Ok(match (self, view) {
+            (Self::ImageReview, _) => image_review(&value),
+            (Self::AdmissionReview, View::Image) => pod(&value).map(|pod| admission_review(pod_request(&value, pod))),
+            (Self::AdmissionReview, View::Object) => Some(admission_review(request(&value))),
+            (Self::Object, View::Image) => pod(&value),
+            (Self::Object, View::Object) => Some(value["object"].clone()).filter(|object| *object != Value::Null),
+        })
+    }
+}
+
+/// The AdmissionRequest of an object view, as far as that says.
+pub fn request(view: &Value) -> Value {
+    let image = &view["image"];
+    let mut request = object([
+        ("uid", UID.into()),
+        ("kind", kind(view, "kind", &view["kind"])),
+        ("resource", kind(view, "resource", &view["resource"])),
+        ("operation", image["operation"].clone()),
+        ("object", view["object"].clone()),
+        ("oldObject", view["oldObject"].clone()),
+    ]);
+    let user = present([("username", &view["user"]), ("groups", &view["groups"])]);
+    let given = [("name", &view["name"]), ("namespace", &image["namespace"]), ("subResource", &image["subresource"])];
+    for (name, value) in given.into_iter().chain([("userInfo", &user)]) {
+        set(&mut request, name, value);
+    }
+    request
+}
+
+/// The AdmissionRequest that would bring the Pod of an ImageReview.
+pub fn pod_request(view: &Value, pod: Value) -> Value {
+    let mut request = object([
+        ("uid", UID.into()),
+        ("kind", object([("group", "".into()), ("version", "v1".into()), ("kind", "Pod".into())])),
+        ("resource", object([("group", "".into()), ("version", "v1".into()), ("resource", "pods".into())])),
+        ("operation", view["operation"].clone()),
+        ("object", pod),
+        ("oldObject", Value::Null),
+    ]);
+    set(&mut request, "namespace", &view["namespace"]);
+    request
+}
+
+/// A Pod of the images of an image view, for all that is known; `None` where it has no image.
+pub fn pod(view: &Value) -> Option<Value> {
+    let containers = containers(view)?;
+    let metadata = present([("annotations", &annotations(view)), ("namespace", &view["namespace"])]);
+    Some(object([
+        ("apiVersion", "v1".into()),
+        ("kind", "Pod".into()),
+        ("metadata", if metadata == Value::Null { Value::new_object() } else { metadata }),
+        ("spec", object([("containers", containers)])),
+    ]))
+}
+
+fn admission_review(request: Value) -> Value {
+    object([("apiVersion", "admission.k8s.io/v1".into()), ("kind", "AdmissionReview".into()), ("request", request)])
+}
+
+fn image_review(view: &Value) -> Option<Value> {
+    // An image view stands alone, or in an object view.
+    let image = if view["image"] == Value::Undefined { view } else { &view["image"] };
+    let mut spec = object([("containers", containers(image)?)]);
+    set(&mut spec, "annotations", &annotations(image));
+    set(&mut spec, "namespace", &image["namespace"]);
+    Some(object([("apiVersion", "imagepolicy.k8s.io/v1alpha1".into()), ("kind", "ImageReview".into()), ("spec", spec)]))
+}
+
+fn containers(view: &Value) -> Option<Value> {
+    let images = view["images"].as_array().ok()?;
+    let containers: Vec<Value> = images.iter().map(|image| object([("image", image["text"].clone())])).collect();
+    (!containers.is_empty()).then(|| containers.into())
+}
+
+/// Absent where there are none.
+fn annotations(view: &Value) -> Value {
+    let annotations = &view["annotations"];
+    let some = annotations.as_object().is_ok_and(|annotations| !annotations.is_empty());
+    if some { annotations.clone() } else { Value::Null }
+}
+
+fn kind(view: &Value, name: &str, value: &Value) -> Value {
+    let mut kind = Value::new_object();
+    for (name, value) in [("group", &view["group"]), ("version", &view["version"]), (name, value)] {
+        set(&mut kind, name, value);
+    }
+    kind
+}
+
+fn present<const N: usize>(fields: [(&str, &Value); N]) -> Value {
+    let mut object = Value::new_object();
+    for (name, value) in fields {
+        set(&mut object, name, value);
+    }
+    if object == Value::new_object() { Value::Null } else { object }
+}
+
+fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    let fields: std::collections::BTreeMap<Value, Value> =
+        fields.into_iter().map(|(name, value)| (name.into(), value)).collect();
+    fields.into()
+}
+
+/// What is null or absent is left out.
+fn set(object: &mut Value, name: &str, value: &Value) {
+    if matches!(value, Value::Null | Value::Undefined) {
+        return;
+    }
+    if let Ok(object) = object.as_object_mut() {
+        object.insert(name.into(), value.clone());
+    }
+}
