@@ -195,5 +195,5 @@ fn service(config: &Config) -> Service {
     };
     let recorder = Recorder::open(&config.journal).expect("the test's directory is writable");
     let counters = Arc::new(admission::metrics::Metrics::register(&mut registry));
-    Service::new(Loaded { revision, backends }, recorder, counters, settings)
+    Service::new(Loaded::new(revision, backends), recorder, counters, settings)
 }
