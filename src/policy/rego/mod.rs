@@ -4,10 +4,10 @@
 //! from their arguments ([`builtins`]), and ends after so many steps: the same view has the same verdict, everywhere.
 
 mod builtins;
-mod helpers;
+pub mod helpers;
 pub mod input;
 mod load;
-mod results;
+pub mod results;
 mod shims;
 mod syntax;
 #[cfg(test)]
@@ -20,13 +20,12 @@ use std::time::Duration;
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, Value};
 
-use crate::review::decision::Mode;
 use crate::review::view::digest_hex;
 
 use self::input::{Form, View};
-use self::results::{Entry, Found, Resource};
+use self::results::{Entry, Reviewed};
 use super::memo::Memo;
-use super::rules::{Finding, MAX_VIOLATIONS, Mistake, RuleViolation};
+use super::rules::{Finding, Mistake};
 use super::settings::RegoSettings;
 use super::template::cut;
 
@@ -35,7 +34,7 @@ use super::template::cut;
 pub struct RegoPolicy {
     version: String,
     form: Form,
-    entries: Vec<(Entry, Mode)>,
+    entries: Vec<Entry>,
     engine: Engine,
     prints: bool,
     memo: Memo,
@@ -67,11 +66,10 @@ impl RegoPolicy {
         loaded
             .engine
             .set_execution_timer_config(ExecutionTimerConfig { limit: Duration::ZERO, check_interval: interval });
-        let entries = [(Some(loaded.entry), Mode::Enforce), (loaded.warn, Mode::Warn)];
         Ok(Self {
             version: digest_hex(identity(settings).as_bytes(), 12),
             form: loaded.form,
-            entries: entries.into_iter().filter_map(|(entry, most)| Some((entry?, most))).collect(),
+            entries: [loaded.entry].into_iter().chain(loaded.warn).collect(),
             engine: loaded.engine,
             prints: loaded.prints,
             memo: Memo::default(),
@@ -114,23 +112,17 @@ impl RegoPolicy {
         let input = self.form.of(subject.view, subject.encoded).map_err(|error| format!("{error:#}"))?;
         let Some(input) = input else { return Ok(()) };
         finding.judged = true;
-        let (resource, images) = (resource(&input), images(subject.encoded));
+        let reviewed = reviewed(&input, subject.encoded);
         let mut engine = self.engine.clone();
         engine.set_input(input);
-        for (entry, most) in &self.entries {
+        for entry in &self.entries {
             let result = engine.eval_rule(entry.path.clone());
             if self.prints {
                 let lines = engine.take_prints().unwrap_or_default();
                 finding.prints.extend(lines.into_iter().take(MAX_PRINTS.saturating_sub(finding.prints.len())));
             }
             let result = result.map_err(|error| failure(&error))?;
-            for found in entry.read(&result, &resource)? {
-                if finding.violations.len() < MAX_VIOLATIONS {
-                    finding.violations.push(violation(found, *most, &images));
-                } else {
-                    finding.omitted = finding.omitted.saturating_add(1);
-                }
-            }
+            entry.read(&result, &reviewed, finding)?;
         }
         Ok(())
     }
@@ -155,17 +147,18 @@ fn failure(error: &anyhow::Error) -> String {
     cut(&place.map_or_else(|| problem.clone(), |place| format!("{place}: {problem}"))).into_owned()
 }
 
-/// As rows of kubernetes-policy-controller name the object of `input`.
-fn resource(input: &Value) -> Resource {
+/// The object of `input`, as rows of kubernetes-policy-controller name it, with the images of its view.
+fn reviewed(input: &Value, encoded: &str) -> Reviewed {
     let request = &input["request"];
     let named = |value: &Value, otherwise: &str| {
         let text = value.as_string().ok().filter(|text| !text.is_empty());
-        text.map_or_else(|| otherwise.to_owned(), |text| text.to_string())
+        Some(text.map_or_else(|| otherwise.to_owned(), |text| text.to_string()))
     };
-    Resource {
+    Reviewed {
         kind: named(&request["resource"]["resource"], ""),
         namespace: named(&request["namespace"], helpers::DEFAULT_NAMESPACE),
         name: named(&request["name"], helpers::UNNAMED),
+        images: images(encoded),
     }
 }
 
@@ -176,39 +169,4 @@ fn images(encoded: &str) -> Vec<(String, Option<String>)> {
     let text = |value: &Value| value.as_string().ok().map(|text| text.to_string());
     let images = images.into_iter().flat_map(|images| images.iter());
     images.filter_map(|image| Some((text(&image["text"])?, text(&image["container"])))).collect()
-}
-
-/// The image to blame is the one that the row names, or else the only one that its message names.
-fn violation(found: Found, most: Mode, images: &[(String, Option<String>)]) -> RuleViolation {
-    let named = found.image.as_deref();
-    let mut blamed = images.iter().filter(|(text, container)| match (named, &found.container) {
-        (Some(named), _) => text == named,
-        (None, Some(named)) => container.as_ref() == Some(named),
-        (None, None) => names(&found.message, text),
-    });
-    let first = blamed.next();
-    let only = first.filter(|(text, _)| blamed.all(|(other, _)| other == text));
-    RuleViolation {
-        rule: cut(&found.rule).into_owned(),
-        mode: None,
-        most,
-        image: only.map(|(text, _)| cut(text).into_owned()),
-        container: found.container.or_else(|| only.and_then(|(_, container)| container.clone())),
-        message: cut(&found.message).into_owned(),
-        help: None,
-    }
-}
-
-/// Whether a message has an image's text in it, whole: `nginx` is not named by `nginx:1.2` or `my-nginx`.
-fn names(message: &str, image: &str) -> bool {
-    let is_part = |character: char| character.is_ascii_alphanumeric() || "._-/:@".contains(character);
-    message.match_indices(image).any(|(at, _)| {
-        let (before, after) = (&message[..at], &message[at + image.len()..]);
-        let ends = match after.trim_start_matches(['.', ':']).chars().next() {
-            // A sentence may end behind it.
-            None => true,
-            Some(_) => !after.starts_with(is_part) || after.starts_with(['.', ':']) && after[1..].starts_with(' '),
-        };
-        !before.ends_with(is_part) && ends
-    })
 }

@@ -7,6 +7,7 @@ mod mistakes;
 
 use super::*;
 use crate::policy::settings::{DataDocument, Dialect, RegoModule};
+use crate::review::decision::Mode;
 use crate::review::decode::decode;
 use crate::review::strict;
 use crate::review::view::ObjectView;

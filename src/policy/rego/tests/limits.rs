@@ -36,13 +36,3 @@ fn a_view_is_evaluated_once() {
     assert!(Arc::ptr_eq(&first, &policy.judge(review.view.hash(), subject)));
     assert!(policy.recall(review.view.hash()).is_some());
 }
-
-#[test]
-fn a_name_is_found_whole_in_a_message() {
-    assert!(names("image nginx is old", "nginx"));
-    assert!(names("\"nginx:1.2\"", "nginx:1.2"));
-    assert!(names("it is nginx.", "nginx"));
-    assert!(!names("image nginx:1.2 is old", "nginx"));
-    assert!(!names("image my-nginx is old", "nginx"));
-    assert!(!names("image library/nginx is old", "nginx"));
-}
