@@ -4,6 +4,7 @@ mod anchor;
 pub mod glob;
 mod matcher;
 mod memo;
+pub mod opa;
 pub mod rego;
 pub mod revision;
 mod rule;

@@ -3,6 +3,7 @@
 use crate::review::decision::Mode;
 use crate::review::view::digest_hex;
 
+use super::opa;
 use super::rego::RegoPolicy;
 use super::rego::input::Form;
 use super::rule::is_id;
@@ -82,7 +83,10 @@ impl Policy {
                 let policy = RegoPolicy::compile(rego);
                 Source::Rego(Box::new(policy.map_err(|mistakes| mistakes.into_iter().map(within).collect::<Vec<_>>())?))
             }
-            SourceSettings::Webhook(webhook) => Source::Webhook(webhook.clone()),
+            SourceSettings::Webhook(webhook) => {
+                opa::check(webhook)?;
+                Source::Webhook(webhook.clone())
+            }
         };
         Ok(Self { name: settings.name.clone(), mode: settings.mode, on_error: settings.on_error, source })
     }

@@ -1,0 +1,79 @@
+//! What the webhooks are asked about one review.
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use crate::backend::Question;
+use crate::policy::rego::helpers::DEFAULT_NAMESPACE;
+use crate::policy::rego::results::Reviewed;
+use crate::policy::settings::{Speaks, WebhookSettings};
+use crate::review::Review;
+use crate::review::decision::Protocol;
+use crate::review::json::{Document, Node};
+
+use super::bridge::Presented;
+use super::service::Arrival;
+
+/// Each made when a webhook is first asked it.
+pub(super) struct Questions<'a> {
+    arrival: &'a Arrival,
+    review: &'a Review,
+    document: &'a Document<'a>,
+    /// The same for all webhooks with a bridge.
+    presented: OnceCell<Option<Presented>>,
+}
+
+// === impl Questions ===
+
+impl<'a> Questions<'a> {
+    /// `document` is what the body of `review` says.
+    pub(super) fn about(arrival: &'a Arrival, review: &'a Review, document: &'a Document<'a>) -> Self {
+        Self { arrival, review, document, presented: OnceCell::new() }
+    }
+
+    /// `None`: a webhook of these settings is not asked.
+    pub(super) fn to(&self, webhook: &WebhookSettings, budget: Duration) -> Option<Question> {
+        let as_it_came = self.as_it_came(budget);
+        match (webhook.speaks, self.review.protocol) {
+            (Speaks::Opa, _) => Some(Question { reviewed: self.reviewed(), ..as_it_came }),
+            (Speaks::ImageReview, Protocol::ImageReview) | (Speaks::AdmissionReview, Protocol::AdmissionReview) => {
+                Some(as_it_came)
+            }
+            _ if webhook.bridge => {
+                let presented = self.presented.get_or_init(|| Presented::of(self.review)).clone()?;
+                let Presented { body, protocol, api_version, uid } = presented;
+                Some(Question { body, protocol, api_version, uid, ..as_it_came })
+            }
+            _ => None,
+        }
+    }
+
+    fn as_it_came(&self, budget: Duration) -> Question {
+        Question {
+            body: self.arrival.body.clone(),
+            protocol: self.review.protocol,
+            api_version: self.review.api_version,
+            uid: self.review.uid.clone(),
+            came_in: self.review.protocol,
+            reviewed: Reviewed::default(),
+            traceparent: self.arrival.traceparent.clone(),
+            budget,
+        }
+    }
+
+    /// As kubernetes-policy-controller would name the object. What has no name has a random one there.
+    fn reviewed(&self) -> Reviewed {
+        let images = self.review.images.iter().map(|image| (image.text.clone(), image.container.clone())).collect();
+        let Some(request) = self.document.root().member("request") else {
+            return Reviewed { images, ..Reviewed::default() };
+        };
+        let resource = request.member("resource").and_then(|resource| resource.member("resource"));
+        let namespace = self.review.record.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        Reviewed {
+            kind: resource.and_then(Node::text).map(std::borrow::Cow::into_owned),
+            namespace: Some(namespace.to_owned()),
+            name: self.review.name.clone(),
+            images,
+        }
+    }
+}
