@@ -156,14 +156,16 @@ impl Course {
     async fn evaluate<'a>(&'a self, views: &Views, opinions: &mut [Opinion<'a>]) {
         let evaluated = self.loaded.revision.policies.iter().enumerate().filter_map(|(at, policy)| {
             let Source::Rego(rego) = &policy.source else { return None };
-            let begun = Instant::now();
+            let (begun, presented) = (Instant::now(), views::presented(rego.form(), &self.review));
             let judged = self.shared.evaluation.judge(&self.loaded, at, views.view(rego.form()));
             Some(judged.map(move |finding| {
-                (at, Opinion::local(policy, rego.version(), &finding, self.force(), begun.elapsed()), finding)
+                let opinion = Opinion::local(policy, rego.version(), &finding, self.force(), begun.elapsed());
+                (at, opinion, finding, presented)
             }))
         });
-        for (at, opinion, finding) in join_all(evaluated).await {
-            opinions[at] = opinion.printed(&finding.prints);
+        for (at, opinion, finding, presented) in join_all(evaluated).await {
+            let judged = finding.judged.then(|| presented).flatten();
+            opinions[at] = opinion.with(&finding.prints, judged);
         }
     }
 
@@ -230,8 +232,6 @@ impl Course {
         secrets: &Secrets,
     ) -> Decision {
         let (code, message) = code_and_message(&settlement.outcome, &opinions);
-        let presented = opinions.iter().filter_map(|opinion| views::presented(opinion.policy, &self.review));
-        let notes = settlement.notes.into_iter().chain(self.arrival.sender.note()).chain(presented).collect();
         for opinion in &opinions {
             opinion.prints.iter().for_each(|line| debug!(decision = %id, policy = opinion.policy.name, "{line}"));
         }
@@ -264,7 +264,7 @@ impl Course {
             redacted: !secrets.is_empty(),
             revision: self.loaded.revision.id.clone(),
             duration_us: u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
-            notes,
+            notes: settlement.notes.into_iter().chain(self.arrival.sender.note()).collect(),
         }
     }
 
@@ -402,6 +402,7 @@ mod tests {
             violations: messages.iter().map(violation).collect(),
             standing: Vec::new(),
             omitted: 0,
+            presented: None,
             error: None,
             duration_us: None,
         }

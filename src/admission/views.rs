@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::policy::rego::input::{Form, View};
 use crate::policy::revision::{Policy, Source};
 use crate::review::Review;
-use crate::review::decision::Protocol;
+use crate::review::decision::{Presented, Protocol};
 use crate::review::json::Document;
 use crate::review::view::{ObjectView, object_hash};
 
@@ -44,14 +44,11 @@ impl Views {
     }
 }
 
-/// That a policy judged another document than the one that came, and what that leaves out.
-pub fn presented(policy: &Policy, review: &Review) -> Option<String> {
-    let form = form(policy).filter(|form| form.is_presented(has_object(review)))?;
-    Some(match form {
-        Form::ImageReview => format!("policy {} judged the images of this object as an ImageReview", policy.name),
-        Form::AdmissionReview | Form::Object => {
-            format!("policy {} judged this ImageReview as a Pod without user, labels and names", policy.name)
-        }
+/// What a policy of that form judges in place of `review`, where it does.
+pub fn presented(form: Form, review: &Review) -> Option<Presented> {
+    form.is_presented(has_object(review)).then_some(match form {
+        Form::ImageReview => Presented::ImageReview,
+        Form::AdmissionReview | Form::Object => Presented::Pod,
     })
 }
 
