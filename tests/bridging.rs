@@ -44,7 +44,7 @@ async fn a_pod_is_judged_as_the_image_review_that_the_plugin_would_have_sent() {
     let decision = detail(&rehearsal).await;
     assert_eq!((&decision["answer"], &decision["code"]), (&json!("denied"), &json!(403)));
     assert_eq!(decision["verdicts"][0]["violations"][0]["rule"], "gate");
-    assert_eq!(decision["notes"], json!(["policy gate judged the images of this object as an ImageReview"]));
+    assert_eq!(decision["verdicts"][0]["presented"], "image-review");
 }
 
 #[tokio::test]
@@ -112,10 +112,7 @@ async fn an_image_review_is_judged_as_a_pod() {
     let names: Vec<&str> = status.as_object().expect("an object").keys().map(String::as_str).collect();
     assert_eq!(names, ["allowed", "reason", "auditAnnotations"]);
     let decision = detail(&rehearsal).await;
-    assert_eq!(
-        decision["notes"],
-        json!(["policy gate judged this ImageReview as a Pod without user, labels and names"])
-    );
+    assert_eq!(decision["verdicts"][0]["presented"], "pod");
 }
 
 #[tokio::test]

@@ -10,14 +10,15 @@ use serde::Serialize;
 use uuid::Builder;
 
 use crate::policy::rego::input;
+use crate::policy::settings::{Speaks, WebhookSettings};
 use crate::review::Review;
-use crate::review::decision::{Operation, Protocol};
+use crate::review::decision::{Operation, Presented, Protocol};
 use crate::review::decode::{ADMISSION_REVIEW, IMAGE_REVIEW};
 use crate::review::image::Role;
 
 /// A review of the other protocol than the one that came in.
 #[derive(Debug, Clone)]
-pub(super) struct Presented {
+pub(super) struct Bridged {
     pub(super) body: Bytes,
     pub(super) protocol: Protocol,
     pub(super) api_version: &'static str,
@@ -61,14 +62,12 @@ struct Status {
     allowed: bool,
 }
 
-// === impl Presented ===
+// === impl Bridged ===
 
-impl Presented {
+impl Bridged {
     /// `None` where the other protocol has no review of it.
     pub(super) fn of(review: &Review) -> Option<Self> {
-        if !is_presentable(review) {
-            return None;
-        }
+        images(review).next()?;
         match review.protocol {
             Protocol::AdmissionReview => Some(Self {
                 body: image_review(review),
@@ -86,9 +85,13 @@ impl Presented {
     }
 }
 
-/// Whether the other protocol has a review of it.
-pub(super) fn is_presentable(review: &Review) -> bool {
-    images(review).next().is_some()
+/// What a webhook that is asked about a review of `protocol` is shown in place of it.
+pub(super) fn shown(webhook: &WebhookSettings, protocol: Protocol) -> Option<Presented> {
+    match (webhook.speaks, protocol) {
+        (Speaks::ImageReview, Protocol::AdmissionReview) => Some(Presented::ImageReview),
+        (Speaks::AdmissionReview, Protocol::ImageReview) => Some(Presented::Pod),
+        _ => None,
+    }
 }
 
 /// The images that it would be of.

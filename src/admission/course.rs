@@ -19,7 +19,7 @@ use crate::recorder::NotRecorded;
 use crate::recorder::settings::OnFailure;
 use crate::review::Review;
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{Amendment, Answer, Decision, Mode, ObjectSample, PolicyVerdict, Record};
+use crate::review::decision::{Amendment, Answer, Decision, Mode, ObjectSample, PolicyVerdict, Presented, Record};
 use crate::review::decode;
 use crate::review::json::Document;
 use crate::review::redact::Redaction;
@@ -28,6 +28,7 @@ use crate::review::strict;
 use super::Reply;
 use super::answer::{self, Addressee};
 use super::asked::{Asked, Said};
+use super::bridge;
 use super::failure::{self, Failure};
 use super::metrics::Metrics;
 use super::opinion::{self, Force, Opinion};
@@ -72,6 +73,7 @@ struct Late {
     loaded: Arc<Loaded>,
     /// Its place in the revision.
     policy: usize,
+    presented: Option<Presented>,
     fate: watch::Receiver<Fate>,
 }
 
@@ -139,6 +141,7 @@ impl Course {
                 Some((result, took)) => Opinion::remote(policy, result, took),
                 None => Opinion::pending(policy),
             };
+            opinions[at].verdict.presented = self.shown(policy);
         }
         self.conclude(opinions, secrets)
     }
@@ -155,15 +158,23 @@ impl Course {
     async fn evaluate<'a>(&'a self, views: &Views, opinions: &mut [Opinion<'a>]) {
         let evaluated = self.loaded.revision.policies.iter().enumerate().filter_map(|(at, policy)| {
             let Source::Rego(rego) = &policy.source else { return None };
-            let begun = Instant::now();
+            let (begun, presented) = (Instant::now(), views::presented(rego.form(), &self.review));
             let judged = self.shared.evaluation.judge(&self.loaded, at, views.view(rego.form()));
             Some(judged.map(move |finding| {
-                (at, Opinion::local(policy, rego.version(), &finding, self.force(), begun.elapsed()), finding)
+                let opinion = Opinion::local(policy, rego.version(), &finding, self.force(), begun.elapsed());
+                (at, opinion, finding, presented)
             }))
         });
-        for (at, opinion, finding) in join_all(evaluated).await {
-            opinions[at] = opinion.printed(&finding.prints);
+        for (at, opinion, finding, presented) in join_all(evaluated).await {
+            let judged = finding.judged.then(|| presented).flatten();
+            opinions[at] = opinion.with(&finding.prints, judged);
         }
+    }
+
+    /// What a webhook that is asked is shown in place of the review.
+    fn shown(&self, policy: &Policy) -> Option<Presented> {
+        let Source::Webhook(settings) = &policy.source else { return None };
+        bridge::shown(settings, self.review.protocol)
     }
 
     fn force(&self) -> Force {
@@ -201,6 +212,7 @@ impl Course {
             shared: Arc::clone(&self.shared),
             loaded: Arc::clone(&self.loaded),
             policy: at,
+            presented: self.shown(policy),
             fate: self.fate.subscribe(),
         };
         Some(Staying::new(|left| self.shared.calls.track_future(call(backend, question, late, left))))
@@ -231,8 +243,6 @@ impl Course {
         secrets: &Secrets,
     ) -> Decision {
         let (code, message) = code_and_message(&settlement.outcome, &opinions);
-        let presented = opinions.iter().filter_map(|opinion| views::presented(opinion.policy, &self.review));
-        let notes = settlement.notes.into_iter().chain(self.arrival.sender.note()).chain(presented).collect();
         for opinion in &opinions {
             opinion.prints.iter().for_each(|line| debug!(decision = %id, policy = opinion.policy.name, "{line}"));
         }
@@ -265,7 +275,7 @@ impl Course {
             redacted: !secrets.is_empty(),
             revision: self.loaded.revision.id.clone(),
             duration_us: u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
-            notes,
+            notes: settlement.notes.into_iter().chain(self.arrival.sender.note()).collect(),
         }
     }
 
@@ -318,7 +328,8 @@ impl Late {
     /// Amends the decision, once it is known to be recorded.
     async fn amend(mut self, result: &Result<BackendAnswer, BackendError>, took: Duration) {
         let policy = &self.loaded.revision.policies[self.policy];
-        let verdict = opinion::remote_verdict(policy, result, took);
+        let mut verdict = opinion::remote_verdict(policy, result, took);
+        verdict.presented = self.presented;
         let fate = self.fate.wait_for(|fate| !matches!(fate, Fate::Open)).await.map(|fate| fate.clone());
         if let Ok(Fate::Recorded { id, at, secrets }) = fate {
             let verdict = redacted(verdict, || secrets.redaction());
@@ -396,6 +407,7 @@ mod tests {
             violations: messages.iter().map(violation).collect(),
             standing: Vec::new(),
             omitted: 0,
+            presented: None,
             error: None,
             duration_us: None,
         }

@@ -76,7 +76,10 @@ impl Evaluation {
         if let Some(left) = suspension.left() {
             return Arc::new(failed(format!("it is suspended for {} ms more, {}", left.as_millis(), Suspension::WHY)));
         }
-        let finding = self.evaluate(loaded, at, view).await;
+        let finding = match self.evaluate(loaded, at, view).await {
+            Ok(finding) => finding,
+            Err(why) => return Arc::new(failed(why)),
+        };
         if finding.overran {
             self.shared.metrics.overran(&policy.name);
         }
@@ -93,14 +96,16 @@ impl Evaluation {
         finding
     }
 
-    async fn evaluate(&self, loaded: &Arc<Loaded>, at: usize, view: &Encoded) -> Arc<Finding> {
+    /// # Errors
+    /// Why it was not evaluated, which says nothing of the policy.
+    async fn evaluate(&self, loaded: &Arc<Loaded>, at: usize, view: &Encoded) -> Result<Arc<Finding>, String> {
         let Shared { threads, permits, overrun, .. } = &*self.shared;
         if overrun.load(Ordering::Acquire) >= *threads {
-            return Arc::new(failed(format!("all {threads} threads are busy with evaluations that overran")));
+            return Err(format!("all {threads} threads are busy with evaluations that overran"));
         }
         let deadline = Instant::now() + LIMIT;
         let Ok(Ok(permit)) = timeout_at(deadline, Arc::clone(permits).acquire_owned()).await else {
-            return Arc::new(failed(format!("no thread was free within {} ms", LIMIT.as_millis())));
+            return Err(format!("no thread was free within {} ms", LIMIT.as_millis()));
         };
         let run = Arc::new(Run { shared: Arc::clone(&self.shared), state: AtomicU8::new(RUNNING) });
         let (theirs, loaded, view) = (Arc::clone(&run), Arc::clone(loaded), view.clone());
@@ -114,12 +119,12 @@ impl Evaluation {
             finding
         });
         match timeout_at(deadline, work).await {
-            Ok(Ok(finding)) => finding,
-            Ok(Err(error)) => Arc::new(failed(format!("its evaluation ended without a verdict: {error}"))),
+            Ok(Ok(finding)) => Ok(finding),
+            Ok(Err(error)) => Err(format!("its evaluation ended without a verdict: {error}")),
             Err(_) => {
                 run.left();
                 let overrun = format!("it took more than {} ms", LIMIT.as_millis());
-                Arc::new(Finding { overran: true, ..failed(overrun) })
+                Ok(Arc::new(Finding { overran: true, ..failed(overrun) }))
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::policy::revision::{Policy, Source};
 use crate::policy::rules::{Finding, RuleViolation};
-use crate::review::decision::{Mode, PolicyVerdict, Verdict, Violation};
+use crate::review::decision::{Mode, PolicyVerdict, Presented, Verdict, Violation};
 
 /// A policy, its verdict, and what the answer needs of it beyond that.
 #[derive(Debug)]
@@ -59,8 +59,10 @@ impl<'a> Opinion<'a> {
         Self { policy, verdict, answer: None, error: None, force, prints: Vec::new() }
     }
 
-    pub fn printed(mut self, lines: &[String]) -> Self {
-        self.prints = lines.to_vec();
+    /// With what a policy printed, and what it was shown in place of the review.
+    pub fn with(mut self, prints: &[String], presented: Option<Presented>) -> Self {
+        self.prints = prints.to_vec();
+        self.verdict.presented = presented;
         self
     }
 
@@ -150,6 +152,7 @@ fn blank(policy: &Policy, verdict: Verdict, took: Option<Duration>) -> PolicyVer
         violations: Vec::new(),
         standing: Vec::new(),
         omitted: 0,
+        presented: None,
         error: None,
         duration_us: took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
     }

@@ -8,10 +8,9 @@ use crate::policy::rego::helpers::DEFAULT_NAMESPACE;
 use crate::policy::rego::results::Reviewed;
 use crate::policy::settings::{Speaks, WebhookSettings};
 use crate::review::Review;
-use crate::review::decision::Protocol;
 use crate::review::json::{Document, Node};
 
-use super::bridge::Presented;
+use super::bridge::{self, Bridged};
 use super::service::Arrival;
 
 /// Each made when a webhook is first asked it.
@@ -20,7 +19,7 @@ pub(super) struct Questions<'a> {
     review: &'a Review,
     document: &'a Document<'a>,
     /// The same for all webhooks with a bridge.
-    presented: OnceCell<Option<Presented>>,
+    bridged: OnceCell<Option<Bridged>>,
 }
 
 // === impl Questions ===
@@ -28,24 +27,24 @@ pub(super) struct Questions<'a> {
 impl<'a> Questions<'a> {
     /// `document` is what the body of `review` says.
     pub(super) fn about(arrival: &'a Arrival, review: &'a Review, document: &'a Document<'a>) -> Self {
-        Self { arrival, review, document, presented: OnceCell::new() }
+        Self { arrival, review, document, bridged: OnceCell::new() }
     }
 
     /// `None`: a webhook of these settings is not asked.
     pub(super) fn to(&self, webhook: &WebhookSettings, budget: Duration) -> Option<Question> {
         let as_it_came = self.as_it_came(budget);
-        match (webhook.speaks, self.review.protocol) {
-            (Speaks::Opa, _) => Some(Question { reviewed: self.reviewed(), ..as_it_came }),
-            (Speaks::ImageReview, Protocol::ImageReview) | (Speaks::AdmissionReview, Protocol::AdmissionReview) => {
-                Some(as_it_came)
-            }
-            _ if webhook.bridge => {
-                let presented = self.presented.get_or_init(|| Presented::of(self.review)).clone()?;
-                let Presented { body, protocol, api_version, uid } = presented;
-                Some(Question { body, protocol, api_version, uid, ..as_it_came })
-            }
-            _ => None,
+        if webhook.speaks == Speaks::Opa {
+            return Some(Question { reviewed: self.reviewed(), ..as_it_came });
         }
+        if bridge::shown(webhook, self.review.protocol).is_none() {
+            return Some(as_it_came);
+        }
+        if !webhook.bridge {
+            return None;
+        }
+        let Bridged { body, protocol, api_version, uid } =
+            self.bridged.get_or_init(|| Bridged::of(self.review)).clone()?;
+        Some(Question { body, protocol, api_version, uid, ..as_it_came })
     }
 
     fn as_it_came(&self, budget: Duration) -> Question {

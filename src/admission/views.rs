@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use crate::policy::rego::input::{Form, View};
 use crate::policy::revision::{Policy, Source};
-use crate::policy::settings::{Speaks, WebhookSettings};
 use crate::review::Review;
-use crate::review::decision::Protocol;
+use crate::review::decision::{Presented, Protocol};
 use crate::review::json::Document;
 use crate::review::view::{ObjectView, object_hash};
 
-use super::bridge;
 use super::evaluation::Encoded;
 
 /// Those that a policy of the revision asks for.
@@ -46,28 +44,12 @@ impl Views {
     }
 }
 
-/// That a policy judged another document than the one that came, and what that leaves out.
-pub fn presented(policy: &Policy, review: &Review) -> Option<String> {
-    let form = match &policy.source {
-        Source::Rules(_) => None,
-        Source::Rego(rego) => Some(rego.form()),
-        Source::Webhook(webhook) => bridged(webhook).filter(|_| bridge::is_presentable(review)),
-    };
-    Some(match form.filter(|form| form.is_presented(has_object(review)))? {
-        Form::ImageReview => format!("policy {} judged the images of this object as an ImageReview", policy.name),
-        Form::AdmissionReview | Form::Object => {
-            format!("policy {} judged this ImageReview as a Pod without user, labels and names", policy.name)
-        }
+/// What a policy of that form judges in place of `review`, where it does.
+pub fn presented(form: Form, review: &Review) -> Option<Presented> {
+    form.is_presented(has_object(review)).then_some(match form {
+        Form::ImageReview => Presented::ImageReview,
+        Form::AdmissionReview | Form::Object => Presented::Pod,
     })
-}
-
-/// What a webhook with a bridge is shown.
-fn bridged(webhook: &WebhookSettings) -> Option<Form> {
-    match webhook.speaks {
-        Speaks::ImageReview if webhook.bridge => Some(Form::ImageReview),
-        Speaks::AdmissionReview if webhook.bridge => Some(Form::AdmissionReview),
-        Speaks::ImageReview | Speaks::AdmissionReview | Speaks::Opa => None,
-    }
 }
 
 fn form(policy: &Policy) -> Option<Form> {

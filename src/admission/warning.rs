@@ -123,6 +123,7 @@ mod tests {
             violations,
             standing: vec![],
             omitted: 0,
+            presented: None,
             error: None,
             duration_us: None,
         }

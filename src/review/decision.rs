@@ -94,9 +94,22 @@ pub struct PolicyVerdict {
     /// Violations (standing ones included) past the cap of 100.
     #[serde(default)]
     pub omitted: u32,
+    /// What it judged instead of the document that came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presented: Option<Presented>,
     pub error: Option<String>,
     /// Monotonic. `None` while pending.
     pub duration_us: Option<u64>,
+}
+
+/// A document that a policy was shown in place of the one that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Presented {
+    /// The Pod of an ImageReview, without what that does not say.
+    Pod,
+    /// The ImageReview of an object's images.
+    ImageReview,
 }
 
 /// One answered review.
@@ -295,6 +308,18 @@ impl Verdict {
             Self::Error => "error",
             Self::None => "none",
             Self::Pending => "pending",
+        }
+    }
+}
+
+// === impl Presented ===
+
+impl Presented {
+    /// For a person.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Pod => "It judged this ImageReview as a Pod, of which user, labels and names are not known.",
+            Self::ImageReview => "It judged the images of this object as an ImageReview.",
         }
     }
 }

@@ -101,11 +101,21 @@ impl<'a> Outcomes<'a> {
 /// But for their durations.
 fn is_alike(some: &[PolicyVerdict], others: &[PolicyVerdict]) -> bool {
     let is_same = |(one, other): (&PolicyVerdict, &PolicyVerdict)| {
-        let PolicyVerdict { policy, version, mode, verdict, violations, standing, omitted, error, duration_us: _ } =
-            one;
+        let PolicyVerdict {
+            policy,
+            version,
+            mode,
+            verdict,
+            violations,
+            standing,
+            omitted,
+            presented,
+            error,
+            duration_us: _,
+        } = one;
         (policy, version, mode, verdict) == (&other.policy, &other.version, &other.mode, &other.verdict)
             && (violations, standing) == (&other.violations, &other.standing)
-            && (omitted, error) == (&other.omitted, &other.error)
+            && (omitted, presented, error) == (&other.omitted, &other.presented, &other.error)
     };
     some.len() == others.len() && some.iter().zip(others).all(is_same)
 }

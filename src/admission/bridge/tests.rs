@@ -21,8 +21,8 @@ fn pod(operation: &str, subresource: &str) -> Value {
     })
 }
 
-fn presented(review: &Value) -> Option<Presented> {
-    Presented::of(&decode(review.to_string().as_bytes()).expect("a review"))
+fn presented(review: &Value) -> Option<Bridged> {
+    Bridged::of(&decode(review.to_string().as_bytes()).expect("a review"))
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn captured_pods_are_presented_as_the_plugin_sent_them() {
             &include_bytes!("../../../tests/fixtures/captures/004-image-review.json")[..],
         ),
     ] {
-        let presented = Presented::of(&decode(pod).expect("a review")).expect("one");
+        let presented = Bridged::of(&decode(pod).expect("a review")).expect("one");
         assert_eq!(presented.body, image.trim_ascii());
     }
 }

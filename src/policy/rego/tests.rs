@@ -2,6 +2,7 @@
 
 mod built_ins;
 mod conventions;
+mod documented;
 mod limits;
 mod mistakes;
 

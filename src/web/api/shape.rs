@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::review::clock::Timestamp;
-use crate::review::decision::{Answer, Gap, ImageRecord, Mode, Operation, PolicyVerdict, Protocol, Verdict, Violation};
+use crate::review::decision::{
+    Answer, Gap, ImageRecord, Mode, Operation, PolicyVerdict, Presented, Protocol, Verdict, Violation,
+};
 use crate::review::image::Role;
 use crate::store::read::StoredDecision;
 use crate::web::completeness::{Behind, Completeness};
@@ -70,6 +72,9 @@ struct VerdictShape<'a> {
 struct MoreOfVerdict<'a> {
     version: Option<&'a str>,
     omitted: u32,
+    /// `pod` or `image-review`: what it judged in place of the document that came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presented: Option<Presented>,
 }
 
 #[derive(Debug, Serialize)]
@@ -184,7 +189,11 @@ impl<'a> VerdictShape<'a> {
             standing: shapes(&verdict.standing),
             error: verdict.error.as_deref(),
             duration_us: verdict.duration_us,
-            more: depth.whole(|| MoreOfVerdict { version: verdict.version.as_deref(), omitted: verdict.omitted }),
+            more: depth.whole(|| MoreOfVerdict {
+                version: verdict.version.as_deref(),
+                omitted: verdict.omitted,
+                presented: verdict.presented,
+            }),
         }
     }
 }
