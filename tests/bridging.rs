@@ -2,9 +2,11 @@
 
 mod harness;
 
-use harness::Rehearsal;
 use harness::backend::{Backend, Reply, Script};
+use harness::peers::peer;
+use harness::process::Process;
 use harness::reviews::{captures, fixture, pod_review};
+use harness::{Rehearsal, free_port, wait_for};
 use serde_json::{Value, json};
 
 /// A Pod, and what a real API server's plugin sent for it.
@@ -148,4 +150,28 @@ async fn without_a_bridge_the_other_protocol_is_not_asked() {
     let rehearsal = Rehearsal::builder().config(&config).start().await;
     assert!(rehearsal.post("/", fixture(POD)).await.allowed());
     assert_eq!(backend.received().len(), 0);
+}
+
+/// As on a managed cluster: pods come by a ValidatingWebhookConfiguration, and it is asked as the plugin would ask it.
+#[tokio::test]
+async fn the_real_kube_image_bouncer_judges_pods_over_a_bridge() {
+    let Some(program) = peer("kube-image-bouncer") else { return };
+    let port = free_port();
+    let mut command = std::process::Command::new(program);
+    let process = Process::spawn(command.env("BOUNCER_PORT", port.to_string()));
+    let url = format!("http://127.0.0.1:{port}/image_policy");
+    let config = format!(
+        "policies: [{{name: bouncer, mode: enforce, webhook: {{url: '{url}', speaks: image-review, bridge: true}}}}]"
+    );
+    let rehearsal = Rehearsal::builder().config(&config).start().await;
+    let client = rehearsal.client();
+    wait_for("the bouncer", || async {
+        assert_eq!(process.ended(), None, "{}", process.stderr());
+        client.try_post(&url, fixture(IMAGES)).await.ok().filter(|response| response.status == 200)
+    })
+    .await;
+    assert!(rehearsal.post("/", fixture(POD)).await.allowed());
+    let verdict = rehearsal.review("/", &pod_review("u", "team-a", "web", &["a:1", "nginx"])).await.verdict();
+    assert_eq!(verdict["allowed"], false);
+    assert_eq!(verdict["status"]["message"], "Images using latest tag are not allowed");
 }
