@@ -6,8 +6,10 @@ mod documented;
 mod limits;
 mod mistakes;
 
+use super::input::View;
 use super::*;
 use crate::policy::settings::{DataDocument, Dialect, RegoModule};
+use crate::review::decision::Mode;
 use crate::review::decode::decode;
 use crate::review::strict;
 use crate::review::view::ObjectView;

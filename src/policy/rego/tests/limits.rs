@@ -1,4 +1,5 @@
 use super::*;
+use crate::policy::rego::evaluator::names;
 
 #[test]
 fn an_evaluation_ends_after_its_steps() {
