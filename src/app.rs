@@ -302,7 +302,7 @@ fn backends(revision: &Revision, registry: &mut Registry) -> Result<Vec<Option<A
             Ok(backend) => Ok(Some(Arc::new(backend))),
             Err(error) => Err(StartError::Backend { policy: policy.name.clone(), error }),
         },
-        Source::Rules(_) | Source::Rego(_) => Ok(None),
+        Source::Rules(_) | Source::Rego(_) | Source::Gatekeeper(_) => Ok(None),
     });
     backends.collect()
 }

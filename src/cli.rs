@@ -12,6 +12,7 @@ use crate::commands::journal::JournalCommand;
 use crate::commands::migrate::MigrateArgs;
 use crate::commands::ready::ReadyArgs;
 use crate::commands::serve::ServeArgs;
+use crate::commands::verify::VerifyArgs;
 use crate::logging::LogArgs;
 
 /// Rehearses an image policy on live traffic before it can break a deploy.
@@ -69,6 +70,11 @@ pub enum Command {
     ///
     /// Exit code 1 when it is not, or does not answer within 5 s.
     Ready(ReadyArgs),
+    /// Run the suites of a library of Gatekeeper's constraints, as `gator verify` does.
+    ///
+    /// `data.inventory` and namespaces come from each case's inventory. Exit code 1 when a test fails or cannot be run.
+    /// Tests of expansion and of a template's schema are left out, and named.
+    Verify(VerifyArgs),
     /// Fill a history with made-up decisions, to see pages and a database at size.
     ///
     /// In the shape of a real fleet's traffic, with all of its figures; only into a history without decisions, and

@@ -42,6 +42,7 @@ use self::written::Document;
 pub use self::mistake::{ConfigErrors, Mistake, Place, Wrong};
 pub use self::policies::Compile;
 pub use self::shape::schema;
+pub use self::sources::manifests;
 pub use self::store::kept;
 
 /// What `serve` runs on: complete, absolute or relative to the working directory, every default filled in.

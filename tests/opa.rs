@@ -134,6 +134,7 @@ fn in_place(entrypoint: &str, modules: &[&Path]) -> String {
 fn opinion(decision: &Value, policy: &str) -> (bool, Vec<String>) {
     let verdicts = decision["verdicts"].as_array().expect("a list");
     let verdict = verdicts.iter().find(|verdict| verdict["policy"] == policy).expect("it judged");
+    assert!(verdict["verdict"] == "allow" || verdict["verdict"] == "deny", "{verdict}");
     let lists = [&verdict["violations"], &verdict["standing"]].into_iter().filter_map(Value::as_array);
     let mut found: Vec<String> =
         lists.flatten().map(|one| format!("{} {} {}", one["rule"], one["image"], one["message"])).collect();

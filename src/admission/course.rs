@@ -157,16 +157,16 @@ impl Course {
     /// All that are evaluated on threads of their own, at the same time.
     async fn evaluate<'a>(&'a self, views: &Views, opinions: &mut [Opinion<'a>]) {
         let evaluated = self.loaded.revision.policies.iter().enumerate().filter_map(|(at, policy)| {
-            let Source::Rego(rego) = &policy.source else { return None };
-            let (begun, presented) = (Instant::now(), views::presented(rego.form(), &self.review));
-            let judged = self.shared.evaluation.judge(&self.loaded, at, views.view(rego.form()));
+            let evaluated = policy.evaluated()?;
+            let (begun, presented) = (Instant::now(), views::presented(evaluated.form(), &self.review));
+            let judged = self.shared.evaluation.judge(&self.loaded, at, views.view(evaluated.form()));
             Some(judged.map(move |finding| {
-                let opinion = Opinion::local(policy, rego.version(), &finding, self.force(), begun.elapsed());
+                let opinion = Opinion::local(policy, evaluated.version(), &finding, self.force(), begun.elapsed());
                 (at, opinion, finding, presented)
             }))
         });
         for (at, opinion, finding, presented) in join_all(evaluated).await {
-            let judged = finding.judged.then(|| presented).flatten();
+            let judged = presented.filter(|_| finding.judged);
             opinions[at] = opinion.with(&finding.prints, judged);
         }
     }

@@ -10,9 +10,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::policy::rego::RegoPolicy;
+use crate::policy::evaluated::Subject;
 use crate::policy::rego::input::View;
-use crate::policy::revision::Source;
 use crate::policy::rules::Finding;
 
 use super::metrics::Metrics;
@@ -68,8 +67,8 @@ impl Evaluation {
     /// What the policy at `at` finds in a view.
     pub async fn judge(&self, loaded: &Arc<Loaded>, at: usize, view: &Encoded) -> Arc<Finding> {
         let policy = &loaded.revision.policies[at];
-        let Source::Rego(rego) = &policy.source else { return Arc::new(failed("it is not evaluated here".to_owned())) };
-        if let Some(known) = rego.recall(&view.hash) {
+        let Some(evaluated) = policy.evaluated() else { return Arc::new(Finding::default()) };
+        if let Some(known) = evaluated.recall(&view.hash) {
             return known;
         }
         let suspension = &loaded.suspensions[at];
@@ -110,10 +109,9 @@ impl Evaluation {
         let run = Arc::new(Run { shared: Arc::clone(&self.shared), state: AtomicU8::new(RUNNING) });
         let (theirs, loaded, view) = (Arc::clone(&run), Arc::clone(loaded), view.clone());
         let work = tokio::task::spawn_blocking(move || {
-            let finding = match &loaded.revision.policies[at].source {
-                Source::Rego(rego) => judge(rego, &view),
-                Source::Rules(_) | Source::Webhook(_) => Arc::new(Finding::default()),
-            };
+            let evaluated = loaded.revision.policies[at].evaluated();
+            let subject = Subject { view: view.view, encoded: &view.text };
+            let finding = evaluated.map(|policy| policy.judge(&view.hash, subject)).unwrap_or_default();
             theirs.done();
             drop(permit);
             finding
@@ -128,11 +126,6 @@ impl Evaluation {
             }
         }
     }
-}
-
-fn judge(rego: &RegoPolicy, view: &Encoded) -> Arc<Finding> {
-    let subject = crate::policy::rego::Subject { view: view.view, encoded: &view.text };
-    rego.judge(&view.hash, subject)
 }
 
 fn failed(error: String) -> Finding {

@@ -1,11 +1,12 @@
 //! What the webhooks are asked about one review.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::time::Duration;
 
 use crate::backend::Question;
 use crate::policy::rego::helpers::DEFAULT_NAMESPACE;
-use crate::policy::rego::results::Reviewed;
+use crate::policy::rego::results::{NamedImage, Resource};
 use crate::policy::settings::{Speaks, WebhookSettings};
 use crate::review::Review;
 use crate::review::json::{Document, Node};
@@ -34,7 +35,7 @@ impl<'a> Questions<'a> {
     pub(super) fn to(&self, webhook: &WebhookSettings, budget: Duration) -> Option<Question> {
         let as_it_came = self.as_it_came(budget);
         if webhook.speaks == Speaks::Opa {
-            return Some(Question { reviewed: self.reviewed(), ..as_it_came });
+            return Some(Question { resource: self.resource(), images: self.images(), ..as_it_came });
         }
         if bridge::shown(webhook, self.review.protocol).is_none() {
             return Some(as_it_came);
@@ -54,25 +55,26 @@ impl<'a> Questions<'a> {
             api_version: self.review.api_version,
             uid: self.review.uid.clone(),
             came_in: self.review.protocol,
-            reviewed: Reviewed::default(),
+            resource: Resource::default(),
+            images: Vec::new(),
             traceparent: self.arrival.traceparent.clone(),
             budget,
         }
     }
 
     /// As kubernetes-policy-controller would name the object. What has no name has a random one there.
-    fn reviewed(&self) -> Reviewed {
-        let images = self.review.images.iter().map(|image| (image.text.clone(), image.container.clone())).collect();
-        let Some(request) = self.document.root().member("request") else {
-            return Reviewed { images, ..Reviewed::default() };
-        };
+    fn resource(&self) -> Resource {
+        let Some(request) = self.document.root().member("request") else { return Resource::default() };
         let resource = request.member("resource").and_then(|resource| resource.member("resource"));
         let namespace = self.review.record.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-        Reviewed {
-            kind: resource.and_then(Node::text).map(std::borrow::Cow::into_owned),
+        Resource {
+            kind: resource.and_then(Node::text).map(Cow::into_owned),
             namespace: Some(namespace.to_owned()),
             name: self.review.name.clone(),
-            images,
         }
+    }
+
+    fn images(&self) -> Vec<NamedImage> {
+        self.review.images.iter().map(|image| (image.text.clone(), image.container.clone())).collect()
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::policy::rego::input::{Form, View};
-use crate::policy::revision::{Policy, Source};
+use crate::policy::revision::Policy;
 use crate::review::Review;
 use crate::review::decision::{Presented, Protocol};
 use crate::review::json::Document;
@@ -25,7 +25,8 @@ impl Views {
     /// `document` is what the body of `review` says; `None` where no policy is given a view.
     pub fn of(review: &Review, policies: &[Policy], document: &Document<'_>) -> Option<Self> {
         let has_object = has_object(review);
-        let mut wanted = policies.iter().filter_map(form).map(|form| form.view(has_object)).peekable();
+        let evaluated = policies.iter().filter_map(Policy::evaluated);
+        let mut wanted = evaluated.map(|policy| policy.form().view(has_object)).peekable();
         wanted.peek()?;
         let image = Encoded { view: View::Image, text: review.view.encoded().into(), hash: *review.view.hash() };
         let object = wanted.any(|view| view == View::Object).then(|| {
@@ -50,13 +51,6 @@ pub fn presented(form: Form, review: &Review) -> Option<Presented> {
         Form::ImageReview => Presented::ImageReview,
         Form::AdmissionReview | Form::Object => Presented::Pod,
     })
-}
-
-fn form(policy: &Policy) -> Option<Form> {
-    match &policy.source {
-        Source::Rego(rego) => Some(rego.form()),
-        Source::Rules(_) | Source::Webhook(_) => None,
-    }
 }
 
 fn has_object(review: &Review) -> bool {

@@ -157,6 +157,10 @@ fn policy(policy: &Policy) -> LoadedPolicy {
             .rules()
             .map(|(id, mode)| LoadedRule { id: id.to_owned(), mode: mode.unwrap_or(policy.mode) })
             .collect(),
+        Source::Gatekeeper(gatekeeper) => gatekeeper
+            .rules()
+            .map(|rule| LoadedRule { id: rule.rule.clone(), mode: policy.mode.min(rule.most) })
+            .collect(),
         // Their rules are what their text makes of each review.
         Source::Rego(_) | Source::Webhook(_) => Vec::new(),
     };

@@ -32,7 +32,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::info;
 
 use crate::policy::opa::OpaDocument;
-use crate::policy::rego::results::Reviewed;
+use crate::policy::rego::results::{NamedImage, Resource};
 use crate::policy::settings::{Speaks, WebhookSettings};
 use crate::review::decision::Protocol;
 
@@ -84,8 +84,9 @@ pub struct Question {
     pub uid: Option<String>,
     /// The protocol of the review that came in; another where a bridge presents it.
     pub came_in: Protocol,
-    /// What the rows of an OPA may name.
-    pub reviewed: Reviewed,
+    /// What rows of an OPA may name, and whom they may blame.
+    pub resource: Resource,
+    pub images: Vec<NamedImage>,
     pub traceparent: Option<HeaderValue>,
     /// What is left for the whole call; the policy's own time-out bounds it too.
     pub budget: Duration,

@@ -35,7 +35,7 @@ pub(super) fn decode(body: Bytes, document: &OpaDocument, question: &Question) -
     };
     let mut finding = Finding::default();
     let value = Value::from_json_str(result.raw()).map_err(|error| format!("it cannot be read: {error}"))?;
-    document.entry.read(&value, &question.reviewed, &mut finding)?;
+    document.entry.read(&value, &question.resource, &question.images, &mut finding)?;
     let answer = match is_review(result, question.protocol) {
         true => decode::review(result, body.clone(), question.protocol, question.api_version, question.uid.as_deref())?,
         false => of_rows(&finding, body.clone()),

@@ -130,6 +130,7 @@ fn describe(policy: &PolicySettings) -> String {
             format!("rules {}", rules.join(", "))
         }
         SourceSettings::Rego(rego) => format!("rego {} of {}", rego.entrypoint, paths(&rego.files)),
+        SourceSettings::Gatekeeper(gatekeeper) => format!("gatekeeper {}", paths(&gatekeeper.files)),
         SourceSettings::Webhook(webhook) => format!("webhook {}", webhook.url),
     };
     format!("{} ({}): {judges}", policy.name, policy.mode)

@@ -11,6 +11,7 @@ pub mod migrate;
 mod progress;
 pub mod ready;
 pub mod serve;
+pub mod verify;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Export(args) => export::run(args, cli.log),
         Command::Migrate(args) => migrate::run(args, cli.log),
         Command::Ready(args) => ready::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Config(command) => config::run(command, &compile),
     };
     done.unwrap_or_else(|error| {

@@ -4,17 +4,17 @@ use std::path::PathBuf;
 
 use crate::policy::rules;
 use crate::policy::settings::{
-    CheckSettings, MatchSettings, PolicySettings, RegoSettings, RuleSettings, ScopeSettings, SourceSettings,
-    WebhookSettings, built_in, default_placeholders,
+    CheckSettings, GatekeeperSettings, MatchSettings, PolicySettings, RegoSettings, RuleSettings, ScopeSettings,
+    SourceSettings, WebhookSettings, built_in, default_placeholders,
 };
 
 use super::files::Purpose;
 use super::form::{Text, Written};
 use super::meaning::{Ground, count};
 use super::mistake::{Mistakes, Wrong, list, shown};
-use super::sources::Sources;
+use super::sources::{Sources, What};
 use super::tree::Node;
-use super::written::{self, Match, OneOrMore, Policy, Rego, Remote, Rule, WEBHOOK_TIMEOUT};
+use super::written::{self, Gatekeeper, Match, OneOrMore, Policy, Rego, Remote, Rule, WEBHOOK_TIMEOUT};
 
 /// The policies, as far as they could be read: complete only where no mistakes came up.
 #[derive(Debug, Default)]
@@ -57,34 +57,45 @@ pub fn of(policies: Option<Vec<Policy>>, ground: &mut Ground<'_>) -> ReadPolicie
 
 /// What `compile` finds wrong, unless it is an echo of a mistake that is known already.
 pub fn compile(read: &ReadPolicies, tree: &Node, compile: Compile<'_>, mistakes: &mut Mistakes) {
-    for (at, mistake) in compile(&read.settings) {
-        let field = match read.written_as.get(at) {
-            Some(written_as) => written_as.field(&mistake.field),
-            None => format!("policies[{at}].{}", mistake.field),
-        };
-        if !mistakes.touch(&field) {
-            mistakes.add(
-                tree.place_of(&field),
-                &field,
-                Wrong::new(mistake.problem, format!("right would be {}", mistake.fix)),
-            );
-        }
+    let field = |(at, mistake): (usize, rules::Mistake)| match read.written_as.get(at) {
+        Some(written_as) => (written_as.field(&mistake.field), mistake),
+        None => (format!("policies[{at}].{}", mistake.field), mistake),
+    };
+    // Of what was known before: a file may have many mistakes, and each is told.
+    let news: Vec<_> =
+        compile(&read.settings).into_iter().map(field).filter(|(field, _)| !mistakes.touch(field)).collect();
+    for (field, mistake) in news {
+        let wrong = Wrong::new(mistake.problem, format!("right would be {}", mistake.fix));
+        mistakes.add(tree.place_of(&field), &field, wrong);
     }
+}
+
+fn gatekeeper_settings(gatekeeper: Gatekeeper, ground: &Ground<'_>) -> Option<GatekeeperSettings> {
+    let files = gatekeeper.files?.iter().map(|path| ground.path(path)).collect();
+    Some(GatekeeperSettings { files, manifests: Vec::new(), judge_partial: gatekeeper.judge_partial })
 }
 
 /// Reads what the files of policies hold, and adds those to `files`, to be watched.
 pub fn read_files(read: &mut ReadPolicies, tree: &Node, mistakes: &mut Mistakes, files: &mut Vec<PathBuf>) {
     for (settings, written_as) in read.settings.iter_mut().zip(&read.written_as) {
-        let SourceSettings::Rego(rego) = &mut settings.source else { continue };
-        let mut sources = Sources::default();
-        for (at, path) in rego.files.iter().enumerate() {
+        let (section, what, paths) = match &settings.source {
+            SourceSettings::Rego(rego) => ("rego", What::Rego, &rego.files),
+            SourceSettings::Gatekeeper(gatekeeper) => ("gatekeeper", What::Manifests, &gatekeeper.files),
+            SourceSettings::Rules(_) | SourceSettings::Webhook(_) => continue,
+        };
+        let mut sources = Sources::new(what);
+        for (at, path) in paths.iter().enumerate() {
             if let Err(wrong) = sources.add(path) {
-                let field = written_as.field(&format!("rego.files[{at}]"));
+                let field = written_as.field(&format!("{section}.files[{at}]"));
                 mistakes.add(tree.place_of(&field), &field, wrong);
             }
         }
         files.append(&mut sources.looked_at);
-        (rego.modules, rego.data) = (sources.modules, sources.data);
+        match &mut settings.source {
+            SourceSettings::Rego(rego) => (rego.modules, rego.data) = (sources.modules, sources.data),
+            SourceSettings::Gatekeeper(gatekeeper) => gatekeeper.manifests = sources.manifests,
+            SourceSettings::Rules(_) | SourceSettings::Webhook(_) => {}
+        }
     }
 }
 
@@ -103,7 +114,7 @@ impl WrittenAs {
 }
 
 /// What a policy judges with; it has one.
-const SOURCES: [&str; 3] = ["rules", "rego", "webhook"];
+const SOURCES: [&str; 4] = ["rules", "rego", "gatekeeper", "webhook"];
 
 /// Stands for a name that is mistaken, so that what else is wrong in its policy or rule shows too.
 const MISTAKEN: &str = "mistaken";
@@ -122,6 +133,7 @@ fn policy(policy: Policy, path: &str, ground: &mut Ground<'_>) -> Option<(Policy
     }
     // All are read that are given, so that the mistakes of all show.
     let (rules, read) = policy.rules.map(|rules| self::rules(rules, path, ground)).unzip();
+    let gatekeeper = policy.gatekeeper.and_then(|gatekeeper| gatekeeper_settings(gatekeeper, ground));
     let rego = policy.rego.and_then(|rego| rego_settings(rego, path, ground));
     let timeout = policy.timeout.unwrap_or(Written(WEBHOOK_TIMEOUT));
     let timeout = ground.not_zero(&field("timeout"), timeout);
@@ -129,6 +141,7 @@ fn policy(policy: Policy, path: &str, ground: &mut Ground<'_>) -> Option<(Policy
     let source = match sources[..] {
         ["rules"] => rules.map(SourceSettings::Rules),
         ["rego"] => rego.map(SourceSettings::Rego),
+        ["gatekeeper"] => gatekeeper.map(SourceSettings::Gatekeeper),
         ["webhook"] => webhook.map(SourceSettings::Webhook),
         [] => {
             ground.wrong_once(

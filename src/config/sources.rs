@@ -7,18 +7,31 @@ mod bundle;
 
 use std::path::{Path, PathBuf};
 
-use crate::policy::settings::{DataDocument, Dialect, RegoModule};
+use serde_saphyr::Spanned;
+
+use crate::policy::settings::{DataDocument, Dialect, Manifest, RegoModule};
 
 use super::cause;
 use super::mistake::Wrong;
 
 /// What a list of files holds.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Sources {
+    what: What,
+    pub manifests: Vec<Manifest>,
     pub modules: Vec<RegoModule>,
     pub data: Vec<DataDocument>,
     /// Every file and folder that was looked at, to watch.
     pub looked_at: Vec<PathBuf>,
+}
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// Modules, documents and bundles.
+    Rego,
+    /// Objects of Kubernetes.
+    Manifests,
 }
 
 /// Of one file.
@@ -39,29 +52,36 @@ const MAX_DEPTH: usize = 32;
 // === impl Sources ===
 
 impl Sources {
+    pub fn new(what: What) -> Self {
+        Self { what, manifests: Vec::new(), modules: Vec::new(), data: Vec::new(), looked_at: Vec::new() }
+    }
+
     /// Adds what is in a file, or in a folder and those in it.
     ///
     /// # Errors
     /// It cannot be read, is of no kind that is known, or holds nothing.
     pub fn add(&mut self, path: &Path) -> Result<(), Wrong> {
-        let before = self.modules.len() + self.data.len();
+        let before = self.found();
         if path.is_dir() {
             self.folder(path, &mut Vec::new())?;
-            if self.modules.len() + self.data.len() == before {
-                return Err(Wrong::new(
-                    format!("{} has no policy in it", path.display()),
-                    "name a folder with .rego, .json, .yaml or .tar.gz files (tests, `_test.rego`, are left out)",
-                ));
+            if self.found() == before {
+                let fix =
+                    format!("name a folder with {} files (tests, `_test.rego`, are left out)", self.what.extensions());
+                return Err(Wrong::new(format!("{} has no policy in it", path.display()), fix));
             }
             return Ok(());
         }
-        match Kind::of(path) {
+        match self.what.kind(path) {
             Kind::Other => Err(Wrong::new(
                 format!("{} is no policy", path.display()),
-                "name .rego, .json, .yaml, .yml or .tar.gz files, or folders of them",
+                format!("name {} files, or folders of them", self.what.extensions()),
             )),
             kind => self.file(path, kind, &[]),
         }
+    }
+
+    fn found(&self) -> usize {
+        self.modules.len() + self.data.len() + self.manifests.len()
     }
 
     fn folder(&mut self, path: &Path, within: &mut Vec<String>) -> Result<(), Wrong> {
@@ -86,7 +106,7 @@ impl Sources {
                 self.folder(&entry, within)?;
                 within.pop();
             } else {
-                self.file(&entry, Kind::of(&entry), within)?;
+                self.file(&entry, self.what.kind(&entry), within)?;
             }
         }
         Ok(())
@@ -114,6 +134,10 @@ impl Sources {
     }
 
     fn text(&mut self, file: &str, kind: Kind, text: String, within: &[String]) -> Result<(), Wrong> {
+        if self.what == What::Manifests {
+            self.manifests.append(&mut manifests(file, &text)?);
+            return Ok(());
+        }
         let json = match kind {
             Kind::Module => {
                 self.modules.push(RegoModule { file: file.to_owned(), text, dialect: None });
@@ -130,14 +154,37 @@ impl Sources {
     }
 }
 
+/// The objects of a text of any number of documents, those of lists each for itself.
+pub fn manifests(file: &str, text: &str) -> Result<Vec<Manifest>, Wrong> {
+    let documents: Vec<Spanned<serde_json::Value>> =
+        serde_saphyr::from_multiple(text).map_err(|error| not_yaml(file, &error))?;
+    let mut found = Vec::with_capacity(documents.len());
+    for document in documents {
+        let (line, json) = (usize::try_from(document.referenced.line()).unwrap_or(1), document.value);
+        let is_list = json["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) && json["items"].is_array();
+        let objects = match json {
+            serde_json::Value::Object(mut list) if is_list => match list.remove("items") {
+                Some(serde_json::Value::Array(items)) => items,
+                _ => Vec::new(),
+            },
+            serde_json::Value::Null => Vec::new(),
+            object => vec![object],
+        };
+        found.extend(objects.into_iter().map(|json| Manifest { file: file.to_owned(), line, json }));
+    }
+    Ok(found)
+}
+
 /// The one document of a YAML text.
-pub fn yaml(file: &str, text: &str) -> Result<serde_json::Value, Wrong> {
-    serde_saphyr::from_str(text).map_err(|error| {
-        let place = error.location().map(|place| format!(":{}:{}", place.line(), place.column())).unwrap_or_default();
-        let problem = error.to_string();
-        let problem = problem.lines().next().unwrap_or("it cannot be read");
-        Wrong::new(format!("{file}{place}: this is not YAML: {problem}"), "mend the document")
-    })
+fn yaml(file: &str, text: &str) -> Result<serde_json::Value, Wrong> {
+    serde_saphyr::from_str(text).map_err(|error| not_yaml(file, &error))
+}
+
+fn not_yaml(file: &str, error: &serde_saphyr::Error) -> Wrong {
+    let place = error.location().map(|place| format!(":{}:{}", place.line(), place.column())).unwrap_or_default();
+    let problem = error.to_string();
+    let problem = problem.lines().next().unwrap_or("it cannot be read");
+    Wrong::new(format!("{file}{place}: this is not YAML: {problem}"), "mend the document")
 }
 
 fn text(file: &str, bytes: Vec<u8>) -> Result<String, Wrong> {
@@ -148,6 +195,24 @@ fn text(file: &str, bytes: Vec<u8>) -> Result<String, Wrong> {
 fn unreadable(path: &Path, error: &std::io::Error) -> Wrong {
     let problem = format!("{} cannot be read: {}", path.display(), cause(error));
     Wrong::new(problem, "name a file or folder that is there and that this user may read")
+}
+
+// === impl What ===
+
+impl What {
+    fn kind(self, path: &Path) -> Kind {
+        match (self, Kind::of(path)) {
+            (Self::Manifests, Kind::Module | Kind::Bundle) => Kind::Other,
+            (_, kind) => kind,
+        }
+    }
+
+    fn extensions(self) -> &'static str {
+        match self {
+            Self::Rego => ".rego, .json, .yaml, .yml or .tar.gz",
+            Self::Manifests => ".yaml, .yml or .json",
+        }
+    }
 }
 
 // === impl Kind ===

@@ -1,6 +1,8 @@
 //! Floor 1: what judges. Pure and synchronous: a policy is a function of a view of the review and its own text.
 
 mod anchor;
+pub mod evaluated;
+pub mod gatekeeper;
 pub mod glob;
 mod matcher;
 mod memo;

@@ -3,6 +3,8 @@
 use crate::review::decision::Mode;
 use crate::review::view::digest_hex;
 
+use super::evaluated::Evaluated;
+use super::gatekeeper::GatekeeperPolicy;
 use super::opa;
 use super::rego::RegoPolicy;
 use super::rego::input::Form;
@@ -30,6 +32,7 @@ pub struct Policy {
 pub enum Source {
     Rules(RulesPolicy),
     Rego(Box<RegoPolicy>),
+    Gatekeeper(Box<GatekeeperPolicy>),
     Webhook(WebhookSettings),
 }
 
@@ -62,6 +65,14 @@ impl Revision {
     }
 }
 
+/// With the name of the section before each field.
+fn within(section: &'static str) -> impl Fn(Vec<Mistake>) -> Vec<Mistake> {
+    move |mistakes| {
+        let within = |mistake: Mistake| Mistake { field: format!("{section}.{}", mistake.field), ..mistake };
+        mistakes.into_iter().map(within).collect()
+    }
+}
+
 fn name_mistake(policy: &PolicySettings, earlier: &[PolicySettings]) -> Option<Mistake> {
     let name = &policy.name;
     if !is_id(name) {
@@ -78,10 +89,10 @@ impl Policy {
     fn load(settings: &PolicySettings) -> Result<Self, Vec<Mistake>> {
         let source = match &settings.source {
             SourceSettings::Rules(rules) => Source::Rules(RulesPolicy::compile(rules)?),
-            SourceSettings::Rego(rego) => {
-                let within = |mistake: Mistake| Mistake { field: format!("rego.{}", mistake.field), ..mistake };
-                let policy = RegoPolicy::compile(rego);
-                Source::Rego(Box::new(policy.map_err(|mistakes| mistakes.into_iter().map(within).collect::<Vec<_>>())?))
+            SourceSettings::Rego(rego) => Source::Rego(Box::new(RegoPolicy::compile(rego).map_err(within("rego"))?)),
+            SourceSettings::Gatekeeper(gatekeeper) => {
+                let policy = GatekeeperPolicy::compile(gatekeeper).map_err(within("gatekeeper"))?;
+                Source::Gatekeeper(Box::new(policy))
             }
             SourceSettings::Webhook(webhook) => {
                 opa::check(webhook)?;
@@ -93,11 +104,25 @@ impl Policy {
 
     /// Whether it, or one of its rules, can reject.
     pub fn can_enforce(&self) -> bool {
-        let by_rule = match &self.source {
-            Source::Rules(rules) => rules.rules().any(|(_, mode)| mode == Some(Mode::Enforce)),
-            Source::Rego(_) | Source::Webhook(_) => false,
-        };
-        by_rule || self.mode == Mode::Enforce && !self.rules_all_say_otherwise()
+        match &self.source {
+            Source::Rules(rules) => {
+                let mut modes = rules.rules().map(|(_, mode)| mode.unwrap_or(self.mode));
+                modes.any(|mode| mode == Mode::Enforce)
+            }
+            Source::Gatekeeper(gatekeeper) => {
+                self.mode == Mode::Enforce && gatekeeper.rules().any(|rule| rule.most == Mode::Enforce)
+            }
+            Source::Rego(_) | Source::Webhook(_) => self.mode == Mode::Enforce,
+        }
+    }
+
+    /// One that is evaluated on threads of their own.
+    pub fn evaluated(&self) -> Option<&dyn Evaluated> {
+        match &self.source {
+            Source::Rego(rego) => Some(&**rego),
+            Source::Gatekeeper(gatekeeper) => Some(&**gatekeeper),
+            Source::Rules(_) | Source::Webhook(_) => None,
+        }
     }
 
     /// Whether its words may hold more of an object than its images.
@@ -105,14 +130,7 @@ impl Policy {
         match &self.source {
             Source::Rules(_) => false,
             Source::Rego(rego) => rego.form() != Form::ImageReview,
-            Source::Webhook(_) => true,
-        }
-    }
-
-    fn rules_all_say_otherwise(&self) -> bool {
-        match &self.source {
-            Source::Rules(rules) => rules.rules().all(|(_, mode)| mode.is_some_and(|mode| mode != Mode::Enforce)),
-            Source::Rego(_) | Source::Webhook(_) => false,
+            Source::Gatekeeper(_) | Source::Webhook(_) => true,
         }
     }
 }

@@ -32,6 +32,7 @@ pub struct PolicySettings {
 pub enum SourceSettings {
     Rules(Vec<RuleSettings>),
     Rego(RegoSettings),
+    Gatekeeper(GatekeeperSettings),
     Webhook(WebhookSettings),
 }
 
@@ -123,6 +124,26 @@ pub struct DataDocument {
     /// The steps from `data` to it.
     pub at: Vec<String>,
     pub json: String,
+}
+
+/// Templates and constraints of Gatekeeper.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GatekeeperSettings {
+    /// And folders; where they have been read, what they hold is in the next.
+    pub files: Vec<PathBuf>,
+    pub manifests: Vec<Manifest>,
+    /// Also what an ImageReview tells of a pod.
+    pub judge_partial: bool,
+}
+
+/// An object of Kubernetes, as a file has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// Its name in messages.
+    pub file: String,
+    /// Where it begins.
+    pub line: usize,
+    pub json: serde_json::Value,
 }
 
 /// The grammar of a module.

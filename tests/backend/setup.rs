@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 use rehearsal::backend::answer::{BackendAnswer, BackendError};
 use rehearsal::backend::metrics::Metrics;
 use rehearsal::backend::{Backend as Client, BackendSetupError, Question};
-use rehearsal::policy::rego::results::Reviewed;
+use rehearsal::policy::rego::results::Resource;
 use rehearsal::policy::settings::{Speaks, WebhookSettings};
 use rehearsal::review::decision::Protocol;
 use serde_json::json;
@@ -97,7 +97,8 @@ pub fn question() -> Question {
         api_version: "admission.k8s.io/v1",
         uid: Some(UID.to_owned()),
         came_in: Protocol::AdmissionReview,
-        reviewed: Reviewed::default(),
+        resource: Resource::default(),
+        images: Vec::new(),
         traceparent: None,
         budget: LONG,
     }

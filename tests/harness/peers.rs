@@ -25,7 +25,9 @@ pub fn peer(name: &str) -> Option<PathBuf> {
     // Once, whoever asks.
     static SAID: Once = Once::new();
     SAID.call_once(|| {
-        not_run(&format!("against the real {name}, which is not in target/peers (./test builds it, where Go is there)"));
+        not_run(&format!(
+            "against the real {name}, which is not in target/peers (./test builds it, where Go is there)"
+        ));
     });
     None
 }

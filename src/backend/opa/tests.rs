@@ -1,17 +1,13 @@
 use std::time::Duration;
 
 use super::*;
-use crate::policy::rego::results::Reviewed;
+use crate::policy::rego::results::Resource;
 
 const V1: &str = "/v1/data/admission/deny";
 
 fn question(protocol: Protocol) -> Question {
-    let reviewed = Reviewed {
-        kind: Some("pods".into()),
-        namespace: Some("shop".into()),
-        name: Some("web".into()),
-        images: vec![("nginx".into(), Some("c0".into())), ("ours/a".into(), Some("c1".into()))],
-    };
+    let resource = Resource { kind: Some("pods".into()), namespace: Some("shop".into()), name: Some("web".into()) };
+    let images = vec![("nginx".into(), Some("c0".into())), ("ours/a".into(), Some("c1".into()))];
     let (api_version, uid) = match protocol {
         Protocol::ImageReview => ("imagepolicy.k8s.io/v1alpha1", None),
         Protocol::AdmissionReview => ("admission.k8s.io/v1", Some("u-1".to_owned())),
@@ -22,7 +18,8 @@ fn question(protocol: Protocol) -> Question {
         api_version,
         uid,
         came_in: protocol,
-        reviewed,
+        resource,
+        images,
         traceparent: None,
         budget: Duration::from_secs(1),
     }
@@ -82,7 +79,7 @@ fn rows_have_rules_of_their_own_and_those_of_other_objects_say_nothing() {
 #[test]
 fn an_object_without_a_name_may_be_called_anything() {
     let mut question = question(Protocol::AdmissionReview);
-    question.reviewed.name = None;
+    question.resource.name = None;
     let body = r#"{"result":[{"id":"a","resource":{"kind":"pods","namespace":"shop","name":"x7"},"resolution":{}},
         {"id":"b","resource":{"kind":"pods","namespace":"else","name":"x7"},"resolution":{}}]}"#;
     let answer = decode(Bytes::from_static(body.as_bytes()), &document(V1), &question).expect("valid");

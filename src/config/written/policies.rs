@@ -29,11 +29,13 @@ pub struct Policy {
     /// The longest that one call of the webhook takes. The API server's own deadline ends it earlier.
     #[schemars(extend("default" = Written(WEBHOOK_TIMEOUT)))]
     pub timeout: Option<Written<Duration>>,
-    /// Rules over images. One of `rules`, `rego` and `webhook` is given.
+    /// Rules over images. One of `rules`, `rego`, `gatekeeper` and `webhook` is given.
     #[schemars(length(min = 1))]
     pub rules: Option<Vec<Rule>>,
     /// A policy in Rego.
     pub rego: Option<Rego>,
+    /// Templates and constraints of Gatekeeper.
+    pub gatekeeper: Option<Gatekeeper>,
     /// A remote webhook.
     pub webhook: Option<Remote>,
 }
@@ -102,6 +104,17 @@ pub struct Rego {
     pub dialect: Dialect,
     /// The document that the policy is given as `input`; absent: the one that its text reads.
     pub input: Option<Form>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gatekeeper {
+    /// YAML or JSON files with ConstraintTemplates and constraints, and folders of them.
+    #[schemars(required, length(min = 1))]
+    pub files: Option<Vec<Written<PathBuf>>>,
+    /// Judge an ImageReview too, as the Pod of its images.
+    #[serde(default)]
+    pub judge_partial: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

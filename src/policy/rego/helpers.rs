@@ -28,7 +28,7 @@ named(field, _) := value if {
 named(field, otherwise) := otherwise if object.get(input.request, field, "") == ""
 "#;
 
-/// What [`MATCHES`] calls an object that has no name.
+/// What [`MATCHES`] calls an object that has no name, and what the Pod of an ImageReview is called.
 pub const UNNAMED: &str = "unnamed";
 /// And the namespace of one that has none.
 pub const DEFAULT_NAMESPACE: &str = "default";

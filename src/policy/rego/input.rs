@@ -1,10 +1,11 @@
 //! What a policy is given as `input`: made of a view alone, so that the same view always has the same verdict.
 //!
 //! Either kind of review is presented to either kind of policy. What an ImageReview does not say (user, labels, names) is
-//! absent from the Pod that it is presented as.
+//! absent from the Pod that it is presented as, but for names, which it has to have.
 
-use anyhow::Context as _;
 use regorus::Value;
+
+use super::helpers::UNNAMED;
 
 /// The document that a policy was written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -62,20 +63,24 @@ impl Form {
         (self == Self::ImageReview) == has_object
     }
 
-    /// The input for a view in its canonical encoding; `None` where the view has nothing that it could judge.
-    ///
-    /// # Errors
-    /// The view is none, or is nested deeper than the engine reads.
-    pub fn of(self, view: View, encoded: &str) -> anyhow::Result<Option<Value>> {
-        let value = Value::from_json_str(encoded).context("the review cannot be read by the engine")?;
-        Ok(match (self, view) {
-            (Self::ImageReview, _) => image_review(&value),
-            (Self::AdmissionReview, View::Image) => pod(&value).map(|pod| admission_review(pod_request(&value, pod))),
-            (Self::AdmissionReview, View::Object) => Some(admission_review(request(&value))),
-            (Self::Object, View::Image) => pod(&value),
+    /// The input that a view makes; `None` where the view has nothing that it could judge.
+    pub fn of(self, view: View, value: &Value) -> Option<Value> {
+        match (self, view) {
+            (Self::ImageReview, _) => image_review(value),
+            (Self::AdmissionReview, View::Image) => pod(value).map(|pod| admission_review(pod_request(value, pod))),
+            (Self::AdmissionReview, View::Object) => Some(admission_review(request(value))),
+            (Self::Object, View::Image) => pod(value),
             (Self::Object, View::Object) => Some(value["object"].clone()).filter(|object| *object != Value::Null),
-        })
+        }
     }
+}
+
+/// A view in its canonical encoding.
+///
+/// # Errors
+/// It is nested deeper than the engine reads.
+pub fn read(encoded: &str) -> Result<Value, String> {
+    Value::from_json_str(encoded).map_err(|error| format!("the review cannot be read by the engine: {error}"))
 }
 
 /// The AdmissionRequest of an object view, as far as that says.
@@ -107,6 +112,7 @@ pub fn pod_request(view: &Value, pod: Value) -> Value {
         ("object", pod),
         ("oldObject", Value::Null),
     ]);
+    set(&mut request, "name", &UNNAMED.into());
     set(&mut request, "namespace", &view["namespace"]);
     request
 }
@@ -121,12 +127,14 @@ pub fn pod_review(encoded: &str, uid: &str) -> Option<String> {
 
 /// A Pod of the images of an image view, for all that is known; `None` where it has no image.
 pub fn pod(view: &Value) -> Option<Value> {
-    let containers = containers(view)?;
-    let metadata = present([("annotations", &annotations(view)), ("namespace", &view["namespace"])]);
+    let containers = containers(view, true)?;
+    let mut metadata = object([("name", UNNAMED.into())]);
+    set(&mut metadata, "annotations", &annotations(view));
+    set(&mut metadata, "namespace", &view["namespace"]);
     Some(object([
         ("apiVersion", "v1".into()),
         ("kind", "Pod".into()),
-        ("metadata", if metadata == Value::Null { Value::new_object() } else { metadata }),
+        ("metadata", metadata),
         ("spec", object([("containers", containers)])),
     ]))
 }
@@ -138,15 +146,23 @@ fn admission_review(request: Value) -> Value {
 fn image_review(view: &Value) -> Option<Value> {
     // An image view stands alone, or in an object view.
     let image = if view["image"] == Value::Undefined { view } else { &view["image"] };
-    let mut spec = object([("containers", containers(image)?)]);
+    let mut spec = object([("containers", containers(image, false)?)]);
     set(&mut spec, "annotations", &annotations(image));
     set(&mut spec, "namespace", &image["namespace"]);
     Some(object([("apiVersion", "imagepolicy.k8s.io/v1alpha1".into()), ("kind", "ImageReview".into()), ("spec", spec)]))
 }
 
-fn containers(view: &Value) -> Option<Value> {
+/// `named`: each has a name, as a pod's containers have, or what is said of one would be undefined.
+fn containers(view: &Value, named: bool) -> Option<Value> {
     let images = view["images"].as_array().ok()?;
-    let containers: Vec<Value> = images.iter().map(|image| object([("image", image["text"].clone())])).collect();
+    let container = |(at, image): (usize, &Value)| {
+        let mut container = object([("image", image["text"].clone())]);
+        if named {
+            set(&mut container, "name", &format!("{UNNAMED}-{}", at + 1).into());
+        }
+        container
+    };
+    let containers: Vec<Value> = images.iter().enumerate().map(container).collect();
     (!containers.is_empty()).then(|| containers.into())
 }
 

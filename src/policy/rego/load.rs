@@ -72,6 +72,15 @@ pub fn load(settings: &RegoSettings) -> Result<Loaded, Vec<Mistake>> {
     Ok(Loaded { engine, form, entry, warn, prints })
 }
 
+/// `data` and the steps of a module's package.
+///
+/// # Errors
+/// It cannot be read.
+pub fn package(module: &RegoModule, dialect: Dialect) -> Result<String, Mistake> {
+    let parsed = add(&mut Engine::new(), module, dialect).map_err(Fault::into_mistake)?;
+    Ok(parsed.package.join("."))
+}
+
 // === modules ===
 
 fn parse(engine: &mut Engine, settings: &RegoSettings) -> Result<Vec<Parsed>, Vec<Mistake>> {
@@ -273,7 +282,11 @@ fn call_fault(call: &syntax::Call<'_>, module: &Parsed, modules: &[Parsed]) -> O
 /// Whether the documents have it. What is inside a value that is no object is not known to be nowhere.
 fn in_data(data: &Value, path: &[String]) -> bool {
     let mut value = data;
-    for step in &path[1..] {
+    for (at, step) in path[1..].iter().enumerate() {
+        // What is replicated of a cluster is another for each.
+        if at > 0 && path[1] == "inventory" {
+            return true;
+        }
         let Ok(object) = value.as_object() else { return true };
         match object.get(&Value::from(step.as_str())) {
             Some(inside) => value = inside,

@@ -33,14 +33,15 @@ pub struct Entry {
 
 /// The object that a review is of, as rows of kubernetes-policy-controller name it. What is `None` may have any name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reviewed {
+pub struct Resource {
     /// `pods`.
     pub kind: Option<String>,
     pub namespace: Option<String>,
     pub name: Option<String>,
-    /// The texts of its images, with their containers.
-    pub images: Vec<(String, Option<String>)>,
 }
+
+/// The image of a review: its text, and its container where that is known.
+pub type NamedImage = (String, Option<String>);
 
 /// One violation, as the policy says it.
 #[derive(Debug)]
@@ -60,14 +61,14 @@ type Read<T> = Result<T, String>;
 // === impl Entry ===
 
 impl Entry {
-    /// Adds the violations in its result for the object `reviewed`.
+    /// Adds the violations in its result for the object `resource`, which has these images.
     ///
     /// # Errors
     /// The result is none that any convention has. It never counts as an allow.
-    pub fn read(&self, result: &Value, reviewed: &Reviewed, into: &mut Finding) -> Read<()> {
-        for found in self.found_in(result, reviewed)? {
+    pub fn read(&self, result: &Value, resource: &Resource, images: &[NamedImage], into: &mut Finding) -> Read<()> {
+        for found in self.found_in(result, resource)? {
             if into.violations.len() < MAX_VIOLATIONS {
-                into.violations.push(found.violation(self.most, &reviewed.images));
+                into.violations.push(found.violation(self.most, images));
             } else {
                 into.omitted = into.omitted.saturating_add(1);
             }
@@ -75,13 +76,13 @@ impl Entry {
         Ok(())
     }
 
-    fn found_in(&self, result: &Value, reviewed: &Reviewed) -> Read<Vec<Found>> {
+    fn found_in(&self, result: &Value, resource: &Resource) -> Read<Vec<Found>> {
         match result {
-            Value::Set(rows) => self.rows(rows.iter(), reviewed),
-            Value::Array(rows) => self.rows(rows.iter(), reviewed),
+            Value::Set(rows) => self.rows(rows.iter(), resource),
+            Value::Array(rows) => self.rows(rows.iter(), resource),
             Value::Bool(value) => Ok(self.violated_unless(*value != self.denies_when_true())),
             Value::Object(members) if self.kind == Some(Kind::Object) => {
-                self.rows(members.iter().map(|(_, row)| row), reviewed)
+                self.rows(members.iter().map(|(_, row)| row), resource)
             }
             Value::Object(_) => self.answer(result),
             // A complete rule of a policy that says when to allow.
@@ -118,11 +119,11 @@ impl Entry {
         Found { rule: self.name.clone(), message, image: None, container: None }
     }
 
-    fn rows<'v>(&self, rows: impl Iterator<Item = &'v Value>, reviewed: &Reviewed) -> Read<Vec<Found>> {
-        rows.filter_map(|row| self.row(row, reviewed).transpose()).collect()
+    fn rows<'v>(&self, rows: impl Iterator<Item = &'v Value>, resource: &Resource) -> Read<Vec<Found>> {
+        rows.filter_map(|row| self.row(row, resource).transpose()).collect()
     }
 
-    fn row(&self, row: &Value, reviewed: &Reviewed) -> Read<Option<Found>> {
+    fn row(&self, row: &Value, resource: &Resource) -> Read<Option<Found>> {
         if row.as_string().is_ok() {
             return Ok(Some(self.found(text(row).unwrap_or_else(|| SILENT.to_owned()))));
         }
@@ -130,7 +131,7 @@ impl Entry {
             return Err(format!("{} has {} in it, which is neither a text nor an object", self.path, shown(row)));
         }
         if row["resolution"] != Value::Undefined {
-            return self.resolution(row, reviewed);
+            return self.resolution(row, resource);
         }
         let message = ["msg", "message", "reason"].iter().find_map(|name| text(&row[*name]));
         let message =
@@ -144,9 +145,9 @@ impl Entry {
         }))
     }
 
-    fn resolution(&self, row: &Value, reviewed: &Reviewed) -> Read<Option<Found>> {
+    fn resolution(&self, row: &Value, resource: &Resource) -> Read<Option<Found>> {
         let of = |name: &str| text(&row["resource"][name]);
-        let own = [("kind", &reviewed.kind), ("namespace", &reviewed.namespace), ("name", &reviewed.name)];
+        let own = [("kind", &resource.kind), ("namespace", &resource.namespace), ("name", &resource.name)];
         let is_ours = own.into_iter().all(|(name, own)| match (of(name), own) {
             (Some(named), Some(own)) => named == *own,
             _ => true,
@@ -179,7 +180,7 @@ impl Entry {
 
 impl Found {
     /// The image to blame is the one that the row names, or else the only one that its message names.
-    fn violation(self, most: Mode, images: &[(String, Option<String>)]) -> RuleViolation {
+    fn violation(self, most: Mode, images: &[NamedImage]) -> RuleViolation {
         let named = self.image.as_deref();
         let mut blamed = images.iter().filter(|(text, container)| match (named, &self.container) {
             (Some(named), _) => text == named,

@@ -6,6 +6,7 @@ mod documented;
 mod limits;
 mod mistakes;
 
+use super::input::View;
 use super::*;
 use crate::policy::settings::{DataDocument, Dialect, RegoModule};
 use crate::review::decision::Mode;

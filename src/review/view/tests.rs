@@ -107,7 +107,7 @@ fn an_image_review_has_an_object_view_without_an_object() {
     let review = decode(body).expect("a review");
     let document = strict::parse(body).expect("JSON");
     let encoded = ObjectView::of(&review, &document).encode();
-    let expected = r#"{"annotations":null,"group":null,"groups":null,"image":{"annotations":{},"group":null,"images":[{"container":null,"new":true,"role":"unknown","text":"nginx"}],"kind":null,"namespace":"n","operation":"CREATE","subresource":null},"kind":null,"labels":null,"name":null,"object":null,"oldObject":null,"user":null,"version":null}"#;
+    let expected = r#"{"annotations":null,"group":null,"groups":null,"image":{"annotations":{},"group":null,"images":[{"container":null,"new":true,"role":"unknown","text":"nginx"}],"kind":null,"namespace":"n","operation":"CREATE","subresource":null},"kind":null,"labels":null,"name":null,"object":null,"oldObject":null,"resource":null,"user":null,"version":null}"#;
     assert_eq!(encoded, expected);
     assert_eq!(canonical_text(review.view.encoded()), review.view.encoded());
 }

@@ -73,7 +73,7 @@ fn revision(mode: Mode) -> Revision {
 fn rules_of(revision: &Revision) -> &RulesPolicy {
     match &revision.policies[0].source {
         Source::Rules(rules) => rules,
-        Source::Rego(_) | Source::Webhook(_) => panic!("it is a policy of rules"),
+        Source::Rego(_) | Source::Gatekeeper(_) | Source::Webhook(_) => panic!("it is a policy of rules"),
     }
 }
 
