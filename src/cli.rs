@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::bouncer::BouncerArgs;
 use crate::commands::certs::CertsArgs;
+use crate::commands::check::CheckArgs;
 use crate::commands::config::ConfigCommand;
 use crate::commands::export::ExportArgs;
 use crate::commands::generate::GenerateArgs;
@@ -70,6 +71,11 @@ pub enum Command {
     ///
     /// Exit code 1 when it is not, or does not answer within 5 s.
     Ready(ReadyArgs),
+    /// Judge manifests and reviews on a desk, as `serve` would judge them.
+    ///
+    /// Every kind of local policy, in the mode that it has there; webhooks are not asked. Exit code 1 where a violation
+    /// reaches --fail-on, 2 where something could not be judged or read.
+    Check(CheckArgs),
     /// Run the suites of a library of Gatekeeper's constraints, as `gator verify` does.
     ///
     /// `data.inventory` and namespaces come from each case's inventory. Exit code 1 when a test fails or cannot be run.

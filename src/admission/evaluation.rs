@@ -51,6 +51,10 @@ struct Run {
     state: AtomicU8,
 }
 
+/// The thread's hold on it: it is done also where it panics.
+#[derive(Debug)]
+struct OnThread(Arc<Run>);
+
 const RUNNING: u8 = 0;
 const DONE: u8 = 1;
 const LEFT: u8 = 2;
@@ -107,13 +111,12 @@ impl Evaluation {
             return Err(format!("no thread was free within {} ms", LIMIT.as_millis()));
         };
         let run = Arc::new(Run { shared: Arc::clone(&self.shared), state: AtomicU8::new(RUNNING) });
-        let (theirs, loaded, view) = (Arc::clone(&run), Arc::clone(loaded), view.clone());
+        let (theirs, loaded, view) = (OnThread(Arc::clone(&run)), Arc::clone(loaded), view.clone());
         let work = tokio::task::spawn_blocking(move || {
             let evaluated = loaded.revision.policies[at].evaluated();
             let subject = Subject { view: view.view, encoded: &view.text };
             let finding = evaluated.map(|policy| policy.judge(&view.hash, subject)).unwrap_or_default();
-            theirs.done();
-            drop(permit);
+            drop((theirs, permit));
             finding
         });
         match timeout_at(deadline, work).await {
@@ -135,17 +138,22 @@ fn failed(error: String) -> Finding {
 // === impl Run ===
 
 impl Run {
-    fn done(&self) {
-        if self.state.swap(DONE, Ordering::AcqRel) == LEFT {
-            self.shared.overrun.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-
     fn left(&self) {
         // Before the state says so, or the thread could take away what was not added yet.
         self.shared.overrun.fetch_add(1, Ordering::AcqRel);
         if self.state.swap(LEFT, Ordering::AcqRel) == DONE {
             self.shared.overrun.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+// === impl OnThread ===
+
+impl Drop for OnThread {
+    fn drop(&mut self) {
+        let Run { shared, state } = &*self.0;
+        if state.swap(DONE, Ordering::AcqRel) == LEFT {
+            shared.overrun.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod bouncer;
 pub mod certs;
+pub mod check;
 pub mod config;
 pub mod export;
 pub mod generate;
@@ -37,6 +38,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Migrate(args) => migrate::run(args, cli.log),
         Command::Ready(args) => ready::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Check(args) => check::run(args),
         Command::Config(command) => config::run(command, &compile),
     };
     done.unwrap_or_else(|error| {

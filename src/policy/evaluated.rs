@@ -26,3 +26,6 @@ pub trait Evaluated: Send + Sync {
     /// What it finds in the view of that hash.
     fn judge(&self, view: &[u8; 32], subject: Subject<'_>) -> Arc<Finding>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,11 +34,11 @@ const UID: &str = "00000000-0000-0000-0000-000000000000";
 impl Form {
     /// What a policy reads that names these paths of `data` and `input`. `names_image_review`: its text has the word.
     pub fn detect(paths: &[Vec<String>], names_image_review: bool) -> Self {
-        let of = |root: &'static str| paths.iter().filter(move |path| path[0] == root);
+        let of_input = || paths.iter().filter(|path| path[0] == "input");
         let step = |path: &Vec<String>, number: usize| path.get(number).cloned().unwrap_or_default();
-        let reads_request = of("input").any(|path| matches!(step(path, 1).as_str(), "request" | "review"));
-        let reads_matches = of("data").any(|path| matches!(step(path, 1).as_str(), "k8s" | "kubernetes"));
-        if reads_request || reads_matches || !of("input").any(|path| path.len() > 1) {
+        let reads_request = of_input().any(|path| matches!(step(path, 1).as_str(), "request" | "review"));
+        // So do the helpers that make `data.k8s` of it.
+        if reads_request || !of_input().any(|path| path.len() > 1) {
             return Self::AdmissionReview;
         }
         let is_of_image_review = |path: &Vec<String>| match step(path, 1).as_str() {
@@ -46,7 +46,7 @@ impl Form {
             "kind" | "apiVersion" => names_image_review,
             step => step.is_empty(),
         };
-        if of("input").all(is_of_image_review) { Self::ImageReview } else { Self::Object }
+        if of_input().all(is_of_image_review) { Self::ImageReview } else { Self::Object }
     }
 
     /// The view that it is made of for a review with, or without, an object.

@@ -1,0 +1,159 @@
+//! What was found, for people and for machines.
+
+use std::fmt::Write as _;
+
+use askama::Template;
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use crate::review::decision::Mode;
+use crate::web::count;
+
+use super::judged::{Found, Judged};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    Json,
+    /// Static Analysis Results Interchange Format 2.1.0: what code hosts show beside a change.
+    Sarif,
+    /// What build servers show as tests: one for each object.
+    Junit,
+}
+
+/// `fail_on`: the lightest mode of what is a failure.
+pub fn write(format: Format, judged: &[Judged], fail_on: Mode) -> String {
+    match format {
+        Format::Table => table(judged),
+        Format::Json => pretty(&json!(judged.iter().map(object).collect::<Vec<_>>())),
+        Format::Sarif => pretty(&sarif(judged)),
+        Format::Junit => Junit { judged, fail_on }.render().expect("nothing in it can fail"),
+    }
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).expect("a value is JSON") + "\n"
+}
+
+// === for people ===
+
+fn table(judged: &[Judged]) -> String {
+    let mut rows: Vec<[String; 4]> = Vec::new();
+    for one in judged {
+        let row = |mode: &str, rule: String, text: &str| {
+            let object = match &one.namespace {
+                Some(namespace) => format!("{} in {namespace}", one.name),
+                None => one.name.clone(),
+            };
+            [one.place.to_string(), object, format!("{mode} {rule}"), text.to_owned()]
+        };
+        let found = |found: &Found| row(found.violation.mode.as_str(), found.rule(), &found.violation.message);
+        rows.extend(one.violations.iter().map(found));
+        rows.extend(one.errors.iter().map(|error| row("error", String::new(), error)));
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2)];
+    let mut out = String::new();
+    for [place, object, rule, text] in &rows {
+        let [first, second, third] = widths;
+        writeln!(out, "{place:first$}  {object:second$}  {rule:third$}  {text}").expect("a String takes everything");
+    }
+    let violations: usize = judged.iter().map(|one| one.violations.len()).sum();
+    let (objects, violations) = (count(judged.len() as u64, "object"), count(violations as u64, "violation"));
+    writeln!(out, "{objects}, {violations}").expect("a String takes everything");
+    out
+}
+
+// === for machines ===
+
+fn object(one: &Judged) -> Value {
+    let violation = |found: &Found| {
+        let violation = &found.violation;
+        json!({
+            "policy": found.policy, "rule": violation.rule, "mode": violation.mode, "image": violation.image,
+            "container": violation.container, "message": violation.message, "help": violation.help,
+        })
+    };
+    json!({
+        "file": one.place.file, "line": one.place.line, "object": one.name, "namespace": one.namespace,
+        "violations": one.violations.iter().map(violation).collect::<Vec<_>>(), "errors": one.errors,
+    })
+}
+
+fn sarif(judged: &[Judged]) -> Value {
+    let found = || judged.iter().flat_map(|one| one.violations.iter().map(move |found| (one, found)));
+    let mut rules: Vec<String> = found().map(|(_, found)| found.rule()).collect();
+    rules.sort();
+    rules.dedup();
+    let location = |one: &Judged| {
+        json!([{"physicalLocation": {
+            "artifactLocation": {"uri": one.place.file}, "region": {"startLine": one.place.line}
+        }}])
+    };
+    let result = |(one, found): (&Judged, &Found)| {
+        let level = match found.violation.mode {
+            Mode::Enforce => "error",
+            Mode::Warn => "warning",
+            Mode::Audit => "note",
+        };
+        let text = format!("{}: {}", one.name, found.violation.message);
+        json!({"ruleId": found.rule(), "level": level, "message": {"text": text}, "locations": location(one)})
+    };
+    let failed = |one: &Judged| -> Vec<Value> {
+        let notification =
+            |error: &String| json!({"level": "error", "message": {"text": error}, "locations": location(one)});
+        one.errors.iter().map(notification).collect()
+    };
+    let failures: Vec<Value> = judged.iter().flat_map(failed).collect();
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {
+                "name": "rehearsal", "version": env!("CARGO_PKG_VERSION"),
+                "rules": rules.iter().map(|rule| json!({"id": rule})).collect::<Vec<_>>(),
+            }},
+            "invocations": [{"executionSuccessful": failures.is_empty(), "toolExecutionNotifications": failures}],
+            "results": found().map(result).collect::<Vec<_>>(),
+        }]
+    })
+}
+
+#[derive(Template)]
+#[template(path = "check/junit.xml")]
+struct Junit<'a> {
+    judged: &'a [Judged],
+    fail_on: Mode,
+}
+
+// === impl Junit ===
+
+impl Junit<'_> {
+    fn failures(&self) -> usize {
+        self.judged.iter().filter(|one| self.fails(one)).count()
+    }
+
+    fn fails(&self, one: &Judged) -> bool {
+        one.violations.iter().any(|found| found.violation.mode >= self.fail_on)
+    }
+
+    /// Each on a line of its own.
+    fn text(&self, one: &Judged, failures: bool) -> String {
+        let of_kind = one.violations.iter().filter(|found| (found.violation.mode >= self.fail_on) == failures);
+        let line = |found: &Found| format!("{} {}: {}", found.violation.mode, found.rule(), found.violation.message);
+        of_kind.map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    fn errors(&self) -> usize {
+        self.judged.iter().filter(|one| !one.errors.is_empty()).count()
+    }
+}
+
+// === impl Found ===
+
+impl Found {
+    /// `policy/rule`.
+    pub fn rule(&self) -> String {
+        format!("{}/{}", self.policy, self.violation.rule)
+    }
+}

@@ -1,0 +1,139 @@
+//! `rehearsal check`: files judged on a desk, with the words of `serve`.
+
+mod harness;
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use harness::reviews::{image_review, pod_review};
+use harness::{Rehearsal, run};
+use serde_json::{Value, json};
+
+const CONFIG: &str = "policies:
+- name: images
+  mode: enforce
+  rules:
+  - {id: no-latest, deny: {tag: latest}, message: '{image} uses the tag latest'}
+  - {id: ours, allow: {registry: registry.acmecorp.com}, mode: warn}
+- name: teams
+  rego: {files: [teams.rego], entrypoint: data.main.deny}
+";
+
+const TEAMS: &str = "package main
+deny[msg] { not input.metadata.labels.team; msg := sprintf(\"%s %s says not whose it is\", [input.kind, input.metadata.name]) }";
+
+const FILES: &str = "# what runs
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop, labels: {team: a}}
+spec: {template: {spec: {containers: [{name: a, image: nginx}]}}}
+---
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Pod, metadata: {name: one, labels: {team: b}}, spec: {containers: [{name: a, image: 'registry.acmecorp.com/a:1'}]}}
+- {apiVersion: batch/v1, kind: CronJob, metadata: {name: two}, spec: {jobTemplate: {spec: {template: {spec: {containers: [{name: a, image: 'x:1'}]}}}}}}
+";
+
+fn desk(config: &str) -> harness::Builder {
+    Rehearsal::builder().file("r.yaml", config).file("teams.rego", TEAMS).file("all.yaml", FILES)
+}
+
+#[test]
+fn every_object_is_judged_and_named_with_its_place() {
+    let desk = desk(CONFIG);
+    let ended = run(desk.dir(), &["check", "--config", "r.yaml", "all.yaml"]);
+    assert_eq!(
+        ended.stdout.lines().collect::<Vec<_>>(),
+        [
+            "all.yaml:2  Deployment/web in shop  enforce images/no-latest  nginx uses the tag latest",
+            "all.yaml:2  Deployment/web in shop  warn images/ours          nginx is not from an allowed registry",
+            "all.yaml:7  CronJob/two in default  warn images/ours          x:1 is not from an allowed registry",
+            "all.yaml:7  CronJob/two in default  audit teams/deny          CronJob two says not whose it is",
+            "3 objects, 4 violations",
+        ]
+    );
+    assert_eq!(ended.code, Some(1));
+}
+
+#[test]
+fn the_exit_code_is_by_what_reaches_fail_on() {
+    let desk = desk(&CONFIG.replace("mode: enforce", "mode: audit"))
+        .file("fine.yaml", pod("registry.acmecorp.com/a:1").to_string());
+    let code = |args: &[&str]| run(desk.dir(), &[&["check", "-c", "r.yaml"], args].concat()).code;
+    assert_eq!(code(&["all.yaml"]), Some(0), "nothing enforces");
+    assert_eq!(code(&["--fail-on", "warn", "all.yaml"]), Some(1));
+    assert_eq!(code(&["--fail-on", "audit", "fine.yaml"]), Some(0));
+    assert_eq!(code(&["absent.yaml"]), Some(2));
+    let text = run(desk.dir(), &["check", "teams.rego"]);
+    assert_eq!(text.code, Some(2), "{}", text.stdout);
+}
+
+fn pod(image: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"team": "a"}}, "spec": {"containers": [{"name": "a", "image": image}]}})
+}
+
+#[test]
+fn reviews_and_standard_input_are_taken() {
+    let desk = desk(CONFIG)
+        .file("review.json", pod_review("u", "shop", "web", &["nginx"]).to_string())
+        .file("image.json", image_review("shop", &["nginx"]).to_string());
+    let ended = run(desk.dir(), &["check", "-c", "r.yaml", "--format", "json", "review.json", "image.json"]);
+    let found: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    for (at, name) in [(0, "AdmissionReview/web"), (1, "ImageReview")] {
+        assert_eq!((&found[at]["object"], &found[at]["namespace"]), (&name.into(), &"shop".into()));
+        assert_eq!(found[at]["violations"][0]["rule"], "no-latest");
+    }
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rehearsal"))
+        .args(["check", "-c", "r.yaml", "-n", "elsewhere", "-"])
+        .current_dir(desk.dir())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    child.stdin.take().expect("a pipe").write_all(pod("nginx").to_string().as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.starts_with("-:1  Pod/p in elsewhere  enforce images/no-latest"), "{stdout}");
+}
+
+#[test]
+fn machines_are_told_too() {
+    let desk = desk(CONFIG);
+    let sarif: Value =
+        serde_json::from_str(&run(desk.dir(), &["check", "-c", "r.yaml", "--format", "sarif", "all.yaml"]).stdout)
+            .expect("JSON");
+    let results = sarif["runs"][0]["results"].as_array().expect("results");
+    let levels: Vec<_> = results.iter().map(|result| result["level"].as_str().expect("a level")).collect();
+    assert_eq!(levels, ["error", "warning", "warning", "note"]);
+    assert_eq!(results[2]["locations"][0]["physicalLocation"]["region"]["startLine"], 7);
+
+    let junit = run(desk.dir(), &["check", "-c", "r.yaml", "--format", "junit", "all.yaml"]).stdout;
+    assert!(junit.contains("tests=\"3\" failures=\"1\" errors=\"0\""), "{junit}");
+    assert!(junit.contains("enforce images/no-latest: nginx uses the tag latest</failure>"), "{junit}");
+}
+
+/// The same policy, live and on a desk.
+#[tokio::test]
+async fn it_says_what_the_running_process_says() {
+    let rehearsal = Rehearsal::builder().file("teams.rego", TEAMS).config(CONFIG).start().await;
+    let desk = desk(CONFIG);
+    for (n, images) in
+        [&["nginx"][..], &["registry.acmecorp.com/a:1"], &["a:1", "b", "UPPER/Case"]].into_iter().enumerate()
+    {
+        let review = pod_review("u", "shop", "web", images);
+        rehearsal.review(&format!("/review/c{n}"), &review).await;
+        let live = rehearsal.decision(&format!("cluster=c{n}")).await;
+        let live: Vec<String> = live["verdicts"].as_array().expect("verdicts").iter().flat_map(found).collect();
+        let desk = desk.clone().file("r.json", review.to_string());
+        let ended = run(desk.dir(), &["check", "-c", "r.yaml", "--format", "json", "r.json"]);
+        let checked: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        assert_eq!(found(&checked[0]), live, "{images:?}");
+    }
+}
+
+fn found(of: &Value) -> Vec<String> {
+    let violations = of["violations"].as_array().expect("violations").iter();
+    violations.map(|one| format!("{} {} {}", one["rule"], one["mode"], one["message"])).collect()
+}
