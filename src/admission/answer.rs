@@ -48,7 +48,7 @@ pub fn reply(to: Addressee<'_>, settlement: &Settlement, opinions: &[Opinion<'_>
     };
     let speakers = speakers(opinions, base);
     let annotations = annotations(&speakers, opinions, settlement, wording);
-    let base = base.and_then(|at| opinions[at].answer.as_ref());
+    let base = base.and_then(|at| opinions[at].answer.as_ref()).filter(|answer| answer.is_whole());
     match to.protocol {
         Protocol::ImageReview => image_review(to, settlement, base, annotations),
         Protocol::AdmissionReview => {

@@ -15,12 +15,11 @@ use tracing::debug;
 use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::backend::{Backend, Question, budget};
 use crate::policy::revision::{Policy, Source};
-use crate::policy::settings::Speaks;
 use crate::recorder::NotRecorded;
 use crate::recorder::settings::OnFailure;
 use crate::review::Review;
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{Amendment, Answer, Decision, Mode, ObjectSample, PolicyVerdict, Protocol, Record};
+use crate::review::decision::{Amendment, Answer, Decision, Mode, ObjectSample, PolicyVerdict, Presented, Record};
 use crate::review::decode;
 use crate::review::json::Document;
 use crate::review::redact::Redaction;
@@ -29,9 +28,11 @@ use crate::review::strict;
 use super::Reply;
 use super::answer::{self, Addressee};
 use super::asked::{Asked, Said};
+use super::bridge;
 use super::failure::{self, Failure};
 use super::metrics::Metrics;
 use super::opinion::{self, Force, Opinion};
+use super::questions::Questions;
 use super::sample;
 use super::secrets::Secrets;
 use super::service::{Arrival, Loaded, Shared};
@@ -72,6 +73,7 @@ struct Late {
     loaded: Arc<Loaded>,
     /// Its place in the revision.
     policy: usize,
+    presented: Option<Presented>,
     fate: watch::Receiver<Fate>,
 }
 
@@ -108,8 +110,7 @@ impl Course {
     async fn judge(&self, document: Document<'_>) -> Judgement {
         let policies = &self.loaded.revision.policies;
         let deadline = self.begun + budget::budget(self.arrival.timeout.as_deref(), self.review.protocol);
-        let calls = (0..policies.len()).filter_map(|at| Some((at, self.ask(at, deadline)?)));
-        let mut asked = Asked::new(calls);
+        let mut asked = self.ask(&document, deadline);
         let mut waiting = asked.policies();
         // Nobody waits for those that audit: where there are no others, nothing is sent before the answer.
         waiting.sort_by_key(|&at| std::cmp::Reverse(policies[at].mode));
@@ -140,12 +141,13 @@ impl Course {
                 Some((result, took)) => Opinion::remote(policy, result, took),
                 None => Opinion::pending(policy),
             };
+            opinions[at].verdict.presented = self.shown(policy);
         }
         self.conclude(opinions, secrets)
     }
 
     fn judge_locally<'a>(&self, policy: &'a Policy) -> Opinion<'a> {
-        // One that is evaluated elsewhere has its turn yet; a webhook that is not asked speaks the other protocol.
+        // One that is evaluated elsewhere has its turn yet; a webhook that is not asked has nothing to judge.
         let Source::Rules(rules) = &policy.source else { return Opinion::not_asked(policy) };
         let begun = Instant::now();
         let finding = rules.judge(self.arrival.sender.judged_as(), &self.review);
@@ -169,39 +171,48 @@ impl Course {
         }
     }
 
+    /// What a webhook that is asked is shown in place of the review.
+    fn shown(&self, policy: &Policy) -> Option<Presented> {
+        let Source::Webhook(settings) = &policy.source else { return None };
+        bridge::shown(settings, self.review.protocol)
+    }
+
     fn force(&self) -> Force {
         if self.review.exempt_from_denial { Force::None } else { Force::Full }
     }
 
-    /// The call to the webhook at `at`, if that is one and speaks the protocol of this review.
+    /// Of all webhooks that this review is for.
     fn ask(
         &self,
+        document: &Document<'_>,
+        deadline: Instant,
+    ) -> Asked<impl Future<Output = Said> + Send + 'static + use<>> {
+        let questions = Questions::about(&self.arrival, &self.review, document);
+        let policies = 0..self.loaded.revision.policies.len();
+        Asked::new(policies.filter_map(|at| Some((at, self.call(at, &questions, deadline)?))))
+    }
+
+    /// The call to the webhook at `at`, if that is one and is asked about this review.
+    fn call(
+        &self,
         at: usize,
+        questions: &Questions<'_>,
         deadline: Instant,
     ) -> Option<Staying<impl Future<Output = Said> + Send + 'static + use<>>> {
         let backend = Arc::clone(self.loaded.backends[at].as_ref()?);
         let policy = &self.loaded.revision.policies[at];
         let Source::Webhook(settings) = &policy.source else { return None };
-        if !speaks(settings.speaks, self.review.protocol) {
-            return None;
-        }
         // Nobody waits for an audit webhook: its own time-out is its only bound.
         let budget = match policy.mode {
             Mode::Enforce => deadline.saturating_duration_since(Instant::now()),
             Mode::Audit | Mode::Warn => settings.timeout,
         };
-        let question = Question {
-            body: self.arrival.body.clone(),
-            protocol: self.review.protocol,
-            api_version: self.review.api_version,
-            uid: self.review.uid.clone(),
-            traceparent: self.arrival.traceparent.clone(),
-            budget,
-        };
+        let question = questions.to(settings, budget)?;
         let late = Late {
             shared: Arc::clone(&self.shared),
             loaded: Arc::clone(&self.loaded),
             policy: at,
+            presented: self.shown(policy),
             fate: self.fate.subscribe(),
         };
         Some(Staying::new(|left| self.shared.calls.track_future(call(backend, question, late, left))))
@@ -317,7 +328,8 @@ impl Late {
     /// Amends the decision, once it is known to be recorded.
     async fn amend(mut self, result: &Result<BackendAnswer, BackendError>, took: Duration) {
         let policy = &self.loaded.revision.policies[self.policy];
-        let verdict = opinion::remote_verdict(policy, result, took);
+        let mut verdict = opinion::remote_verdict(policy, result, took);
+        verdict.presented = self.presented;
         let fate = self.fate.wait_for(|fate| !matches!(fate, Fate::Open)).await.map(|fate| fate.clone());
         if let Ok(Fate::Recorded { id, at, secrets }) = fate {
             let verdict = redacted(verdict, || secrets.redaction());
@@ -339,13 +351,6 @@ async fn call(backend: Arc<Backend>, question: Question, late: Late, left: Arc<A
         late.amend(&result, took).await;
     }
     (result, took)
-}
-
-fn speaks(webhook: Speaks, review: Protocol) -> bool {
-    match webhook {
-        Speaks::ImageReview => review == Protocol::ImageReview,
-        Speaks::AdmissionReview => review == Protocol::AdmissionReview,
-    }
 }
 
 /// A webhook's verdict without the secrets that its words repeat. Without words nobody looks for them.

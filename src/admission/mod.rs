@@ -5,13 +5,15 @@
 
 pub mod answer;
 mod asked;
+mod bridge;
 mod course;
 mod evaluation;
 pub mod failure;
 pub mod gate;
 pub mod metrics;
 pub mod opinion;
-pub mod reply;
+pub mod questions;
+mod reply;
 pub mod sample;
 mod secrets;
 pub mod sender;

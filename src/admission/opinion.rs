@@ -81,7 +81,7 @@ impl<'a> Opinion<'a> {
         Self::without_words(policy, blank(policy, Verdict::Pending, None))
     }
 
-    /// Of a webhook that speaks the other protocol: it was not asked.
+    /// Of a webhook that was not asked: it speaks the other protocol, and no bridge leads there from this review.
     pub fn not_asked(policy: &'a Policy) -> Self {
         Self::without_words(policy, blank(policy, Verdict::None, Some(Duration::ZERO)))
     }
@@ -119,10 +119,15 @@ impl<'a> Opinion<'a> {
     }
 }
 
-/// The verdict of a webhook that was asked; its one rule has its own name.
+/// The verdict of a webhook that was asked. Its one rule has its own name, but an OPA has rules of its own.
 pub fn remote_verdict(policy: &Policy, result: &Result<BackendAnswer, BackendError>, took: Duration) -> PolicyVerdict {
     match result {
         Ok(answer) if answer.allowed => blank(policy, Verdict::Allow, Some(took)),
+        Ok(answer) if !answer.violations.is_empty() => PolicyVerdict {
+            violations: answer.violations.iter().map(|violation| settled(violation, policy.mode)).collect(),
+            omitted: answer.omitted,
+            ..blank(policy, Verdict::Deny, Some(took))
+        },
         Ok(answer) => {
             let violation = Violation {
                 rule: policy.name.clone(),

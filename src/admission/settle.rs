@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, StatusCode};
 
-use crate::backend::answer::BackendError;
+use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::policy::settings::{AnswerStyle, OnError};
 use crate::review::clock::DecisionId;
 use crate::review::decision::{Answer, Mode, PolicyVerdict, Verdict, Violation};
@@ -25,7 +25,7 @@ pub enum Outcome {
     Allowed {
         base: Option<usize>,
     },
-    /// One webhook denies and nothing else does: its answer passes whole.
+    /// One webhook denies in the review's protocol and nothing else does: its answer passes whole.
     Passed {
         base: usize,
     },
@@ -61,7 +61,7 @@ fn outcome(opinions: &[Opinion<'_>], wording: Wording<'_>) -> Outcome {
     let denying: Vec<usize> = (0..opinions.len()).filter(|&at| denies(&opinions[at])).collect();
     match denying[..] {
         [] => {}
-        [only] if opinions[only].answer.is_some() => return Outcome::Passed { base: only },
+        [only] if let Some(answer) = &opinions[only].answer => return passed(only, answer),
         _ => return Outcome::Denied { message: denial(denying.iter().map(|&at| &opinions[at]), wording) },
     }
     if let Some(opinion) = opinions.iter().find(|opinion| fails(opinion)) {
@@ -72,6 +72,14 @@ fn outcome(opinions: &[Opinion<'_>], wording: Wording<'_>) -> Outcome {
         .position(|opinion| opinion.speaks().is_some_and(|answer| answer.patches))
         .or_else(|| opinions.iter().position(|opinion| opinion.speaks().is_some()));
     Outcome::Allowed { base }
+}
+
+/// A webhook's denial: whole, or the text of it.
+fn passed(base: usize, answer: &BackendAnswer) -> Outcome {
+    match answer.is_whole() {
+        true => Outcome::Passed { base },
+        false => Outcome::Denied { message: answer.violation_text().to_owned() },
+    }
 }
 
 /// Two patches cannot both be applied to the object that each of them was made for.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use serde_json::value::RawValue;
 
+use crate::policy::rules::RuleViolation;
 use crate::review::decision::Protocol;
 
 use super::decode;
@@ -26,7 +27,12 @@ pub struct BackendAnswer {
     pub audit_annotations: BTreeMap<String, String>,
     /// AdmissionReview only: the answer has a `patch`.
     pub patches: bool,
-    /// The members of `response` (ImageReview: `status`) in their order, each value byte for byte as it came.
+    /// Of an OPA's denial: what its rules found, as many as a policy keeps. Other webhooks have one rule, their name.
+    pub violations: Vec<RuleViolation>,
+    /// Those past that.
+    pub omitted: u32,
+    /// The members of `response` (ImageReview: `status`) in their order, each value byte for byte as it came. None in an
+    /// answer that is not of the review's protocol.
     pub response: Vec<(String, Box<RawValue>)>,
     /// The members of the whole answer likewise, the one in `response` too.
     pub envelope: Vec<(String, Box<RawValue>)>,
@@ -66,6 +72,23 @@ impl BackendAnswer {
     /// `allowed`, or a field that the API server could not read.
     pub fn parse(body: Bytes, protocol: Protocol, api_version: &str, uid: Option<&str>) -> Result<Self, BackendError> {
         decode::decode(body, protocol, api_version, uid).map_err(BackendError::Invalid)
+    }
+
+    /// It answers in the review's protocol, and can be passed on as it came.
+    pub fn is_whole(&self) -> bool {
+        !self.response.is_empty()
+    }
+
+    /// What of it can be said in the other protocol, which has no code, no patch and no field that is unknown here.
+    ///
+    /// # Errors
+    /// It has a patch. A bridge stands where a validating webhook would, whose patch the API server refuses as well.
+    pub fn bridged(self) -> Result<Self, BackendError> {
+        if self.patches {
+            let problem = "it has a patch, which a review of the other protocol has no place for";
+            return Err(BackendError::Invalid(problem.to_owned()));
+        }
+        Ok(Self { code: None, response: Vec::new(), envelope: Vec::new(), ..self })
     }
 
     /// What a violation of it says.

@@ -18,7 +18,7 @@ use crate::review::strict;
 use super::answer::BackendAnswer;
 
 /// What is wrong, as a sentence that goes on from "its answer cannot be used:".
-type Problem = String;
+pub(super) type Problem = String;
 
 pub(super) fn decode(
     body: Bytes,
@@ -30,12 +30,23 @@ pub(super) fn decode(
         return Err("it is empty".to_owned());
     }
     let document = strict::parse(&body).map_err(|error| format!("it is not JSON: {error}"))?;
-    let root = object(document.root(), "it")?;
+    review(document.root(), body.clone(), protocol, api_version, uid)
+}
+
+/// A whole review, `root` of the answer `body`.
+pub(super) fn review(
+    root: Node<'_>,
+    body: Bytes,
+    protocol: Protocol,
+    api_version: &str,
+    uid: Option<&str>,
+) -> Result<BackendAnswer, Problem> {
+    let root = object(root, "it")?;
     expect_text(root, "kind", protocol.as_str())?;
     expect_text(root, "apiVersion", api_version)?;
     match protocol {
-        Protocol::ImageReview => image_review(root, body.clone()),
-        Protocol::AdmissionReview => admission_review(root, body.clone(), api_version, uid),
+        Protocol::ImageReview => image_review(root, body),
+        Protocol::AdmissionReview => admission_review(root, body, api_version, uid),
     }
 }
 
@@ -51,6 +62,8 @@ fn image_review(root: Node<'_>, body: Bytes) -> Result<BackendAnswer, Problem> {
         warnings: Vec::new(),
         audit_annotations: audit_annotations(status, "status")?,
         patches: false,
+        violations: Vec::new(),
+        omitted: 0,
         response: members(status)?,
         envelope: members(root)?,
     })
@@ -74,12 +87,14 @@ fn admission_review(
         warnings: warnings(response)?,
         audit_annotations: audit_annotations(response, "response")?,
         patches: patches(response, api_version)?,
+        violations: Vec::new(),
+        omitted: 0,
         response: members(response)?,
         envelope: members(root)?,
     })
 }
 
-fn object<'a>(node: Node<'a>, name: &str) -> Result<Node<'a>, Problem> {
+pub(super) fn object<'a>(node: Node<'a>, name: &str) -> Result<Node<'a>, Problem> {
     match node.shape() {
         Shape::Object => Ok(node),
         other => Err(format!("{name} is {}, not an object", other.as_str())),

@@ -1,7 +1,8 @@
 //! Floor 3: the remote webhook that judges.
 //!
 //! A [`Backend`] is one webhook of one policy: its connections, its limit of calls in flight, its breaker. What it is
-//! sent is what the API server sent, byte for byte; what it answers is read once and kept as it came.
+//! sent is what the API server sent, byte for byte, unless its policy has a bridge; what it answers is read once and kept as
+//! it came.
 
 pub mod answer;
 mod breaker;
@@ -10,6 +11,7 @@ mod connector;
 mod credentials;
 mod decode;
 pub mod metrics;
+mod opa;
 mod reading;
 mod target;
 mod tls;
@@ -29,7 +31,9 @@ use time::OffsetDateTime;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::info;
 
-use crate::policy::settings::WebhookSettings;
+use crate::policy::opa::OpaDocument;
+use crate::policy::rego::results::{NamedImage, Resource};
+use crate::policy::settings::{Speaks, WebhookSettings};
 use crate::review::decision::Protocol;
 
 use answer::{BackendAnswer, BackendError};
@@ -56,6 +60,8 @@ const FAIR_TIME: Duration = Duration::from_millis(200);
 pub struct Backend {
     name: String,
     target: Target,
+    /// Of an OPA.
+    document: Option<OpaDocument>,
     files: Files,
     timeout: Duration,
     max_in_flight: usize,
@@ -68,13 +74,19 @@ pub struct Backend {
 /// One review, to be judged.
 #[derive(Debug)]
 pub struct Question {
-    /// As the API server sent it.
+    /// As the API server sent it, or as a bridge presents it.
     pub body: Bytes,
+    /// Of `body`.
     pub protocol: Protocol,
     /// With its group: `admission.k8s.io/v1`.
     pub api_version: &'static str,
     /// Of an AdmissionReview.
     pub uid: Option<String>,
+    /// The protocol of the review that came in; another where a bridge presents it.
+    pub came_in: Protocol,
+    /// What rows of an OPA may name, and whom they may blame.
+    pub resource: Resource,
+    pub images: Vec<NamedImage>,
     pub traceparent: Option<HeaderValue>,
     /// What is left for the whole call; the policy's own time-out bounds it too.
     pub budget: Duration,
@@ -111,10 +123,15 @@ impl Backend {
         if settings.max_in_flight == 0 {
             return Err(BackendSetupError::new("max_in_flight", "0 would never ask the webhook; make it at least 1"));
         }
+        let document = OpaDocument::of(settings);
+        if document.is_none() && settings.speaks == Speaks::Opa {
+            return Err(BackendSetupError::new("url", "it names no document of an OPA, such as /v1/data/PACKAGE/RULE"));
+        }
         let link = Link::build(files.read()?, &target, None)?;
         Ok(Self {
             name: name.to_owned(),
             target,
+            document,
             files,
             timeout: settings.timeout,
             max_in_flight: settings.max_in_flight,
@@ -129,7 +146,10 @@ impl Backend {
     ///
     /// # Errors
     /// Every other end of the call, at the latest when the smaller of budget and time-out is over.
-    pub async fn ask(&self, question: Question) -> Result<BackendAnswer, BackendError> {
+    pub async fn ask(&self, mut question: Question) -> Result<BackendAnswer, BackendError> {
+        if let Some(document) = &self.document {
+            question.body = opa::asked(document, question.body);
+        }
         let limit = question.budget.min(self.timeout);
         let result = self.ask_within(&question, limit).await;
         if let Err(error) = &result {
@@ -176,7 +196,7 @@ impl Backend {
         let _in_flight = self.metrics.called();
         let begun = Instant::now();
         let result = match tokio::time::timeout_at(deadline.into(), self.send(question, deadline)).await {
-            Ok(Ok(response)) => read(response, question, deadline, limit).await,
+            Ok(Ok(response)) => self.read(response, question, deadline, limit).await,
             Ok(Err(error)) => Err(error),
             Err(_) => Err(BackendError::Late(limit)),
         };
@@ -236,6 +256,37 @@ impl Backend {
         BackendError::Unreachable(format!("{what}: {why}{hint}"))
     }
 
+    async fn read(
+        &self,
+        response: Response<Incoming>,
+        question: &Question,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<BackendAnswer, BackendError> {
+        let (head, body) = response.into_parts();
+        match (head.status.as_u16(), &self.document) {
+            (200..=206, _) => {
+                let body = tokio::time::timeout_at(deadline.into(), reading::whole(body)).await;
+                self.understand(body.map_err(|_| BackendError::Late(limit))??, question)
+            }
+            (429 | 500..=599, _) => Err(reading::status(head, body, deadline).await),
+            (404, Some(document)) => Err(BackendError::Invalid(document.entry.undefined())),
+            (300..=399, _) => {
+                Err(BackendError::Invalid(format!("it redirects ({}), which is never followed", head.status)))
+            }
+            _ => Err(BackendError::Invalid(format!("its status is {}", head.status))),
+        }
+    }
+
+    fn understand(&self, body: Bytes, question: &Question) -> Result<BackendAnswer, BackendError> {
+        let Question { protocol, came_in, api_version, ref uid, .. } = *question;
+        let answer = match &self.document {
+            Some(document) => opa::decode(body, document, question).map_err(BackendError::Invalid),
+            None => BackendAnswer::parse(body, protocol, api_version, uid.as_deref()),
+        };
+        if protocol == came_in { answer } else { answer?.bridged() }
+    }
+
     /// What a result says of the webhook's health: any answer that is not a fault of the server is one of the living.
     fn sign(&self, result: &Result<BackendAnswer, BackendError>) -> Sign {
         match result {
@@ -260,25 +311,6 @@ impl Backend {
 impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Backend").field("name", &self.name).field("target", &self.target).finish_non_exhaustive()
-    }
-}
-
-async fn read(
-    response: Response<Incoming>,
-    question: &Question,
-    deadline: Instant,
-    limit: Duration,
-) -> Result<BackendAnswer, BackendError> {
-    let (head, body) = response.into_parts();
-    match head.status.as_u16() {
-        200..=206 => {
-            let body = tokio::time::timeout_at(deadline.into(), reading::whole(body)).await;
-            let body = body.map_err(|_| BackendError::Late(limit))??;
-            BackendAnswer::parse(body, question.protocol, question.api_version, question.uid.as_deref())
-        }
-        429 | 500..=599 => Err(reading::status(head, body, deadline).await),
-        300..=399 => Err(BackendError::Invalid(format!("it redirects ({}), which is never followed", head.status))),
-        _ => Err(BackendError::Invalid(format!("its status is {}", head.status))),
     }
 }
 

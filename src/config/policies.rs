@@ -272,6 +272,7 @@ fn remote_settings(
     Some(WebhookSettings {
         url: remote.url?.0,
         speaks: remote.speaks,
+        bridge: remote.bridge,
         timeout,
         ca,
         client_identity,

@@ -6,6 +6,7 @@ pub mod gatekeeper;
 pub mod glob;
 mod matcher;
 mod memo;
+pub mod opa;
 pub mod rego;
 pub mod revision;
 mod rule;

@@ -5,6 +5,7 @@ use crate::review::view::digest_hex;
 
 use super::evaluated::Evaluated;
 use super::gatekeeper::GatekeeperPolicy;
+use super::opa;
 use super::rego::RegoPolicy;
 use super::rego::input::Form;
 use super::rule::is_id;
@@ -93,7 +94,10 @@ impl Policy {
                 let policy = GatekeeperPolicy::compile(gatekeeper).map_err(within("gatekeeper"))?;
                 Source::Gatekeeper(Box::new(policy))
             }
-            SourceSettings::Webhook(webhook) => Source::Webhook(webhook.clone()),
+            SourceSettings::Webhook(webhook) => {
+                opa::check(webhook)?;
+                Source::Webhook(webhook.clone())
+            }
         };
         Ok(Self { name: settings.name.clone(), mode: settings.mode, on_error: settings.on_error, source })
     }

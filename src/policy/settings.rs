@@ -164,6 +164,8 @@ pub struct WebhookSettings {
     /// `http` or `https`.
     pub url: http::Uri,
     pub speaks: Speaks,
+    /// Reviews of the other protocol are presented to it in its own.
+    pub bridge: bool,
     /// At most this for one call.
     pub timeout: Duration,
     /// PEM; the system's roots when absent.
@@ -175,12 +177,15 @@ pub struct WebhookSettings {
     pub max_in_flight: usize,
 }
 
-/// The protocol of a webhook. It is not asked about reviews of the other one: its verdict on those is `none`.
+/// The protocol of a webhook. Without a bridge it is not asked about reviews of the other one: its verdict on those is
+/// `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Speaks {
     ImageReview,
     AdmissionReview,
+    /// The data API of an OPA, which takes reviews of both.
+    Opa,
 }
 
 /// How the text of a denial by local policies is written.

@@ -15,8 +15,8 @@ use super::view::{ImageView, canonical};
 use super::workload::{Origin, Workload};
 
 /// What is sent and accepted, and the version as the history names it.
-const IMAGE_REVIEW: &str = "imagepolicy.k8s.io/v1alpha1";
-const ADMISSION_REVIEW: [&str; 2] = ["admission.k8s.io/v1", "admission.k8s.io/v1beta1"];
+pub const IMAGE_REVIEW: &str = "imagepolicy.k8s.io/v1alpha1";
+pub const ADMISSION_REVIEW: [&str; 2] = ["admission.k8s.io/v1", "admission.k8s.io/v1beta1"];
 
 /// Only annotations with such a key are a policy's business; the API server sends no others on an ImageReview.
 const POLICY_ANNOTATION: &str = ".image-policy.k8s.io/";

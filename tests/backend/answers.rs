@@ -65,8 +65,8 @@ async fn an_image_review_is_asked_and_answered_in_its_own_protocol() {
         protocol: Protocol::ImageReview,
         api_version: "imagepolicy.k8s.io/v1alpha1",
         uid: None,
-        traceparent: None,
-        budget: LONG,
+        came_in: Protocol::ImageReview,
+        ..question()
     };
     let answer = Setup::of(&backend).client().ask(asked).await.expect("an answer");
     assert_eq!((answer.allowed, answer.violation_text()), (false, "no latest"));

@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 use rehearsal::backend::answer::{BackendAnswer, BackendError};
 use rehearsal::backend::metrics::Metrics;
 use rehearsal::backend::{Backend as Client, BackendSetupError, Question};
+use rehearsal::policy::rego::results::Resource;
 use rehearsal::policy::settings::{Speaks, WebhookSettings};
 use rehearsal::review::decision::Protocol;
 use serde_json::json;
@@ -41,6 +42,7 @@ impl Setup {
         let settings = WebhookSettings {
             url: url.parse().expect("a URL"),
             speaks: Speaks::AdmissionReview,
+            bridge: false,
             timeout: LONG,
             ca: None,
             client_identity: None,
@@ -94,6 +96,9 @@ pub fn question() -> Question {
         protocol: Protocol::AdmissionReview,
         api_version: "admission.k8s.io/v1",
         uid: Some(UID.to_owned()),
+        came_in: Protocol::AdmissionReview,
+        resource: Resource::default(),
+        images: Vec::new(),
         traceparent: None,
         budget: LONG,
     }

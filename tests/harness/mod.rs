@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod http;
 pub mod link;
 pub mod orphan;
+pub mod peers;
 pub mod postgres;
 pub mod process;
 pub mod raw;

@@ -22,6 +22,7 @@ fn webhook(name: &str, mode: Mode, on_error: OnError) -> Policy {
     let settings = WebhookSettings {
         url: "http://127.0.0.1/".parse().expect("a URL"),
         speaks: Speaks::AdmissionReview,
+        bridge: false,
         timeout: Duration::from_secs(5),
         ca: None,
         client_identity: None,

@@ -123,9 +123,13 @@ pub struct Remote {
     /// Where reviews are posted to.
     #[schemars(required)]
     pub url: Option<Written<Uri>>,
-    /// Its protocol. It is not asked about reviews of the other one.
+    /// Its protocol. It is not asked about reviews of the other one. An OPA takes both: `url` names its document.
     #[serde(default = "image_review")]
     pub speaks: Speaks,
+    /// Present reviews of the other protocol to it in its own: the images of a Pod as an ImageReview, an ImageReview as a
+    /// Pod.
+    #[serde(default)]
+    pub bridge: bool,
     /// PEM file of the CAs that its certificate may come from; absent: the system's.
     pub ca: Option<Written<PathBuf>>,
     /// PEM file: the certificate that it is shown.

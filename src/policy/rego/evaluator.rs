@@ -6,25 +6,19 @@ use std::time::Duration;
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, Value};
 
-use crate::review::decision::Mode;
-
-use super::super::rules::{Finding, MAX_VIOLATIONS, RuleViolation};
+use super::super::rules::Finding;
 use super::super::template::cut;
 use super::helpers;
 use super::load::Loaded;
-use super::results::{Entry, Found, Resource};
+use super::results::{Entry, NamedImage, Resource};
 
 /// A loaded policy, ready for any number of inputs.
 #[derive(Debug)]
 pub struct Evaluator {
     engine: Engine,
-    /// With the heaviest mode that their violations may have.
-    entries: Vec<(Entry, Mode)>,
+    entries: Vec<Entry>,
     prints: bool,
 }
-
-/// The image of a review: its text, and its container where that is known.
-pub type NamedImage = (String, Option<String>);
 
 /// Steps of one evaluation: a tenth of a second on a slow machine, a thousand times what a rule over a pod takes.
 pub const MAX_STEPS: u32 = 1_000_000;
@@ -39,9 +33,7 @@ impl Evaluator {
         let check_interval = NonZeroU32::new(MAX_STEPS).expect("a number above 0");
         // It looks at the clock after so many steps, and any time is too long by then: a limit of steps.
         engine.set_execution_timer_config(ExecutionTimerConfig { limit: Duration::ZERO, check_interval });
-        let entries = [(Some(entry), Mode::Enforce), (warn, Mode::Warn)];
-        let entries = entries.into_iter().filter_map(|(entry, most)| Some((entry?, most))).collect();
-        Self { engine, entries, prints }
+        Self { engine, entries: [entry].into_iter().chain(warn).collect(), prints }
     }
 
     /// Adds to `finding` what it finds in `input`, which is of a review with these images.
@@ -52,20 +44,14 @@ impl Evaluator {
         let resource = resource(&input);
         let mut engine = self.engine.clone();
         engine.set_input(input);
-        for (entry, most) in &self.entries {
+        for entry in &self.entries {
             let result = engine.eval_rule(entry.path.clone());
             if self.prints {
                 let lines = engine.take_prints().unwrap_or_default();
                 finding.prints.extend(lines.into_iter().take(MAX_PRINTS.saturating_sub(finding.prints.len())));
             }
             let result = result.map_err(|error| failure(&error))?;
-            for found in entry.read(&result, &resource)? {
-                if finding.violations.len() < MAX_VIOLATIONS {
-                    finding.violations.push(violation(found, *most, images));
-                } else {
-                    finding.omitted = finding.omitted.saturating_add(1);
-                }
-            }
+            entry.read(&result, &resource, images, finding)?;
         }
         Ok(())
     }
@@ -88,12 +74,12 @@ fn failure(error: &anyhow::Error) -> String {
     cut(&place.map_or_else(|| problem.clone(), |place| format!("{place}: {problem}"))).into_owned()
 }
 
-/// As rows of kubernetes-policy-controller name the object of `input`.
+/// The object of `input`, as rows of kubernetes-policy-controller name it.
 fn resource(input: &Value) -> Resource {
     let request = &input["request"];
     let named = |value: &Value, otherwise: &str| {
         let text = value.as_string().ok().filter(|text| !text.is_empty());
-        text.map_or_else(|| otherwise.to_owned(), |text| text.to_string())
+        Some(text.map_or_else(|| otherwise.to_owned(), |text| text.to_string()))
     };
     Resource {
         kind: named(&request["resource"]["resource"], ""),
@@ -108,39 +94,4 @@ pub fn images(view: &Value) -> Vec<NamedImage> {
     let text = |value: &Value| value.as_string().ok().map(|text| text.to_string());
     let images = images.into_iter().flat_map(|images| images.iter());
     images.filter_map(|image| Some((text(&image["text"])?, text(&image["container"])))).collect()
-}
-
-/// The image to blame is the one that the row names, or else the only one that its message names.
-fn violation(found: Found, most: Mode, images: &[NamedImage]) -> RuleViolation {
-    let named = found.image.as_deref();
-    let mut blamed = images.iter().filter(|(text, container)| match (named, &found.container) {
-        (Some(named), _) => text == named,
-        (None, Some(named)) => container.as_ref() == Some(named),
-        (None, None) => names(&found.message, text),
-    });
-    let first = blamed.next();
-    let only = first.filter(|(text, _)| blamed.all(|(other, _)| other == text));
-    RuleViolation {
-        rule: cut(&found.rule).into_owned(),
-        mode: None,
-        most,
-        image: only.map(|(text, _)| cut(text).into_owned()),
-        container: found.container.or_else(|| only.and_then(|(_, container)| container.clone())),
-        message: cut(&found.message).into_owned(),
-        help: None,
-    }
-}
-
-/// Whether a message has an image's text in it, whole: `nginx` is not named by `nginx:1.2` or `my-nginx`.
-pub(super) fn names(message: &str, image: &str) -> bool {
-    let is_part = |character: char| character.is_ascii_alphanumeric() || "._-/:@".contains(character);
-    message.match_indices(image).any(|(at, _)| {
-        let (before, after) = (&message[..at], &message[at + image.len()..]);
-        let ends = match after.trim_start_matches(['.', ':']).chars().next() {
-            // A sentence may end behind it.
-            None => true,
-            Some(_) => !after.starts_with(is_part) || after.starts_with(['.', ':']) && after[1..].starts_with(' '),
-        };
-        !before.ends_with(is_part) && ends
-    })
 }

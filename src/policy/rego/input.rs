@@ -117,6 +117,14 @@ pub fn pod_request(view: &Value, pod: Value) -> Value {
     request
 }
 
+/// The AdmissionReview of that request under the uid `uid`, for the image view `encoded`; `None` where that has no image.
+pub fn pod_review(encoded: &str, uid: &str) -> Option<String> {
+    let view = Value::from_json_str(encoded).ok()?;
+    let mut request = pod_request(&view, pod(&view)?);
+    set(&mut request, "uid", &uid.into());
+    admission_review(request).to_json_str().ok()
+}
+
 /// A Pod of the images of an image view, for all that is known; `None` where it has no image.
 pub fn pod(view: &Value) -> Option<Value> {
     let containers = containers(view, true)?;

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use regorus::unstable::{Module, Ref};
 use regorus::{Engine, Value};
 
+use crate::review::decision::Mode;
+
 use super::super::rules::Mistake;
 use super::super::settings::{Dialect, RegoModule, RegoSettings};
 use super::input::Form;
@@ -57,7 +59,9 @@ pub fn load(settings: &RegoSettings) -> Result<Loaded, Vec<Mistake>> {
     }
     let entry = entry(&settings.entrypoint, &modules)?;
     let sibling = entry.path.trim_end_matches(&entry.name).to_owned() + "warn";
-    let warn = self::entry(&sibling, &modules).ok().filter(|warn| warn.kind == Kind::Set && warn.name != entry.name);
+    let warn = self::entry(&sibling, &modules).ok();
+    let warn = warn.filter(|warn| warn.kind == Some(Kind::Set) && warn.name != entry.name);
+    let warn = warn.map(|warn| Entry { most: Mode::Warn, ..warn });
     shims::add(&mut engine).map_err(|error| vec![engine_mistake(&error)])?;
     for entry in [Some(&entry), warn.as_ref()].into_iter().flatten() {
         engine.compile_with_entrypoint(&entry.path.as_str().into()).map_err(|error| vec![engine_mistake(&error)])?;
@@ -304,7 +308,7 @@ fn entry(path: &str, modules: &[Parsed]) -> Result<Entry, Vec<Mistake>> {
         Some(Kind::Function) => mistaken(format!("{path} is a function"), "a rule".to_owned()),
         Some(&kind) => {
             let name = steps.last().cloned().unwrap_or_default();
-            Ok(Entry { path: path.to_owned(), name, kind })
+            Ok(Entry { path: path.to_owned(), name, kind: Some(kind), most: Mode::Enforce })
         }
         None => {
             let known: Vec<String> = rules()

@@ -5,10 +5,10 @@
 
 mod builtins;
 pub(super) mod evaluator;
-mod helpers;
+pub mod helpers;
 pub mod input;
 pub(super) mod load;
-mod results;
+pub mod results;
 mod shims;
 mod syntax;
 #[cfg(test)]

@@ -7,8 +7,14 @@
 //! | a set of objects with `msg` | Gatekeeper, conftest: the same |
 //! | a boolean | `allow` is to be true; an entry point that is called `deny`, `violation`, `reject` or `block` is not |
 //! | an object with `response.allowed`, `status.allowed` or `allowed` | what a webhook would answer |
+//!
+//! The result of an OPA elsewhere says the same: in its JSON a set is a list.
 
 use regorus::Value;
+
+use crate::policy::rules::{Finding, MAX_VIOLATIONS, RuleViolation};
+use crate::policy::template::cut;
+use crate::review::decision::Mode;
 
 use super::syntax::Kind;
 
@@ -19,25 +25,32 @@ pub struct Entry {
     pub path: String,
     /// Its last step: the rule of what has no id of its own.
     pub name: String,
-    pub kind: Kind,
+    /// `None`: its rules are elsewhere.
+    pub kind: Option<Kind>,
+    /// The heaviest mode that its violations may have.
+    pub most: Mode,
 }
 
-/// One violation, as the policy says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    pub rule: String,
-    pub message: String,
-    /// The text of an image, where the row names one.
-    pub image: Option<String>,
-    pub container: Option<String>,
-}
-
-/// The object that a review is of, as rows of kubernetes-policy-controller name it.
+/// The object that a review is of, as rows of kubernetes-policy-controller name it. What is `None` may have any name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resource {
-    pub kind: String,
-    pub namespace: String,
-    pub name: String,
+    /// `pods`.
+    pub kind: Option<String>,
+    pub namespace: Option<String>,
+    pub name: Option<String>,
+}
+
+/// The image of a review: its text, and its container where that is known.
+pub type NamedImage = (String, Option<String>);
+
+/// One violation, as the policy says it.
+#[derive(Debug)]
+struct Found {
+    rule: String,
+    message: String,
+    /// The text of an image, where the row names one.
+    image: Option<String>,
+    container: Option<String>,
 }
 
 /// The message of a violation that has none.
@@ -48,26 +61,42 @@ type Read<T> = Result<T, String>;
 // === impl Entry ===
 
 impl Entry {
-    /// The violations in its result for the object `resource`.
+    /// Adds the violations in its result for the object `resource`, which has these images.
     ///
     /// # Errors
     /// The result is none that any convention has. It never counts as an allow.
-    pub fn read(&self, result: &Value, resource: &Resource) -> Read<Vec<Found>> {
+    pub fn read(&self, result: &Value, resource: &Resource, images: &[NamedImage], into: &mut Finding) -> Read<()> {
+        for found in self.found_in(result, resource)? {
+            if into.violations.len() < MAX_VIOLATIONS {
+                into.violations.push(found.violation(self.most, images));
+            } else {
+                into.omitted = into.omitted.saturating_add(1);
+            }
+        }
+        Ok(())
+    }
+
+    fn found_in(&self, result: &Value, resource: &Resource) -> Read<Vec<Found>> {
         match result {
             Value::Set(rows) => self.rows(rows.iter(), resource),
             Value::Array(rows) => self.rows(rows.iter(), resource),
             Value::Bool(value) => Ok(self.violated_unless(*value != self.denies_when_true())),
-            Value::Object(members) if self.kind == Kind::Object => {
+            Value::Object(members) if self.kind == Some(Kind::Object) => {
                 self.rows(members.iter().map(|(_, row)| row), resource)
             }
             Value::Object(_) => self.answer(result),
             // A complete rule of a policy that says when to allow.
-            Value::Undefined if self.kind == Kind::Complete && self.is_boolean_by_name() => {
+            Value::Undefined if self.kind == Some(Kind::Complete) && self.is_boolean_by_name() => {
                 Ok(self.violated_unless(self.denies_when_true()))
             }
-            Value::Undefined => Err(format!("{} is undefined for this review", self.path)),
+            Value::Undefined => Err(self.undefined()),
             other => Err(format!("{} is {}, which no convention has", self.path, shown(other))),
         }
+    }
+
+    /// What is wrong with a result that is not there.
+    pub fn undefined(&self) -> String {
+        format!("{} is undefined for this review", self.path)
     }
 
     fn denies_when_true(&self) -> bool {
@@ -118,9 +147,11 @@ impl Entry {
 
     fn resolution(&self, row: &Value, resource: &Resource) -> Read<Option<Found>> {
         let of = |name: &str| text(&row["resource"][name]);
-        let is_ours = [("kind", &resource.kind), ("namespace", &resource.namespace), ("name", &resource.name)]
-            .into_iter()
-            .all(|(name, own)| of(name).is_none_or(|named| named == *own));
+        let own = [("kind", &resource.kind), ("namespace", &resource.namespace), ("name", &resource.name)];
+        let is_ours = own.into_iter().all(|(name, own)| match (of(name), own) {
+            (Some(named), Some(own)) => named == *own,
+            _ => true,
+        });
         // A row that patches would change the object instead of refusing it.
         if !is_ours || row["resolution"]["patches"] != Value::Undefined {
             return Ok(None);
@@ -145,6 +176,45 @@ impl Entry {
     }
 }
 
+// === impl Found ===
+
+impl Found {
+    /// The image to blame is the one that the row names, or else the only one that its message names.
+    fn violation(self, most: Mode, images: &[NamedImage]) -> RuleViolation {
+        let named = self.image.as_deref();
+        let mut blamed = images.iter().filter(|(text, container)| match (named, &self.container) {
+            (Some(named), _) => text == named,
+            (None, Some(named)) => container.as_ref() == Some(named),
+            (None, None) => names(&self.message, text),
+        });
+        let first = blamed.next();
+        let only = first.filter(|(text, _)| blamed.all(|(other, _)| other == text));
+        RuleViolation {
+            rule: cut(&self.rule).into_owned(),
+            mode: None,
+            most,
+            image: only.map(|(text, _)| cut(text).into_owned()),
+            container: self.container.or_else(|| only.and_then(|(_, container)| container.clone())),
+            message: cut(&self.message).into_owned(),
+            help: None,
+        }
+    }
+}
+
+/// Whether a message has an image's text in it, whole: `nginx` is not named by `nginx:1.2` or `my-nginx`.
+fn names(message: &str, image: &str) -> bool {
+    let is_part = |character: char| character.is_ascii_alphanumeric() || "._-/:@".contains(character);
+    message.match_indices(image).any(|(at, _)| {
+        let (before, after) = (&message[..at], &message[at + image.len()..]);
+        let ends = match after.trim_start_matches(['.', ':']).chars().next() {
+            // A sentence may end behind it.
+            None => true,
+            Some(_) => !after.starts_with(is_part) || after.starts_with(['.', ':']) && after[1..].starts_with(' '),
+        };
+        !before.ends_with(is_part) && ends
+    })
+}
+
 fn text(value: &Value) -> Option<String> {
     value.as_string().ok().filter(|text| !text.is_empty()).map(|text| text.to_string())
 }
@@ -157,5 +227,20 @@ fn shown(value: &Value) -> String {
     match text.char_indices().nth(MOST) {
         None => text,
         Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_whole_in_a_message() {
+        assert!(names("image nginx is old", "nginx"));
+        assert!(names("\"nginx:1.2\"", "nginx:1.2"));
+        assert!(names("it is nginx.", "nginx"));
+        assert!(!names("image nginx:1.2 is old", "nginx"));
+        assert!(!names("image my-nginx is old", "nginx"));
+        assert!(!names("image library/nginx is old", "nginx"));
     }
 }

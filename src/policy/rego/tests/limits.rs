@@ -1,5 +1,4 @@
 use super::*;
-use crate::policy::rego::evaluator::names;
 
 #[test]
 fn an_evaluation_ends_after_its_steps() {
@@ -36,14 +35,4 @@ fn a_view_is_evaluated_once() {
     let first = policy.judge(review.view.hash(), subject);
     assert!(Arc::ptr_eq(&first, &policy.judge(review.view.hash(), subject)));
     assert!(policy.recall(review.view.hash()).is_some());
-}
-
-#[test]
-fn a_name_is_found_whole_in_a_message() {
-    assert!(names("image nginx is old", "nginx"));
-    assert!(names("\"nginx:1.2\"", "nginx:1.2"));
-    assert!(names("it is nginx.", "nginx"));
-    assert!(!names("image nginx:1.2 is old", "nginx"));
-    assert!(!names("image my-nginx is old", "nginx"));
-    assert!(!names("image library/nginx is old", "nginx"));
 }
