@@ -105,7 +105,8 @@ impl Watch {
         }
     }
 
-    async fn look(&mut self) -> Vec<PathBuf> {
+    /// The files whose content is another than when they were last looked at.
+    pub async fn look(&mut self) -> Vec<PathBuf> {
         // First, so that nothing happens unseen in a directory that took another's place.
         self.follow().await;
         let paths = self.paths();
