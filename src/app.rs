@@ -5,6 +5,7 @@ mod completeness;
 mod condition;
 mod heart;
 mod history;
+pub mod last_good;
 pub mod reload;
 mod retention;
 mod upkeep;
@@ -155,7 +156,7 @@ impl App {
         let counters = Arc::new(admission::metrics::Metrics::register(&mut registry));
         let service = Service::new(loaded, recorder.clone(), counters, settings);
         let fixed = fixed_files(&config, tls.as_deref());
-        let reload = Reload::new(beginning, fixed, &service, &condition, backend_metrics, &mut registry);
+        let reload = Reload::begin(beginning, fixed, &service, &condition, backend_metrics, &mut registry).await;
         let upkeep = Upkeep::new(watch, tls.clone(), Arc::clone(&callers), &service, reload, &metrics, &condition);
 
         let webhook = Listener::bind("webhook.listen", config.webhook.listen).await?;

@@ -22,6 +22,7 @@ use crate::watch::Watch;
 
 use super::build::build;
 use super::condition::Condition;
+use super::last_good::LastGood;
 
 /// Reads the configuration, as it is now.
 pub type Read = Arc<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>;
@@ -40,6 +41,7 @@ pub struct Reload {
     config: Config,
     /// Of what cannot change while it runs.
     fixed_files: Vec<PathBuf>,
+    last_good: LastGood,
     service: Service,
     condition: Arc<Condition>,
     metrics: Metrics,
@@ -48,6 +50,8 @@ pub struct Reload {
     warnings: Vec<String>,
     /// Why what is configured is not in force.
     mistakes: Vec<String>,
+    /// A start whose policies have mistakes would find what loaded last.
+    is_kept: bool,
 }
 
 /// Why it is read again.
@@ -70,6 +74,7 @@ const ROUNDS: usize = 3;
 /// What [`Condition`] is told about.
 const ABOUT: &str = "reload";
 const ABOUT_RESTART: &str = "restart";
+const ABOUT_LAST_GOOD: &str = "last good";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Ended {
@@ -94,7 +99,8 @@ impl fmt::Debug for Beginning {
 // === impl Reload ===
 
 impl Reload {
-    pub fn new(
+    /// Says what is mistaken, or keeps what has loaded.
+    pub async fn begin(
         beginning: Beginning,
         fixed_files: Vec<PathBuf>,
         service: &Service,
@@ -105,6 +111,7 @@ impl Reload {
         let Beginning { read, loaded, mistakes } = beginning;
         let mut reload = Self {
             read,
+            last_good: LastGood::of(&loaded.config.data_dir),
             config: loaded.config,
             fixed_files,
             service: service.clone(),
@@ -113,15 +120,24 @@ impl Reload {
             backend_metrics,
             warnings: loaded.warnings,
             mistakes: Vec::new(),
+            is_kept: true,
         };
-        if let Some(mistakes) = mistakes {
-            reload.keep(mistakes.sentences().collect());
+        match mistakes {
+            None => reload.keep_good().await,
+            Some(mistakes) => {
+                warn!("the policies have mistakes: starting on the revision that loaded last");
+                reload.say(mistakes.sentences().collect());
+            }
         }
         reload
     }
 
-    /// Whether what is in force is not what is configured.
-    pub fn has_failed(&self) -> bool {
+    /// Whether another try may bring more.
+    pub fn is_unfinished(&self) -> bool {
+        self.has_failed() || !self.is_kept
+    }
+
+    fn has_failed(&self) -> bool {
         !self.mistakes.is_empty()
     }
 
@@ -175,7 +191,8 @@ impl Reload {
         self.say_what_needs_a_restart(&read.config);
         let policies = read.config.policies;
         if policies == self.config.policies {
-            return self.unchanged(cause);
+            self.unchanged(cause);
+            return self.keep_good().await;
         }
         let (held, metrics, settings) = (self.service.loaded(), self.backend_metrics.clone(), policies.clone());
         let built = spawn_blocking(move || build(&settings, Some(&held), &metrics)).await;
@@ -183,6 +200,7 @@ impl Reload {
             Ok(loaded) => {
                 self.config.policies = policies;
                 self.swap(loaded);
+                self.keep_good().await;
             }
             Err(error) => self.failed(vec![error.to_string()], cause),
         }
@@ -225,13 +243,13 @@ impl Reload {
         self.metrics.count("failed");
         let (revision, count) = (&self.service.loaded().revision.id, mistakes.len());
         warn!(revision, "not reloaded, revision {revision} stays in force; mistakes: {count}");
-        for mistake in &mistakes {
-            warn!(revision, "{mistake}");
-        }
-        self.keep(mistakes);
+        self.say(mistakes);
     }
 
-    fn keep(&mut self, mistakes: Vec<String>) {
+    fn say(&mut self, mistakes: Vec<String>) {
+        for mistake in &mistakes {
+            warn!("{mistake}");
+        }
         let revision = &self.service.loaded().revision.id;
         let stays = format!("Revision {revision} is in force, and not what is configured: ");
         let mut sentences: Vec<String> = mistakes.iter().take(SHOWN).map(|line| format!("{stays}{line}")).collect();
@@ -241,6 +259,23 @@ impl Reload {
         self.condition.faults(ABOUT, sentences);
         self.metrics.failed.set(1);
         self.mistakes = mistakes;
+    }
+
+    /// For a start whose policies have mistakes. Of a webhook's files the content may be another although no policy is.
+    async fn keep_good(&mut self) {
+        let (last_good, policies) = (self.last_good.clone(), self.config.policies.clone());
+        let kept = spawn_blocking(move || last_good.keep(&policies)).await.expect("keeping a revision does not panic");
+        let was_kept = std::mem::replace(&mut self.is_kept, kept.is_ok());
+        match kept {
+            Ok(()) => self.condition.clear(ABOUT_LAST_GOOD),
+            Err(error) => {
+                let what = format!("What is in force is not kept for a start whose policies have mistakes: {error}");
+                if was_kept {
+                    warn!("{what}");
+                }
+                self.condition.fault(ABOUT_LAST_GOOD, what);
+            }
+        }
     }
 
     fn mended(&mut self) {

@@ -20,7 +20,7 @@ use super::reload::{Cause, Reload, about_files};
 /// How often a self-made leaf is looked at; it is renewed a month before its end.
 const RENEWAL: Duration = Duration::from_secs(12 * 3_600);
 
-/// How often a configuration with mistakes is looked at; most that mends it is seen at once.
+/// How often what could not be done is tried again; most that mends it is seen at once.
 const RETRY: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Upkeep {
                 }
                 () = asked.notified() => self.reload(Cause::Signal).await,
                 _ = renewal.tick() => self.renew(),
-                _ = retry.tick(), if self.reload.has_failed() => self.reload(Cause::Retry).await,
+                _ = retry.tick(), if self.reload.is_unfinished() => self.reload(Cause::Retry).await,
             }
         }
     }

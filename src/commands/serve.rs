@@ -12,9 +12,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, oneshot};
 use tracing::warn;
 
+use crate::app::last_good::LastGood;
 use crate::app::reload::{Beginning, Read};
 use crate::app::{Addresses, App};
-use crate::config::{self, Config};
+use crate::config::{self, Config, ConfigErrors, Loaded, Mistake};
 use crate::logging::LogArgs;
 use crate::server::certificates::CA_CERTIFICATE;
 use crate::server::settings::TlsSettings;
@@ -26,6 +27,9 @@ pub struct ServeArgs {
     /// YAML file. `rehearsal config example` prints one to begin with.
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// End with exit code 2 when the policies have mistakes, also where a revision is kept that loaded before.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// Runs on the configuration until SIGTERM or SIGINT; a second one ends it at once, with exit code 1. SIGHUP has it read
@@ -35,10 +39,33 @@ pub fn run(args: &ServeArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
     let read: Read = Arc::new(move || config::check(file.as_deref(), environment(), &super::compile));
     match read() {
         Ok(loaded) => start(Beginning { read, loaded, mistakes: None }, log),
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
-            Ok(ExitCode::from(MISTAKEN))
+        Err(mistakes) => match on_last_good(&mistakes, args.strict) {
+            Ok(loaded) => start(Beginning { read, loaded, mistakes: Some(mistakes) }, log),
+            Err(why) => {
+                eprintln!("{mistakes}{why}");
+                Ok(ExitCode::from(MISTAKEN))
+            }
+        },
+    }
+}
+
+/// The configuration with the policies that loaded last, where only the policies are mistaken. Else what there is to say
+/// beside the mistakes.
+fn on_last_good(errors: &ConfigErrors, strict: bool) -> Result<Loaded, String> {
+    if strict || !errors.mistakes.iter().all(Mistake::is_of_policies) {
+        return Err(String::new());
+    }
+    let data_dir = &errors.read.config.data_dir;
+    match LastGood::of(data_dir).read() {
+        Ok(Some(policies)) => {
+            let mut loaded = Loaded::clone(&errors.read);
+            loaded.config.policies = policies;
+            Ok(loaded)
         }
+        Ok(None) => {
+            Err(format!("\nno revision that loaded before is kept in {} to run on instead", data_dir.display()))
+        }
+        Err(error) => Err(format!("\nthe revision that loaded before cannot be run on instead: {error}")),
     }
 }
 

@@ -7,4 +7,5 @@ mod harness;
 mod files;
 mod mistakes;
 mod setup;
+mod start;
 mod traffic;
