@@ -8,6 +8,7 @@ mod history;
 pub mod last_good;
 pub mod reload;
 mod retention;
+mod revisions;
 mod upkeep;
 
 use std::fs;
@@ -51,6 +52,7 @@ use self::heart::Heart;
 use self::history::History;
 use self::reload::{Beginning, Reload};
 use self::retention::Retention;
+use self::revisions::Revisions;
 use self::upkeep::Upkeep;
 
 /// A process that listens, ready to run.
@@ -61,6 +63,7 @@ pub struct App {
     recorder: Recorder,
     history: Arc<History>,
     retention: Retention,
+    revisions: Arc<Revisions>,
     condition: Arc<Condition>,
     upkeep: Upkeep,
     registry: Arc<Mutex<Registry>>,
@@ -156,7 +159,9 @@ impl App {
         let counters = Arc::new(admission::metrics::Metrics::register(&mut registry));
         let service = Service::new(loaded, recorder.clone(), counters, settings);
         let fixed = fixed_files(&config, tls.as_deref());
-        let reload = Reload::begin(beginning, fixed, &service, &condition, backend_metrics, &mut registry).await;
+        let revisions = Revisions::open(&config.data_dir);
+        let noted = Arc::clone(&revisions);
+        let reload = Reload::begin(beginning, fixed, noted, &service, &condition, backend_metrics, &mut registry).await;
         let upkeep = Upkeep::new(watch, tls.clone(), Arc::clone(&callers), &service, reload, &metrics, &condition);
 
         let webhook = Listener::bind("webhook.listen", config.webhook.listen).await?;
@@ -172,6 +177,7 @@ impl App {
             recorder,
             history,
             retention,
+            revisions,
             condition,
             upkeep,
             registry,
@@ -212,6 +218,7 @@ impl App {
         self.recorder.present(self.history.replica(), self.config.served().map(str::to_owned));
         let (report, admin) = self.report_routers(first_review);
         rest.spawn(self.retention.run(accepting.clone()));
+        rest.spawn(self.revisions.run(Arc::clone(&self.history), accepting.clone()));
         let declared = !self.config.clusters.is_empty();
         let heart = Heart::new(&self.history, &self.recorder, &self.service, &self.condition, declared).begin().await;
         rest.spawn(self.upkeep.run(reload, reporting.clone()));

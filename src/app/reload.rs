@@ -18,11 +18,13 @@ use tracing::{debug, info, warn};
 use crate::admission::Service;
 use crate::backend;
 use crate::config::{Config, ConfigErrors, Loaded};
+use crate::policy::text;
 use crate::watch::Watch;
 
-use super::build::build;
+use super::build::{BuildError, build};
 use super::condition::Condition;
 use super::last_good::LastGood;
+use super::revisions::Revisions;
 
 /// Reads the configuration, as it is now.
 pub type Read = Arc<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>;
@@ -42,6 +44,7 @@ pub struct Reload {
     /// Of what cannot change while it runs.
     fixed_files: Vec<PathBuf>,
     last_good: LastGood,
+    revisions: Arc<Revisions>,
     service: Service,
     condition: Arc<Condition>,
     metrics: Metrics,
@@ -103,6 +106,7 @@ impl Reload {
     pub async fn begin(
         beginning: Beginning,
         fixed_files: Vec<PathBuf>,
+        revisions: Arc<Revisions>,
         service: &Service,
         condition: &Arc<Condition>,
         backend_metrics: backend::metrics::Metrics,
@@ -114,6 +118,7 @@ impl Reload {
             last_good: LastGood::of(&loaded.config.data_dir),
             config: loaded.config,
             fixed_files,
+            revisions,
             service: service.clone(),
             condition: Arc::clone(condition),
             metrics: Metrics::register(registry),
@@ -122,6 +127,7 @@ impl Reload {
             mistakes: Vec::new(),
             is_kept: true,
         };
+        reload.revisions.note(&service.loaded().revision.id, text::shown(&reload.config.policies));
         match mistakes {
             None => reload.keep_good().await,
             Some(mistakes) => {
@@ -195,8 +201,14 @@ impl Reload {
             return self.keep_good().await;
         }
         let (held, metrics, settings) = (self.service.loaded(), self.backend_metrics.clone(), policies.clone());
-        let built = spawn_blocking(move || build(&settings, Some(&held), &metrics)).await;
-        match built.expect("compiling policies does not panic") {
+        let revisions = Arc::clone(&self.revisions);
+        let built = spawn_blocking(move || {
+            let built = build(&settings, Some(&held), &metrics)?;
+            // Before a review is judged by it.
+            revisions.note(&built.revision.id, text::shown(&settings));
+            Ok::<_, BuildError>(built)
+        });
+        match built.await.expect("compiling policies does not panic") {
             Ok(loaded) => {
                 self.config.policies = policies;
                 self.swap(loaded);
