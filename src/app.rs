@@ -8,7 +8,7 @@ mod history;
 pub mod last_good;
 pub mod reload;
 mod retention;
-mod revisions;
+pub mod revisions;
 mod upkeep;
 
 use std::fs;

@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 use tracing::{debug, info, warn};
 
 use crate::admission::Service;
@@ -153,27 +153,28 @@ impl Reload {
             // What changed until now is about to be read, and is no change any more.
             watch.look().await;
         }
-        let mut read = self.read().await;
-        for round in 1.. {
+        match self.read_and_watch(watch).await {
+            Ok(Ok(loaded)) => self.take(loaded, cause).await,
+            Ok(Err(errors)) => self.failed(errors.sentences().collect(), cause),
+            Err(fault) => self.failed(vec![own_fault(&fault)], cause),
+        }
+    }
+
+    async fn read_and_watch(&self, watch: &mut Watch) -> Result<Result<Loaded, ConfigErrors>, JoinError> {
+        let mut round = 1;
+        loop {
+            let read = Arc::clone(&self.read);
+            let read = spawn_blocking(move || read()).await?;
             let named = match &read {
                 Ok(loaded) => &loaded.files,
                 Err(errors) => &errors.read.files,
             };
-            if !watch.set(self.files(named)).await || round == ROUNDS {
-                break;
-            }
             // What was not watched may have changed since it was read.
-            read = self.read().await;
+            if !watch.set(self.files(named)).await || round == ROUNDS {
+                return Ok(read);
+            }
+            round += 1;
         }
-        match read {
-            Ok(loaded) => self.take(loaded, cause).await,
-            Err(errors) => self.failed(errors.sentences().collect(), cause),
-        }
-    }
-
-    async fn read(&self) -> Result<Loaded, ConfigErrors> {
-        let read = Arc::clone(&self.read);
-        spawn_blocking(move || read()).await.expect("reading a configuration does not panic")
     }
 
     /// Those that are named, and those that are in use.
@@ -208,13 +209,14 @@ impl Reload {
             revisions.note(&built.revision.id, text::shown(&settings));
             Ok::<_, BuildError>(built)
         });
-        match built.await.expect("compiling policies does not panic") {
-            Ok(loaded) => {
+        match built.await {
+            Ok(Ok(loaded)) => {
                 self.config.policies = policies;
                 self.swap(loaded);
                 self.keep_good().await;
             }
-            Err(error) => self.failed(vec![error.to_string()], cause),
+            Ok(Err(error)) => self.failed(vec![error.to_string()], cause),
+            Err(fault) => self.failed(vec![own_fault(&fault)], cause),
         }
     }
 
@@ -312,6 +314,11 @@ impl Reload {
 /// What [`Condition`] is told about the files of a policy's webhook.
 pub fn about_files(policy: &str) -> String {
     format!("policy {policy}")
+}
+
+/// A panic is in the log with its place; what is in force goes on, and so does whoever looks for changes.
+fn own_fault(fault: &JoinError) -> String {
+    format!("reading it met a fault of its own, please report it: {fault}")
 }
 
 impl fmt::Debug for Reload {

@@ -100,7 +100,9 @@ impl Revisions {
         }
     }
 
-    async fn store(&self, store: &Store) -> Result<(), StoreError> {
+    /// # Errors
+    /// The history did not take one; it and the rest go on waiting.
+    pub async fn store(&self, store: &Store) -> Result<(), StoreError> {
         loop {
             let next = hold(&self.waiting).first_key_value().map(|(id, waiting)| (id.clone(), waiting.clone()));
             let Some((id, Waiting { loaded_at, text })) = next else { return Ok(()) };

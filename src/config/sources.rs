@@ -56,10 +56,14 @@ impl Sources {
             return Ok(());
         }
         match Kind::of(path) {
-            Kind::Other => Err(Wrong::new(
-                format!("{} is no policy", path.display()),
-                "name .rego, .json, .yaml, .yml or .tar.gz files, or folders of them",
-            )),
+            Kind::Other => {
+                // It may become a folder.
+                self.looked_at.push(path.to_owned());
+                Err(Wrong::new(
+                    format!("{} is no policy", path.display()),
+                    "name .rego, .json, .yaml, .yml or .tar.gz files, or folders of them",
+                ))
+            }
             kind => self.file(path, kind, &[]),
         }
     }

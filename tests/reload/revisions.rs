@@ -36,7 +36,7 @@ async fn a_decision_leads_to_the_text_of_what_judged_it() {
         assert!(of_decision.contains(&format!("href=\"/revisions/{id}\"")), "{of_decision}");
         let page = rehearsal.get(&format!("/revisions/{id}")).await;
         assert_eq!(page.status, 200, "{}", page.text());
-        assert!(page.text().contains(&format!("&#60;b&#62;{word}&#60;/b&#62;")), "{}", page.text());
+        assert!(page.text().contains(&format!("&lt;b&gt;{word}&lt;/b&gt;")), "{}", page.text());
     }
     let listed = rehearsal.get_json("/api/v1/revisions").await;
     assert_eq!(listed["in_force"], revision(&rehearsal).await.as_str());
