@@ -1,10 +1,14 @@
 //! Wires the parts, runs them, and stops them in order.
 
+mod build;
 mod completeness;
 mod condition;
 mod heart;
 mod history;
+pub mod last_good;
+pub mod reload;
 mod retention;
+pub mod revisions;
 mod upkeep;
 
 use std::fs;
@@ -17,6 +21,7 @@ use std::time::Duration;
 
 use axum::Router;
 use prometheus_client::registry::Registry;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,13 +29,10 @@ use tracing::{info, warn};
 
 use crate::admission::gate::Gate;
 use crate::admission::sample::Samples;
-use crate::admission::service::{Loaded, Settings};
+use crate::admission::service::Settings;
 use crate::admission::{self, Service};
-use crate::backend::{self, Backend, BackendSetupError};
+use crate::backend;
 use crate::config::{Config, ShutdownSettings};
-use crate::policy::Revision;
-use crate::policy::revision::Source;
-use crate::policy::rules::Mistake;
 use crate::recorder::replica::ReplicaError;
 use crate::recorder::{JournalError, Recorder};
 use crate::server::body::Bounds;
@@ -44,10 +46,13 @@ use crate::server::webhook::{self, Webhook};
 use crate::store::StoreError;
 use crate::watch::Watch;
 
+use self::build::{BuildError, build};
 use self::condition::Condition;
 use self::heart::Heart;
 use self::history::History;
+use self::reload::{Beginning, Reload};
 use self::retention::Retention;
+use self::revisions::Revisions;
 use self::upkeep::Upkeep;
 
 /// A process that listens, ready to run.
@@ -58,6 +63,7 @@ pub struct App {
     recorder: Recorder,
     history: Arc<History>,
     retention: Retention,
+    revisions: Arc<Revisions>,
     condition: Arc<Condition>,
     upkeep: Upkeep,
     registry: Arc<Mutex<Registry>>,
@@ -82,10 +88,8 @@ pub struct Addresses {
 pub enum StartError {
     #[error("data_dir: {} cannot be made or used: {source}; name a directory that this user may write", .path.display())]
     DataDir { path: PathBuf, source: io::Error },
-    #[error("policy {policy}, {}: {}; {}", .mistake.field, .mistake.problem, .mistake.fix)]
-    Policy { policy: String, mistake: Mistake },
-    #[error("policy {policy}, {error}")]
-    Backend { policy: String, error: BackendSetupError },
+    #[error(transparent)]
+    Build(#[from] BuildError),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error("clusters: {0}")]
@@ -125,15 +129,15 @@ const REPORT_TIMEOUTS: Timeouts = Timeouts {
 // === impl App ===
 
 impl App {
-    /// Loads everything and binds the ports. `files` are those that the configuration names, to be watched.
-    pub async fn start(config: Config, files: Vec<PathBuf>) -> Result<Self, StartError> {
-        // Before they are loaded, so that no change falls between.
-        let watch = Watch::start(files);
+    /// Loads everything and binds the ports.
+    pub async fn start(beginning: Beginning) -> Result<Self, StartError> {
+        let config = beginning.loaded.config.clone();
+        let watch = Watch::start(beginning.loaded.files.clone());
         private_dir(&config.data_dir)?;
         let mut registry = Registry::default();
         let condition = Arc::new(Condition::default());
-        let revision = load(&config)?;
-        let backends = backends(&revision, &mut registry)?;
+        let backend_metrics = backend::metrics::Metrics::register(&mut registry);
+        let loaded = build(&config.policies, None, &backend_metrics)?;
         // It takes the lock on the data directory, in which the next line may make certificates.
         let recorder = history::open_journal(&config)?;
         recorder.register_metrics(&mut registry);
@@ -152,11 +156,13 @@ impl App {
             on_failure: config.journal.on_failure,
             samples: Samples::new(config.history.objects),
         };
-        let loaded = Loaded::new(revision, backends);
-        let asked = loaded.backends.iter().flatten().cloned().collect();
-        let upkeep = Upkeep::new(watch, tls.clone(), Arc::clone(&callers), asked, &metrics, &condition);
         let counters = Arc::new(admission::metrics::Metrics::register(&mut registry));
         let service = Service::new(loaded, recorder.clone(), counters, settings);
+        let fixed = fixed_files(&config, tls.as_deref());
+        let revisions = Revisions::open(&config.data_dir);
+        let noted = Arc::clone(&revisions);
+        let reload = Reload::begin(beginning, fixed, noted, &service, &condition, backend_metrics, &mut registry).await;
+        let upkeep = Upkeep::new(watch, tls.clone(), Arc::clone(&callers), &service, reload, &metrics, &condition);
 
         let webhook = Listener::bind("webhook.listen", config.webhook.listen).await?;
         let report = Listener::bind("report.listen", config.report.listen).await?;
@@ -171,6 +177,7 @@ impl App {
             recorder,
             history,
             retention,
+            revisions,
             condition,
             upkeep,
             registry,
@@ -193,7 +200,9 @@ impl App {
 
     /// Runs until `stop` resolves, then stops in order: not ready, no new connections, nothing in flight, all recorded
     /// in the store as far as the grace allows.
-    pub async fn run(self, first_review: String, stop: impl Future<Output = ()>) -> Stopped {
+    ///
+    /// Until then it reads its configuration again whenever a file of it changes, or `reload` says so.
+    pub async fn run(self, first_review: String, reload: Arc<Notify>, stop: impl Future<Output = ()>) -> Stopped {
         let (accepting, reporting) = (CancellationToken::new(), CancellationToken::new());
         let (reviews, rest) = (TaskTracker::new(), TaskTracker::new());
 
@@ -209,9 +218,10 @@ impl App {
         self.recorder.present(self.history.replica(), self.config.served().map(str::to_owned));
         let (report, admin) = self.report_routers(first_review);
         rest.spawn(self.retention.run(accepting.clone()));
+        rest.spawn(self.revisions.run(Arc::clone(&self.history), accepting.clone()));
         let declared = !self.config.clusters.is_empty();
         let heart = Heart::new(&self.history, &self.recorder, &self.service, &self.condition, declared).begin().await;
-        rest.spawn(self.upkeep.run(reporting.clone()));
+        rest.spawn(self.upkeep.run(reload, reporting.clone()));
         reviews.spawn(self.webhook.serve(webhook, terms, accepting.clone(), reviews.clone()));
         rest.spawn(self.report.serve(report, report_terms("report", &self.metrics), reporting.clone(), rest.clone()));
         if let (Some(listener), Some(admin)) = (self.admin, admin) {
@@ -288,23 +298,10 @@ fn private_dir(path: &Path) -> Result<(), StartError> {
     Ok(())
 }
 
-fn load(config: &Config) -> Result<Revision, StartError> {
-    Revision::load(&config.policies).map_err(|mistakes| {
-        let (policy, mistake) = mistakes.into_iter().next().expect("a revision that does not load has a mistake");
-        StartError::Policy { policy: config.policies[policy].name.clone(), mistake }
-    })
-}
-
-fn backends(revision: &Revision, registry: &mut Registry) -> Result<Vec<Option<Arc<Backend>>>, StartError> {
-    let metrics = backend::metrics::Metrics::register(registry);
-    let backends = revision.policies.iter().map(|policy| match &policy.source {
-        Source::Webhook(settings) => match Backend::new(&policy.name, settings, &metrics) {
-            Ok(backend) => Ok(Some(Arc::new(backend))),
-            Err(error) => Err(StartError::Backend { policy: policy.name.clone(), error }),
-        },
-        Source::Rules(_) | Source::Rego(_) | Source::Gatekeeper(_) => Ok(None),
-    });
-    backends.collect()
+/// To be watched whatever a changed configuration names.
+fn fixed_files(config: &Config, tls: Option<&ServerTls>) -> Vec<PathBuf> {
+    let tokens = config.clusters.iter().filter_map(|cluster| cluster.path_token_file.clone());
+    tls.map(ServerTls::files).unwrap_or_default().into_iter().chain(tokens).collect()
 }
 
 fn report_terms(listener: &'static str, metrics: &Arc<Metrics>) -> Terms {

@@ -190,6 +190,47 @@ impl Config {
         let alone = self.clusters.is_empty().then_some(self.cluster.as_str());
         self.clusters.iter().map(|cluster| cluster.name.as_str()).chain(alone)
     }
+
+    /// The fields of the document in which `other` wants what a running process cannot take on: all but what judges.
+    pub fn unlike(&self, other: &Self) -> Vec<&'static str> {
+        // Whole, so that a new field has to be thought of here.
+        let Self {
+            cluster,
+            clusters,
+            data_dir,
+            webhook,
+            report,
+            admin,
+            store,
+            journal,
+            history,
+            overload,
+            warn_wait,
+            shutdown,
+            log,
+            policies: _,
+            answer_style: _,
+        } = self;
+        let HistorySettings { objects, max_names, retention } = history;
+        let differing = [
+            ("cluster", *cluster != other.cluster),
+            ("clusters", *clusters != other.clusters),
+            ("data_dir", *data_dir != other.data_dir),
+            ("webhook", *webhook != other.webhook),
+            ("report", *report != other.report),
+            ("admin", *admin != other.admin),
+            ("store", *store != other.store),
+            ("journal", *journal != other.journal),
+            ("history.objects", *objects != other.history.objects),
+            ("history.max_names", *max_names != other.history.max_names),
+            ("retention", *retention != other.history.retention),
+            ("overload", *overload != other.overload),
+            ("warn_wait", *warn_wait != other.warn_wait),
+            ("shutdown", *shutdown != other.shutdown),
+            ("log", *log != other.log),
+        ];
+        differing.into_iter().filter_map(|(field, differs)| differs.then_some(field)).collect()
+    }
 }
 
 // === impl Draft ===
@@ -254,7 +295,10 @@ impl Draft {
             }
         }
         let loaded = Loaded { config: self.config, warnings: self.warnings, files };
-        self.mistakes.finish(self.file, loaded)
+        match self.mistakes.in_order() {
+            none if none.is_empty() => Ok(loaded),
+            mistakes => Err(ConfigErrors { file: self.file, mistakes, read: Box::new(loaded) }),
+        }
     }
 }
 

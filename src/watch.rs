@@ -5,20 +5,22 @@
 //! "look"; what is reported is content that differs from what was seen last. A slow poll looks too, for file systems
 //! without events, for symlinks that lead elsewhere, and for systems that have no more watches to give.
 //!
+//! The content of a folder is the names in it, hidden ones left out: a file that comes or goes is a change of its folder.
+//!
 //! A file that vanishes is not reported: there is nothing to load. When it is back with other content, it is.
 
-use std::collections::BTreeSet;
+mod events;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use notify_debouncer_full::notify::event::{AccessKind, AccessMode};
-use notify_debouncer_full::notify::{self, Config, EventKind, RecommendedWatcher, RecursiveMode};
-use notify_debouncer_full::{DebounceEventResult, Debouncer, NoCache, new_debouncer_opt};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tracing::warn;
+
+use self::events::{Directories, Events};
 
 /// Longer than a tool needs between writing a certificate and its key, shorter than anybody waits for a reload.
 const QUIET: Duration = Duration::from_millis(500);
@@ -26,7 +28,7 @@ const QUIET: Duration = Duration::from_millis(500);
 /// A backstop: a certificate is renewed weeks before its end, and a ConfigMap takes the kubelet a minute to bring.
 const POLL: Duration = Duration::from_secs(30);
 
-/// Watches the content of files, until it is dropped.
+/// Watches the content of files and folders, until it is dropped.
 #[derive(Debug)]
 pub struct Watch {
     files: Vec<File>,
@@ -34,8 +36,7 @@ pub struct Watch {
     poll: Interval,
     /// A look was asked for and has not been finished: a wait that is cancelled in between leaves it to the next.
     due: bool,
-    /// `None` where the system gives no events; then only the poll looks.
-    _events: Option<Debouncer<RecommendedWatcher, NoCache>>,
+    events: Events,
 }
 
 #[derive(Debug)]
@@ -57,14 +58,33 @@ impl Watch {
 
     fn with(files: Vec<PathBuf>, quiet: Duration, poll: Duration) -> Self {
         let (sender, hints) = mpsc::channel(1);
-        let directories: BTreeSet<PathBuf> = files.iter().map(|file| directory(file)).collect();
-        let events = watch_directories(&directories, quiet, sender)
-            .inspect_err(|error| warn!("no file events: {error}; looking every {} s instead", poll.as_secs()))
-            .ok();
+        let mut events = Events::new(quiet, sender);
+        if let Err(error) = events.watch(Directories::of(&files)) {
+            warn!("no file events: {error}; looking every {} s instead", poll.as_secs());
+        }
         let mut poll = interval_at(Instant::now() + poll, poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let files = files.into_iter().map(|path| File { seen: fingerprint(&path).ok(), path }).collect();
-        Self { files, hints, poll, due: false, _events: events }
+        let files = files.into_iter().map(File::of_now).collect();
+        Self { files, hints, poll, due: false, events }
+    }
+
+    /// Watches these from now on, and no others. One that was not watched before is compared with its content of now: load
+    /// it after that. Gives whether there is such a one.
+    pub async fn set(&mut self, paths: Vec<PathBuf>) -> bool {
+        self.files.retain(|file| paths.contains(&file.path));
+        let added: Vec<PathBuf> =
+            paths.into_iter().filter(|path| self.files.iter().all(|file| file.path != *path)).collect();
+        let is_more = !added.is_empty();
+        self.files.extend(added.into_iter().map(|path| File { path, seen: None }));
+        self.follow().await;
+        let unseen: Vec<PathBuf> =
+            self.files.iter().filter(|file| file.seen.is_none()).map(|file| file.path.clone()).collect();
+        let seen = blocking(move || unseen.into_iter().map(File::of_now).collect::<Vec<_>>()).await;
+        self.files.retain(|file| file.seen.is_some());
+        self.files.extend(seen.unwrap_or_default());
+        // Events of others may have been lost meanwhile.
+        self.due = true;
+        is_more
     }
 
     /// Waits until the content of at least one file is another, and tells of which ones. Cancelling it loses nothing.
@@ -85,62 +105,60 @@ impl Watch {
         }
     }
 
-    async fn look(&mut self) -> Vec<PathBuf> {
-        let paths: Vec<PathBuf> = self.files.iter().map(|file| file.path.clone()).collect();
-        // A file may lie on a file system that hangs, which must not hold up the threads that answer.
-        let read = tokio::task::spawn_blocking(move || paths.iter().map(|path| fingerprint(path)).collect::<Vec<_>>());
-        // Otherwise the runtime is stopping.
-        let Ok(found) = read.await else { return Vec::new() };
-        let pairs = self.files.iter_mut().zip(found);
+    /// The files whose content is another than when they were last looked at.
+    pub async fn look(&mut self) -> Vec<PathBuf> {
+        // First, so that nothing happens unseen in a directory that took another's place.
+        self.follow().await;
+        let paths = self.paths();
+        let read = blocking(move || paths.iter().map(|path| fingerprint(path)).collect::<Vec<_>>()).await;
+        let pairs = self.files.iter_mut().zip(read.unwrap_or_default());
         pairs.filter_map(|(file, found)| file.update(found).then(|| file.path.clone())).collect()
     }
-}
 
-fn watch_directories(
-    directories: &BTreeSet<PathBuf>,
-    quiet: Duration,
-    hints: mpsc::Sender<()>,
-) -> notify::Result<Debouncer<RecommendedWatcher, NoCache>> {
-    let handler = move |result: DebounceEventResult| {
-        let look = match &result {
-            Ok(events) => events.iter().any(|event| is_change(&event.kind)),
-            // Events may have been lost.
-            Err(_) => true,
-        };
-        if look {
-            // One hint is as good as many: it is full when somebody is about to look anyway.
-            hints.try_send(()).ok();
+    /// Has the events come from the directories that are there now.
+    async fn follow(&mut self) {
+        let paths = self.paths();
+        let Some(directories) = blocking(move || Directories::of(&paths)).await else { return };
+        let were_there = self.events.are_there();
+        if let Err(error) = self.events.watch(directories)
+            && were_there
+        {
+            warn!("no file events any more: {error}; looking every {} s instead", self.poll.period().as_secs());
         }
-    };
-    let mut debouncer = new_debouncer_opt(quiet, None, handler, NoCache, Config::default())?;
-    for directory in directories {
-        debouncer.watch(directory, RecursiveMode::NonRecursive)?;
     }
-    Ok(debouncer)
-}
 
-/// Our own reading is an event too, and must not lead to the next.
-fn is_change(kind: &EventKind) -> bool {
-    match kind {
-        EventKind::Access(access) => *access == AccessKind::Close(AccessMode::Write),
-        _ => true,
+    fn paths(&self) -> Vec<PathBuf> {
+        self.files.iter().map(|file| file.path.clone()).collect()
     }
 }
 
-fn directory(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
+/// A file may lie on a file system that hangs, which must not hold up the threads that answer. `None` where the runtime is
+/// stopping.
+async fn blocking<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(read).await.ok()
 }
 
 fn fingerprint(path: &Path) -> io::Result<[u8; 32]> {
-    Ok(Sha256::digest(std::fs::read(path)?).into())
+    let content = if path.is_dir() { listing(path)? } else { std::fs::read(path)? };
+    Ok(Sha256::digest(content).into())
+}
+
+/// The names in a folder, a line each. A mounted ConfigMap has hidden ones that differ with every swap.
+fn listing(folder: &Path) -> io::Result<Vec<u8>> {
+    let names: io::Result<Vec<_>> = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect();
+    let mut names = names?;
+    names.retain(|name| !name.as_encoded_bytes().starts_with(b"."));
+    names.sort();
+    Ok(names.iter().flat_map(|name| [name.as_encoded_bytes(), b"\n"].concat()).collect())
 }
 
 // === impl File ===
 
 impl File {
+    fn of_now(path: PathBuf) -> Self {
+        Self { seen: fingerprint(&path).ok(), path }
+    }
+
     /// Whether `found` is content that was not there before.
     fn update(&mut self, found: io::Result<[u8; 32]>) -> bool {
         let Ok(found) = found else { return false };

@@ -81,8 +81,13 @@ async fn an_orphan_is_drained_into_a_history_that_is_in_use_once() {
     target.decisions("", 1).await;
     let copy = orphan.dir().join("copy");
     copy_dir(&orphan.data_dir(), &copy);
+    // The text of what judged may wait, too.
+    let texts = orphan.data_dir().join("revisions");
+    fs::create_dir_all(&texts).expect("ours");
+    fs::write(texts.join("0123456789ab.json"), r#"{"loaded_at": 1, "text": "{\"format\": 1}"}"#).expect("ours");
     let ended = drain(&orphan, &target.data_dir());
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(target.get_json("/api/v1/revisions/0123456789ab").await["text"]["format"], 1);
     assert!(ended.stdout.contains(&format!("of replica {}", replica(&orphan.data_dir()))), "{}", ended.stdout);
     assert_eq!(target.decisions("", 6).await.len(), 6);
     let ended = journal(&orphan, &["inspect", "rehearsal-data"]);

@@ -103,6 +103,12 @@ impl Service {
         self.shared.loaded.load_full()
     }
 
+    /// Reviews from now on are judged by `loaded`; those under way end with what they began with.
+    pub fn swap(&self, loaded: Loaded) {
+        self.shared.metrics.loaded(&loaded.revision.id, Timestamp::now());
+        self.shared.loaded.store(Arc::new(loaded));
+    }
+
     pub fn metrics(&self) -> &Metrics {
         &self.shared.metrics
     }

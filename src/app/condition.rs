@@ -20,7 +20,7 @@ use crate::web::{Live, LoadedPolicy, LoadedRule};
 pub struct Condition {
     stopping: AtomicBool,
     /// What does not work now, by what it is about.
-    faults: Mutex<BTreeMap<String, String>>,
+    faults: Mutex<BTreeMap<String, Vec<String>>>,
     others: Mutex<Option<Heard>>,
     /// Clusters that nobody serves any more, when the history was last asked.
     silent: AtomicU64,
@@ -47,6 +47,11 @@ impl Condition {
 
     /// Says what is wrong with `about`, until it is cleared.
     pub fn fault(&self, about: &str, what: String) {
+        self.faults(about, vec![what]);
+    }
+
+    /// The same of several things, a sentence each.
+    pub fn faults(&self, about: &str, what: Vec<String>) {
         hold(&self.faults).insert(about.to_owned(), what);
     }
 
@@ -137,7 +142,7 @@ impl Condition {
 
     fn degraded(&self, recorder: &Recorder) -> Vec<String> {
         let journal = recorder.status().failed.map(|why| format!("decisions cannot be recorded: {why}"));
-        journal.into_iter().chain(hold(&self.faults).values().cloned()).collect()
+        journal.into_iter().chain(hold(&self.faults).values().flatten().cloned()).collect()
     }
 }
 

@@ -1,30 +1,35 @@
-//! Keeps certificates and tokens as their files are, without dropping a connection.
+//! Keeps certificates, tokens and policies as their files are, without dropping a connection.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::Notify;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::backend::Backend;
+use crate::admission::Service;
 use crate::server::callers::Callers;
 use crate::server::metrics::Metrics;
 use crate::server::tls::{Reloaded, ServerTls};
 use crate::watch::Watch;
 
 use super::condition::Condition;
+use super::reload::{Cause, Reload, about_files};
 
 /// How often a self-made leaf is looked at; it is renewed a month before its end.
 const RENEWAL: Duration = Duration::from_secs(12 * 3_600);
+
+/// How often what could not be done is tried again; most that mends it is seen at once.
+const RETRY: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub struct Upkeep {
     watch: Watch,
     tls: Option<Arc<ServerTls>>,
     callers: Arc<Callers>,
-    backends: Vec<Arc<Backend>>,
+    service: Service,
+    reload: Reload,
     metrics: Arc<Metrics>,
     condition: Arc<Condition>,
 }
@@ -36,35 +41,41 @@ impl Upkeep {
         watch: Watch,
         tls: Option<Arc<ServerTls>>,
         callers: Arc<Callers>,
-        backends: Vec<Arc<Backend>>,
+        service: &Service,
+        reload: Reload,
         metrics: &Arc<Metrics>,
         condition: &Arc<Condition>,
     ) -> Self {
-        let upkeep =
-            Self { watch, tls, callers, backends, metrics: Arc::clone(metrics), condition: Arc::clone(condition) };
+        let (service, metrics, condition) = (service.clone(), Arc::clone(metrics), Arc::clone(condition));
+        let upkeep = Self { watch, tls, callers, service, reload, metrics, condition };
         upkeep.tell_ends();
         upkeep
     }
 
-    pub async fn run(mut self, stop: CancellationToken) {
-        let mut renewal = interval(RENEWAL);
-        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// Reads everything again whenever `asked` says so, too.
+    pub async fn run(mut self, asked: Arc<Notify>, stop: CancellationToken) {
+        let (mut renewal, mut retry) = (patient(RENEWAL), patient(RETRY));
+        self.reload.run(Cause::Retry, &mut self.watch).await;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                changed = self.watch.changed() => self.reload(&changed),
+                changed = self.watch.changed() => {
+                    info!(files = ?changed, "files changed");
+                    self.reload(Cause::Change).await;
+                }
+                () = asked.notified() => self.reload(Cause::Signal).await,
                 _ = renewal.tick() => self.renew(),
+                _ = retry.tick(), if self.reload.is_unfinished() => self.reload(Cause::Retry).await,
             }
         }
     }
 
-    fn reload(&self, changed: &[PathBuf]) {
-        info!(files = ?changed, "files changed");
+    async fn reload(&mut self, cause: Cause) {
         self.reload_tls();
         self.outcome("clusters", self.callers.reload());
-        for backend in &self.backends {
-            let about = format!("policy {}", backend.name());
-            self.outcome(&about, backend.reload());
+        self.reload.run(cause, &mut self.watch).await;
+        for backend in self.service.loaded().backends.iter().flatten() {
+            self.outcome(&about_files(backend.name()), backend.reload());
         }
         self.tell_ends();
     }
@@ -99,7 +110,8 @@ impl Upkeep {
     fn tell_ends(&self) {
         let server =
             self.tls.iter().flat_map(|tls| tls.ends()).map(|end| (end.role.to_owned(), end.name, end.not_after));
-        let backends = self.backends.iter().flat_map(|backend| {
+        let loaded = self.service.loaded();
+        let backends = loaded.backends.iter().flatten().flat_map(|backend| {
             backend
                 .ends()
                 .into_iter()
@@ -107,4 +119,10 @@ impl Upkeep {
         });
         self.metrics.certificates(server.chain(backends));
     }
+}
+
+fn patient(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }

@@ -100,6 +100,9 @@ impl BackendAnswer {
 // === impl BackendError ===
 
 impl BackendError {
+    /// All that [`Self::kind`] gives.
+    pub const KINDS: [&str; 6] = ["status", "unreachable", "late", "invalid", "full", "breaker_open"];
+
     /// For the metric `rehearsal_backend_errors`.
     pub fn kind(&self) -> &'static str {
         match self {

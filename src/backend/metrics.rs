@@ -84,6 +84,17 @@ impl Metrics {
         metrics
     }
 
+    /// Of a policy that is gone. What a call of it that is still under way adds later is kept.
+    pub fn forget(&self, policy: &str) {
+        let label = OfPolicy { policy: policy.to_owned() };
+        self.duration.remove(&label);
+        self.breaker.remove(&label);
+        self.in_flight.remove(&label);
+        for kind in BackendError::KINDS {
+            self.errors.remove(&Failed { policy: policy.to_owned(), kind });
+        }
+    }
+
     pub(super) fn of(&self, policy: &str) -> OwnMetrics {
         let label = OfPolicy { policy: policy.to_owned() };
         OwnMetrics {

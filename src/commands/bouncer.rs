@@ -5,10 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args};
 
+use crate::app::reload::Beginning;
 use crate::config::{self, Config, LogLevel, LogSettings};
 use crate::logging::LogArgs;
 use crate::policy::settings::{
@@ -116,7 +118,9 @@ pub fn run(args: &BouncerArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
     let mut loaded = config::load(None, std::iter::empty())?;
     loaded.config = args.config(loaded.config);
     loaded.files = args.cert.iter().chain(&args.key).cloned().collect();
-    serve::start(loaded, log)
+    // Flags stay what they are; certificates are read again all the same.
+    let same = loaded.clone();
+    serve::start(Beginning { read: Arc::new(move || Ok(same.clone())), loaded, mistakes: None }, log)
 }
 
 // === impl BouncerArgs ===

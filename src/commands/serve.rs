@@ -4,15 +4,18 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tracing::warn;
 
+use crate::app::last_good::LastGood;
+use crate::app::reload::{Beginning, Read};
 use crate::app::{Addresses, App};
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, ConfigErrors, Loaded, Mistake};
 use crate::logging::LogArgs;
 use crate::server::certificates::CA_CERTIFICATE;
 use crate::server::settings::TlsSettings;
@@ -24,44 +27,74 @@ pub struct ServeArgs {
     /// YAML file. `rehearsal config example` prints one to begin with.
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// End with exit code 2 when the policies have mistakes, also where a revision is kept that loaded before.
+    #[arg(long)]
+    pub strict: bool,
 }
 
-/// Runs on the configuration until SIGTERM or SIGINT; a second one ends it at once, with exit code 1.
+/// Runs on the configuration until SIGTERM or SIGINT; a second one ends it at once, with exit code 1. SIGHUP has it read
+/// again.
 pub fn run(args: &ServeArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
-    match config::check(args.config.as_deref(), environment(), &super::compile) {
-        Ok(loaded) => start(loaded, log),
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
-            Ok(ExitCode::from(MISTAKEN))
-        }
+    let file = args.config.clone();
+    let read: Read = Arc::new(move || config::check(file.as_deref(), environment(), &super::compile));
+    match read() {
+        Ok(loaded) => start(Beginning { read, loaded, mistakes: None }, log),
+        Err(mistakes) => match on_last_good(&mistakes, args.strict) {
+            Ok(loaded) => start(Beginning { read, loaded, mistakes: Some(mistakes) }, log),
+            Err(why) => {
+                eprintln!("{mistakes}{why}");
+                Ok(ExitCode::from(MISTAKEN))
+            }
+        },
     }
 }
 
-/// Runs on `loaded`.
-pub(super) fn start(loaded: Loaded, log: LogArgs) -> anyhow::Result<ExitCode> {
-    super::start_logging(log, loaded.config.log);
-    for warning in &loaded.warnings {
+/// The configuration with the policies that loaded last, where only the policies are mistaken. Else what there is to say
+/// beside the mistakes.
+fn on_last_good(errors: &ConfigErrors, strict: bool) -> Result<Loaded, String> {
+    if strict || !errors.mistakes.iter().all(Mistake::is_of_policies) {
+        return Err(String::new());
+    }
+    let data_dir = &errors.read.config.data_dir;
+    match LastGood::of(data_dir).read() {
+        Ok(Some(policies)) => {
+            let mut loaded = Loaded::clone(&errors.read);
+            loaded.config.policies = policies;
+            Ok(loaded)
+        }
+        Ok(None) => {
+            Err(format!("\nno revision that loaded before is kept in {} to run on instead", data_dir.display()))
+        }
+        Err(error) => Err(format!("\nthe revision that loaded before cannot be run on instead: {error}")),
+    }
+}
+
+/// Runs on what is loaded.
+pub(super) fn start(beginning: Beginning, log: LogArgs) -> anyhow::Result<ExitCode> {
+    super::start_logging(log, beginning.loaded.config.log);
+    for warning in &beginning.loaded.warnings {
         warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(serve(loaded));
+    let ended = runtime.block_on(serve(beginning));
     // A thread that hangs on a disk must not keep the process.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(loaded: Loaded) -> anyhow::Result<ExitCode> {
-    let config = loaded.config.clone();
+async fn serve(beginning: Beginning) -> anyhow::Result<ExitCode> {
+    let config = beginning.loaded.config.clone();
     // First of all: nothing else ends the first process of a container.
     let mut signals = Signals::listen().context("signals")?;
-    let app = App::start(loaded.config, loaded.files).await?;
+    let reload = signals.reload();
+    let app = App::start(beginning).await?;
     let lines = Lines::of(&config, &app.addresses());
     if let Err(error) = lines.print() {
         // Whoever read them may have read enough; reviews are answered all the same.
         warn!("the start lines could not be written to standard output: {error}");
     }
     let (stop, stopping) = oneshot::channel();
-    let run = app.run(lines.first_review, async { drop(stopping.await) });
+    let run = app.run(lines.first_review, reload, async { drop(stopping.await) });
     let twice = async {
         signals.next().await;
         stop.send(()).ok();
@@ -76,23 +109,39 @@ async fn serve(loaded: Loaded) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// SIGTERM and SIGINT.
+/// SIGTERM and SIGINT; SIGHUP beside them.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
+    reload: Arc<Notify>,
 }
 
 // === impl Signals ===
 
 impl Signals {
     fn listen() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            reload: Arc::default(),
+        })
     }
 
+    /// Is told of each SIGHUP, those at the start too.
+    fn reload(&self) -> Arc<Notify> {
+        Arc::clone(&self.reload)
+    }
+
+    /// The next that ends the process.
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => self.reload.notify_one(),
+            }
         }
     }
 }

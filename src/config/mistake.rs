@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::Loaded;
+
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
@@ -31,12 +33,17 @@ pub struct Mistake {
 }
 
 /// Every mistake of a configuration, in the order of the file, those of the environment after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConfigErrors {
     pub file: Option<PathBuf>,
     /// Never empty.
     pub mistakes: Vec<Mistake>,
+    /// What could be read all the same: right but for the mistakes.
+    pub read: Box<Loaded>,
 }
+
+/// The fields of the document that a [`Revision`](crate::policy::Revision) is made of.
+const JUDGING: [&str; 1] = ["policies"];
 
 /// Gathers mistakes, so that a reader can go on after one.
 #[derive(Debug, Default)]
@@ -64,29 +71,39 @@ impl Wrong {
     }
 }
 
+// === impl Mistake ===
+
+impl Mistake {
+    /// Whether it is in what judges: all else of the configuration is right then.
+    pub fn is_of_policies(&self) -> bool {
+        JUDGING.iter().any(|field| holds(field, &self.field))
+    }
+}
+
 // === impl ConfigErrors ===
 
 impl std::error::Error for ConfigErrors {}
 
+impl ConfigErrors {
+    /// Each mistake in the form that editors and terminals turn into a link: `FILE:LINE:COLUMN: FIELD: ..`.
+    pub fn sentences(&self) -> impl Iterator<Item = String> {
+        self.mistakes.iter().map(|mistake| {
+            let place = match (&mistake.place, &self.file) {
+                (Place::File { line, column }, Some(file)) => format!("{}:{line}:{column}: ", file.display()),
+                (Place::Variable(name), _) => format!("{name}: "),
+                (_, Some(file)) => format!("{}: ", file.display()),
+                (_, None) => "configuration: ".to_owned(),
+            };
+            let field = if mistake.field.is_empty() { String::new() } else { format!("{}: ", mistake.field) };
+            format!("{place}{field}{}; {}", mistake.wrong.problem, mistake.wrong.fix)
+        })
+    }
+}
+
 impl fmt::Display for ConfigErrors {
-    /// One mistake a line, in the form that editors and terminals turn into a link: `FILE:LINE:COLUMN: FIELD: ..`.
+    /// One mistake a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, mistake) in self.mistakes.iter().enumerate() {
-            if at > 0 {
-                writeln!(f)?;
-            }
-            match (&mistake.place, &self.file) {
-                (Place::File { line, column }, Some(file)) => write!(f, "{}:{line}:{column}: ", file.display())?,
-                (Place::Variable(name), _) => write!(f, "{name}: ")?,
-                (_, Some(file)) => write!(f, "{}: ", file.display())?,
-                (_, None) => f.write_str("configuration: ")?,
-            }
-            if !mistake.field.is_empty() {
-                write!(f, "{}: ", mistake.field)?;
-            }
-            write!(f, "{}; {}", mistake.wrong.problem, mistake.wrong.fix)?;
-        }
-        Ok(())
+        f.write_str(&self.sentences().collect::<Vec<_>>().join("\n"))
     }
 }
 
@@ -108,13 +125,10 @@ impl Mistakes {
         self.found.iter().any(|mistake| mistake.field == field)
     }
 
-    /// `ok`, or every mistake in the order of its place.
-    pub fn finish<T>(mut self, file: Option<PathBuf>, ok: T) -> Result<T, ConfigErrors> {
-        if self.found.is_empty() {
-            return Ok(ok);
-        }
+    /// Every mistake in the order of its place.
+    pub fn in_order(mut self) -> Vec<Mistake> {
         self.found.sort_by(|a, b| a.place.cmp(&b.place));
-        Err(ConfigErrors { file, mistakes: self.found })
+        self.found
     }
 }
 

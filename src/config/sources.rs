@@ -72,10 +72,14 @@ impl Sources {
             return Ok(());
         }
         match self.what.kind(path) {
-            Kind::Other => Err(Wrong::new(
-                format!("{} is no policy", path.display()),
-                format!("name {} files, or folders of them", self.what.extensions()),
-            )),
+            Kind::Other => {
+                // It may become a folder.
+                self.looked_at.push(path.to_owned());
+                Err(Wrong::new(
+                    format!("{} is no policy", path.display()),
+                    format!("name {} files, or folders of them", self.what.extensions()),
+                ))
+            }
             kind => self.file(path, kind, &[]),
         }
     }

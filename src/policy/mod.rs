@@ -14,5 +14,6 @@ pub mod rules;
 mod scope;
 pub mod settings;
 mod template;
+pub mod text;
 
 pub use revision::Revision;

@@ -1,15 +1,21 @@
 //! Policies as a person writes them, parsed into types.
+//!
+//! As JSON they are what a [`revision`](super::text) is kept as: every field, those at their default only where they say
+//! something.
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::review::decision::{Mode, Operation};
 use crate::review::image::Role;
 
 use super::rego::input::Form;
+use super::text::{lines, milliseconds, url};
 
 /// What a policy of any kind does when it cannot judge and is in `enforce`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnError {
     /// The API server gets a failure, so that its own failure policy decides.
@@ -19,16 +25,18 @@ pub enum OnError {
     Deny,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicySettings {
     /// `[A-Za-z0-9._-]{1,128}`, unique.
     pub name: String,
     pub mode: Mode,
     pub on_error: OnError,
+    #[serde(flatten)]
     pub source: SourceSettings,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SourceSettings {
     Rules(Vec<RuleSettings>),
     Rego(RegoSettings),
@@ -36,25 +44,33 @@ pub enum SourceSettings {
     Webhook(WebhookSettings),
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RuleSettings {
     /// `[A-Za-z0-9._-]{1,128}`, unique in its policy.
     pub id: String,
     /// Wins over the policy's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    #[serde(flatten)]
     pub check: CheckSettings,
     /// May use `{image} {registry} {repository} {tag} {namespace} {container}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// What it says of an image that cannot be read, instead of why not. Only the drop-in for kube-image-bouncer has
     /// words of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    #[serde(flatten)]
     pub scope: ScopeSettings,
     /// On Pods only; in other kinds an image of exactly one of these texts is not judged.
+    #[serde(default)]
     pub placeholders: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum CheckSettings {
     /// An image that matches all given fields violates.
     Deny(MatchSettings),
@@ -65,17 +81,23 @@ pub enum CheckSettings {
 }
 
 /// Each field a list of which one must match; an empty list is a field that was not given.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MatchSettings {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub registry: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub repository: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tag: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub image: Vec<String>,
     /// Regular expressions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub image_matches: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Requirement {
     Digest,
@@ -83,51 +105,63 @@ pub enum Requirement {
 }
 
 /// Where a rule holds; an empty list is everywhere. Globs in the first three.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ScopeSettings {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub except_namespaces: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<Operation>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub containers: Vec<Role>,
 }
 
 /// Rego, as its files have it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RegoSettings {
     /// And folders; where they have been read, what they hold is in the next two.
     pub files: Vec<PathBuf>,
     pub modules: Vec<RegoModule>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub data: Vec<DataDocument>,
     /// `data.PACKAGE.RULE`.
     pub entrypoint: String,
     /// Of modules that do not say.
     pub dialect: Dialect,
     /// Of a policy whose text does not show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Form>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RegoModule {
     /// Its name in messages.
     pub file: String,
+    #[serde(with = "lines")]
     pub text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
 }
 
 /// A document under `data`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataDocument {
     /// Its name in messages.
     pub file: String,
     /// The steps from `data` to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at: Vec<String>,
     pub json: String,
 }
 
 /// Templates and constraints of Gatekeeper.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GatekeeperSettings {
     /// And folders; where they have been read, what they hold is in the next.
     pub files: Vec<PathBuf>,
@@ -137,7 +171,7 @@ pub struct GatekeeperSettings {
 }
 
 /// An object of Kubernetes, as a file has it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Its name in messages.
     pub file: String,
@@ -147,7 +181,7 @@ pub struct Manifest {
 }
 
 /// The grammar of a module.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
     /// v1, and v0 where it is none.
@@ -159,27 +193,33 @@ pub enum Dialect {
 }
 
 /// A webhook that judges.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WebhookSettings {
     /// `http` or `https`.
+    #[serde(with = "url")]
     pub url: http::Uri,
     pub speaks: Speaks,
     /// Reviews of the other protocol are presented to it in its own.
+    #[serde(default)]
     pub bridge: bool,
     /// At most this for one call.
+    #[serde(rename = "timeout_ms", with = "milliseconds")]
     pub timeout: Duration,
     /// PEM; the system's roots when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
     /// PEM chain and key, both or neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_identity: Option<(PathBuf, PathBuf)>,
     /// Sent as `Authorization: Bearer`; re-read when it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
     pub max_in_flight: usize,
 }
 
 /// The protocol of a webhook. Without a bridge it is not asked about reviews of the other one: its verdict on those is
 /// `none`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Speaks {
     ImageReview,

@@ -32,6 +32,7 @@ mod recount;
 mod replica;
 mod retention;
 mod review;
+mod revision;
 mod rollup;
 mod row;
 mod schema;
@@ -53,6 +54,7 @@ pub use batch::Applied;
 pub use error::StoreError;
 pub use generate::{Progress, Synthetic};
 pub use retention::Swept;
+pub use revision::StoredRevision;
 pub use schema::Migrated;
 pub use standing::{Drained, Heartbeat};
 
@@ -135,6 +137,20 @@ impl Store {
     /// Of every replica but `own` that may have decided what is not stored; the one that is furthest behind first.
     pub async fn others(&self, own: Uuid) -> Result<Vec<Standing>, StoreError> {
         standing::others(&self.database, own).await
+    }
+
+    /// Keeps the text of a revision, where it is not kept already: for good, in a small transaction of its own.
+    pub async fn keep_revision(&self, id: &str, text: &str, loaded_at: Timestamp) -> Result<(), StoreError> {
+        revision::keep(&self.database, id, text, loaded_at).await
+    }
+
+    /// Without their texts, those that were loaded last first; at most 1,000.
+    pub async fn revisions(&self) -> Result<Vec<StoredRevision>, StoreError> {
+        revision::list(&self.database).await
+    }
+
+    pub async fn revision(&self, id: &str) -> Result<Option<StoredRevision>, StoreError> {
+        revision::one(&self.database, id).await
     }
 
     /// At most `limit` decisions, newest first, after the cursor.

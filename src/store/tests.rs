@@ -9,6 +9,7 @@ mod opening;
 #[path = "../../tests/harness/postgres.rs"]
 mod postgres;
 mod retention;
+mod revision;
 mod shared;
 mod standing;
 mod synthetic;

@@ -21,6 +21,8 @@ pub enum WebError {
     Parameter(#[from] BadParameter),
     #[error("there is no decision with the id {0}")]
     NoSuchDecision(String),
+    #[error("there is no revision with the id {0}")]
+    NoSuchRevision(String),
     #[error("there is nothing at this address")]
     NoSuchPage,
     #[error("the history could not be read: {0}")]
@@ -75,7 +77,7 @@ impl WebError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Parameter(_) => StatusCode::BAD_REQUEST,
-            Self::NoSuchDecision(_) | Self::NoSuchPage => StatusCode::NOT_FOUND,
+            Self::NoSuchDecision(_) | Self::NoSuchRevision(_) | Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::Store(_) | Self::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Template(_) | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -85,6 +87,7 @@ impl WebError {
         match self {
             Self::Parameter(_) => "This address asks for something that cannot be read",
             Self::NoSuchDecision(_) => "No such decision",
+            Self::NoSuchRevision(_) => "No such revision",
             Self::NoSuchPage => "No such page",
             Self::Store(_) | Self::Closed { .. } => "The history cannot be read just now",
             Self::Template(_) | Self::Panic => "Something went wrong here",
@@ -97,6 +100,9 @@ impl WebError {
             Self::NoSuchDecision(_) => {
                 "It may have been dropped by the history's retention, belong to another installation, or still be on its way \
                  from the journal: in that case reload this page in a moment."
+            }
+            Self::NoSuchRevision(_) => {
+                "A decision names the one that judged it, and /api/v1/revisions has all that are known."
             }
             Self::NoSuchPage => "There are the overview, the list of decisions, and the API under /api/v1.",
             Self::Closed { is_recording: false, .. } => {
@@ -122,7 +128,8 @@ impl WebError {
             Self::Template(error) => tracing::error!(%error, "a page could not be written"),
             // Whoever tries to open the history logs why it cannot.
             Self::Closed { .. } => {}
-            Self::Parameter(_) | Self::NoSuchDecision(_) | Self::NoSuchPage | Self::Panic => {}
+            Self::Parameter(_) | Self::NoSuchDecision(_) | Self::NoSuchRevision(_) | Self::NoSuchPage | Self::Panic => {
+            }
         }
     }
 }

@@ -57,6 +57,7 @@ pub struct Footer {
     pub zone: String,
     pub complete_until: String,
     pub revision: String,
+    pub of_revision: Address,
 }
 
 /// Gaps that a page tells one by one.
@@ -85,6 +86,11 @@ impl Visit {
         Now { at: self.now, zone: &self.zone }
     }
 
+    /// The page of a revision.
+    pub fn revision(&self, id: &str) -> Address {
+        Address::of(format!("/revisions/{id}")).with_some("tz", self.parameters.text("tz"))
+    }
+
     /// `path` with what is kept from page to page.
     pub fn to(&self, path: &str) -> Address {
         self.parameters.address(path, &CARRIED)
@@ -108,6 +114,7 @@ impl Frame {
                 zone: visit.zone.name(),
                 complete_until: complete_until(&live.completeness, &visit.zone),
                 revision: live.revision.clone(),
+                of_revision: visit.revision(&live.revision),
                 here: here.without("tz"),
             }),
             ..Self::bare(title)

@@ -18,12 +18,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 pub use self::filters::count;
 
 use self::completeness::Completeness;
+use self::error::WebError;
 use self::host::{HostError, Hosts};
 use self::settings::ReportSettings;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Mode};
 use crate::store::read::Standing;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, StoredRevision};
 
 mod address;
 mod api;
@@ -92,9 +93,12 @@ pub fn router(state: WebState) -> Router {
         .route("/", get(pages::overview::show))
         .route("/decisions", get(pages::decisions::list))
         .route("/decisions/{id}", get(pages::decision::show))
+        .route("/revisions/{id}", get(pages::revision::show))
         .route("/api/v1/summary", get(api::summary::show))
         .route("/api/v1/decisions", get(api::decisions::list))
         .route("/api/v1/decisions/{id}", get(api::decision::show))
+        .route("/api/v1/revisions", get(api::revisions::list))
+        .route("/api/v1/revisions/{id}", get(api::revision::show))
         .route(&assets::STYLE_PATH, get(assets::style))
         .route(&assets::ICON_PATH, get(assets::icon))
         .fallback(error::no_such_page)
@@ -158,6 +162,15 @@ impl WebState {
         let others = self.store.others(live.own.replica).await?;
         let completeness = Completeness::of(&live.own, others, Timestamp::now());
         Ok(Live { completeness, ..live })
+    }
+
+    /// The one in force is known before its text is stored.
+    async fn revision(&self, id: String) -> Result<StoredRevision, WebError> {
+        match self.store.revision(&id).await? {
+            Some(stored) => Ok(stored),
+            None if id == (self.live)().revision => Ok(StoredRevision { id, loaded_at: None, text: None }),
+            None => Err(WebError::NoSuchRevision(id)),
+        }
     }
 }
 

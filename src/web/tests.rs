@@ -117,6 +117,7 @@ async fn every_page_is_there() {
         "/decisions?would_reject=true&since=24h",
         "/decisions?image=*nothing*",
         &format!("/decisions/{id}"),
+        "/revisions/9f2c61d07b7e4f01",
     ] {
         let answer = report.get(target).await;
         assert_eq!(answer.status, StatusCode::OK, "{target}");

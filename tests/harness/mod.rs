@@ -476,6 +476,10 @@ impl Rehearsal {
         self.process.signal("TERM");
     }
 
+    pub fn sighup(&self) {
+        self.process.signal("HUP");
+    }
+
     /// A power cut, as far as the process can tell.
     pub fn kill9(&mut self) {
         self.process.child.kill().expect("our own child");

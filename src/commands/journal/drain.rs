@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
+use crate::app::revisions::Revisions;
 use crate::config::Config;
 use crate::logging::LogArgs;
 use crate::recorder::drain::{self, Sink};
@@ -88,6 +89,8 @@ async fn move_all(place: &Place, config: &Config) -> anyhow::Result<ExitCode> {
     draining.abort();
     line.end();
     if remaining == 0 {
+        let texts = Revisions::open(&place.data_dir);
+        texts.store(&store).await.context("the journal is empty, but texts of revisions remain; run it again")?;
         store.emptied().await.context("the journal is empty, but the history was not told so; run it again")?;
         store.close().await;
         return summary(place, replica, total, &recorder.status(), begun.elapsed());

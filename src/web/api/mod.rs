@@ -11,6 +11,8 @@ use crate::review::clock::Timestamp;
 
 pub mod decision;
 pub mod decisions;
+pub mod revision;
+pub mod revisions;
 pub mod shape;
 pub mod summary;
 

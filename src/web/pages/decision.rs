@@ -35,6 +35,8 @@ struct DecisionPage {
     images: Vec<ImageRow>,
     object: Option<Vec<Fragment>>,
     back: Address,
+    /// What judged it.
+    revision: Address,
     api: Address,
 }
 
@@ -108,6 +110,7 @@ impl DecisionPage {
             object,
             api: here.at(format!("/api/v1/decisions/{}", decision.id)).without("tz"),
             back: list,
+            revision: visit.revision(&decision.revision),
             stored,
         }
     }

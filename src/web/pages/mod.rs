@@ -8,6 +8,7 @@ use super::error::PageError;
 pub mod decision;
 pub mod decisions;
 pub mod overview;
+pub mod revision;
 
 fn html(page: &impl Template) -> Result<Html<String>, PageError> {
     Ok(Html(page.render()?))

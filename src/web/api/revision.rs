@@ -1,0 +1,32 @@
+//! `GET /api/v1/revisions/{id}`: all that judged under a revision.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::shape::time;
+use super::{Call, json};
+use crate::web::WebState;
+use crate::web::error::ApiError;
+
+#[derive(Debug, Serialize)]
+struct Whole {
+    id: String,
+    loaded_at: Option<String>,
+    /// `None`: it has not come, or the revision is from before texts were kept.
+    text: Option<Box<RawValue>>,
+}
+
+pub async fn show(
+    State(state): State<Arc<WebState>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    Call::of(&state, query.as_deref(), &[])?;
+    let stored = state.revision(id).await?;
+    let text = stored.text.and_then(|text| RawValue::from_string(text).ok());
+    Ok(json(&Whole { id: stored.id, loaded_at: stored.loaded_at.map(time), text }))
+}
