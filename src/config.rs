@@ -14,6 +14,7 @@ mod policies;
 mod reader;
 #[cfg(test)]
 mod reference;
+mod rollout;
 mod shape;
 mod sources;
 mod store;

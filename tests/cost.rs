@@ -183,7 +183,7 @@ fn service(config: &Config) -> Service {
     let metrics = backend::metrics::Metrics::register(&mut registry);
     let backends = revision.policies.iter().map(|policy| match &policy.source {
         Source::Webhook(settings) => Some(Arc::new(Backend::new(&policy.name, settings, &metrics).expect("a URL"))),
-        Source::Rules(_) => None,
+        Source::Rules(_) | Source::Rego(_) => None,
     });
     let backends = backends.collect();
     let settings = Settings {

@@ -70,8 +70,7 @@ pub fn unjudged(to: Addressee<'_>) -> Reply {
 /// The webhooks whose words reach the API server, the one that is passed whole first.
 fn speakers<'a>(opinions: &'a [Opinion<'_>], base: Option<usize>) -> Vec<&'a BackendAnswer> {
     let base = base.and_then(|at| opinions[at].answer.as_ref());
-    let enforcing = opinions.iter().filter(|opinion| opinion.policy.mode == Mode::Enforce);
-    let others = enforcing.filter_map(|opinion| opinion.answer.as_ref());
+    let others = opinions.iter().filter_map(Opinion::enforced);
     base.into_iter().chain(others.filter(|answer| !base.is_some_and(|base| std::ptr::eq(base, *answer)))).collect()
 }
 

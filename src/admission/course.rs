@@ -15,6 +15,7 @@ use tracing::debug;
 use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::backend::{Backend, Question, budget};
 use crate::policy::revision::{Policy, Source};
+use crate::policy::rollout::Place;
 use crate::policy::settings::Speaks;
 use crate::recorder::NotRecorded;
 use crate::recorder::settings::OnFailure;
@@ -31,7 +32,7 @@ use super::answer::{self, Addressee};
 use super::asked::{Asked, Said};
 use super::failure::{self, Failure};
 use super::metrics::Metrics;
-use super::opinion::{self, Force, Opinion};
+use super::opinion::{self, Force, Occasion, Opinion};
 use super::sample;
 use super::secrets::Secrets;
 use super::service::{Arrival, Loaded, Shared};
@@ -72,6 +73,8 @@ struct Late {
     loaded: Arc<Loaded>,
     /// Its place in the revision.
     policy: usize,
+    /// Its mode here.
+    mode: Mode,
     fate: watch::Receiver<Fate>,
 }
 
@@ -112,11 +115,11 @@ impl Course {
         let mut asked = Asked::new(calls);
         let mut waiting = asked.policies();
         // Nobody waits for those that audit: where there are no others, nothing is sent before the answer.
-        waiting.sort_by_key(|&at| std::cmp::Reverse(policies[at].mode));
-        if waiting.first().is_some_and(|&at| policies[at].mode > Mode::Audit) {
+        waiting.sort_by_key(|&at| std::cmp::Reverse(self.mode(at)));
+        if waiting.first().is_some_and(|&at| self.mode(at) > Mode::Audit) {
             asked.begin().await;
         }
-        let mut opinions: Vec<Opinion<'_>> = policies.iter().map(|policy| self.judge_locally(policy)).collect();
+        let mut opinions: Vec<Opinion<'_>> = (0..policies.len()).map(|at| self.judge_locally(at)).collect();
         let views = Views::of(&self.review, policies, &document);
         // While they are being asked there is time for this.
         let secrets = match waiting.is_empty() && !policies.iter().any(Policy::sees_objects) {
@@ -129,27 +132,28 @@ impl Course {
         }
         // Those that are waited for longest come first: by then the others may have answered too.
         for at in waiting {
-            let policy = &policies[at];
-            match policy.mode {
+            let (policy, mode) = (&policies[at], self.mode(at));
+            match mode {
                 // Its call is bounded by the same deadline.
                 Mode::Enforce => asked.wait(at, None).await,
                 Mode::Warn => asked.wait(at, Some(deadline.min(self.begun + self.shared.settings.warn_wait))).await,
                 Mode::Audit => {}
             }
             opinions[at] = match asked.take(at) {
-                Some((result, took)) => Opinion::remote(policy, result, took),
-                None => Opinion::pending(policy),
+                Some((result, took)) => Opinion::remote(policy, mode, result, took),
+                None => Opinion::pending(policy, mode),
             };
         }
         self.conclude(opinions, secrets)
     }
 
-    fn judge_locally<'a>(&self, policy: &'a Policy) -> Opinion<'a> {
+    fn judge_locally(&self, at: usize) -> Opinion<'_> {
+        let policy = &self.loaded.revision.policies[at];
         // One that is evaluated elsewhere has its turn yet; a webhook that is not asked speaks the other protocol.
-        let Source::Rules(rules) = &policy.source else { return Opinion::not_asked(policy) };
+        let Source::Rules(rules) = &policy.source else { return Opinion::not_asked(policy, self.mode(at)) };
         let begun = Instant::now();
         let finding = rules.judge(self.arrival.sender.judged_as(), &self.review);
-        Opinion::local(policy, rules.version(), &finding, self.force(), begun.elapsed())
+        Opinion::local(policy, rules.version(), &finding, self.occasion(), begun.elapsed())
     }
 
     /// All that are evaluated on threads of their own, at the same time.
@@ -159,7 +163,7 @@ impl Course {
             let begun = Instant::now();
             let judged = self.shared.evaluation.judge(&self.loaded, at, views.view(rego.form()));
             Some(judged.map(move |finding| {
-                (at, Opinion::local(policy, rego.version(), &finding, self.force(), begun.elapsed()), finding)
+                (at, Opinion::local(policy, rego.version(), &finding, self.occasion(), begun.elapsed()), finding)
             }))
         });
         for (at, opinion, finding) in join_all(evaluated).await {
@@ -167,8 +171,18 @@ impl Course {
         }
     }
 
-    fn force(&self) -> Force {
-        if self.review.exempt_from_denial { Force::None } else { Force::Full }
+    fn occasion(&self) -> Occasion<'_> {
+        Occasion { place: self.place(), force: if self.review.exempt_from_denial { Force::None } else { Force::Full } }
+    }
+
+    fn place(&self) -> Place<'_> {
+        let namespace = self.review.record.namespace.as_deref().unwrap_or_default();
+        Place { cluster: self.arrival.sender.judged_as(), namespace }
+    }
+
+    /// The mode of the policy at `at` for this review.
+    fn mode(&self, at: usize) -> Mode {
+        self.loaded.revision.policies[at].mode_in(self.place())
     }
 
     /// The call to the webhook at `at`, if that is one and speaks the protocol of this review.
@@ -184,7 +198,8 @@ impl Course {
             return None;
         }
         // Nobody waits for an audit webhook: its own time-out is its only bound.
-        let budget = match policy.mode {
+        let mode = self.mode(at);
+        let budget = match mode {
             Mode::Enforce => deadline.saturating_duration_since(Instant::now()),
             Mode::Audit | Mode::Warn => settings.timeout,
         };
@@ -200,6 +215,7 @@ impl Course {
             shared: Arc::clone(&self.shared),
             loaded: Arc::clone(&self.loaded),
             policy: at,
+            mode,
             fate: self.fate.subscribe(),
         };
         Some(Staying::new(|left| self.shared.calls.track_future(call(backend, question, late, left))))
@@ -317,7 +333,7 @@ impl Late {
     /// Amends the decision, once it is known to be recorded.
     async fn amend(mut self, result: &Result<BackendAnswer, BackendError>, took: Duration) {
         let policy = &self.loaded.revision.policies[self.policy];
-        let verdict = opinion::remote_verdict(policy, result, took);
+        let verdict = opinion::remote_verdict(policy, self.mode, result, took);
         let fate = self.fate.wait_for(|fate| !matches!(fate, Fate::Open)).await.map(|fate| fate.clone());
         if let Ok(Fate::Recorded { id, at, secrets }) = fate {
             let verdict = redacted(verdict, || secrets.redaction());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::policy::revision::{Policy, Source};
+use crate::policy::rollout::Place;
 use crate::policy::rules::{Finding, RuleViolation};
 use crate::review::decision::{Mode, PolicyVerdict, Verdict, Violation};
 
@@ -16,10 +17,18 @@ pub struct Opinion<'a> {
     pub answer: Option<BackendAnswer>,
     /// Of a webhook that did not.
     pub error: Option<BackendError>,
-    /// What it may do to this request.
-    pub force: Force,
+    /// Its errors reach the API server: here one of its rules rejects.
+    may_reject: bool,
     /// Lines that a policy printed.
     pub prints: Vec<String>,
+}
+
+/// What beside its finding decides how a policy's verdict acts on one review.
+#[derive(Debug, Clone, Copy)]
+pub struct Occasion<'a> {
+    pub place: Place<'a>,
+    /// Of local policies.
+    pub force: Force,
 }
 
 /// What comes of an opinion.
@@ -35,8 +44,9 @@ pub enum Force {
 
 impl<'a> Opinion<'a> {
     /// Of a local policy. Of an exempt request nothing that it found is acted on: a finding is kept as standing.
-    pub fn local(policy: &'a Policy, version: &str, finding: &Finding, force: Force, took: Duration) -> Self {
-        let settle = |violation: &RuleViolation| settled(violation, policy.mode);
+    pub fn local(policy: &'a Policy, version: &str, finding: &Finding, occasion: Occasion<'_>, took: Duration) -> Self {
+        let Occasion { place, force } = occasion;
+        let settle = |violation: &RuleViolation| settled(violation, policy.mode_of(&violation.rule, place));
         let mut violations: Vec<Violation> = finding.violations.iter().map(settle).collect();
         let mut standing: Vec<Violation> = finding.standing.iter().map(settle).collect();
         if force == Force::None {
@@ -54,9 +64,10 @@ impl<'a> Opinion<'a> {
             standing,
             omitted: finding.omitted,
             error: finding.error.clone(),
-            ..blank(policy, verdict, Some(took))
+            ..blank(policy, policy.mode_in(place), verdict, Some(took))
         };
-        Self { policy, verdict, answer: None, error: None, force, prints: Vec::new() }
+        let may_reject = force == Force::Full && policy.heaviest_in(place) == Mode::Enforce;
+        Self { policy, verdict, answer: None, error: None, may_reject, prints: Vec::new() }
     }
 
     pub fn printed(mut self, lines: &[String]) -> Self {
@@ -64,33 +75,33 @@ impl<'a> Opinion<'a> {
         self
     }
 
-    /// Of a webhook that was asked.
-    pub fn remote(policy: &'a Policy, result: Result<BackendAnswer, BackendError>, took: Duration) -> Self {
-        let verdict = remote_verdict(policy, &result, took);
+    /// Of a webhook that was asked, in its mode here.
+    pub fn remote(policy: &'a Policy, mode: Mode, result: Result<BackendAnswer, BackendError>, took: Duration) -> Self {
+        let verdict = remote_verdict(policy, mode, &result, took);
         let (answer, error) = match result {
             Ok(answer) => (Some(answer), None),
             Err(error) => (None, Some(error)),
         };
-        Self { policy, verdict, answer, error, force: Force::Full, prints: Vec::new() }
+        Self { policy, verdict, answer, error, may_reject: mode == Mode::Enforce, prints: Vec::new() }
     }
 
     /// Of a webhook that has not answered yet.
-    pub fn pending(policy: &'a Policy) -> Self {
-        Self::without_words(policy, blank(policy, Verdict::Pending, None))
+    pub fn pending(policy: &'a Policy, mode: Mode) -> Self {
+        Self::without_words(policy, blank(policy, mode, Verdict::Pending, None))
     }
 
     /// Of a webhook that speaks the other protocol: it was not asked.
-    pub fn not_asked(policy: &'a Policy) -> Self {
-        Self::without_words(policy, blank(policy, Verdict::None, Some(Duration::ZERO)))
+    pub fn not_asked(policy: &'a Policy, mode: Mode) -> Self {
+        Self::without_words(policy, blank(policy, mode, Verdict::None, Some(Duration::ZERO)))
     }
 
     fn without_words(policy: &'a Policy, verdict: PolicyVerdict) -> Self {
-        Self { policy, verdict, answer: None, error: None, force: Force::Full, prints: Vec::new() }
+        Self { policy, verdict, answer: None, error: None, may_reject: false, prints: Vec::new() }
     }
 
     /// It could not judge, and is one of those whose errors reach the API server.
     pub fn is_broken(&self) -> bool {
-        self.verdict.verdict == Verdict::Error && self.force == Force::Full && self.policy.can_enforce()
+        self.verdict.verdict == Verdict::Error && self.may_reject
     }
 
     pub fn is_remote(&self) -> bool {
@@ -104,8 +115,12 @@ impl<'a> Opinion<'a> {
 
     /// It allows, enforces, and answered: its words reach the API server.
     pub fn speaks(&self) -> Option<&BackendAnswer> {
-        let allows = self.verdict.verdict == Verdict::Allow && self.policy.mode == Mode::Enforce;
-        self.answer.as_ref().filter(|_| allows)
+        self.enforced().filter(|_| self.verdict.verdict == Verdict::Allow)
+    }
+
+    /// The answer of a webhook that enforces here.
+    pub fn enforced(&self) -> Option<&BackendAnswer> {
+        self.answer.as_ref().filter(|_| self.verdict.mode == Mode::Enforce)
     }
 
     /// Turns it into an error: what it answered cannot be used.
@@ -117,30 +132,36 @@ impl<'a> Opinion<'a> {
     }
 }
 
-/// The verdict of a webhook that was asked; its one rule has its own name.
-pub fn remote_verdict(policy: &Policy, result: &Result<BackendAnswer, BackendError>, took: Duration) -> PolicyVerdict {
+/// The verdict of a webhook that was asked, in its mode here; its one rule has its own name.
+pub fn remote_verdict(
+    policy: &Policy,
+    mode: Mode,
+    result: &Result<BackendAnswer, BackendError>,
+    took: Duration,
+) -> PolicyVerdict {
+    let blank = |verdict| blank(policy, mode, verdict, Some(took));
     match result {
-        Ok(answer) if answer.allowed => blank(policy, Verdict::Allow, Some(took)),
+        Ok(answer) if answer.allowed => blank(Verdict::Allow),
         Ok(answer) => {
             let violation = Violation {
                 rule: policy.name.clone(),
-                mode: policy.mode,
+                mode,
                 image: None,
                 container: None,
                 message: answer.violation_text().to_owned(),
                 help: None,
             };
-            PolicyVerdict { violations: vec![violation], ..blank(policy, Verdict::Deny, Some(took)) }
+            PolicyVerdict { violations: vec![violation], ..blank(Verdict::Deny) }
         }
-        Err(error) => PolicyVerdict { error: Some(error.to_string()), ..blank(policy, Verdict::Error, Some(took)) },
+        Err(error) => PolicyVerdict { error: Some(error.to_string()), ..blank(Verdict::Error) },
     }
 }
 
-fn blank(policy: &Policy, verdict: Verdict, took: Option<Duration>) -> PolicyVerdict {
+fn blank(policy: &Policy, mode: Mode, verdict: Verdict, took: Option<Duration>) -> PolicyVerdict {
     PolicyVerdict {
         policy: policy.name.clone(),
         version: None,
-        mode: policy.mode,
+        mode,
         verdict,
         violations: Vec::new(),
         standing: Vec::new(),
@@ -150,10 +171,11 @@ fn blank(policy: &Policy, verdict: Verdict, took: Option<Duration>) -> PolicyVer
     }
 }
 
-fn settled(violation: &RuleViolation, policy: Mode) -> Violation {
+/// `mode` is its rule's here.
+fn settled(violation: &RuleViolation, mode: Mode) -> Violation {
     Violation {
         rule: violation.rule.clone(),
-        mode: violation.mode.unwrap_or(policy).min(violation.most),
+        mode: mode.min(violation.most),
         image: violation.image.clone(),
         container: violation.container.clone(),
         message: violation.message.clone(),

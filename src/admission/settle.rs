@@ -155,11 +155,10 @@ fn denial<'a>(denying: impl Iterator<Item = &'a Opinion<'a>>, wording: Wording<'
     message
 }
 
-/// How many violations past the cap may be such that reject. Those come before all others when a policy keeps a hundred:
-/// where one that does not reject was kept, none that does was left out.
+/// How many violations past the cap may be such that reject. Standing ones never do, and come behind all others: where
+/// one was kept, only such were left out.
 fn omitted_denials(verdict: &PolicyVerdict) -> u32 {
-    let only_these = verdict.standing.is_empty() && enforced(verdict).count() == verdict.violations.len();
-    if only_these { verdict.omitted } else { 0 }
+    if verdict.standing.is_empty() { verdict.omitted } else { 0 }
 }
 
 fn enforced(verdict: &PolicyVerdict) -> impl Iterator<Item = &Violation> {

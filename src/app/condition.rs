@@ -155,7 +155,8 @@ fn policy(policy: &Policy) -> LoadedPolicy {
     let rules = match &policy.source {
         Source::Rules(rules) => rules
             .rules()
-            .map(|(id, mode)| LoadedRule { id: id.to_owned(), mode: mode.unwrap_or(policy.mode) })
+            .iter()
+            .map(|rule| LoadedRule { id: rule.id().to_owned(), mode: rule.mode().unwrap_or(policy.mode) })
             .collect(),
         // Their rules are what their text makes of each review.
         Source::Rego(_) | Source::Webhook(_) => Vec::new(),

@@ -167,6 +167,7 @@ impl BouncerArgs {
         PolicySettings {
             name: "bouncer".to_owned(),
             mode: self.mode,
+            rollout: Vec::new(),
             on_error: OnError::Fail,
             source: SourceSettings::Rules(rules),
         }
@@ -187,6 +188,7 @@ fn rule(id: &str, check: CheckSettings, message: &str) -> RuleSettings {
     RuleSettings {
         id: id.to_owned(),
         mode: None,
+        rollout: Vec::new(),
         check,
         message: Some(message.to_owned()),
         unreadable: Some(UNREADABLE.to_owned()),

@@ -24,7 +24,7 @@ use super::form::{CertificateName, HostName, Label, Size, Written};
 use super::{LogFormat, LogLevel};
 
 pub use self::clusters::Cluster;
-pub use self::policies::{Match, OneOrMore, Policy, Rego, Remote, Rule, WEBHOOK_TIMEOUT};
+pub use self::policies::{Match, OneOrMore, Policy, Rego, Remote, Rule, Stage, WEBHOOK_TIMEOUT};
 pub use self::store::{History, Retention, Store};
 
 /// Configuration of `rehearsal serve`. Relative paths are relative to this file.

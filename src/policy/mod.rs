@@ -6,6 +6,7 @@ mod matcher;
 mod memo;
 pub mod rego;
 pub mod revision;
+pub mod rollout;
 mod rule;
 pub mod rules;
 mod scope;

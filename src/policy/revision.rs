@@ -5,7 +5,8 @@ use crate::review::view::digest_hex;
 
 use super::rego::RegoPolicy;
 use super::rego::input::Form;
-use super::rule::is_id;
+use super::rollout::{Place, Rollout};
+use super::rule::{Rule, is_id};
 use super::rules::{Mistake, RulesPolicy};
 use super::settings::{OnError, PolicySettings, SourceSettings, WebhookSettings};
 
@@ -20,7 +21,9 @@ pub struct Revision {
 #[derive(Debug)]
 pub struct Policy {
     pub name: String,
+    /// Where no stage of its rollout matches.
     pub mode: Mode,
+    pub rollout: Rollout,
     pub on_error: OnError,
     pub source: Source,
 }
@@ -75,25 +78,65 @@ fn name_mistake(policy: &PolicySettings, earlier: &[PolicySettings]) -> Option<M
 
 impl Policy {
     fn load(settings: &PolicySettings) -> Result<Self, Vec<Mistake>> {
-        let source = match &settings.source {
-            SourceSettings::Rules(rules) => Source::Rules(RulesPolicy::compile(rules)?),
-            SourceSettings::Rego(rego) => {
-                let within = |mistake: Mistake| Mistake { field: format!("rego.{}", mistake.field), ..mistake };
-                let policy = RegoPolicy::compile(rego);
-                Source::Rego(Box::new(policy.map_err(|mistakes| mistakes.into_iter().map(within).collect::<Vec<_>>())?))
+        let mut mistakes = Vec::new();
+        let rollout = Rollout::compile(&settings.rollout, "rollout", &mut mistakes);
+        match Source::load(&settings.source) {
+            Ok(source) if mistakes.is_empty() => {
+                let (name, mode, on_error) = (settings.name.clone(), settings.mode, settings.on_error);
+                Ok(Self { name, mode, rollout, on_error, source })
             }
-            SourceSettings::Webhook(webhook) => Source::Webhook(webhook.clone()),
-        };
-        Ok(Self { name: settings.name.clone(), mode: settings.mode, on_error: settings.on_error, source })
+            Ok(_) => Err(mistakes),
+            Err(more) => Err(mistakes.into_iter().chain(more).collect()),
+        }
     }
 
-    /// Whether it, or one of its rules, can reject.
-    pub fn can_enforce(&self) -> bool {
-        let by_rule = match &self.source {
-            Source::Rules(rules) => rules.rules().any(|(_, mode)| mode == Some(Mode::Enforce)),
-            Source::Rego(_) | Source::Webhook(_) => false,
+    /// The mode of one of its rules there.
+    pub fn mode_of(&self, rule: &str, place: Place<'_>) -> Mode {
+        let own = match &self.source {
+            Source::Rules(rules) => rules.rule(rule).filter(|rule| rule.is_staged()),
+            Source::Rego(_) | Source::Webhook(_) => None,
         };
-        by_rule || self.mode == Mode::Enforce && !self.rules_all_say_otherwise()
+        match own {
+            Some(rule) => rule.mode_in(place),
+            None => self.rollout.mode(rule, place),
+        }
+        .unwrap_or(self.mode)
+    }
+
+    /// Its own mode there: that of a rule which nothing names. A webhook's one rule has its name.
+    pub fn mode_in(&self, place: Place<'_>) -> Mode {
+        match &self.source {
+            Source::Webhook(_) => self.mode_of(&self.name, place),
+            Source::Rules(_) | Source::Rego(_) => self.rollout.common_mode(place).unwrap_or(self.mode),
+        }
+    }
+
+    /// The heaviest mode that one of its rules has there. What the rules of a Rego policy are called is not known.
+    pub fn heaviest_in(&self, place: Place<'_>) -> Mode {
+        match &self.source {
+            Source::Rules(rules) => {
+                rules.rules().iter().map(|rule| self.mode_of(rule.id(), place)).max().unwrap_or(self.mode)
+            }
+            Source::Rego(_) => self.rollout.heaviest_in(place, self.mode),
+            Source::Webhook(_) => self.mode_in(place),
+        }
+    }
+
+    /// Whether it, or one of its rules, can reject anywhere.
+    pub fn can_enforce(&self) -> bool {
+        let heaviest = match &self.source {
+            Source::Rules(rules) => rules.rules().iter().map(|rule| self.heaviest_of(rule)).max(),
+            Source::Rego(_) => Some(self.rollout.heaviest_of(None, self.mode)),
+            Source::Webhook(_) => Some(self.rollout.heaviest_of(Some(&self.name), self.mode)),
+        };
+        heaviest.unwrap_or(self.mode) == Mode::Enforce
+    }
+
+    fn heaviest_of(&self, rule: &Rule) -> Mode {
+        match rule.is_staged() {
+            true => rule.heaviest(self.mode),
+            false => self.rollout.heaviest_of(Some(rule.id()), self.mode),
+        }
     }
 
     /// Whether its words may hold more of an object than its images.
@@ -104,11 +147,90 @@ impl Policy {
             Source::Webhook(_) => true,
         }
     }
+}
 
-    fn rules_all_say_otherwise(&self) -> bool {
-        match &self.source {
-            Source::Rules(rules) => rules.rules().all(|(_, mode)| mode.is_some_and(|mode| mode != Mode::Enforce)),
-            Source::Rego(_) | Source::Webhook(_) => false,
-        }
+// === impl Source ===
+
+impl Source {
+    fn load(settings: &SourceSettings) -> Result<Self, Vec<Mistake>> {
+        Ok(match settings {
+            SourceSettings::Rules(rules) => Self::Rules(RulesPolicy::compile(rules)?),
+            SourceSettings::Rego(rego) => {
+                let within = |mistake: Mistake| Mistake { field: format!("rego.{}", mistake.field), ..mistake };
+                let policy = RegoPolicy::compile(rego);
+                Self::Rego(Box::new(policy.map_err(|mistakes| mistakes.into_iter().map(within).collect::<Vec<_>>())?))
+            }
+            SourceSettings::Webhook(webhook) => Self::Webhook(webhook.clone()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::settings::{StageSettings, built_in};
+
+    fn stage(rules: &[&str], namespaces: &[&str], mode: Mode) -> StageSettings {
+        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        let (rules, namespaces) = (texts(rules), texts(namespaces));
+        StageSettings { rules, namespaces, clusters: Vec::new(), percent: 100, salt: None, mode }
+    }
+
+    /// The built-in policy with a second rule, which has a mode and a rollout of its own.
+    fn policy(mode: Mode, rollout: Vec<StageSettings>, own: Option<Mode>, own_rollout: Vec<StageSettings>) -> Policy {
+        let mut settings = built_in().remove(0);
+        let SourceSettings::Rules(rules) = &mut settings.source else { panic!("rules") };
+        rules.push(rules[0].clone());
+        rules[1].id = "own".to_owned();
+        (rules[1].mode, rules[1].rollout) = (own, own_rollout);
+        (settings.mode, settings.rollout) = (mode, rollout);
+        Revision::load(&[settings]).expect("it loads").policies.remove(0)
+    }
+
+    fn shop() -> Place<'static> {
+        Place { cluster: "prod", namespace: "shop" }
+    }
+
+    fn blog() -> Place<'static> {
+        Place { cluster: "prod", namespace: "blog" }
+    }
+
+    #[test]
+    fn what_a_rule_says_of_itself_wins_over_its_policy() {
+        let rollout = vec![stage(&[], &["shop"], Mode::Enforce)];
+        let both = policy(Mode::Audit, rollout.clone(), None, Vec::new());
+        assert_eq!((both.mode_of("own", shop()), both.mode_of("own", blog())), (Mode::Enforce, Mode::Audit));
+        let with_mode = policy(Mode::Audit, rollout.clone(), Some(Mode::Warn), Vec::new());
+        assert_eq!((with_mode.mode_of("own", shop()), with_mode.mode_of("own", blog())), (Mode::Warn, Mode::Warn));
+        let own_rollout = vec![stage(&[], &["blog"], Mode::Warn)];
+        let with_rollout = policy(Mode::Audit, rollout, None, own_rollout);
+        assert_eq!(
+            (with_rollout.mode_of("own", shop()), with_rollout.mode_of("own", blog())),
+            (Mode::Audit, Mode::Warn)
+        );
+        assert_eq!(with_rollout.mode_of("no-latest", shop()), Mode::Enforce);
+    }
+
+    #[test]
+    fn whether_it_can_reject_is_known_for_everywhere_and_for_one_place() {
+        let nowhere = policy(Mode::Warn, Vec::new(), Some(Mode::Audit), Vec::new());
+        assert!(!nowhere.can_enforce());
+        let staged = policy(Mode::Audit, vec![stage(&["no-latest"], &["shop"], Mode::Enforce)], None, Vec::new());
+        assert!(staged.can_enforce());
+        assert_eq!((staged.heaviest_in(shop()), staged.heaviest_in(blog())), (Mode::Enforce, Mode::Audit));
+        assert_eq!(staged.mode_in(shop()), Mode::Audit, "the stage is of one rule");
+        let all_say_otherwise = policy(Mode::Enforce, vec![stage(&[], &[], Mode::Warn)], Some(Mode::Audit), Vec::new());
+        assert!(!all_say_otherwise.can_enforce());
+    }
+
+    #[test]
+    fn a_mistake_in_a_rollout_is_told_beside_the_others() {
+        let mut settings = built_in();
+        settings[0].rollout = vec![stage(&[""], &[], Mode::Audit)];
+        let SourceSettings::Rules(rules) = &mut settings[0].source else { panic!("rules") };
+        rules[0].rollout = vec![stage(&[], &["a", ""], Mode::Audit)];
+        let mistakes = Revision::load(&settings).expect_err("two mistakes");
+        let fields: Vec<_> = mistakes.iter().map(|(_, mistake)| mistake.field.as_str()).collect();
+        assert_eq!(fields, ["rollout[0].rules[0]", "rules[0].rollout[0].namespaces[1]"]);
     }
 }

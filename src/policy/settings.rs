@@ -24,8 +24,23 @@ pub struct PolicySettings {
     /// `[A-Za-z0-9._-]{1,128}`, unique.
     pub name: String,
     pub mode: Mode,
+    /// Wins over `mode` where a stage matches.
+    pub rollout: Vec<StageSettings>,
     pub on_error: OnError,
     pub source: SourceSettings,
+}
+
+/// The mode of a part of the rules in a part of the places; an empty list is all of them. Globs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageSettings {
+    pub rules: Vec<String>,
+    pub namespaces: Vec<String>,
+    pub clusters: Vec<String>,
+    /// Of the namespaces, 0 to 100.
+    pub percent: u8,
+    /// Another one takes other namespaces.
+    pub salt: Option<String>,
+    pub mode: Mode,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -39,8 +54,10 @@ pub enum SourceSettings {
 pub struct RuleSettings {
     /// `[A-Za-z0-9._-]{1,128}`, unique in its policy.
     pub id: String,
-    /// Wins over the policy's.
+    /// Wins over the policy's mode and rollout.
     pub mode: Option<Mode>,
+    /// In the place of the policy's; where no stage matches it is `mode`, or else the policy's.
+    pub rollout: Vec<StageSettings>,
     pub check: CheckSettings,
     /// May use `{image} {registry} {repository} {tag} {namespace} {container}`.
     pub message: Option<String>,
@@ -152,6 +169,8 @@ pub struct WebhookSettings {
     /// Sent as `Authorization: Bearer`; re-read when it changes.
     pub token_file: Option<PathBuf>,
     pub max_in_flight: usize,
+    /// What loosens local policies holds for it too, while it enforces.
+    pub overridable: bool,
 }
 
 /// The protocol of a webhook. It is not asked about reviews of the other one: its verdict on those is `none`.
@@ -183,6 +202,7 @@ pub fn built_in() -> Vec<PolicySettings> {
     let no_latest = RuleSettings {
         id: "no-latest".to_owned(),
         mode: None,
+        rollout: Vec::new(),
         check: CheckSettings::Deny(MatchSettings { tag: vec!["latest".to_owned()], ..MatchSettings::default() }),
         message: Some("{image} uses the tag latest".to_owned()),
         unreadable: None,
@@ -193,6 +213,7 @@ pub fn built_in() -> Vec<PolicySettings> {
     vec![PolicySettings {
         name: "images".to_owned(),
         mode: Mode::Audit,
+        rollout: Vec::new(),
         on_error: OnError::default(),
         source: SourceSettings::Rules(vec![no_latest]),
     }]

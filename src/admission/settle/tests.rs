@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::admission::answer::{self, Addressee};
-use crate::admission::opinion::Force;
+use crate::admission::opinion::{Force, Occasion};
 use crate::backend::answer::BackendAnswer;
 use crate::policy::revision::{Policy, Source};
+use crate::policy::rollout::{Place, Rollout};
 use crate::policy::rules::{Finding, RuleViolation};
 use crate::policy::settings::{Speaks, WebhookSettings};
 use crate::review::clock::Timestamp;
@@ -27,8 +28,9 @@ fn webhook(name: &str, mode: Mode, on_error: OnError) -> Policy {
         client_identity: None,
         token_file: None,
         max_in_flight: 64,
+        overridable: false,
     };
-    Policy { name: name.into(), mode, on_error, source: Source::Webhook(settings) }
+    Policy { name: name.into(), mode, rollout: Rollout::default(), on_error, source: Source::Webhook(settings) }
 }
 
 fn answered(text: &str) -> Result<BackendAnswer, BackendError> {
@@ -42,14 +44,13 @@ fn response(members: &str) -> Result<BackendAnswer, BackendError> {
 }
 
 fn remote(policy: &Policy, result: Result<BackendAnswer, BackendError>) -> Opinion<'_> {
-    Opinion::remote(policy, result, Duration::from_millis(1))
+    Opinion::remote(policy, policy.mode, result, Duration::from_millis(1))
 }
 
 /// A local policy's opinion: one violation for each (rule, image).
 fn local<'a>(policy: &'a Policy, violations: &[(&str, &str)], is_exempt: bool) -> Opinion<'a> {
     let violation = |(rule, image): &(&str, &str)| RuleViolation {
         rule: (*rule).into(),
-        mode: None,
         most: Mode::Enforce,
         image: Some((*image).into()),
         container: None,
@@ -59,7 +60,11 @@ fn local<'a>(policy: &'a Policy, violations: &[(&str, &str)], is_exempt: bool) -
     let finding =
         Finding { judged: true, violations: violations.iter().map(violation).collect(), ..Finding::default() };
     let force = if is_exempt { Force::None } else { Force::Full };
-    Opinion::local(policy, "version", &finding, force, Duration::from_micros(5))
+    Opinion::local(policy, "version", &finding, occasion(force), Duration::from_micros(5))
+}
+
+fn occasion(force: Force) -> Occasion<'static> {
+    Occasion { place: Place { cluster: "prod", namespace: "shop" }, force }
 }
 
 fn wording() -> Wording<'static> {
@@ -223,14 +228,15 @@ fn an_error_of_a_local_policy_never_holds_up_an_exempt_request() {
     {
         let policy = Policy { on_error, ..rules("images", Mode::Enforce) };
         for (force, expected) in [(Force::Full, otherwise), (Force::None, Answer::Allowed)] {
-            let mut opinions = [Opinion::local(&policy, "version", &finding, force, took)];
+            let mut opinions = [Opinion::local(&policy, "version", &finding, occasion(force), took)];
             let (settlement, ..) = settled(&mut opinions);
             assert_eq!(settlement.outcome.answer(), expected, "{on_error:?} {force:?}");
             assert_eq!((opinions[0].verdict.verdict, settlement.would_reject), (Verdict::Error, false));
         }
         for mode in [Mode::Audit, Mode::Warn] {
             let policy = Policy { on_error, ..rules("images", mode) };
-            let (settlement, ..) = settled(&mut [Opinion::local(&policy, "version", &finding, Force::Full, took)]);
+            let (settlement, ..) =
+                settled(&mut [Opinion::local(&policy, "version", &finding, occasion(Force::Full), took)]);
             assert_eq!(settlement.outcome.answer(), Answer::Allowed, "{on_error:?} {mode:?}");
         }
     }
@@ -262,10 +268,11 @@ fn a_denial_counts_only_what_may_reject_past_the_cap() {
     let (_, body, _) = settled(&mut opinions);
     assert_eq!(body["response"]["status"]["message"], "images/r: a is wrong; and up to 7 more. Do better");
 
-    // One that does not reject was kept, so none that does was left out.
+    // A standing one was kept, so only such were left out.
     let mut opinions = [local(&rules, &[("r", "a"), ("s", "b")], false)];
     opinions[0].verdict.omitted = 7;
-    opinions[0].verdict.violations[1].mode = Mode::Audit;
+    let standing = opinions[0].verdict.violations.pop().expect("the second");
+    opinions[0].verdict.standing.push(standing);
     let (_, body, _) = settled(&mut opinions);
     assert_eq!(body["response"]["status"]["message"], "images/r: a is wrong. Do better");
 }

@@ -133,7 +133,7 @@ policies:
   - name: a
     rules:
       - {id: mistaken}
-      - {id: open, colour: red, allow: {image_matches: [a, registry.acmecorp.com]}}
+      - {id: open, flavor: red, allow: {image_matches: [a, registry.acmecorp.com]}}
       - {id: empty, allow: {image: []}}
 ",
     );
@@ -143,7 +143,7 @@ policies:
         assert_eq!(rules.len(), 1, "{rules:?}");
         let mistake =
             |field: &str| rules::Mistake { field: field.into(), problem: "is open".into(), fix: "a closed one".into() };
-        vec![(0, mistake("rules[0].allow.image_matches[1]")), (0, mistake("rules[0].colour"))]
+        vec![(0, mistake("rules[0].allow.image_matches[1]")), (0, mistake("rules[0].flavor"))]
     };
     let errors = written.check(&compile).unwrap_err();
     assert_eq!(
@@ -153,7 +153,7 @@ policies:
             "rehearsal.yaml:2:12: policies[0].rules: a list is expected, found \"7\"; write a list",
             "rehearsal.yaml:5:9: policies[1].rules[0]: the rule checks nothing; give one of deny (an image that matches \
              violates), allow (one that does not match violates) and require (what must be spelled out)",
-            "rehearsal.yaml:6:20: policies[1].rules[1].colour: unknown field; write id, mode, deny, allow, require, \
+            "rehearsal.yaml:6:20: policies[1].rules[1].flavor: unknown field; write id, mode, rollout, deny, allow, require, \
              message, help, namespaces, except_namespaces, clusters, kinds, operations, containers or placeholders",
             "rehearsal.yaml:6:60: policies[1].rules[1].allow.image_matches[1]: is open; right would be a closed one",
             "rehearsal.yaml:7:36: policies[1].rules[2].allow.image: the list is empty; write at least one entry, or \

@@ -13,6 +13,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,6 +118,8 @@ impl RegoPolicy {
         let (resource, images) = (resource(&input), images(subject.encoded));
         let mut engine = self.engine.clone();
         engine.set_input(input);
+        // Which rules reject depends on where a review is of: the first of each is kept in any case.
+        let mut seen = HashSet::new();
         for (entry, most) in &self.entries {
             let result = engine.eval_rule(entry.path.clone());
             if self.prints {
@@ -125,7 +128,8 @@ impl RegoPolicy {
             }
             let result = result.map_err(|error| failure(&error))?;
             for found in entry.read(&result, &resource)? {
-                if finding.violations.len() < MAX_VIOLATIONS {
+                let is_first = seen.insert((cut(&found.rule).into_owned(), *most));
+                if is_first || finding.violations.len() < MAX_VIOLATIONS {
                     finding.violations.push(violation(found, *most, &images));
                 } else {
                     finding.omitted = finding.omitted.saturating_add(1);
@@ -190,7 +194,6 @@ fn violation(found: Found, most: Mode, images: &[(String, Option<String>)]) -> R
     let only = first.filter(|(text, _)| blamed.all(|(other, _)| other == text));
     RuleViolation {
         rule: cut(&found.rule).into_owned(),
-        mode: None,
         most,
         image: only.map(|(text, _)| cut(text).into_owned()),
         container: found.container.or_else(|| only.and_then(|(_, container)| container.clone())),

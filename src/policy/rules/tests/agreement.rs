@@ -66,7 +66,7 @@ fn reviews() -> impl Strategy<Value = Review> {
 
 fn revision(mode: Mode) -> Revision {
     let source = SourceSettings::Rules(rules());
-    let policy = PolicySettings { name: "images".into(), mode, on_error: OnError::Fail, source };
+    let policy = PolicySettings { name: "images".into(), mode, rollout: Vec::new(), on_error: OnError::Fail, source };
     Revision::load(&[policy]).expect("it loads")
 }
 
