@@ -289,7 +289,7 @@ fn private_dir(path: &Path) -> Result<(), StartError> {
 }
 
 fn load(config: &Config) -> Result<Revision, StartError> {
-    Revision::load(&config.policies).map_err(|mistakes| {
+    Revision::load(&config.policies, &config.staging).map_err(|mistakes| {
         let (policy, mistake) = mistakes.into_iter().next().expect("a revision that does not load has a mistake");
         StartError::Policy { policy: config.policies[policy].name.clone(), mistake }
     })

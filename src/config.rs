@@ -17,6 +17,7 @@ mod reference;
 mod rollout;
 mod shape;
 mod sources;
+mod staging;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::policy::settings::{AnswerStyle, PolicySettings};
+use crate::policy::settings::{AnswerStyle, PolicySettings, StagingSettings};
 use crate::recorder::settings::JournalSettings;
 use crate::server::settings::{ClusterSettings, Overload, WebhookListenerSettings};
 use crate::store::settings::{HistorySettings, StoreSettings};
@@ -65,6 +66,7 @@ pub struct Config {
     pub shutdown: ShutdownSettings,
     pub log: LogSettings,
     pub policies: Vec<PolicySettings>,
+    pub staging: StagingSettings,
     /// No field of the file: only the drop-in for kube-image-bouncer speaks otherwise.
     pub answer_style: AnswerStyle,
 }
@@ -203,7 +205,9 @@ impl Draft {
         };
         let unreadable = parsed.is_none();
         let mut tree = parsed.unwrap_or_else(|| Node::empty(Place::Default));
-        let mut warnings = environment::overlay(&mut tree, env, &mut mistakes);
+        let env: Vec<(String, String)> = env.collect();
+        let own_namespace = staging::own_namespace(&env);
+        let mut warnings = environment::overlay(&mut tree, env.into_iter(), &mut mistakes);
         let document = reader::read(&tree, shape::shape(), &mut mistakes).unwrap_or_else(|| serde_json::json!({}));
         let document: Document = serde_json::from_value(document)
             .expect("what the reader lets pass is what the types accept, as a test holds");
@@ -216,6 +220,7 @@ impl Draft {
             mistakes: if unreadable { &mut echoes } else { &mut mistakes },
             warnings: &mut warnings,
             files: &mut named,
+            own_namespace,
         };
         let (config, policies) = meaning::of(document, &mut ground);
         let file = file.map(Path::to_owned);

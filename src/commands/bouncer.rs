@@ -13,6 +13,7 @@ use crate::config::{self, Config, LogLevel, LogSettings};
 use crate::logging::LogArgs;
 use crate::policy::settings::{
     AnswerStyle, CheckSettings, MatchSettings, OnError, PolicySettings, RuleSettings, ScopeSettings, SourceSettings,
+    StagingSettings, SystemSettings,
 };
 use crate::recorder::settings::{JOURNAL, JournalSettings};
 use crate::review::decision::Mode;
@@ -135,6 +136,7 @@ impl BouncerArgs {
             store: StoreSettings::Sqlite(data_dir.clone()),
             journal: JournalSettings { dir: data_dir.join(JOURNAL), ..defaults.journal },
             policies: vec![self.policy()],
+            staging: self.staging(),
             answer_style: AnswerStyle::Bare,
             log: LogSettings { level: if self.debug { LogLevel::Debug } else { defaults.log.level }, ..defaults.log },
             data_dir,
@@ -148,6 +150,11 @@ impl BouncerArgs {
             (Some(certificate), Some(key)) => TlsSettings::Files { certificate, key, client_ca: None },
             _ => TlsSettings::Off,
         }
+    }
+
+    /// kube-image-bouncer answers the same in every namespace.
+    fn staging(&self) -> StagingSettings {
+        StagingSettings { system: SystemSettings { namespaces: Vec::new(), max_mode: Mode::Enforce } }
     }
 
     /// In the order in which kube-image-bouncer looks at an image.

@@ -20,7 +20,7 @@ use crate::config::{Loaded, LogSettings};
 use crate::logging::{self, LogArgs};
 use crate::policy::Revision;
 use crate::policy::rules::Mistake;
-use crate::policy::settings::PolicySettings;
+use crate::policy::settings::{PolicySettings, StagingSettings};
 use crate::store::settings::StoreSettings;
 
 /// Runs the command that was typed.
@@ -54,7 +54,7 @@ fn sentence(error: &anyhow::Error) -> String {
 
 /// What `serve` compiles policies with.
 fn compile(policies: &[PolicySettings]) -> Vec<(usize, Mistake)> {
-    Revision::load(policies).err().unwrap_or_default()
+    Revision::load(policies, &StagingSettings::default()).err().unwrap_or_default()
 }
 
 /// The configuration of a command that runs no policy. Its mistakes are said, and the exit code given.

@@ -16,6 +16,7 @@ use super::files::{NamedFile, Purpose};
 use super::form::{Form as _, Size, Written};
 use super::mistake::{Mistakes, Place, Wrong};
 use super::policies::{self, ReadPolicies};
+use super::staging;
 use super::store;
 use super::tree::Node;
 use super::written::{self, Document, Tls};
@@ -30,6 +31,8 @@ pub struct Ground<'a> {
     pub mistakes: &'a mut Mistakes,
     pub warnings: &'a mut Vec<String>,
     pub files: &'a mut Vec<NamedFile>,
+    /// Where this process runs, when that is in a pod.
+    pub own_namespace: Option<String>,
 }
 
 /// The meaning of `document`. Right only where no mistakes came up.
@@ -57,6 +60,7 @@ pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies)
         answer_style: AnswerStyle::Prefixed,
         log: LogSettings { format: document.log.format, level: document.log.level },
         policies: policies.settings.clone(),
+        staging: staging::of(document.system_namespaces, document.system_max_mode, ground),
         data_dir,
     };
     apart(&config, ground);

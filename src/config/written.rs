@@ -17,10 +17,12 @@ use jiff::tz::TimeZone;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::policy::settings::SystemSettings;
 use crate::recorder::settings::{Durability, OnFailure};
+use crate::review::decision::Mode;
 use crate::server::settings::Overload;
 
-use super::form::{CertificateName, HostName, Label, Size, Written};
+use super::form::{CertificateName, HostName, Label, Size, Text, Written};
 use super::{LogFormat, LogLevel};
 
 pub use self::clusters::Cluster;
@@ -67,6 +69,10 @@ pub struct Document {
     /// What judges. Absent: one policy `images` in `audit` with the rule `no-latest`; `[]`: none.
     #[schemars(with = "Vec<Policy>", extend("x-fix" = POLICIES_FIX))]
     pub policies: Option<Vec<Policy>>,
+    /// Where a cluster is repaired from (globs). The one that Rehearsal itself runs in is always added.
+    pub system_namespaces: Vec<Written<Text>>,
+    /// The heaviest mode of local policies in `system_namespaces`.
+    pub system_max_mode: Mode,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -238,6 +244,8 @@ impl Default for Document {
             shutdown: Shutdown::default(),
             log: Log::default(),
             policies: None,
+            system_namespaces: SystemSettings::NAMESPACES.map(|name| Written(Text(name.to_owned()))).into(),
+            system_max_mode: SystemSettings::default().max_mode,
         }
     }
 }

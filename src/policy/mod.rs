@@ -1,13 +1,14 @@
 //! Floor 1: what judges. Pure and synchronous: a policy is a function of a view of the review and its own text.
 
 mod anchor;
+pub mod ceiling;
 pub mod glob;
 mod matcher;
 mod memo;
 pub mod rego;
 pub mod revision;
 pub mod rollout;
-mod rule;
+pub mod rule;
 pub mod rules;
 mod scope;
 pub mod settings;

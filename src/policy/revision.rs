@@ -3,12 +3,13 @@
 use crate::review::decision::Mode;
 use crate::review::view::digest_hex;
 
+use super::ceiling::Ceiling;
 use super::rego::RegoPolicy;
 use super::rego::input::Form;
 use super::rollout::{Place, Rollout};
 use super::rule::{Rule, is_id};
 use super::rules::{Mistake, RulesPolicy};
-use super::settings::{OnError, PolicySettings, SourceSettings, WebhookSettings};
+use super::settings::{OnError, PolicySettings, SourceSettings, StagingSettings, SystemSettings, WebhookSettings};
 
 /// Immutable; a request holds one to its end. Named by the hash of its content.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Revision {
     /// 12 hexadecimal digits.
     pub id: String,
     pub policies: Vec<Policy>,
+    /// Of which the policies' ceilings are.
+    pub system: SystemSettings,
 }
 
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub struct Policy {
     /// Where no stage of its rollout matches.
     pub mode: Mode,
     pub rollout: Rollout,
+    /// Over its modes; a webhook that is not overridable has none.
+    pub ceiling: Ceiling,
     pub on_error: OnError,
     pub source: Source,
 }
@@ -40,12 +45,12 @@ pub enum Source {
 impl Revision {
     /// # Errors
     /// Every mistake of every policy, with the policy's place in `settings`.
-    pub fn load(settings: &[PolicySettings]) -> Result<Self, Vec<(usize, Mistake)>> {
+    pub fn load(settings: &[PolicySettings], staging: &StagingSettings) -> Result<Self, Vec<(usize, Mistake)>> {
         let mut mistakes = Vec::new();
         let mut policies = Vec::with_capacity(settings.len());
         for (at, policy) in settings.iter().enumerate() {
             mistakes.extend(name_mistake(policy, &settings[..at]).map(|mistake| (at, mistake)));
-            match Policy::load(policy) {
+            match Policy::load(policy, staging) {
                 Ok(policy) => policies.push(policy),
                 Err(more) => mistakes.extend(more.into_iter().map(|mistake| (at, mistake))),
             }
@@ -54,8 +59,8 @@ impl Revision {
             return Err(mistakes);
         }
         // As with a policy's version, the debug form names every field and value in order.
-        let id = digest_hex(format!("{settings:?}").as_bytes(), 12);
-        Ok(Self { id, policies })
+        let id = digest_hex(format!("{settings:?} {staging:?}").as_bytes(), 12);
+        Ok(Self { id, policies, system: staging.system.clone() })
     }
 
     /// Whether anything in it can reject.
@@ -77,13 +82,15 @@ fn name_mistake(policy: &PolicySettings, earlier: &[PolicySettings]) -> Option<M
 // === impl Policy ===
 
 impl Policy {
-    fn load(settings: &PolicySettings) -> Result<Self, Vec<Mistake>> {
+    fn load(settings: &PolicySettings, staging: &StagingSettings) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         let rollout = Rollout::compile(&settings.rollout, "rollout", &mut mistakes);
         match Source::load(&settings.source) {
             Ok(source) if mistakes.is_empty() => {
                 let (name, mode, on_error) = (settings.name.clone(), settings.mode, settings.on_error);
-                Ok(Self { name, mode, rollout, on_error, source })
+                let may_be_loosened = settings.source.may_be_loosened();
+                let ceiling = if may_be_loosened { Ceiling::of(&staging.system) } else { Ceiling::default() };
+                Ok(Self { name, mode, rollout, ceiling, on_error, source })
             }
             Ok(_) => Err(mistakes),
             Err(more) => Err(mistakes.into_iter().chain(more).collect()),
@@ -96,18 +103,20 @@ impl Policy {
             Source::Rules(rules) => rules.rule(rule).filter(|rule| rule.is_staged()),
             Source::Rego(_) | Source::Webhook(_) => None,
         };
-        match own {
+        let mode = match own {
             Some(rule) => rule.mode_in(place),
             None => self.rollout.mode(rule, place),
-        }
-        .unwrap_or(self.mode)
+        };
+        mode.unwrap_or(self.mode).min(self.ceiling.over(place))
     }
 
     /// Its own mode there: that of a rule which nothing names. A webhook's one rule has its name.
     pub fn mode_in(&self, place: Place<'_>) -> Mode {
         match &self.source {
             Source::Webhook(_) => self.mode_of(&self.name, place),
-            Source::Rules(_) | Source::Rego(_) => self.rollout.common_mode(place).unwrap_or(self.mode),
+            Source::Rules(_) | Source::Rego(_) => {
+                self.rollout.common_mode(place).unwrap_or(self.mode).min(self.ceiling.over(place))
+            }
         }
     }
 
@@ -117,19 +126,29 @@ impl Policy {
             Source::Rules(rules) => {
                 rules.rules().iter().map(|rule| self.mode_of(rule.id(), place)).max().unwrap_or(self.mode)
             }
-            Source::Rego(_) => self.rollout.heaviest_in(place, self.mode),
+            Source::Rego(_) => self.rollout.heaviest_in(place, self.mode).min(self.ceiling.over(place)),
             Source::Webhook(_) => self.mode_in(place),
         }
     }
 
     /// Whether it, or one of its rules, can reject anywhere.
     pub fn can_enforce(&self) -> bool {
+        self.heaviest() == Mode::Enforce
+    }
+
+    /// The heaviest mode that it or one of its rules has anywhere outside of the system namespaces.
+    pub fn heaviest(&self) -> Mode {
         let heaviest = match &self.source {
             Source::Rules(rules) => rules.rules().iter().map(|rule| self.heaviest_of(rule)).max(),
             Source::Rego(_) => Some(self.rollout.heaviest_of(None, self.mode)),
             Source::Webhook(_) => Some(self.rollout.heaviest_of(Some(&self.name), self.mode)),
         };
-        heaviest.unwrap_or(self.mode) == Mode::Enforce
+        heaviest.unwrap_or(self.mode)
+    }
+
+    /// Whether it would do more in the system namespaces if it were not held back there.
+    pub fn is_capped(&self) -> bool {
+        self.ceiling.lowers(self.heaviest())
     }
 
     fn heaviest_of(&self, rule: &Rule) -> Mode {
@@ -184,7 +203,7 @@ mod tests {
         rules[1].id = "own".to_owned();
         (rules[1].mode, rules[1].rollout) = (own, own_rollout);
         (settings.mode, settings.rollout) = (mode, rollout);
-        Revision::load(&[settings]).expect("it loads").policies.remove(0)
+        Revision::load(&[settings], &StagingSettings::default()).expect("it loads").policies.remove(0)
     }
 
     fn shop() -> Place<'static> {
@@ -224,12 +243,37 @@ mod tests {
     }
 
     #[test]
+    fn in_the_system_namespaces_local_policies_are_capped_and_webhooks_are_not() {
+        let system = Place { cluster: "prod", namespace: "kube-system" };
+        let local = policy(Mode::Enforce, vec![stage(&["own"], &[], Mode::Enforce)], None, Vec::new());
+        assert_eq!((local.mode_of("own", system), local.mode_of("no-latest", system)), (Mode::Warn, Mode::Warn));
+        assert_eq!((local.mode_in(system), local.heaviest_in(system)), (Mode::Warn, Mode::Warn));
+        assert_eq!((local.mode_in(shop()), local.heaviest()), (Mode::Enforce, Mode::Enforce));
+        for (overridable, mode) in [(false, Mode::Enforce), (true, Mode::Warn)] {
+            let webhook = WebhookSettings {
+                url: "http://127.0.0.1/".parse().expect("a URL"),
+                speaks: crate::policy::settings::Speaks::AdmissionReview,
+                timeout: std::time::Duration::from_secs(5),
+                ca: None,
+                client_identity: None,
+                token_file: None,
+                max_in_flight: 64,
+                overridable,
+            };
+            let source = SourceSettings::Webhook(webhook);
+            let settings = PolicySettings { mode: Mode::Enforce, source, ..built_in().remove(0) };
+            let revision = Revision::load(&[settings], &StagingSettings::default()).expect("it loads");
+            assert_eq!(revision.policies[0].mode_in(system), mode, "overridable: {overridable}");
+        }
+    }
+
+    #[test]
     fn a_mistake_in_a_rollout_is_told_beside_the_others() {
         let mut settings = built_in();
         settings[0].rollout = vec![stage(&[""], &[], Mode::Audit)];
         let SourceSettings::Rules(rules) = &mut settings[0].source else { panic!("rules") };
         rules[0].rollout = vec![stage(&[], &["a", ""], Mode::Audit)];
-        let mistakes = Revision::load(&settings).expect_err("two mistakes");
+        let mistakes = Revision::load(&settings, &StagingSettings::default()).expect_err("two mistakes");
         let fields: Vec<_> = mistakes.iter().map(|(_, mistake)| mistake.field.as_str()).collect();
         assert_eq!(fields, ["rollout[0].rules[0]", "rules[0].rollout[0].namespaces[1]"]);
     }

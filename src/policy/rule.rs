@@ -79,6 +79,10 @@ impl Rule {
         self.mode.is_some() || !self.rollout.is_empty()
     }
 
+    pub fn has_rollout(&self) -> bool {
+        !self.rollout.is_empty()
+    }
+
     /// Its own mode where no stage matches.
     pub fn mode(&self) -> Option<Mode> {
         self.mode

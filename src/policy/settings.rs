@@ -43,6 +43,21 @@ pub struct StageSettings {
     pub mode: Mode,
 }
 
+/// What acts on violations after the policies have judged, beside modes and rollouts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StagingSettings {
+    pub system: SystemSettings,
+}
+
+/// Where a cluster is repaired from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SystemSettings {
+    /// Globs.
+    pub namespaces: Vec<String>,
+    /// Of local policies there.
+    pub max_mode: Mode,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum SourceSettings {
     Rules(Vec<RuleSettings>),
@@ -190,6 +205,27 @@ pub enum AnswerStyle {
     /// The text of the first violation (of the first image, by the first rule) and nothing else, as kube-image-bouncer
     /// answers.
     Bare,
+}
+
+impl SourceSettings {
+    /// Nothing of ours loosens a webhook unless it says so.
+    pub fn may_be_loosened(&self) -> bool {
+        match self {
+            Self::Rules(_) | Self::Rego(_) => true,
+            Self::Webhook(webhook) => webhook.overridable,
+        }
+    }
+}
+
+impl SystemSettings {
+    /// Where Kubernetes has what keeps a cluster running.
+    pub const NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+}
+
+impl Default for SystemSettings {
+    fn default() -> Self {
+        Self { namespaces: Self::NAMESPACES.map(str::to_owned).into(), max_mode: Mode::Warn }
+    }
 }
 
 /// What service meshes write where their image will stand.

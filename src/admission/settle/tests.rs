@@ -4,10 +4,11 @@ use super::*;
 use crate::admission::answer::{self, Addressee};
 use crate::admission::opinion::{Force, Occasion};
 use crate::backend::answer::BackendAnswer;
+use crate::policy::ceiling::Ceiling;
 use crate::policy::revision::{Policy, Source};
 use crate::policy::rollout::{Place, Rollout};
 use crate::policy::rules::{Finding, RuleViolation};
-use crate::policy::settings::{Speaks, WebhookSettings};
+use crate::policy::settings::{Speaks, StagingSettings, WebhookSettings};
 use crate::review::clock::Timestamp;
 use crate::review::decision::Protocol;
 
@@ -16,7 +17,10 @@ fn rules(name: &str, mode: Mode) -> Policy {
     let mut settings = crate::policy::settings::built_in();
     settings[0].name = name.into();
     settings[0].mode = mode;
-    crate::policy::Revision::load(&settings).expect("the built-in loads").policies.remove(0)
+    crate::policy::Revision::load(&settings, &StagingSettings::default())
+        .expect("the built-in loads")
+        .policies
+        .remove(0)
 }
 
 fn webhook(name: &str, mode: Mode, on_error: OnError) -> Policy {
@@ -30,7 +34,8 @@ fn webhook(name: &str, mode: Mode, on_error: OnError) -> Policy {
         max_in_flight: 64,
         overridable: false,
     };
-    Policy { name: name.into(), mode, rollout: Rollout::default(), on_error, source: Source::Webhook(settings) }
+    let (rollout, ceiling) = (Rollout::default(), Ceiling::default());
+    Policy { name: name.into(), mode, rollout, ceiling, on_error, source: Source::Webhook(settings) }
 }
 
 fn answered(text: &str) -> Result<BackendAnswer, BackendError> {

@@ -47,6 +47,7 @@ const OTHER: [(&str, &str); 43] = [
     ("REHEARSAL_SHUTDOWN_GRACE", "30s"),
     ("REHEARSAL_LOG_FORMAT", "json"),
     ("REHEARSAL_LOG_LEVEL", "debug"),
+    ("REHEARSAL_SYSTEM_MAX_MODE", "audit"),
 ];
 
 #[test]
