@@ -6,6 +6,7 @@
 
 mod clusters;
 mod environment;
+mod exemptions;
 mod files;
 mod form;
 mod meaning;
@@ -34,6 +35,7 @@ use crate::server::settings::{ClusterSettings, Overload, WebhookListenerSettings
 use crate::store::settings::{HistorySettings, StoreSettings};
 use crate::web::settings::ReportSettings;
 
+use self::exemptions::ReadExemptions;
 use self::files::NamedFile;
 use self::meaning::Ground;
 use self::mistake::Mistakes;
@@ -177,8 +179,9 @@ struct Draft {
     tree: Node,
     config: Config,
     policies: ReadPolicies,
+    exemptions: ReadExemptions,
     named: Vec<NamedFile>,
-    /// Files and folders of policies.
+    /// Files and folders of policies and of exemptions.
     policy_files: Vec<PathBuf>,
     mistakes: Mistakes,
     warnings: Vec<String>,
@@ -222,9 +225,9 @@ impl Draft {
             files: &mut named,
             own_namespace,
         };
-        let (config, policies) = meaning::of(document, &mut ground);
+        let (config, policies, exemptions) = meaning::of(document, &mut ground);
         let file = file.map(Path::to_owned);
-        Self { file, tree, config, policies, named, policy_files: Vec::new(), mistakes, warnings }
+        Self { file, tree, config, policies, exemptions, named, policy_files: Vec::new(), mistakes, warnings }
     }
 
     fn open_files(&mut self) {
@@ -244,6 +247,15 @@ impl Draft {
     fn read_policies(&mut self) {
         policies::read_files(&mut self.policies, &self.tree, &mut self.mistakes, &mut self.policy_files);
         self.config.policies.clone_from(&self.policies.settings);
+        exemptions::read_files(
+            &mut self.exemptions,
+            &self.config.policies,
+            &self.tree,
+            &mut self.mistakes,
+            &mut self.warnings,
+            &mut self.policy_files,
+        );
+        self.config.staging.exemptions.clone_from(&self.exemptions.settings);
     }
 
     fn finish(self) -> Result<Loaded, ConfigErrors> {

@@ -135,3 +135,54 @@ async fn a_backend_that_denies_in_a_system_namespace_still_denies() {
     assert!(!response.allowed(), "{}", response.text());
     assert_eq!(response.verdict()["status"]["message"], "not this one");
 }
+
+#[tokio::test]
+async fn an_exemption_lets_through_what_it_takes_in_until_it_ends() {
+    let config = "
+policies: [{name: images, mode: enforce, rules: [{id: no-latest, deny: {tag: latest}}]}]
+exemptions: {files: ['exemptions-*.yaml']}";
+    let rehearsal = Rehearsal::builder()
+        .config(config)
+        .file(
+            "exemptions-shop.yaml",
+            "- {policy: images, namespaces: shop, images: 'docker.io/library/nginx:*', until: 2020-01-01, ticket: OLD-1}
+- {policy: images, namespaces: shop, images: 'docker.io/library/nginx:*', until: 2199-01-01, ticket: SEC-12, owner: web}
+- {rule: no-*, workloads: [Pod/tool], until: 2199-01-01T00:00:00+02:00, warn_before: 3000d, owner: web}
+- {workloads: [Pod/soon], until: 2199-01-01, warn_before: 3000d}",
+        )
+        .start()
+        .await;
+    assert_eq!(told(&rehearsal, "prod", "shop", "nginx").await, (true, 0));
+    assert_eq!(told(&rehearsal, "prod", "shop", "redis").await, (false, 0), "another image");
+    assert_eq!(told(&rehearsal, "prod", "blog", "nginx").await, (false, 0), "another namespace");
+    let tool = rehearsal.review("/review/other", &pod_review("u", "blog", "tool", &["redis"])).await;
+    assert!(tool.allowed(), "{}", tool.text());
+    let decision = rehearsal.decision("namespace=shop&answer=allowed").await;
+    assert_eq!((modes(&decision), &decision["would_reject"]), (vec![("no-latest", "enforce")], &json!(false)));
+    let exempted = &decision["verdicts"][0]["violations"][0]["exempted"];
+    let expected = json!({"by": "exemption", "ticket": "SEC-12", "owner": "web", "reason": null,
+        "until": "2199-01-02T00:00:00.000Z"});
+    assert_eq!(exempted, &expected);
+    let page = rehearsal.get(&format!("/decisions/{}", decision["id"].as_str().expect("an id"))).await.text();
+    assert!(page.contains("exempted by SEC-12 of web until 2199-01-02T00:00:00.000Z"), "{page}");
+    let summary = rehearsal.get_json("/api/v1/summary?cluster=prod").await;
+    assert_eq!((&summary["denied"], &summary["would_reject"]), (&json!(2), &json!(0)), "{summary}");
+}
+
+#[tokio::test]
+async fn an_exemption_loosens_a_webhook_only_where_that_says_so() {
+    let backend = Backend::start(Script::deny("not this one"));
+    for (more, mode, allowed) in [("", "enforce", false), (", overridable: true", "enforce", true), ("", "audit", true)]
+    {
+        let rehearsal = with(&format!(
+            "policies: [{{name: gate, mode: {mode}, webhook: {{url: '{}/', speaks: admission-review{more}}}}}]
+exemptions: [{{namespaces: shop, permanent: true, ticket: SEC-1}}]",
+            backend.url
+        ))
+        .await;
+        assert_eq!(told(&rehearsal, "prod", "shop", "nginx").await, (allowed, 0), "{mode}{more}");
+        let recorded = rehearsal.decision(if allowed { "rule=gate" } else { "answer=denied" }).await;
+        assert_eq!(recorded["would_reject"], false, "{recorded}");
+        assert_eq!(recorded["verdicts"][0]["violations"][0]["exempted"].is_null(), !allowed, "{recorded}");
+    }
+}

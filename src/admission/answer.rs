@@ -12,7 +12,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::backend::answer::BackendAnswer;
-use crate::review::decision::{Mode, Protocol, Verdict};
+use crate::review::decision::{Protocol, Verdict};
 
 use super::Reply;
 use super::failure::{self, Empty, Status};
@@ -95,7 +95,7 @@ fn rules_that_would_reject(opinions: &[Opinion<'_>]) -> String {
     let mut names: Vec<String> = Vec::new();
     let mut length = 0;
     for verdict in opinions.iter().map(|opinion| &opinion.verdict).filter(|v| v.verdict == Verdict::Deny) {
-        for violation in verdict.violations.iter().filter(|violation| violation.mode != Mode::Enforce) {
+        for violation in verdict.violations.iter().filter(|violation| violation.would_reject()) {
             let name = format!("{}/{}", verdict.policy, violation.rule);
             if names.contains(&name) {
                 continue;
@@ -115,7 +115,8 @@ fn warnings(speakers: &[&BackendAnswer], opinions: &[Opinion<'_>], wording: Word
     let verdicts: Vec<_> = opinions.iter().map(|opinion| &opinion.verdict).collect();
     let theirs = speakers.iter().flat_map(|answer| answer.warnings.iter().cloned());
     let mut all: Vec<String> = Vec::new();
-    for line in theirs.chain(warning::warnings(&verdicts, wording.link)) {
+    let endings = opinions.iter().flat_map(|opinion| opinion.endings.iter().map(|line| warning::short(line)));
+    for line in theirs.chain(warning::warnings(&verdicts, wording.link)).chain(endings) {
         if !all.contains(&line) {
             all.push(line);
         }

@@ -32,7 +32,7 @@ use super::answer::{self, Addressee};
 use super::asked::{Asked, Said};
 use super::failure::{self, Failure};
 use super::metrics::Metrics;
-use super::opinion::{self, Force, Occasion, Opinion};
+use super::opinion::{self, Bearing, Force, Occasion, Opinion};
 use super::sample;
 use super::secrets::Secrets;
 use super::service::{Arrival, Loaded, Shared};
@@ -47,6 +47,8 @@ struct Course {
     arrival: Arrival,
     review: Review,
     begun: Instant,
+    /// When what ends is compared with.
+    now: Timestamp,
     /// A late verdict amends only a decision that was recorded.
     fate: watch::Sender<Fate>,
 }
@@ -73,8 +75,7 @@ struct Late {
     loaded: Arc<Loaded>,
     /// Its place in the revision.
     policy: usize,
-    /// Its mode here.
-    mode: Mode,
+    bearing: Bearing,
     fate: watch::Receiver<Fate>,
 }
 
@@ -104,7 +105,7 @@ pub(super) async fn run(shared: Arc<Shared>, arrival: Arrival, gone: Arc<AtomicB
 impl Course {
     fn begin(shared: Arc<Shared>, arrival: Arrival, review: Review, begun: Instant) -> Self {
         let loaded = shared.loaded.load_full();
-        Self { begun, fate: watch::Sender::new(Fate::Open), shared, loaded, arrival, review }
+        Self { begun, now: Timestamp::now(), fate: watch::Sender::new(Fate::Open), shared, loaded, arrival, review }
     }
 
     /// `document` is what the body says.
@@ -140,7 +141,7 @@ impl Course {
                 Mode::Audit => {}
             }
             opinions[at] = match asked.take(at) {
-                Some((result, took)) => Opinion::remote(policy, mode, result, took),
+                Some((result, took)) => Opinion::remote(policy, &self.occasion().bearing(policy), result, took),
                 None => Opinion::pending(policy, mode),
             };
         }
@@ -172,7 +173,13 @@ impl Course {
     }
 
     fn occasion(&self) -> Occasion<'_> {
-        Occasion { place: self.place(), force: if self.review.exempt_from_denial { Force::None } else { Force::Full } }
+        Occasion {
+            place: self.place(),
+            workload: &self.review.record.workload,
+            now: self.now,
+            exemptions: &self.loaded.revision.exemptions,
+            force: if self.review.exempt_from_denial { Force::None } else { Force::Full },
+        }
     }
 
     fn place(&self) -> Place<'_> {
@@ -198,8 +205,8 @@ impl Course {
             return None;
         }
         // Nobody waits for an audit webhook: its own time-out is its only bound.
-        let mode = self.mode(at);
-        let budget = match mode {
+        let bearing = self.occasion().bearing(policy);
+        let budget = match bearing.mode {
             Mode::Enforce => deadline.saturating_duration_since(Instant::now()),
             Mode::Audit | Mode::Warn => settings.timeout,
         };
@@ -215,7 +222,7 @@ impl Course {
             shared: Arc::clone(&self.shared),
             loaded: Arc::clone(&self.loaded),
             policy: at,
-            mode,
+            bearing,
             fate: self.fate.subscribe(),
         };
         Some(Staying::new(|left| self.shared.calls.track_future(call(backend, question, late, left))))
@@ -333,7 +340,7 @@ impl Late {
     /// Amends the decision, once it is known to be recorded.
     async fn amend(mut self, result: &Result<BackendAnswer, BackendError>, took: Duration) {
         let policy = &self.loaded.revision.policies[self.policy];
-        let verdict = opinion::remote_verdict(policy, self.mode, result, took);
+        let verdict = opinion::remote_verdict(policy, &self.bearing, result, took);
         let fate = self.fate.wait_for(|fate| !matches!(fate, Fate::Open)).await.map(|fate| fate.clone());
         if let Ok(Fate::Recorded { id, at, secrets }) = fate {
             let verdict = redacted(verdict, || secrets.redaction());
@@ -409,6 +416,7 @@ mod tests {
             container: None,
             message: (*message).into(),
             help: None,
+            exempted: None,
         };
         PolicyVerdict {
             policy: "gate".into(),

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use crate::backend::answer::{BackendAnswer, BackendError};
+use crate::policy::exemptions::{Exemption, Exemptions, Offence};
 use crate::policy::revision::{Policy, Source};
 use crate::policy::rollout::Place;
 use crate::policy::rules::{Finding, RuleViolation};
-use crate::review::decision::{Mode, PolicyVerdict, Verdict, Violation};
+use crate::review::clock::Timestamp;
+use crate::review::decision::{Exempted, Mode, PolicyVerdict, Verdict, Violation};
+use crate::review::workload::Workload;
 
 /// A policy, its verdict, and what the answer needs of it beyond that.
 #[derive(Debug)]
@@ -21,14 +24,28 @@ pub struct Opinion<'a> {
     may_reject: bool,
     /// Lines that a policy printed.
     pub prints: Vec<String>,
+    /// What is told of exemptions that end soon, a line each.
+    pub endings: Vec<String>,
 }
 
 /// What beside its finding decides how a policy's verdict acts on one review.
 #[derive(Debug, Clone, Copy)]
 pub struct Occasion<'a> {
     pub place: Place<'a>,
+    pub workload: &'a Workload,
+    pub now: Timestamp,
+    pub exemptions: &'a Exemptions,
     /// Of local policies.
     pub force: Force,
+}
+
+/// How a rejection by a webhook acts on one review: known before it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bearing {
+    pub mode: Mode,
+    pub exempted: Option<Exempted>,
+    /// What is told of an exemption that ends soon.
+    pub ending: Option<String>,
 }
 
 /// What comes of an opinion.
@@ -40,17 +57,61 @@ pub enum Force {
     None,
 }
 
+// === impl Occasion ===
+
+impl Occasion<'_> {
+    fn exempt(&self, policy: &Policy, violations: &mut [Violation], endings: &mut Vec<String>) {
+        for violation in violations {
+            let offence = Offence {
+                policy: &policy.name,
+                rule: &violation.rule,
+                place: self.place,
+                workload: self.workload,
+                image: violation.image.as_deref(),
+                container: violation.container.as_deref(),
+            };
+            let Some(exemption) = self.exemptions.find(offence, self.now) else { continue };
+            violation.exempted = Some(exemption.record());
+            endings.extend(exemption.ending(self.now).filter(|ending| !endings.contains(ending)));
+        }
+    }
+
+    /// Of a webhook. While it enforces, nothing of ours loosens it unless it says so.
+    pub fn bearing(&self, policy: &Policy) -> Bearing {
+        let mode = policy.mode_in(self.place);
+        let offence = Offence {
+            policy: &policy.name,
+            rule: &policy.name,
+            place: self.place,
+            workload: self.workload,
+            image: None,
+            container: None,
+        };
+        let may_be_loosened = mode != Mode::Enforce || policy.may_be_loosened();
+        let exemption = self.exemptions.find(offence, self.now).filter(|_| may_be_loosened);
+        Bearing {
+            mode,
+            exempted: exemption.map(Exemption::record),
+            ending: exemption.and_then(|exemption| exemption.ending(self.now)),
+        }
+    }
+}
+
 // === impl Opinion ===
 
 impl<'a> Opinion<'a> {
     /// Of a local policy. Of an exempt request nothing that it found is acted on: a finding is kept as standing.
     pub fn local(policy: &'a Policy, version: &str, finding: &Finding, occasion: Occasion<'_>, took: Duration) -> Self {
-        let Occasion { place, force } = occasion;
+        let Occasion { place, force, .. } = occasion;
         let settle = |violation: &RuleViolation| settled(violation, policy.mode_of(&violation.rule, place));
         let mut violations: Vec<Violation> = finding.violations.iter().map(settle).collect();
         let mut standing: Vec<Violation> = finding.standing.iter().map(settle).collect();
+        let mut endings = Vec::new();
         if force == Force::None {
             standing.append(&mut violations);
+        } else if finding.omitted == 0 {
+            // One that was left out could be of an image that nothing exempts.
+            occasion.exempt(policy, &mut violations, &mut endings);
         }
         let verdict = match finding {
             Finding { error: Some(_), .. } => Verdict::Error,
@@ -67,7 +128,7 @@ impl<'a> Opinion<'a> {
             ..blank(policy, policy.mode_in(place), verdict, Some(took))
         };
         let may_reject = force == Force::Full && policy.heaviest_in(place) == Mode::Enforce;
-        Self { policy, verdict, answer: None, error: None, may_reject, prints: Vec::new() }
+        Self { policy, verdict, answer: None, error: None, may_reject, prints: Vec::new(), endings }
     }
 
     pub fn printed(mut self, lines: &[String]) -> Self {
@@ -75,14 +136,21 @@ impl<'a> Opinion<'a> {
         self
     }
 
-    /// Of a webhook that was asked, in its mode here.
-    pub fn remote(policy: &'a Policy, mode: Mode, result: Result<BackendAnswer, BackendError>, took: Duration) -> Self {
-        let verdict = remote_verdict(policy, mode, &result, took);
+    /// Of a webhook that was asked.
+    pub fn remote(
+        policy: &'a Policy,
+        bearing: &Bearing,
+        result: Result<BackendAnswer, BackendError>,
+        took: Duration,
+    ) -> Self {
+        let verdict = remote_verdict(policy, bearing, &result, took);
+        let endings = if verdict.has_exempted() { bearing.ending.iter().cloned().collect() } else { Vec::new() };
+        let may_reject = bearing.mode == Mode::Enforce;
         let (answer, error) = match result {
             Ok(answer) => (Some(answer), None),
             Err(error) => (None, Some(error)),
         };
-        Self { policy, verdict, answer, error, may_reject: mode == Mode::Enforce, prints: Vec::new() }
+        Self { policy, verdict, answer, error, may_reject, prints: Vec::new(), endings }
     }
 
     /// Of a webhook that has not answered yet.
@@ -96,7 +164,7 @@ impl<'a> Opinion<'a> {
     }
 
     fn without_words(policy: &'a Policy, verdict: PolicyVerdict) -> Self {
-        Self { policy, verdict, answer: None, error: None, may_reject: false, prints: Vec::new() }
+        Self { policy, verdict, answer: None, error: None, may_reject: false, prints: Vec::new(), endings: Vec::new() }
     }
 
     /// It could not judge, and is one of those whose errors reach the API server.
@@ -132,24 +200,25 @@ impl<'a> Opinion<'a> {
     }
 }
 
-/// The verdict of a webhook that was asked, in its mode here; its one rule has its own name.
+/// The verdict of a webhook that was asked; its one rule has its own name.
 pub fn remote_verdict(
     policy: &Policy,
-    mode: Mode,
+    bearing: &Bearing,
     result: &Result<BackendAnswer, BackendError>,
     took: Duration,
 ) -> PolicyVerdict {
-    let blank = |verdict| blank(policy, mode, verdict, Some(took));
+    let blank = |verdict| blank(policy, bearing.mode, verdict, Some(took));
     match result {
         Ok(answer) if answer.allowed => blank(Verdict::Allow),
         Ok(answer) => {
             let violation = Violation {
                 rule: policy.name.clone(),
-                mode,
+                mode: bearing.mode,
                 image: None,
                 container: None,
                 message: answer.violation_text().to_owned(),
                 help: None,
+                exempted: bearing.exempted.clone(),
             };
             PolicyVerdict { violations: vec![violation], ..blank(Verdict::Deny) }
         }
@@ -180,5 +249,6 @@ fn settled(violation: &RuleViolation, mode: Mode) -> Violation {
         container: violation.container.clone(),
         message: violation.message.clone(),
         help: violation.help.clone(),
+        exempted: None,
     }
 }

@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode};
 use crate::backend::answer::BackendError;
 use crate::policy::settings::{AnswerStyle, OnError};
 use crate::review::clock::DecisionId;
-use crate::review::decision::{Answer, Mode, PolicyVerdict, Verdict, Violation};
+use crate::review::decision::{Answer, PolicyVerdict, Verdict, Violation};
 
 use super::failure;
 use super::opinion::Opinion;
@@ -90,7 +90,7 @@ fn refuse_second_patches(opinions: &mut [Opinion<'_>]) {
 
 fn denies(opinion: &Opinion<'_>) -> bool {
     match opinion.verdict.verdict {
-        Verdict::Deny => opinion.verdict.violations.iter().any(|violation| violation.mode == Mode::Enforce),
+        Verdict::Deny => opinion.verdict.violations.iter().any(Violation::rejects),
         Verdict::Error => opinion.is_broken() && opinion.policy.on_error == OnError::Deny,
         _ => false,
     }
@@ -106,7 +106,7 @@ fn would_have_rejected(opinion: &Opinion<'_>) -> bool {
 
 /// Whether a violation in audit or warn mode stands against what was let through.
 pub fn would_reject(verdict: &PolicyVerdict) -> bool {
-    verdict.verdict == Verdict::Deny && verdict.violations.iter().any(|violation| violation.mode != Mode::Enforce)
+    verdict.verdict == Verdict::Deny && verdict.violations.iter().any(Violation::would_reject)
 }
 
 fn failed(opinion: &Opinion<'_>, decision: DecisionId) -> Outcome {
@@ -162,7 +162,7 @@ fn omitted_denials(verdict: &PolicyVerdict) -> u32 {
 }
 
 fn enforced(verdict: &PolicyVerdict) -> impl Iterator<Item = &Violation> {
-    verdict.violations.iter().filter(|violation| violation.mode == Mode::Enforce)
+    verdict.violations.iter().filter(|violation| violation.rejects())
 }
 
 /// A webhook's text stands as it came; ours may hold an image of any characters, and is shown in a terminal.

@@ -154,7 +154,10 @@ impl BouncerArgs {
 
     /// kube-image-bouncer answers the same in every namespace.
     fn staging(&self) -> StagingSettings {
-        StagingSettings { system: SystemSettings { namespaces: Vec::new(), max_mode: Mode::Enforce } }
+        StagingSettings {
+            system: SystemSettings { namespaces: Vec::new(), max_mode: Mode::Enforce },
+            ..StagingSettings::default()
+        }
     }
 
     /// In the order in which kube-image-bouncer looks at an image.

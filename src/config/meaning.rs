@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::policy::settings::AnswerStyle;
+use crate::policy::settings::{AnswerStyle, StagingSettings};
 use crate::recorder::settings::{JOURNAL, JournalSettings, LEAST_MAX_SIZE};
 use crate::server::settings::{Limits, Timeouts, TlsSettings, WebhookListenerSettings};
 use crate::store::settings::HistorySettings;
 use crate::web::settings::ReportSettings;
 
 use super::clusters;
+use super::exemptions::{self, ReadExemptions};
 use super::files::{NamedFile, Purpose};
 use super::form::{Form as _, Size, Written};
 use super::mistake::{Mistakes, Place, Wrong};
@@ -36,9 +37,10 @@ pub struct Ground<'a> {
 }
 
 /// The meaning of `document`. Right only where no mistakes came up.
-pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies) {
+pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies, ReadExemptions) {
     let data_dir = ground.path(&document.data_dir);
     let policies = policies::of(document.policies, ground);
+    let exemptions = exemptions::of(document.exemptions, &policies.settings, ground);
     clusters::unreserved(&document.cluster.0.0, "cluster", ground);
     let webhook = webhook(document.webhook, &data_dir, ground);
     let config = Config {
@@ -60,11 +62,14 @@ pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies)
         answer_style: AnswerStyle::Prefixed,
         log: LogSettings { format: document.log.format, level: document.log.level },
         policies: policies.settings.clone(),
-        staging: staging::of(document.system_namespaces, document.system_max_mode, ground),
+        staging: StagingSettings {
+            system: staging::system(document.system_namespaces, document.system_max_mode, ground),
+            exemptions: exemptions.settings.clone(),
+        },
         data_dir,
     };
     apart(&config, ground);
-    (config, policies)
+    (config, policies, exemptions)
 }
 
 fn webhook(webhook: written::Webhook, data_dir: &Path, ground: &mut Ground<'_>) -> WebhookListenerSettings {

@@ -1,7 +1,7 @@
 //! The meaning of what is written about what acts after policies have judged.
 
 use crate::policy::glob::{Glob, Subject};
-use crate::policy::settings::{StagingSettings, SystemSettings};
+use crate::policy::settings::SystemSettings;
 use crate::review::decision::Mode;
 
 use super::form::{Text, Written};
@@ -13,11 +13,11 @@ const POD_NAMESPACE: &str = "POD_NAMESPACE";
 /// Where Kubernetes mounts it with the token of a service account.
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
-pub fn of(namespaces: Vec<Written<Text>>, max_mode: Mode, ground: &mut Ground<'_>) -> StagingSettings {
+pub fn system(namespaces: Vec<Written<Text>>, max_mode: Mode, ground: &mut Ground<'_>) -> SystemSettings {
     let mut namespaces: Vec<String> = namespaces.into_iter().map(|name| name.0.0).collect();
     globs(&namespaces, "system_namespaces", Subject::Name, ground);
     namespaces.extend(ground.own_namespace.take().filter(|own| !namespaces.contains(own)));
-    StagingSettings { system: SystemSettings { namespaces, max_mode } }
+    SystemSettings { namespaces, max_mode }
 }
 
 /// The namespace that this process runs in, as the environment or its service account says.
@@ -28,7 +28,7 @@ pub fn own_namespace(env: &[(String, String)]) -> Option<String> {
 }
 
 /// Those that can match nothing are mistakes.
-fn globs(patterns: &[String], field: &str, subject: Subject, ground: &mut Ground<'_>) {
+pub fn globs(patterns: &[String], field: &str, subject: Subject, ground: &mut Ground<'_>) {
     for (at, pattern) in patterns.iter().enumerate() {
         if let Some((problem, fix)) = Glob::never_matches(pattern, subject) {
             ground.wrong(&format!("{field}[{at}]"), Wrong::new(problem, format!("right would be {fix}")));

@@ -2,6 +2,7 @@
 
 mod anchor;
 pub mod ceiling;
+pub mod exemptions;
 pub mod glob;
 mod matcher;
 mod memo;

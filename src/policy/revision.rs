@@ -4,6 +4,7 @@ use crate::review::decision::Mode;
 use crate::review::view::digest_hex;
 
 use super::ceiling::Ceiling;
+use super::exemptions::Exemptions;
 use super::rego::RegoPolicy;
 use super::rego::input::Form;
 use super::rollout::{Place, Rollout};
@@ -19,6 +20,7 @@ pub struct Revision {
     pub policies: Vec<Policy>,
     /// Of which the policies' ceilings are.
     pub system: SystemSettings,
+    pub exemptions: Exemptions,
 }
 
 #[derive(Debug)]
@@ -60,7 +62,8 @@ impl Revision {
         }
         // As with a policy's version, the debug form names every field and value in order.
         let id = digest_hex(format!("{settings:?} {staging:?}").as_bytes(), 12);
-        Ok(Self { id, policies, system: staging.system.clone() })
+        let exemptions = Exemptions::of(&staging.exemptions);
+        Ok(Self { id, policies, system: staging.system.clone(), exemptions })
     }
 
     /// Whether anything in it can reject.
@@ -155,6 +158,14 @@ impl Policy {
         match rule.is_staged() {
             true => rule.heaviest(self.mode),
             false => self.rollout.heaviest_of(Some(rule.id()), self.mode),
+        }
+    }
+
+    /// Nothing of ours loosens a webhook that enforces unless it says so.
+    pub fn may_be_loosened(&self) -> bool {
+        match &self.source {
+            Source::Rules(_) | Source::Rego(_) => true,
+            Source::Webhook(webhook) => webhook.overridable,
         }
     }
 

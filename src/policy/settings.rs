@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::review::clock::Timestamp;
 use crate::review::decision::{Mode, Operation};
 use crate::review::image::Role;
 
@@ -47,6 +48,28 @@ pub struct StageSettings {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StagingSettings {
     pub system: SystemSettings,
+    pub exemptions: Vec<ExemptionSettings>,
+}
+
+/// What is let through for a time; an empty list is anything. Globs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExemptionSettings {
+    pub policies: Vec<String>,
+    pub rules: Vec<String>,
+    pub clusters: Vec<String>,
+    pub namespaces: Vec<String>,
+    /// Of `Kind/name`.
+    pub workloads: Vec<String>,
+    pub images: Vec<String>,
+    /// By name.
+    pub containers: Vec<String>,
+    /// The instant from which on it no longer applies; `None`: permanent.
+    pub until: Option<Timestamp>,
+    /// How long before its end each hit is told of it.
+    pub warn_before: Duration,
+    pub ticket: Option<String>,
+    pub owner: Option<String>,
+    pub reason: Option<String>,
 }
 
 /// Where a cluster is repaired from.
@@ -213,6 +236,30 @@ impl SourceSettings {
         match self {
             Self::Rules(_) | Self::Rego(_) => true,
             Self::Webhook(webhook) => webhook.overridable,
+        }
+    }
+}
+
+impl ExemptionSettings {
+    /// Long enough for a team to plan what comes in the place of an exemption.
+    pub const WARN_BEFORE: Duration = Duration::from_secs(14 * 86_400);
+}
+
+impl Default for ExemptionSettings {
+    fn default() -> Self {
+        Self {
+            policies: Vec::new(),
+            rules: Vec::new(),
+            clusters: Vec::new(),
+            namespaces: Vec::new(),
+            workloads: Vec::new(),
+            images: Vec::new(),
+            containers: Vec::new(),
+            until: None,
+            warn_before: Self::WARN_BEFORE,
+            ticket: None,
+            owner: None,
+            reason: None,
         }
     }
 }

@@ -1,16 +1,19 @@
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::*;
 use crate::admission::answer::{self, Addressee};
-use crate::admission::opinion::{Force, Occasion};
+use crate::admission::opinion::{Bearing, Force, Occasion};
 use crate::backend::answer::BackendAnswer;
 use crate::policy::ceiling::Ceiling;
+use crate::policy::exemptions::Exemptions;
 use crate::policy::revision::{Policy, Source};
 use crate::policy::rollout::{Place, Rollout};
 use crate::policy::rules::{Finding, RuleViolation};
-use crate::policy::settings::{Speaks, StagingSettings, WebhookSettings};
+use crate::policy::settings::{ExemptionSettings, Speaks, StagingSettings, WebhookSettings};
 use crate::review::clock::Timestamp;
-use crate::review::decision::Protocol;
+use crate::review::decision::{Mode, Protocol};
+use crate::review::workload::Workload;
 
 /// A policy of the built-in's one rule.
 fn rules(name: &str, mode: Mode) -> Policy {
@@ -49,7 +52,8 @@ fn response(members: &str) -> Result<BackendAnswer, BackendError> {
 }
 
 fn remote(policy: &Policy, result: Result<BackendAnswer, BackendError>) -> Opinion<'_> {
-    Opinion::remote(policy, policy.mode, result, Duration::from_millis(1))
+    let bearing = Bearing { mode: policy.mode, exempted: None, ending: None };
+    Opinion::remote(policy, &bearing, result, Duration::from_millis(1))
 }
 
 /// A local policy's opinion: one violation for each (rule, image).
@@ -69,7 +73,17 @@ fn local<'a>(policy: &'a Policy, violations: &[(&str, &str)], is_exempt: bool) -
 }
 
 fn occasion(force: Force) -> Occasion<'static> {
-    Occasion { place: Place { cluster: "prod", namespace: "shop" }, force }
+    static WORKLOAD: LazyLock<Workload> = LazyLock::new(|| Workload { kind: "Deployment".into(), name: "web".into() });
+    static EXEMPTIONS: LazyLock<Exemptions> = LazyLock::new(|| {
+        Exemptions::of(&[ExemptionSettings {
+            images: vec!["docker.io/library/known:*".into()],
+            until: Some(Timestamp(2_000)),
+            ticket: Some("SEC-1".into()),
+            ..ExemptionSettings::default()
+        }])
+    });
+    let place = Place { cluster: "prod", namespace: "shop" };
+    Occasion { place, workload: &WORKLOAD, now: Timestamp(1_500), exemptions: &EXEMPTIONS, force }
 }
 
 fn wording() -> Wording<'static> {
@@ -245,6 +259,40 @@ fn an_error_of_a_local_policy_never_holds_up_an_exempt_request() {
             assert_eq!(settlement.outcome.answer(), Answer::Allowed, "{on_error:?} {mode:?}");
         }
     }
+}
+
+#[test]
+fn an_exempted_violation_neither_rejects_nor_would_have() {
+    for mode in [Mode::Audit, Mode::Warn, Mode::Enforce] {
+        let policy = rules("images", mode);
+        let mut opinions = [local(&policy, &[("no-latest", "known")], false)];
+        let (settlement, body, _) = settled(&mut opinions);
+        assert_eq!((settlement.outcome.answer(), settlement.would_reject), (Answer::Allowed, false), "{mode}");
+        assert_eq!(opinions[0].verdict.verdict, Verdict::Deny, "what the policy said stays");
+        assert_eq!(body["response"]["auditAnnotations"].as_object().map(serde_json::Map::len), Some(1), "{body}");
+        assert_eq!(body["response"]["warnings"], serde_json::json!(["exemption SEC-1 ends 1970-01-01"]));
+        let (settlement, ..) = settled(&mut [local(&policy, &[("no-latest", "known"), ("no-latest", "other")], false)]);
+        assert_eq!(settlement.outcome.answer() == Answer::Denied, mode == Mode::Enforce);
+        assert_eq!(settlement.would_reject, mode != Mode::Enforce);
+    }
+}
+
+/// A pod of a hundred exempted images could bring one more that nothing exempts.
+#[test]
+fn nothing_is_exempted_where_violations_were_left_out() {
+    let policy = rules("images", Mode::Enforce);
+    let violation = RuleViolation {
+        rule: "no-latest".into(),
+        most: Mode::Enforce,
+        image: Some("known".into()),
+        container: None,
+        message: "m".into(),
+        help: None,
+    };
+    let finding = Finding { judged: true, violations: vec![violation], omitted: 1, ..Finding::default() };
+    let took = Duration::from_micros(5);
+    let (settlement, ..) = settled(&mut [Opinion::local(&policy, "version", &finding, occasion(Force::Full), took)]);
+    assert_eq!(settlement.outcome.answer(), Answer::Denied);
 }
 
 #[test]

@@ -161,3 +161,39 @@ policies:
         ]
     );
 }
+
+#[test]
+fn exemptions_come_from_files_of_their_own_and_their_mistakes_from_there() {
+    let written = Written::new("exemptions: {files: [exemptions/*.yaml, one.yaml]}\n");
+    let put = |name: &str, text: &str| std::fs::write(written.dir.path().join(name), text).unwrap();
+    std::fs::create_dir(written.dir.path().join("exemptions")).unwrap();
+    put("exemptions/b.yaml", "- {namespaces: b, until: 2026-12-01, policy: imagse}\n");
+    put("exemptions/a.yaml", "# of team a\n- {namespaces: a, permanent: true}\n");
+    put("exemptions/notes.txt", "not one of them");
+    put("one.yaml", "# none yet\n");
+    let loaded = written.check(&nothing).unwrap_or_else(|errors| panic!("{errors}"));
+    let exemptions = &loaded.config.staging.exemptions;
+    let namespaces: Vec<&str> = exemptions.iter().map(|one| one.namespaces[0].as_str()).collect();
+    assert_eq!(namespaces, ["a", "b"]);
+    assert_eq!(exemptions[1].until, Some(crate::review::clock::Timestamp(1_796_169_600_000)), "the end of the day");
+    assert_eq!(loaded.warnings, ["[0].policy: no policy is called imagse"]);
+    let watched = ["rehearsal.yaml", "exemptions", "exemptions/a.yaml", "exemptions/b.yaml", "one.yaml"];
+    assert_eq!(loaded.files, watched.map(|name| written.dir.path().join(name)));
+
+    put("exemptions/a.yaml", "- {namespaces: a}\n- 7\n");
+    std::fs::remove_file(written.dir.path().join("one.yaml")).unwrap();
+    let errors = written.check(&nothing).unwrap_err();
+    let lines = written.lines(&errors);
+    let at = "rehearsal.yaml:1:22: exemptions.files[0]: exemptions/a.yaml";
+    assert_eq!(
+        lines[..2],
+        [
+            format!(
+                "{at}:1:3: [0].until: is missing; add `until: 2026-12-01`, or `permanent: true` where there is no such day"
+            ),
+            format!("{at}:2:3: [1]: a mapping is expected, found \"7\"; write a mapping"),
+        ]
+    );
+    assert!(lines[2].contains("exemptions.files[1]: the file cannot be read"), "{lines:?}");
+    assert_eq!(lines.len(), 3);
+}
