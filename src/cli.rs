@@ -11,6 +11,7 @@ use crate::commands::hold::HoldCommand;
 use crate::commands::journal::JournalCommand;
 use crate::commands::migrate::MigrateArgs;
 use crate::commands::ready::ReadyArgs;
+use crate::commands::rollout::RolloutCommand;
 use crate::commands::serve::ServeArgs;
 use crate::logging::LogArgs;
 
@@ -69,6 +70,9 @@ pub enum Command {
     ///
     /// Exit code 1 when it is not, or does not answer within 5 s.
     Ready(ReadyArgs),
+    /// See which rule is in which mode where.
+    #[command(subcommand)]
+    Rollout(RolloutCommand),
     /// Fill a history with made-up decisions, to see pages and a database at size.
     ///
     /// In the shape of a real fleet's traffic, with all of its figures; only into a history without decisions, and

@@ -186,3 +186,29 @@ exemptions: [{{namespaces: shop, permanent: true, ticket: SEC-1}}]",
         assert_eq!(recorded["verdicts"][0]["violations"][0]["exempted"].is_null(), !allowed, "{recorded}");
     }
 }
+
+#[tokio::test]
+async fn what_a_rollout_means_for_the_history_is_shown() {
+    let rehearsal = with(
+        "policies: [{name: images, mode: enforce, rollout: [{namespaces: blog, mode: warn}],
+         rules: [{id: no-latest, deny: {tag: latest}}]}]",
+    )
+    .await;
+    for namespace in ["blog", "shop", "shop", "kube-system"] {
+        told(&rehearsal, "prod", namespace, "nginx").await;
+    }
+    rehearsal.drained().await;
+    let config = rehearsal.dir().join("rehearsal.yaml").display().to_string();
+    let shown = harness::run(rehearsal.dir(), &["rollout", "show", "--config", &config]);
+    let expected = "\
+images/no-latest
+  enforce  1 namespace, 50.0 % of reviews, 33.3 % of workloads
+           prod/shop
+  warn     2 namespaces, 50.0 % of reviews, 66.7 % of workloads
+           prod/blog, prod/kube-system
+  capped   prod/kube-system
+
+";
+    assert!(shown.stdout.starts_with(expected), "{}{}", shown.stdout, shown.stderr);
+    assert!(shown.stdout.contains("allowTTL") && shown.stdout.contains("denyTTL"), "{}", shown.stdout);
+}

@@ -387,7 +387,7 @@ fn redacted<R: Borrow<Redaction>>(mut verdict: PolicyVerdict, secrets: impl FnOn
 
 fn count(metrics: &Metrics, verdict: &PolicyVerdict) {
     for violation in &verdict.violations {
-        metrics.violated(&verdict.policy, &violation.rule, violation.mode);
+        metrics.violated(&verdict.policy, violation);
     }
 }
 

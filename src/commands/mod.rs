@@ -10,6 +10,7 @@ pub mod journal;
 pub mod migrate;
 mod progress;
 pub mod ready;
+pub mod rollout;
 pub mod serve;
 
 use std::path::Path;
@@ -35,6 +36,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Export(args) => export::run(args, cli.log),
         Command::Migrate(args) => migrate::run(args, cli.log),
         Command::Ready(args) => ready::run(args),
+        Command::Rollout(command) => rollout::run(command, cli.log),
         Command::Config(command) => config::run(command, &compile),
     };
     done.unwrap_or_else(|error| {

@@ -102,6 +102,11 @@ impl Policy {
 
     /// The mode of one of its rules there.
     pub fn mode_of(&self, rule: &str, place: Place<'_>) -> Mode {
+        self.asked_mode_of(rule, place).min(self.ceiling.over(place))
+    }
+
+    /// The same, as it would be without a ceiling.
+    pub fn asked_mode_of(&self, rule: &str, place: Place<'_>) -> Mode {
         let own = match &self.source {
             Source::Rules(rules) => rules.rule(rule).filter(|rule| rule.is_staged()),
             Source::Rego(_) | Source::Webhook(_) => None,
@@ -110,7 +115,7 @@ impl Policy {
             Some(rule) => rule.mode_in(place),
             None => self.rollout.mode(rule, place),
         };
-        mode.unwrap_or(self.mode).min(self.ceiling.over(place))
+        mode.unwrap_or(self.mode)
     }
 
     /// Its own mode there: that of a rule which nothing names. A webhook's one rule has its name.
