@@ -177,19 +177,19 @@ fn exemption(
         owner: written.owner.map(|text| text.0.0),
         reason: written.reason.map(|text| text.0.0),
     };
-    if ["namespaces", "workloads", "images"].iter().all(|name| ground.tree.at(&field(name)).is_none()) {
-        let fix = "give namespaces, workloads or images";
-        ground.wrong_once(path, Wrong::new("it exempts everything everywhere", fix));
-    }
     match (ground.tree.at(&field("until")).is_some(), written.permanent == Some(true)) {
-        (false, false) => {
+        (false, false) if !ground.mistakes.touch(&field("until")) => {
             let fix = "add `until: 2026-12-01`, or `permanent: true` where there is no such day";
             ground.wrong(&field("until"), Wrong::new("is missing", fix));
         }
         (true, true) => {
             ground.wrong(&field("permanent"), Wrong::new("stands beside until", "keep one of the two"));
         }
-        (true, false) | (false, true) => {}
+        (false, false) | (true, false) | (false, true) => {}
+    }
+    if ["namespaces", "workloads", "images"].iter().all(|name| ground.tree.at(&field(name)).is_none()) {
+        let fix = "give namespaces, workloads or images";
+        ground.wrong_once(path, Wrong::new("it exempts everything everywhere", fix));
     }
     for name in &settings.policies {
         let glob = Glob::new(name, Subject::Name);
