@@ -137,7 +137,7 @@ impl App {
         let mut registry = Registry::default();
         let condition = Arc::new(Condition::default());
         let backend_metrics = backend::metrics::Metrics::register(&mut registry);
-        let loaded = build(&config.policies, None, &backend_metrics)?;
+        let loaded = build(&config.policies, &config.staging, None, &backend_metrics)?;
         // It takes the lock on the data directory, in which the next line may make certificates.
         let recorder = history::open_journal(&config)?;
         recorder.register_metrics(&mut registry);

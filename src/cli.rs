@@ -12,6 +12,7 @@ use crate::commands::hold::HoldCommand;
 use crate::commands::journal::JournalCommand;
 use crate::commands::migrate::MigrateArgs;
 use crate::commands::ready::ReadyArgs;
+use crate::commands::rollout::RolloutCommand;
 use crate::commands::serve::ServeArgs;
 use crate::commands::verify::VerifyArgs;
 use crate::logging::LogArgs;
@@ -81,6 +82,9 @@ pub enum Command {
     /// `data.inventory` and namespaces come from each case's inventory. Exit code 1 when a test fails or cannot be run.
     /// Tests of expansion and of a template's schema are left out, and named.
     Verify(VerifyArgs),
+    /// See which rule is in which mode where.
+    #[command(subcommand)]
+    Rollout(RolloutCommand),
     /// Fill a history with made-up decisions, to see pages and a database at size.
     ///
     /// In the shape of a real fleet's traffic, with all of its figures; only into a history without decisions, and

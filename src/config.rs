@@ -6,6 +6,7 @@
 
 mod clusters;
 mod environment;
+mod exemptions;
 mod files;
 mod form;
 mod meaning;
@@ -14,8 +15,10 @@ mod policies;
 mod reader;
 #[cfg(test)]
 mod reference;
+mod rollout;
 mod shape;
 mod sources;
+mod staging;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -26,12 +29,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::policy::settings::{AnswerStyle, PolicySettings};
+use crate::policy::settings::{AnswerStyle, PolicySettings, StagingSettings};
 use crate::recorder::settings::JournalSettings;
 use crate::server::settings::{ClusterSettings, Overload, WebhookListenerSettings};
 use crate::store::settings::{HistorySettings, StoreSettings};
 use crate::web::settings::ReportSettings;
 
+use self::exemptions::ReadExemptions;
 use self::files::NamedFile;
 use self::meaning::Ground;
 use self::mistake::Mistakes;
@@ -65,6 +69,7 @@ pub struct Config {
     pub shutdown: ShutdownSettings,
     pub log: LogSettings,
     pub policies: Vec<PolicySettings>,
+    pub staging: StagingSettings,
     /// No field of the file: only the drop-in for kube-image-bouncer speaks otherwise.
     pub answer_style: AnswerStyle,
 }
@@ -175,8 +180,9 @@ struct Draft {
     tree: Node,
     config: Config,
     policies: ReadPolicies,
+    exemptions: ReadExemptions,
     named: Vec<NamedFile>,
-    /// Files and folders of policies.
+    /// Files and folders of policies and of exemptions.
     policy_files: Vec<PathBuf>,
     mistakes: Mistakes,
     warnings: Vec<String>,
@@ -209,6 +215,7 @@ impl Config {
             shutdown,
             log,
             policies: _,
+            staging: _,
             answer_style: _,
         } = self;
         let HistorySettings { objects, max_names, retention } = history;
@@ -244,7 +251,9 @@ impl Draft {
         };
         let unreadable = parsed.is_none();
         let mut tree = parsed.unwrap_or_else(|| Node::empty(Place::Default));
-        let mut warnings = environment::overlay(&mut tree, env, &mut mistakes);
+        let env: Vec<(String, String)> = env.collect();
+        let own_namespace = staging::own_namespace(&env);
+        let mut warnings = environment::overlay(&mut tree, env.into_iter(), &mut mistakes);
         let document = reader::read(&tree, shape::shape(), &mut mistakes).unwrap_or_else(|| serde_json::json!({}));
         let document: Document = serde_json::from_value(document)
             .expect("what the reader lets pass is what the types accept, as a test holds");
@@ -257,10 +266,11 @@ impl Draft {
             mistakes: if unreadable { &mut echoes } else { &mut mistakes },
             warnings: &mut warnings,
             files: &mut named,
+            own_namespace,
         };
-        let (config, policies) = meaning::of(document, &mut ground);
+        let (config, policies, exemptions) = meaning::of(document, &mut ground);
         let file = file.map(Path::to_owned);
-        Self { file, tree, config, policies, named, policy_files: Vec::new(), mistakes, warnings }
+        Self { file, tree, config, policies, exemptions, named, policy_files: Vec::new(), mistakes, warnings }
     }
 
     fn open_files(&mut self) {
@@ -280,6 +290,15 @@ impl Draft {
     fn read_policies(&mut self) {
         policies::read_files(&mut self.policies, &self.tree, &mut self.mistakes, &mut self.policy_files);
         self.config.policies.clone_from(&self.policies.settings);
+        exemptions::read_files(
+            &mut self.exemptions,
+            &self.config.policies,
+            &self.tree,
+            &mut self.mistakes,
+            &mut self.warnings,
+            &mut self.policy_files,
+        );
+        self.config.staging.exemptions.clone_from(&self.exemptions.settings);
     }
 
     fn finish(self) -> Result<Loaded, ConfigErrors> {

@@ -179,7 +179,7 @@ fn configuration(dir: &TempDir, policy: &str) -> Config {
 
 fn service(config: &Config) -> Service {
     let mut registry = Registry::default();
-    let revision = Revision::load(&config.policies).expect("the test's policies");
+    let revision = Revision::load(&config.policies, &config.staging).expect("the test's policies");
     let metrics = backend::metrics::Metrics::register(&mut registry);
     let backends = revision.policies.iter().map(|policy| match &policy.source {
         Source::Webhook(settings) => Some(Arc::new(Backend::new(&policy.name, settings, &metrics).expect("a URL"))),

@@ -12,7 +12,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::backend::answer::BackendAnswer;
-use crate::review::decision::{Mode, Protocol, Verdict};
+use crate::review::decision::{Protocol, Verdict};
 
 use super::Reply;
 use super::failure::{self, Empty, Status};
@@ -70,8 +70,7 @@ pub fn unjudged(to: Addressee<'_>) -> Reply {
 /// The webhooks whose words reach the API server, the one that is passed whole first.
 fn speakers<'a>(opinions: &'a [Opinion<'_>], base: Option<usize>) -> Vec<&'a BackendAnswer> {
     let base = base.and_then(|at| opinions[at].answer.as_ref());
-    let enforcing = opinions.iter().filter(|opinion| opinion.policy.mode == Mode::Enforce);
-    let others = enforcing.filter_map(|opinion| opinion.answer.as_ref());
+    let others = opinions.iter().filter_map(Opinion::enforced);
     base.into_iter().chain(others.filter(|answer| !base.is_some_and(|base| std::ptr::eq(base, *answer)))).collect()
 }
 
@@ -96,7 +95,7 @@ fn rules_that_would_reject(opinions: &[Opinion<'_>]) -> String {
     let mut names: Vec<String> = Vec::new();
     let mut length = 0;
     for verdict in opinions.iter().map(|opinion| &opinion.verdict).filter(|v| v.verdict == Verdict::Deny) {
-        for violation in verdict.violations.iter().filter(|violation| violation.mode != Mode::Enforce) {
+        for violation in verdict.violations.iter().filter(|violation| violation.would_reject()) {
             let name = format!("{}/{}", verdict.policy, violation.rule);
             if names.contains(&name) {
                 continue;
@@ -116,7 +115,8 @@ fn warnings(speakers: &[&BackendAnswer], opinions: &[Opinion<'_>], wording: Word
     let verdicts: Vec<_> = opinions.iter().map(|opinion| &opinion.verdict).collect();
     let theirs = speakers.iter().flat_map(|answer| answer.warnings.iter().cloned());
     let mut all: Vec<String> = Vec::new();
-    for line in theirs.chain(warning::warnings(&verdicts, wording.link)) {
+    let endings = opinions.iter().flat_map(|opinion| opinion.endings.iter().map(|line| warning::short(line)));
+    for line in theirs.chain(warning::warnings(&verdicts, wording.link)).chain(endings) {
         if !all.contains(&line) {
             all.push(line);
         }

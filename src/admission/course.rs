@@ -15,6 +15,7 @@ use tracing::debug;
 use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::backend::{Backend, Question, budget};
 use crate::policy::revision::{Policy, Source};
+use crate::policy::rollout::Place;
 use crate::recorder::NotRecorded;
 use crate::recorder::settings::OnFailure;
 use crate::review::Review;
@@ -31,7 +32,7 @@ use super::asked::{Asked, Said};
 use super::bridge;
 use super::failure::{self, Failure};
 use super::metrics::Metrics;
-use super::opinion::{self, Force, Opinion};
+use super::opinion::{self, Bearing, Force, Occasion, Opinion};
 use super::questions::Questions;
 use super::sample;
 use super::secrets::Secrets;
@@ -47,6 +48,8 @@ struct Course {
     arrival: Arrival,
     review: Review,
     begun: Instant,
+    /// When what ends is compared with.
+    now: Timestamp,
     /// A late verdict amends only a decision that was recorded.
     fate: watch::Sender<Fate>,
 }
@@ -74,6 +77,7 @@ struct Late {
     /// Its place in the revision.
     policy: usize,
     presented: Option<Presented>,
+    bearing: Bearing,
     fate: watch::Receiver<Fate>,
 }
 
@@ -103,7 +107,7 @@ pub(super) async fn run(shared: Arc<Shared>, arrival: Arrival, gone: Arc<AtomicB
 impl Course {
     fn begin(shared: Arc<Shared>, arrival: Arrival, review: Review, begun: Instant) -> Self {
         let loaded = shared.loaded.load_full();
-        Self { begun, fate: watch::Sender::new(Fate::Open), shared, loaded, arrival, review }
+        Self { begun, now: Timestamp::now(), fate: watch::Sender::new(Fate::Open), shared, loaded, arrival, review }
     }
 
     /// `document` is what the body says.
@@ -113,11 +117,11 @@ impl Course {
         let mut asked = self.ask(&document, deadline);
         let mut waiting = asked.policies();
         // Nobody waits for those that audit: where there are no others, nothing is sent before the answer.
-        waiting.sort_by_key(|&at| std::cmp::Reverse(policies[at].mode));
-        if waiting.first().is_some_and(|&at| policies[at].mode > Mode::Audit) {
+        waiting.sort_by_key(|&at| std::cmp::Reverse(self.mode(at)));
+        if waiting.first().is_some_and(|&at| self.mode(at) > Mode::Audit) {
             asked.begin().await;
         }
-        let mut opinions: Vec<Opinion<'_>> = policies.iter().map(|policy| self.judge_locally(policy)).collect();
+        let mut opinions: Vec<Opinion<'_>> = (0..policies.len()).map(|at| self.judge_locally(at)).collect();
         let views = Views::of(&self.review, policies, &document);
         // While they are being asked there is time for this.
         let secrets = match waiting.is_empty() && !policies.iter().any(Policy::sees_objects) {
@@ -130,28 +134,29 @@ impl Course {
         }
         // Those that are waited for longest come first: by then the others may have answered too.
         for at in waiting {
-            let policy = &policies[at];
-            match policy.mode {
+            let (policy, mode) = (&policies[at], self.mode(at));
+            match mode {
                 // Its call is bounded by the same deadline.
                 Mode::Enforce => asked.wait(at, None).await,
                 Mode::Warn => asked.wait(at, Some(deadline.min(self.begun + self.shared.settings.warn_wait))).await,
                 Mode::Audit => {}
             }
             opinions[at] = match asked.take(at) {
-                Some((result, took)) => Opinion::remote(policy, result, took),
-                None => Opinion::pending(policy),
+                Some((result, took)) => Opinion::remote(policy, &self.occasion().bearing(policy), result, took),
+                None => Opinion::pending(policy, mode),
             };
             opinions[at].verdict.presented = self.shown(policy);
         }
         self.conclude(opinions, secrets)
     }
 
-    fn judge_locally<'a>(&self, policy: &'a Policy) -> Opinion<'a> {
+    fn judge_locally(&self, at: usize) -> Opinion<'_> {
+        let policy = &self.loaded.revision.policies[at];
         // One that is evaluated elsewhere has its turn yet; a webhook that is not asked has nothing to judge.
-        let Source::Rules(rules) = &policy.source else { return Opinion::not_asked(policy) };
+        let Source::Rules(rules) = &policy.source else { return Opinion::not_asked(policy, self.mode(at)) };
         let begun = Instant::now();
         let finding = rules.judge(self.arrival.sender.judged_as(), &self.review);
-        Opinion::local(policy, rules.version(), &finding, self.force(), begun.elapsed())
+        Opinion::local(policy, rules.version(), &finding, self.occasion(), begun.elapsed())
     }
 
     /// All that are evaluated on threads of their own, at the same time.
@@ -161,7 +166,7 @@ impl Course {
             let (begun, presented) = (Instant::now(), views::presented(evaluated.form(), &self.review));
             let judged = self.shared.evaluation.judge(&self.loaded, at, views.view(evaluated.form()));
             Some(judged.map(move |finding| {
-                let opinion = Opinion::local(policy, evaluated.version(), &finding, self.force(), begun.elapsed());
+                let opinion = Opinion::local(policy, evaluated.version(), &finding, self.occasion(), begun.elapsed());
                 (at, opinion, finding, presented)
             }))
         });
@@ -177,8 +182,24 @@ impl Course {
         bridge::shown(settings, self.review.protocol)
     }
 
-    fn force(&self) -> Force {
-        if self.review.exempt_from_denial { Force::None } else { Force::Full }
+    fn occasion(&self) -> Occasion<'_> {
+        Occasion {
+            place: self.place(),
+            workload: &self.review.record.workload,
+            now: self.now,
+            exemptions: &self.loaded.revision.exemptions,
+            force: if self.review.exempt_from_denial { Force::None } else { Force::Full },
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
+        let namespace = self.review.record.namespace.as_deref().unwrap_or_default();
+        Place { cluster: self.arrival.sender.judged_as(), namespace }
+    }
+
+    /// The mode of the policy at `at` for this review.
+    fn mode(&self, at: usize) -> Mode {
+        self.loaded.revision.policies[at].mode_in(self.place())
     }
 
     /// Of all webhooks that this review is for.
@@ -203,7 +224,8 @@ impl Course {
         let policy = &self.loaded.revision.policies[at];
         let Source::Webhook(settings) = &policy.source else { return None };
         // Nobody waits for an audit webhook: its own time-out is its only bound.
-        let budget = match policy.mode {
+        let bearing = self.occasion().bearing(policy);
+        let budget = match bearing.mode {
             Mode::Enforce => deadline.saturating_duration_since(Instant::now()),
             Mode::Audit | Mode::Warn => settings.timeout,
         };
@@ -213,6 +235,7 @@ impl Course {
             loaded: Arc::clone(&self.loaded),
             policy: at,
             presented: self.shown(policy),
+            bearing,
             fate: self.fate.subscribe(),
         };
         Some(Staying::new(|left| self.shared.calls.track_future(call(backend, question, late, left))))
@@ -328,7 +351,7 @@ impl Late {
     /// Amends the decision, once it is known to be recorded.
     async fn amend(mut self, result: &Result<BackendAnswer, BackendError>, took: Duration) {
         let policy = &self.loaded.revision.policies[self.policy];
-        let mut verdict = opinion::remote_verdict(policy, result, took);
+        let mut verdict = opinion::remote_verdict(policy, &self.bearing, result, took);
         verdict.presented = self.presented;
         let fate = self.fate.wait_for(|fate| !matches!(fate, Fate::Open)).await.map(|fate| fate.clone());
         if let Ok(Fate::Recorded { id, at, secrets }) = fate {
@@ -369,7 +392,7 @@ fn redacted<R: Borrow<Redaction>>(mut verdict: PolicyVerdict, secrets: impl FnOn
 
 fn count(metrics: &Metrics, verdict: &PolicyVerdict) {
     for violation in &verdict.violations {
-        metrics.violated(&verdict.policy, &violation.rule, violation.mode);
+        metrics.violated(&verdict.policy, violation);
     }
 }
 
@@ -398,6 +421,7 @@ mod tests {
             container: None,
             message: (*message).into(),
             help: None,
+            exempted: None,
         };
         PolicyVerdict {
             policy: "gate".into(),

@@ -11,7 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::review::clock::Timestamp;
-use crate::review::decision::{Answer, Mode, Protocol};
+use crate::review::decision::{Answer, Protocol, Violation};
 
 use super::failure::Failure;
 
@@ -149,8 +149,10 @@ impl Metrics {
         self.duration.get_or_create(&Spoken { protocol: protocol.as_str() }).observe(seconds);
     }
 
-    pub fn violated(&self, policy: &str, rule: &str, mode: Mode) {
-        let label = Violated { policy: policy.to_owned(), rule: rule.to_owned(), mode: mode.as_str() };
+    /// One that is exempted acts in no mode: an alert on those that reject or warn must not see it.
+    pub fn violated(&self, policy: &str, violation: &Violation) {
+        let mode = if violation.exempted.is_some() { "exempted" } else { violation.mode.as_str() };
+        let label = Violated { policy: policy.to_owned(), rule: violation.rule.clone(), mode };
         self.violations.get_or_create(&label).inc();
     }
 

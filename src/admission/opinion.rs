@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use crate::backend::answer::{BackendAnswer, BackendError};
+use crate::policy::exemptions::{Exemption, Exemptions, Offence};
 use crate::policy::revision::{Policy, Source};
+use crate::policy::rollout::Place;
 use crate::policy::rules::{Finding, RuleViolation};
-use crate::review::decision::{Mode, PolicyVerdict, Presented, Verdict, Violation};
+use crate::review::clock::Timestamp;
+use crate::review::decision::{Exempted, Mode, PolicyVerdict, Presented, Verdict, Violation};
+use crate::review::workload::Workload;
 
 /// A policy, its verdict, and what the answer needs of it beyond that.
 #[derive(Debug)]
@@ -16,10 +20,32 @@ pub struct Opinion<'a> {
     pub answer: Option<BackendAnswer>,
     /// Of a webhook that did not.
     pub error: Option<BackendError>,
-    /// What it may do to this request.
-    pub force: Force,
+    /// Its errors reach the API server: here one of its rules rejects.
+    may_reject: bool,
     /// Lines that a policy printed.
     pub prints: Vec<String>,
+    /// What is told of exemptions that end soon, a line each.
+    pub endings: Vec<String>,
+}
+
+/// What beside its finding decides how a policy's verdict acts on one review.
+#[derive(Debug, Clone, Copy)]
+pub struct Occasion<'a> {
+    pub place: Place<'a>,
+    pub workload: &'a Workload,
+    pub now: Timestamp,
+    pub exemptions: &'a Exemptions,
+    /// Of local policies.
+    pub force: Force,
+}
+
+/// How a rejection by a webhook acts on one review: known before it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bearing {
+    pub mode: Mode,
+    pub exempted: Option<Exempted>,
+    /// What is told of an exemption that ends soon.
+    pub ending: Option<String>,
 }
 
 /// What comes of an opinion.
@@ -31,16 +57,61 @@ pub enum Force {
     None,
 }
 
+// === impl Occasion ===
+
+impl Occasion<'_> {
+    fn exempt(&self, policy: &Policy, violations: &mut [Violation], endings: &mut Vec<String>) {
+        for violation in violations {
+            let offence = Offence {
+                policy: &policy.name,
+                rule: &violation.rule,
+                place: self.place,
+                workload: self.workload,
+                image: violation.image.as_deref(),
+                container: violation.container.as_deref(),
+            };
+            let Some(exemption) = self.exemptions.find(offence, self.now) else { continue };
+            violation.exempted = Some(exemption.record());
+            endings.extend(exemption.ending(self.now).filter(|ending| !endings.contains(ending)));
+        }
+    }
+
+    /// Of a webhook. While it enforces, nothing of ours loosens it unless it says so.
+    pub fn bearing(&self, policy: &Policy) -> Bearing {
+        let mode = policy.mode_in(self.place);
+        let offence = Offence {
+            policy: &policy.name,
+            rule: &policy.name,
+            place: self.place,
+            workload: self.workload,
+            image: None,
+            container: None,
+        };
+        let may_be_loosened = mode != Mode::Enforce || policy.may_be_loosened();
+        let exemption = self.exemptions.find(offence, self.now).filter(|_| may_be_loosened);
+        Bearing {
+            mode,
+            exempted: exemption.map(Exemption::record),
+            ending: exemption.and_then(|exemption| exemption.ending(self.now)),
+        }
+    }
+}
+
 // === impl Opinion ===
 
 impl<'a> Opinion<'a> {
     /// Of a local policy. Of an exempt request nothing that it found is acted on: a finding is kept as standing.
-    pub fn local(policy: &'a Policy, version: &str, finding: &Finding, force: Force, took: Duration) -> Self {
-        let settle = |violation: &RuleViolation| settled(violation, policy.mode);
+    pub fn local(policy: &'a Policy, version: &str, finding: &Finding, occasion: Occasion<'_>, took: Duration) -> Self {
+        let Occasion { place, force, .. } = occasion;
+        let settle = |violation: &RuleViolation| settled(violation, policy.mode_of(&violation.rule, place));
         let mut violations: Vec<Violation> = finding.violations.iter().map(settle).collect();
         let mut standing: Vec<Violation> = finding.standing.iter().map(settle).collect();
+        let mut endings = Vec::new();
         if force == Force::None {
             standing.append(&mut violations);
+        } else if finding.omitted == 0 {
+            // One that was left out could be of an image that nothing exempts.
+            occasion.exempt(policy, &mut violations, &mut endings);
         }
         let verdict = match finding {
             Finding { error: Some(_), .. } => Verdict::Error,
@@ -54,9 +125,10 @@ impl<'a> Opinion<'a> {
             standing,
             omitted: finding.omitted,
             error: finding.error.clone(),
-            ..blank(policy, verdict, Some(took))
+            ..blank(policy, policy.mode_in(place), verdict, Some(took))
         };
-        Self { policy, verdict, answer: None, error: None, force, prints: Vec::new() }
+        let may_reject = force == Force::Full && policy.heaviest_in(place) == Mode::Enforce;
+        Self { policy, verdict, answer: None, error: None, may_reject, prints: Vec::new(), endings }
     }
 
     /// With what a policy printed, and what it was shown in place of the review.
@@ -67,32 +139,39 @@ impl<'a> Opinion<'a> {
     }
 
     /// Of a webhook that was asked.
-    pub fn remote(policy: &'a Policy, result: Result<BackendAnswer, BackendError>, took: Duration) -> Self {
-        let verdict = remote_verdict(policy, &result, took);
+    pub fn remote(
+        policy: &'a Policy,
+        bearing: &Bearing,
+        result: Result<BackendAnswer, BackendError>,
+        took: Duration,
+    ) -> Self {
+        let verdict = remote_verdict(policy, bearing, &result, took);
+        let endings = if verdict.has_exempted() { bearing.ending.iter().cloned().collect() } else { Vec::new() };
+        let may_reject = bearing.mode == Mode::Enforce;
         let (answer, error) = match result {
             Ok(answer) => (Some(answer), None),
             Err(error) => (None, Some(error)),
         };
-        Self { policy, verdict, answer, error, force: Force::Full, prints: Vec::new() }
+        Self { policy, verdict, answer, error, may_reject, prints: Vec::new(), endings }
     }
 
     /// Of a webhook that has not answered yet.
-    pub fn pending(policy: &'a Policy) -> Self {
-        Self::without_words(policy, blank(policy, Verdict::Pending, None))
+    pub fn pending(policy: &'a Policy, mode: Mode) -> Self {
+        Self::without_words(policy, blank(policy, mode, Verdict::Pending, None))
     }
 
     /// Of a webhook that was not asked: it speaks the other protocol, and no bridge leads there from this review.
-    pub fn not_asked(policy: &'a Policy) -> Self {
-        Self::without_words(policy, blank(policy, Verdict::None, Some(Duration::ZERO)))
+    pub fn not_asked(policy: &'a Policy, mode: Mode) -> Self {
+        Self::without_words(policy, blank(policy, mode, Verdict::None, Some(Duration::ZERO)))
     }
 
     fn without_words(policy: &'a Policy, verdict: PolicyVerdict) -> Self {
-        Self { policy, verdict, answer: None, error: None, force: Force::Full, prints: Vec::new() }
+        Self { policy, verdict, answer: None, error: None, may_reject: false, prints: Vec::new(), endings: Vec::new() }
     }
 
     /// It could not judge, and is one of those whose errors reach the API server.
     pub fn is_broken(&self) -> bool {
-        self.verdict.verdict == Verdict::Error && self.force == Force::Full && self.policy.can_enforce()
+        self.verdict.verdict == Verdict::Error && self.may_reject
     }
 
     pub fn is_remote(&self) -> bool {
@@ -106,8 +185,12 @@ impl<'a> Opinion<'a> {
 
     /// It allows, enforces, and answered: its words reach the API server.
     pub fn speaks(&self) -> Option<&BackendAnswer> {
-        let allows = self.verdict.verdict == Verdict::Allow && self.policy.mode == Mode::Enforce;
-        self.answer.as_ref().filter(|_| allows)
+        self.enforced().filter(|_| self.verdict.verdict == Verdict::Allow)
+    }
+
+    /// The answer of a webhook that enforces here.
+    pub fn enforced(&self) -> Option<&BackendAnswer> {
+        self.answer.as_ref().filter(|_| self.verdict.mode == Mode::Enforce)
     }
 
     /// Turns it into an error: what it answered cannot be used.
@@ -120,34 +203,41 @@ impl<'a> Opinion<'a> {
 }
 
 /// The verdict of a webhook that was asked. Its one rule has its own name, but an OPA has rules of its own.
-pub fn remote_verdict(policy: &Policy, result: &Result<BackendAnswer, BackendError>, took: Duration) -> PolicyVerdict {
+pub fn remote_verdict(
+    policy: &Policy,
+    bearing: &Bearing,
+    result: &Result<BackendAnswer, BackendError>,
+    took: Duration,
+) -> PolicyVerdict {
+    let blank = |verdict| blank(policy, bearing.mode, verdict, Some(took));
     match result {
-        Ok(answer) if answer.allowed => blank(policy, Verdict::Allow, Some(took)),
+        Ok(answer) if answer.allowed => blank(Verdict::Allow),
         Ok(answer) if !answer.violations.is_empty() => PolicyVerdict {
-            violations: answer.violations.iter().map(|violation| settled(violation, policy.mode)).collect(),
+            violations: answer.violations.iter().map(|violation| of_opa(violation, bearing)).collect(),
             omitted: answer.omitted,
-            ..blank(policy, Verdict::Deny, Some(took))
+            ..blank(Verdict::Deny)
         },
         Ok(answer) => {
             let violation = Violation {
                 rule: policy.name.clone(),
-                mode: policy.mode,
+                mode: bearing.mode,
                 image: None,
                 container: None,
                 message: answer.violation_text().to_owned(),
                 help: None,
+                exempted: bearing.exempted.clone(),
             };
-            PolicyVerdict { violations: vec![violation], ..blank(policy, Verdict::Deny, Some(took)) }
+            PolicyVerdict { violations: vec![violation], ..blank(Verdict::Deny) }
         }
-        Err(error) => PolicyVerdict { error: Some(error.to_string()), ..blank(policy, Verdict::Error, Some(took)) },
+        Err(error) => PolicyVerdict { error: Some(error.to_string()), ..blank(Verdict::Error) },
     }
 }
 
-fn blank(policy: &Policy, verdict: Verdict, took: Option<Duration>) -> PolicyVerdict {
+fn blank(policy: &Policy, mode: Mode, verdict: Verdict, took: Option<Duration>) -> PolicyVerdict {
     PolicyVerdict {
         policy: policy.name.clone(),
         version: None,
-        mode: policy.mode,
+        mode,
         verdict,
         violations: Vec::new(),
         standing: Vec::new(),
@@ -158,13 +248,20 @@ fn blank(policy: &Policy, verdict: Verdict, took: Option<Duration>) -> PolicyVer
     }
 }
 
-fn settled(violation: &RuleViolation, policy: Mode) -> Violation {
+/// `mode` is its rule's here.
+fn settled(violation: &RuleViolation, mode: Mode) -> Violation {
     Violation {
         rule: violation.rule.clone(),
-        mode: violation.mode.unwrap_or(policy).min(violation.most),
+        mode: mode.min(violation.most),
         image: violation.image.clone(),
         container: violation.container.clone(),
         message: violation.message.clone(),
         help: violation.help.clone(),
+        exempted: None,
     }
+}
+
+/// Of an OPA, whose rules have names of their own.
+fn of_opa(violation: &RuleViolation, bearing: &Bearing) -> Violation {
+    Violation { exempted: bearing.exempted.clone(), ..settled(violation, bearing.mode) }
 }

@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode};
 use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::policy::settings::{AnswerStyle, OnError};
 use crate::review::clock::DecisionId;
-use crate::review::decision::{Answer, Mode, PolicyVerdict, Verdict, Violation};
+use crate::review::decision::{Answer, PolicyVerdict, Verdict, Violation};
 
 use super::failure;
 use super::opinion::Opinion;
@@ -98,7 +98,7 @@ fn refuse_second_patches(opinions: &mut [Opinion<'_>]) {
 
 fn denies(opinion: &Opinion<'_>) -> bool {
     match opinion.verdict.verdict {
-        Verdict::Deny => opinion.verdict.violations.iter().any(|violation| violation.mode == Mode::Enforce),
+        Verdict::Deny => opinion.verdict.violations.iter().any(Violation::rejects),
         Verdict::Error => opinion.is_broken() && opinion.policy.on_error == OnError::Deny,
         _ => false,
     }
@@ -114,7 +114,7 @@ fn would_have_rejected(opinion: &Opinion<'_>) -> bool {
 
 /// Whether a violation in audit or warn mode stands against what was let through.
 pub fn would_reject(verdict: &PolicyVerdict) -> bool {
-    verdict.verdict == Verdict::Deny && verdict.violations.iter().any(|violation| violation.mode != Mode::Enforce)
+    verdict.verdict == Verdict::Deny && verdict.violations.iter().any(Violation::would_reject)
 }
 
 fn failed(opinion: &Opinion<'_>, decision: DecisionId) -> Outcome {
@@ -163,15 +163,14 @@ fn denial<'a>(denying: impl Iterator<Item = &'a Opinion<'a>>, wording: Wording<'
     message
 }
 
-/// How many violations past the cap may be such that reject. Those come before all others when a policy keeps a hundred:
-/// where one that does not reject was kept, none that does was left out.
+/// How many violations past the cap may be such that reject. Standing ones never do, and come behind all others: where
+/// one was kept, only such were left out.
 fn omitted_denials(verdict: &PolicyVerdict) -> u32 {
-    let only_these = verdict.standing.is_empty() && enforced(verdict).count() == verdict.violations.len();
-    if only_these { verdict.omitted } else { 0 }
+    if verdict.standing.is_empty() { verdict.omitted } else { 0 }
 }
 
 fn enforced(verdict: &PolicyVerdict) -> impl Iterator<Item = &Violation> {
-    verdict.violations.iter().filter(|violation| violation.mode == Mode::Enforce)
+    verdict.violations.iter().filter(|violation| violation.rejects())
 }
 
 /// A webhook's text stands as it came; ours may hold an image of any characters, and is shown in a terminal.

@@ -21,7 +21,7 @@ pub fn warnings(verdicts: &[&PolicyVerdict], link: Option<&str>) -> Vec<String> 
     let mut all = verdicts
         .iter()
         .flat_map(|verdict| verdict.violations.iter().map(|violation| (verdict.policy.as_str(), violation)))
-        .filter(|(_, violation)| violation.mode == Mode::Warn)
+        .filter(|(_, violation)| violation.mode == Mode::Warn && violation.would_reject())
         .filter(|(policy, one)| told.insert((*policy, &one.rule, &one.image, &one.message)));
     let mut lines: Vec<String> =
         all.by_ref().take(LINES).map(|(policy, violation)| line(policy, violation, link)).collect();
@@ -30,6 +30,11 @@ pub fn warnings(verdicts: &[&PolicyVerdict], link: Option<&str>) -> Vec<String> 
         lines.push(format!("{more} more would be rejected"));
     }
     lines
+}
+
+/// A line of ours that is of no image.
+pub fn short(line: &str) -> String {
+    cut(printable(line))
 }
 
 /// Rule, image, link, in that order of worth: the first to go is the link.
@@ -111,6 +116,7 @@ mod tests {
             container: None,
             message: message.into(),
             help: None,
+            exempted: None,
         }
     }
 

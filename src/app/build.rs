@@ -8,7 +8,7 @@ use crate::backend::{Backend, BackendSetupError};
 use crate::policy::Revision;
 use crate::policy::revision::{Policy, Source};
 use crate::policy::rules::Mistake;
-use crate::policy::settings::{PolicySettings, WebhookSettings};
+use crate::policy::settings::{PolicySettings, StagingSettings, WebhookSettings};
 
 /// Why nothing is made of it.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +24,13 @@ pub enum BuildError {
 ///
 /// # Errors
 /// The first thing that is wrong; `config::check` says all.
-pub fn build(policies: &[PolicySettings], held: Option<&Loaded>, metrics: &Metrics) -> Result<Loaded, BuildError> {
-    let revision = Revision::load(policies).map_err(|mistakes| {
+pub fn build(
+    policies: &[PolicySettings],
+    staging: &StagingSettings,
+    held: Option<&Loaded>,
+    metrics: &Metrics,
+) -> Result<Loaded, BuildError> {
+    let revision = Revision::load(policies, staging).map_err(|mistakes| {
         let (policy, mistake) = mistakes.into_iter().next().expect("a revision that does not load has a mistake");
         BuildError::Policy { policy: policies[policy].name.clone(), mistake }
     })?;

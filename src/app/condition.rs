@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use crate::admission::Service;
 use crate::policy::revision::{Policy, Source};
+use crate::policy::rule::Rule;
+use crate::policy::settings::SystemSettings;
 use crate::recorder::Recorder;
 use crate::recorder::settings::OnFailure;
 use crate::review::clock::Timestamp;
@@ -133,7 +135,7 @@ impl Condition {
                 own,
                 gaps: status.ended_gaps.into_iter().chain(status.open_gap).collect(),
                 degraded: condition.degraded(&recorder),
-                policies: loaded.revision.policies.iter().map(policy).collect(),
+                policies: loaded.revision.policies.iter().map(|one| policy(one, &loaded.revision.system)).collect(),
                 revision: loaded.revision.id.clone(),
                 first_review: first_review.clone(),
             }
@@ -156,20 +158,29 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn policy(policy: &Policy) -> LoadedPolicy {
+fn policy(policy: &Policy, system: &SystemSettings) -> LoadedPolicy {
+    let rule = |rule: &Rule| LoadedRule {
+        id: rule.id().to_owned(),
+        mode: rule.mode().unwrap_or(policy.mode),
+        in_stages: rule.has_rollout(),
+    };
     let rules = match &policy.source {
-        Source::Rules(rules) => rules
-            .rules()
-            .map(|(id, mode)| LoadedRule { id: id.to_owned(), mode: mode.unwrap_or(policy.mode) })
-            .collect(),
+        Source::Rules(rules) => rules.rules().iter().map(rule).collect(),
         Source::Gatekeeper(gatekeeper) => gatekeeper
             .rules()
-            .map(|rule| LoadedRule { id: rule.rule.clone(), mode: policy.mode.min(rule.most) })
+            .map(|rule| LoadedRule { id: rule.rule.clone(), mode: policy.mode.min(rule.most), in_stages: false })
             .collect(),
         // Their rules are what their text makes of each review.
         Source::Rego(_) | Source::Webhook(_) => Vec::new(),
     };
-    LoadedPolicy { name: policy.name.clone(), mode: policy.mode, rules }
+    let SystemSettings { namespaces, max_mode } = system;
+    LoadedPolicy {
+        name: policy.name.clone(),
+        mode: policy.mode,
+        in_stages: !policy.rollout.is_empty(),
+        capped: policy.is_capped().then(|| format!("at most {max_mode} in {}", namespaces.join(", "))),
+        rules,
+    }
 }
 
 #[cfg(test)]

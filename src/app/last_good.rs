@@ -21,7 +21,7 @@ use prometheus_client::registry::Registry;
 
 use crate::backend::{self, Backend};
 use crate::policy::Revision;
-use crate::policy::settings::{PolicySettings, SourceSettings, WebhookSettings};
+use crate::policy::settings::{PolicySettings, SourceSettings, StagingSettings, WebhookSettings};
 use crate::policy::text::{self, TextError};
 
 #[derive(Debug, Clone)]
@@ -65,8 +65,8 @@ impl LastGood {
     ///
     /// # Errors
     /// It cannot be written; what was there stays.
-    pub fn keep(&self, policies: &[PolicySettings]) -> Result<(), LastGoodError> {
-        let contents = contents(policies)?;
+    pub fn keep(&self, policies: &[PolicySettings], staging: &StagingSettings) -> Result<(), LastGoodError> {
+        let contents = contents(policies, staging)?;
         let held = self.data_dir.join(FOLDER);
         if contents.iter().all(|(name, content)| fs::read(held.join(name)).is_ok_and(|held| held == *content)) {
             return Ok(());
@@ -97,12 +97,13 @@ impl LastGood {
     ///
     /// # Errors
     /// What is there cannot be read, or does not load.
-    pub fn read(&self) -> Result<Option<Vec<PolicySettings>>, LastGoodError> {
+    pub fn read(&self) -> Result<Option<(Vec<PolicySettings>, StagingSettings)>, LastGoodError> {
         let folders = [FOLDER, OLD].map(|name| self.data_dir.join(name));
         let Some(folder) = folders.into_iter().find(|folder| folder.exists()) else { return Ok(None) };
         let path = folder.join(REVISION);
         let whole = fs::read_to_string(&path).map_err(io_error(&path))?;
-        let mut policies = text::read(&whole).map_err(|cause| LastGoodError::Text { path: path.clone(), cause })?;
+        let (mut policies, staging) =
+            text::read(&whole).map_err(|cause| LastGoodError::Text { path: path.clone(), cause })?;
         let copies = copies(&folder)?;
         for policy in &mut policies {
             if let SourceSettings::Webhook(webhook) = &mut policy.source
@@ -111,20 +112,20 @@ impl LastGood {
                 take_copies(webhook, &folder, &copies);
             }
         }
-        match Revision::load(&policies).map_err(|mistakes| mistakes.into_iter().next()) {
+        match Revision::load(&policies, &staging).map_err(|mistakes| mistakes.into_iter().next()) {
             Err(Some((at, mistake))) => {
                 let problem = format!("policy {}, {}: {}", policies[at].name, mistake.field, mistake.problem);
                 Err(LastGoodError::Policy { path, problem })
             }
-            _ => Ok(Some(policies)),
+            _ => Ok(Some((policies, staging))),
         }
     }
 }
 
 /// Name and content of everything in the folder.
-fn contents(policies: &[PolicySettings]) -> Result<Vec<(String, Vec<u8>)>, LastGoodError> {
+fn contents(policies: &[PolicySettings], staging: &StagingSettings) -> Result<Vec<(String, Vec<u8>)>, LastGoodError> {
     let mut copies = Copies::new();
-    let mut contents = vec![(REVISION.to_owned(), text::whole(policies).into_bytes())];
+    let mut contents = vec![(REVISION.to_owned(), text::whole(policies, staging).into_bytes())];
     for webhook in policies.iter().filter_map(webhook) {
         for path in files(webhook) {
             if !copies.contains_key(path) {

@@ -127,7 +127,9 @@ impl Reload {
             mistakes: Vec::new(),
             is_kept: true,
         };
-        reload.revisions.note(&service.loaded().revision.id, text::shown(&reload.config.policies));
+        reload
+            .revisions
+            .note(&service.loaded().revision.id, text::shown(&reload.config.policies, &reload.config.staging));
         match mistakes {
             None => reload.keep_good().await,
             Some(mistakes) => {
@@ -196,22 +198,24 @@ impl Reload {
         }
         self.warnings = read.warnings;
         self.say_what_needs_a_restart(&read.config);
-        let policies = read.config.policies;
-        if policies == self.config.policies {
+        let (policies, staging) = (read.config.policies, read.config.staging);
+        if policies == self.config.policies && staging == self.config.staging {
             self.unchanged(cause);
             return self.keep_good().await;
         }
-        let (held, metrics, settings) = (self.service.loaded(), self.backend_metrics.clone(), policies.clone());
+        let (held, metrics) = (self.service.loaded(), self.backend_metrics.clone());
+        let settings = (policies.clone(), staging.clone());
         let revisions = Arc::clone(&self.revisions);
         let built = spawn_blocking(move || {
-            let built = build(&settings, Some(&held), &metrics)?;
+            let (policies, staging) = settings;
+            let built = build(&policies, &staging, Some(&held), &metrics)?;
             // Before a review is judged by it.
-            revisions.note(&built.revision.id, text::shown(&settings));
+            revisions.note(&built.revision.id, text::shown(&policies, &staging));
             Ok::<_, BuildError>(built)
         });
         match built.await {
             Ok(Ok(loaded)) => {
-                self.config.policies = policies;
+                (self.config.policies, self.config.staging) = (policies, staging);
                 self.swap(loaded);
                 self.keep_good().await;
             }
@@ -277,8 +281,10 @@ impl Reload {
 
     /// For a start whose policies have mistakes. Of a webhook's files the content may be another although no policy is.
     async fn keep_good(&mut self) {
-        let (last_good, policies) = (self.last_good.clone(), self.config.policies.clone());
-        let kept = spawn_blocking(move || last_good.keep(&policies)).await.expect("keeping a revision does not panic");
+        let (policies, staging) = (self.config.policies.clone(), self.config.staging.clone());
+        let last_good = self.last_good.clone();
+        let kept = spawn_blocking(move || last_good.keep(&policies, &staging)).await;
+        let kept = kept.expect("keeping a revision does not panic");
         let was_kept = std::mem::replace(&mut self.is_kept, kept.is_ok());
         match kept {
             Ok(()) => self.condition.clear(ABOUT_LAST_GOOD),

@@ -15,6 +15,7 @@ use crate::config::{self, Config, LogLevel, LogSettings};
 use crate::logging::LogArgs;
 use crate::policy::settings::{
     AnswerStyle, CheckSettings, MatchSettings, OnError, PolicySettings, RuleSettings, ScopeSettings, SourceSettings,
+    StagingSettings, SystemSettings,
 };
 use crate::recorder::settings::{JOURNAL, JournalSettings};
 use crate::review::decision::Mode;
@@ -139,6 +140,7 @@ impl BouncerArgs {
             store: StoreSettings::Sqlite(data_dir.clone()),
             journal: JournalSettings { dir: data_dir.join(JOURNAL), ..defaults.journal },
             policies: vec![self.policy()],
+            staging: self.staging(),
             answer_style: AnswerStyle::Bare,
             log: LogSettings { level: if self.debug { LogLevel::Debug } else { defaults.log.level }, ..defaults.log },
             data_dir,
@@ -151,6 +153,14 @@ impl BouncerArgs {
         match (given(&self.cert), given(&self.key)) {
             (Some(certificate), Some(key)) => TlsSettings::Files { certificate, key, client_ca: None },
             _ => TlsSettings::Off,
+        }
+    }
+
+    /// kube-image-bouncer answers the same in every namespace.
+    fn staging(&self) -> StagingSettings {
+        StagingSettings {
+            system: SystemSettings { namespaces: Vec::new(), max_mode: Mode::Enforce },
+            ..StagingSettings::default()
         }
     }
 
@@ -171,6 +181,7 @@ impl BouncerArgs {
         PolicySettings {
             name: "bouncer".to_owned(),
             mode: self.mode,
+            rollout: Vec::new(),
             on_error: OnError::Fail,
             source: SourceSettings::Rules(rules),
         }
@@ -191,6 +202,7 @@ fn rule(id: &str, check: CheckSettings, message: &str) -> RuleSettings {
     RuleSettings {
         id: id.to_owned(),
         mode: None,
+        rollout: Vec::new(),
         check,
         message: Some(message.to_owned()),
         unreadable: Some(UNREADABLE.to_owned()),

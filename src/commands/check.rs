@@ -72,7 +72,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn all(config: &Config, cluster: &str, subjects: &[Subject]) -> Vec<Judged> {
-    let revision = Revision::load(&config.policies).expect("a configuration without mistakes");
+    let revision = Revision::load(&config.policies, &config.staging).expect("a configuration without mistakes");
     subjects.iter().map(|subject| judge(&revision, cluster, subject)).collect()
 }
 
@@ -80,7 +80,7 @@ fn code(judged: &[Judged], fail_on: Mode) -> u8 {
     if judged.iter().any(|one| !one.errors.is_empty()) {
         return MISTAKEN;
     }
-    let reached = judged.iter().flat_map(|one| &one.violations).any(|found| found.violation.mode >= fail_on);
+    let reached = judged.iter().flat_map(|one| &one.violations).any(|found| found.reaches(fail_on));
     u8::from(reached)
 }
 

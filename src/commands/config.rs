@@ -9,7 +9,8 @@ use anyhow::Context as _;
 use clap::Subcommand;
 
 use crate::config::{self, Compile, Config, Loaded};
-use crate::policy::settings::{PolicySettings, SourceSettings};
+use crate::policy::Revision;
+use crate::policy::settings::{PolicySettings, SourceSettings, SystemSettings};
 use crate::server::settings::TlsSettings;
 use crate::web::count;
 
@@ -99,6 +100,7 @@ fn summary(config: &Config) -> String {
     rows.push(("history", config.store.place()));
     rows.push(("kept", config::kept(&config.history.retention)));
     rows.extend(config.policies.iter().map(|policy| ("policy", describe(policy))));
+    rows.extend(capped(config).map(|sentence| ("capped", sentence)));
     if config.policies.is_empty() {
         rows.push(("policy", "none: every review is allowed and recorded".to_owned()));
     }
@@ -107,6 +109,16 @@ fn summary(config: &Config) -> String {
         writeln!(text, "  {name:<9}{value}").expect("a String takes every text");
     }
     text
+}
+
+/// Which policies would do more in the system namespaces if they were not held back there.
+fn capped(config: &Config) -> Option<String> {
+    let revision = Revision::load(&config.policies, &config.staging).ok()?;
+    let names: Vec<&str> =
+        revision.policies.iter().filter(|policy| policy.is_capped()).map(|policy| policy.name.as_str()).collect();
+    let SystemSettings { namespaces, max_mode } = &config.staging.system;
+    let is_any = !names.is_empty();
+    is_any.then(|| format!("{}: at most {max_mode} in {}", names.join(", "), namespaces.join(", ")))
 }
 
 fn clients(client_ca: Option<&Path>) -> String {
@@ -126,6 +138,8 @@ fn describe(policy: &PolicySettings) -> String {
                     Some(mode) if mode != policy.mode => format!("{} ({mode})", rule.id),
                     _ => rule.id.clone(),
                 })
+                .zip(rules)
+                .map(|(text, rule)| if rule.rollout.is_empty() { text } else { format!("{text} in stages") })
                 .collect();
             format!("rules {}", rules.join(", "))
         }
@@ -133,7 +147,8 @@ fn describe(policy: &PolicySettings) -> String {
         SourceSettings::Gatekeeper(gatekeeper) => format!("gatekeeper {}", paths(&gatekeeper.files)),
         SourceSettings::Webhook(webhook) => format!("webhook {}", webhook.url),
     };
-    format!("{} ({}): {judges}", policy.name, policy.mode)
+    let stages = if policy.rollout.is_empty() { "" } else { ", in stages" };
+    format!("{} ({}{stages}): {judges}", policy.name, policy.mode)
 }
 
 #[cfg(test)]
@@ -182,6 +197,7 @@ policies:
                 "  kept     decisions 90d, notable 500d, dry runs 7d, events 730d, figures 730d, at most 1GiB",
                 "  policy   a (audit): rules b, c (enforce)",
                 "  policy   d (warn): webhook https://b/x",
+                "  capped   a: at most warn in kube-system, kube-public, kube-node-lease",
             ]
         );
         let lines = summary_of("webhook: {tls: off}\npolicies: []");

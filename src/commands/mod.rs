@@ -11,6 +11,7 @@ pub mod journal;
 pub mod migrate;
 mod progress;
 pub mod ready;
+pub mod rollout;
 pub mod serve;
 pub mod verify;
 
@@ -22,7 +23,7 @@ use crate::config::{Loaded, LogSettings};
 use crate::logging::{self, LogArgs};
 use crate::policy::Revision;
 use crate::policy::rules::Mistake;
-use crate::policy::settings::PolicySettings;
+use crate::policy::settings::{PolicySettings, StagingSettings};
 use crate::store::settings::StoreSettings;
 
 /// Runs the command that was typed.
@@ -39,6 +40,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Ready(args) => ready::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Check(args) => check::run(args),
+        Command::Rollout(command) => rollout::run(command, cli.log),
         Command::Config(command) => config::run(command, &compile),
     };
     done.unwrap_or_else(|error| {
@@ -58,7 +60,7 @@ fn sentence(error: &anyhow::Error) -> String {
 
 /// What `serve` compiles policies with.
 fn compile(policies: &[PolicySettings]) -> Vec<(usize, Mistake)> {
-    Revision::load(policies).err().unwrap_or_default()
+    Revision::load(policies, &StagingSettings::default()).err().unwrap_or_default()
 }
 
 /// The configuration of a command that runs no policy. Its mistakes are said, and the exit code given.

@@ -57,9 +57,9 @@ fn on_last_good(errors: &ConfigErrors, strict: bool) -> Result<Loaded, String> {
     }
     let data_dir = &errors.read.config.data_dir;
     match LastGood::of(data_dir).read() {
-        Ok(Some(policies)) => {
+        Ok(Some((policies, staging))) => {
             let mut loaded = Loaded::clone(&errors.read);
-            loaded.config.policies = policies;
+            (loaded.config.policies, loaded.config.staging) = (policies, staging);
             Ok(loaded)
         }
         Ok(None) => {

@@ -3,6 +3,7 @@
 //! A form is described once: how it is read, how it is written, what its pattern in the JSON Schema is. The schema
 //! carries its name (`x-form`), by which the reader finds it again ([`named`]).
 
+mod moment;
 mod names;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use crate::store::settings::{PostgresUrl, UrlMistake};
 
 use super::mistake::{Wrong, nearest, shown};
 
+pub use self::moment::Moment;
 pub use self::names::{CertificateName, HostName, Label, Name, Text};
 
 /// A type whose values a person writes as one text.
@@ -57,12 +59,13 @@ pub fn named(name: &str) -> &'static Check {
 }
 
 /// Every form that a field of the configuration has.
-static FORMS: [Check; 13] = [
+static FORMS: [Check; 14] = [
     form::<Duration>(),
     form::<Size>(),
     form::<SocketAddr>(),
     form::<PathBuf>(),
     form::<jiff::tz::TimeZone>(),
+    form::<Moment>(),
     form::<http::Uri>(),
     form::<PostgresUrl>(),
     form::<Subject>(),

@@ -5,17 +5,19 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::policy::settings::AnswerStyle;
+use crate::policy::settings::{AnswerStyle, StagingSettings};
 use crate::recorder::settings::{JOURNAL, JournalSettings, LEAST_MAX_SIZE};
 use crate::server::settings::{Limits, Timeouts, TlsSettings, WebhookListenerSettings};
 use crate::store::settings::HistorySettings;
 use crate::web::settings::ReportSettings;
 
 use super::clusters;
+use super::exemptions::{self, ReadExemptions};
 use super::files::{NamedFile, Purpose};
 use super::form::{Form as _, Size, Written};
 use super::mistake::{Mistakes, Place, Wrong};
 use super::policies::{self, ReadPolicies};
+use super::staging;
 use super::store;
 use super::tree::Node;
 use super::written::{self, Document, Tls};
@@ -30,12 +32,15 @@ pub struct Ground<'a> {
     pub mistakes: &'a mut Mistakes,
     pub warnings: &'a mut Vec<String>,
     pub files: &'a mut Vec<NamedFile>,
+    /// Where this process runs, when that is in a pod.
+    pub own_namespace: Option<String>,
 }
 
 /// The meaning of `document`. Right only where no mistakes came up.
-pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies) {
+pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies, ReadExemptions) {
     let data_dir = ground.path(&document.data_dir);
     let policies = policies::of(document.policies, ground);
+    let exemptions = exemptions::of(document.exemptions, &policies.settings, ground);
     clusters::unreserved(&document.cluster.0.0, "cluster", ground);
     let webhook = webhook(document.webhook, &data_dir, ground);
     let config = Config {
@@ -57,10 +62,14 @@ pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies)
         answer_style: AnswerStyle::Prefixed,
         log: LogSettings { format: document.log.format, level: document.log.level },
         policies: policies.settings.clone(),
+        staging: StagingSettings {
+            system: staging::system(document.system_namespaces, document.system_max_mode, ground),
+            exemptions: exemptions.settings.clone(),
+        },
         data_dir,
     };
     apart(&config, ground);
-    (config, policies)
+    (config, policies, exemptions)
 }
 
 fn webhook(webhook: written::Webhook, data_dir: &Path, ground: &mut Ground<'_>) -> WebhookListenerSettings {

@@ -12,6 +12,7 @@ use super::files::Purpose;
 use super::form::{Text, Written};
 use super::meaning::{Ground, count};
 use super::mistake::{Mistakes, Wrong, list, shown};
+use super::rollout;
 use super::sources::{Sources, What};
 use super::tree::Node;
 use super::written::{self, Gatekeeper, Match, OneOrMore, Policy, Rego, Remote, Rule, WEBHOOK_TIMEOUT};
@@ -138,6 +139,7 @@ fn policy(policy: Policy, path: &str, ground: &mut Ground<'_>) -> Option<(Policy
     let timeout = policy.timeout.unwrap_or(Written(WEBHOOK_TIMEOUT));
     let timeout = ground.not_zero(&field("timeout"), timeout);
     let webhook = policy.webhook.and_then(|remote| remote_settings(remote, timeout, path, ground));
+    let rollout = rollout::of_policy(policy.rollout, rules.as_deref(), path, ground);
     let source = match sources[..] {
         ["rules"] => rules.map(SourceSettings::Rules),
         ["rego"] => rego.map(SourceSettings::Rego),
@@ -162,7 +164,7 @@ fn policy(policy: Policy, path: &str, ground: &mut Ground<'_>) -> Option<(Policy
     };
     let name = policy.name.map_or_else(|| MISTAKEN.to_owned(), |name| name.0.0);
     Some((
-        PolicySettings { name, mode: policy.mode, on_error: policy.on_error, source: source? },
+        PolicySettings { name, mode: policy.mode, rollout, on_error: policy.on_error, source: source? },
         read.unwrap_or_default(),
     ))
 }
@@ -199,10 +201,12 @@ fn rule(rule: Rule, path: &str, ground: &mut Ground<'_>) -> Option<RuleSettings>
             ground.wrong(path, Wrong::new(problem, "keep one of them, and make a rule of its own of each other"));
         }
     }
+    let rollout = rollout::of_rule(rule.rollout, path, ground);
     let check = deny.or(allow).or(require).flatten();
     Some(RuleSettings {
         id: rule.id.map_or_else(|| MISTAKEN.to_owned(), |id| id.0.0),
         mode: rule.mode,
+        rollout,
         check: check?,
         unreadable: None,
         message: rule.message.map(|text| text.0.0),
@@ -237,7 +241,7 @@ fn pattern(written: Match, path: &str, ground: &mut Ground<'_>) -> Option<MatchS
     None
 }
 
-fn texts(written: Option<OneOrMore<Written<Text>>>) -> Vec<String> {
+pub(super) fn texts(written: Option<OneOrMore<Written<Text>>>) -> Vec<String> {
     written.map(OneOrMore::into_vec).unwrap_or_default().into_iter().map(|text| text.0.0).collect()
 }
 
@@ -278,6 +282,7 @@ fn remote_settings(
         client_identity,
         token_file,
         max_in_flight: count(remote.max_in_flight),
+        overridable: remote.overridable,
     })
 }
 

@@ -9,7 +9,9 @@ mod opened;
 use std::time::Duration;
 
 use super::*;
-use crate::policy::settings::{CheckSettings, MatchSettings, OnError, Requirement, SourceSettings, Speaks, built_in};
+use crate::policy::settings::{
+    CheckSettings, MatchSettings, OnError, Requirement, SourceSettings, Speaks, StagingSettings, built_in,
+};
 use crate::recorder::settings::{Durability, OnFailure};
 use crate::review::decision::Mode;
 use crate::server::settings::{Limits, Timeouts, TlsSettings};
@@ -104,6 +106,7 @@ fn without_a_file_everything_is_at_its_default() {
     assert_eq!(config.shutdown, ShutdownSettings { delay: secs(0), grace: secs(10) });
     assert_eq!(config.log, LogSettings { format: LogFormat::Text, level: LogLevel::Info });
     assert_eq!(config.policies, built_in());
+    assert_eq!(config.staging, StagingSettings::default());
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! there.
 
 mod clusters;
+mod exemptions;
 mod policies;
 mod store;
 
@@ -17,14 +18,17 @@ use jiff::tz::TimeZone;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::policy::settings::SystemSettings;
 use crate::recorder::settings::{Durability, OnFailure};
+use crate::review::decision::Mode;
 use crate::server::settings::Overload;
 
-use super::form::{CertificateName, HostName, Label, Size, Written};
+use super::form::{CertificateName, HostName, Label, Size, Text, Written};
 use super::{LogFormat, LogLevel};
 
 pub use self::clusters::Cluster;
-pub use self::policies::{Gatekeeper, Match, OneOrMore, Policy, Rego, Remote, Rule, WEBHOOK_TIMEOUT};
+pub use self::exemptions::{Exemption, Exemptions};
+pub use self::policies::{Gatekeeper, Match, OneOrMore, Policy, Rego, Remote, Rule, Stage, WEBHOOK_TIMEOUT};
 pub use self::store::{History, Retention, Store};
 
 /// Configuration of `rehearsal serve`. Relative paths are relative to this file.
@@ -67,6 +71,13 @@ pub struct Document {
     /// What judges. Absent: one policy `images` in `audit` with the rule `no-latest`; `[]`: none.
     #[schemars(with = "Vec<Policy>", extend("x-fix" = POLICIES_FIX))]
     pub policies: Option<Vec<Policy>>,
+    /// What is let through for a time although it violates a rule: a list, or the files that hold lists.
+    #[schemars(with = "Exemptions", extend("x-fix" = EXEMPTIONS_FIX))]
+    pub exemptions: Option<Exemptions>,
+    /// Where a cluster is repaired from (globs). The one that Rehearsal itself runs in is always added.
+    pub system_namespaces: Vec<Written<Text>>,
+    /// The heaviest mode of local policies in `system_namespaces`.
+    pub system_max_mode: Mode,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -206,6 +217,8 @@ const TLS_FIX: &str =
 const STORE_FIX: &str = "write sqlite, or `{url: postgres://USER@HOST/DATABASE, password_file: FILE}`";
 const POLICIES_FIX: &str = "write a list, or [] for no policy, or leave the field out for the built-in one";
 
+const EXEMPTIONS_FIX: &str = "write a list of exemptions, or `{files: [exemptions/*.yaml]}`";
+
 const KIB: u64 = 1 << 10;
 const MIB: u64 = KIB << 10;
 const GIB: u64 = MIB << 10;
@@ -238,6 +251,9 @@ impl Default for Document {
             shutdown: Shutdown::default(),
             log: Log::default(),
             policies: None,
+            exemptions: None,
+            system_namespaces: SystemSettings::NAMESPACES.map(|name| Written(Text(name.to_owned()))).into(),
+            system_max_mode: SystemSettings::default().max_mode,
         }
     }
 }

@@ -101,7 +101,6 @@ mod tests {
             memo.recall(None, &view, || Finding {
                 violations: vec![RuleViolation {
                     rule: "r".into(),
-                    mode: None,
                     most: crate::review::decision::Mode::Enforce,
                     image: None,
                     container: None,

@@ -1,7 +1,9 @@
 //! Floor 1: what judges. Pure and synchronous: a policy is a function of a view of the review and its own text.
 
 mod anchor;
+pub mod ceiling;
 pub mod evaluated;
+pub mod exemptions;
 pub mod gatekeeper;
 pub mod glob;
 mod matcher;
@@ -9,7 +11,8 @@ mod memo;
 pub mod opa;
 pub mod rego;
 pub mod revision;
-mod rule;
+pub mod rollout;
+pub mod rule;
 pub mod rules;
 mod scope;
 pub mod settings;

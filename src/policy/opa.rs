@@ -114,6 +114,7 @@ mod tests {
             client_identity: None,
             token_file: None,
             max_in_flight: 64,
+            overridable: false,
         };
         let mistakes = check(&webhook("http://opa/v1/policies", Speaks::Opa)).expect_err("mistakes");
         let fields: Vec<&str> = mistakes.iter().map(|mistake| mistake.field.as_str()).collect();

@@ -5,6 +5,7 @@ use crate::review::decision::Mode;
 use crate::review::image::Image;
 
 use super::matcher::Matcher;
+use super::rollout::{Place, Rollout};
 use super::rules::{Mistake, RuleViolation};
 use super::scope::Scope;
 use super::settings::{CheckSettings, MatchSettings, Requirement, RuleSettings};
@@ -14,6 +15,7 @@ use super::template::{self, Template};
 pub struct Rule {
     id: String,
     mode: Option<Mode>,
+    rollout: Rollout,
     check: Check,
     message: Template,
     unreadable: Option<String>,
@@ -51,12 +53,14 @@ impl Rule {
             mistakes.push(Mistake::new(format!("{path}.message"), error.problem, error.fix));
         });
         let scope = Scope::compile(&settings.scope, path, mistakes);
+        let rollout = Rollout::compile(&settings.rollout, &format!("{path}.rollout"), mistakes);
         if mistakes.len() > before {
             return None;
         }
         Some(Self {
             id: settings.id.clone(),
             mode: settings.mode,
+            rollout,
             check,
             message: message.ok()?,
             unreadable: settings.unreadable.clone(),
@@ -70,8 +74,28 @@ impl Rule {
         &self.id
     }
 
+    /// Whether it has a mode or a rollout of its own, which wins over its policy's.
+    pub fn is_staged(&self) -> bool {
+        self.mode.is_some() || !self.rollout.is_empty()
+    }
+
+    pub fn has_rollout(&self) -> bool {
+        !self.rollout.is_empty()
+    }
+
+    /// Its own mode where no stage matches.
     pub fn mode(&self) -> Option<Mode> {
         self.mode
+    }
+
+    /// Its own mode there.
+    pub fn mode_in(&self, place: Place<'_>) -> Option<Mode> {
+        self.rollout.mode(&self.id, place).or(self.mode)
+    }
+
+    /// The heaviest mode that its own may be anywhere; of one that has none, `otherwise`.
+    pub fn heaviest(&self, otherwise: Mode) -> Mode {
+        self.rollout.heaviest_of(Some(&self.id), self.mode.unwrap_or(otherwise))
     }
 
     pub fn names_clusters(&self) -> bool {
@@ -114,7 +138,6 @@ impl Rule {
         };
         RuleViolation {
             rule: self.id.clone(),
-            mode: self.mode,
             most: Mode::Enforce,
             image: Some(template::cut(&image.text).into_owned()),
             container: image.container.clone(),

@@ -30,7 +30,7 @@ pub struct Finding {
     /// In the order of the images, then of the rules.
     pub violations: Vec<RuleViolation>,
     pub standing: Vec<RuleViolation>,
-    /// Past the cap of 100; those kept are the weightiest, new before standing.
+    /// Past the cap of 100; those kept are the weightiest, new before standing, and the first of every rule.
     pub omitted: u32,
     /// It could not judge: over 1,000 images, or a policy that failed.
     pub error: Option<String>,
@@ -40,12 +40,11 @@ pub struct Finding {
     pub prints: Vec<String>,
 }
 
-/// A violation whose mode has not been settled: the rule's own, or else the policy's.
+/// A violation whose mode has not been settled: that is the rule's where the review is of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleViolation {
     pub rule: String,
-    pub mode: Option<Mode>,
-    /// The heaviest mode that it may have, whatever the policy's is.
+    /// The heaviest mode that it may have, whatever the rule's is.
     pub most: Mode,
     pub image: Option<String>,
     pub container: Option<String>,
@@ -104,7 +103,8 @@ impl RulesPolicy {
         }
         // The settings' debug form names every field and value in order, and changes with the code that reads them. Modes
         // act after a policy has judged, so its version is the same in every mode.
-        let judging: Vec<_> = settings.iter().map(|rule| RuleSettings { mode: None, ..rule.clone() }).collect();
+        let judging: Vec<_> =
+            settings.iter().map(|rule| RuleSettings { mode: None, rollout: Vec::new(), ..rule.clone() }).collect();
         let text = format!("{ENGINE} {judging:?}");
         let names_clusters = rules.iter().any(Rule::names_clusters);
         Ok(Self { version: digest_hex(text.as_bytes(), 12), rules, names_clusters, memo: Memo::default() })
@@ -115,9 +115,14 @@ impl RulesPolicy {
         &self.version
     }
 
-    /// Each rule's id and own mode, in order.
-    pub fn rules(&self) -> impl Iterator<Item = (&str, Option<Mode>)> {
-        self.rules.iter().map(|rule| (rule.id(), rule.mode()))
+    /// In order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The rule of that id.
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.id() == id)
     }
 
     /// What it finds in `review`, evaluated once for each view.
@@ -142,8 +147,10 @@ impl RulesPolicy {
                 }
             }
         }
-        finding.omitted = u32::try_from(faults.len().saturating_sub(MAX_VIOLATIONS)).unwrap_or(u32::MAX);
-        for Fault { rule, image } in weightiest(faults) {
+        let all = faults.len();
+        let kept = weightiest(faults);
+        finding.omitted = u32::try_from(all - kept.len()).unwrap_or(u32::MAX);
+        for Fault { rule, image } in kept {
             let violation = rule.violation(image, review.record.namespace.as_deref());
             if image.new { finding.violations.push(violation) } else { finding.standing.push(violation) }
         }
@@ -151,8 +158,9 @@ impl RulesPolicy {
     }
 }
 
-/// At most [`MAX_VIOLATIONS`] of `faults`, in their order. One that may reject is never left out for one that cannot, nor
-/// the first of a rule for a repeat of another: else a pod of a hundred lesser faults could carry any other past us.
+/// At most [`MAX_VIOLATIONS`] of `faults`, in their order, and the first new one of every rule in any case. Which rules
+/// reject depends on where a review is of, which a finding does not: so none of them is ever left out, or a pod of a
+/// hundred lesser faults could carry any other past us. Of repeats those come first that are most likely to reject.
 fn weightiest(faults: Vec<Fault<'_>>) -> Vec<Fault<'_>> {
     if faults.len() <= MAX_VIOLATIONS {
         return faults;
@@ -163,23 +171,26 @@ fn weightiest(faults: Vec<Fault<'_>>) -> Vec<Fault<'_>> {
         .enumerate()
         .map(|(at, fault)| {
             let is_repeat = !seen.insert((fault.rule.id(), fault.image.new));
-            (!fault.image.new, lightness(fault.rule.mode()), is_repeat, at)
+            (!fault.image.new, is_repeat, lightness(fault.rule), at)
         })
         .collect();
     ranked.sort_unstable();
-    let mut kept: Vec<usize> = ranked.into_iter().take(MAX_VIOLATIONS).map(|(.., at)| at).collect();
+    let firsts = ranked.iter().take_while(|(is_standing, is_repeat, ..)| !is_standing && !is_repeat).count();
+    let mut kept: Vec<usize> = ranked.into_iter().take(MAX_VIOLATIONS.max(firsts)).map(|(.., at)| at).collect();
     kept.sort_unstable();
     kept.into_iter().map(|at| faults[at]).collect()
 }
 
 /// The order of modes, the heaviest first. A rule without one of its own has its policy's, which a finding must not
-/// depend on: so it comes behind those that reject in any case, and before those that never do.
-fn lightness(mode: Option<Mode>) -> u8 {
-    match mode {
-        Some(Mode::Enforce) => 0,
-        None => 1,
-        Some(Mode::Warn) => 2,
-        Some(Mode::Audit) => 3,
+/// depend on: so it comes behind those that may reject in any case, and before those that never do.
+fn lightness(rule: &Rule) -> u8 {
+    // Whatever its policy's mode is, its own are no heavier than this.
+    let at_least = rule.heaviest(Mode::Audit);
+    match (at_least, rule.mode()) {
+        (Mode::Enforce, _) => 0,
+        (_, None) => 1,
+        (Mode::Warn, Some(_)) => 2,
+        (Mode::Audit, Some(_)) => 3,
     }
 }
 

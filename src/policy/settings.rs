@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::review::clock::Timestamp;
 use crate::review::decision::{Mode, Operation};
 use crate::review::image::Role;
 
@@ -30,9 +31,81 @@ pub struct PolicySettings {
     /// `[A-Za-z0-9._-]{1,128}`, unique.
     pub name: String,
     pub mode: Mode,
+    /// Wins over `mode` where a stage matches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollout: Vec<StageSettings>,
     pub on_error: OnError,
     #[serde(flatten)]
     pub source: SourceSettings,
+}
+
+/// The mode of a part of the rules in a part of the places; an empty list is all of them. Globs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageSettings {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<String>,
+    /// Of the namespaces, 0 to 100.
+    pub percent: u8,
+    /// Another one takes other namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<String>,
+    pub mode: Mode,
+}
+
+/// What acts on violations after the policies have judged, beside modes and rollouts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StagingSettings {
+    #[serde(default)]
+    pub system: SystemSettings,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exemptions: Vec<ExemptionSettings>,
+}
+
+/// What is let through for a time; an empty list is anything. Globs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExemptionSettings {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// Of `Kind/name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
+    /// By name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<String>,
+    /// The instant from which on it no longer applies; `None`: permanent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// How long before its end each hit is told of it.
+    #[serde(rename = "warn_before_ms", with = "milliseconds")]
+    pub warn_before: Duration,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Where a cluster is repaired from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SystemSettings {
+    /// Globs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// Of local policies there.
+    pub max_mode: Mode,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,9 +121,12 @@ pub enum SourceSettings {
 pub struct RuleSettings {
     /// `[A-Za-z0-9._-]{1,128}`, unique in its policy.
     pub id: String,
-    /// Wins over the policy's.
+    /// Wins over the policy's mode and rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// In the place of the policy's; where no stage matches it is `mode`, or else the policy's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollout: Vec<StageSettings>,
     #[serde(flatten)]
     pub check: CheckSettings,
     /// May use `{image} {registry} {repository} {tag} {namespace} {container}`.
@@ -215,6 +291,9 @@ pub struct WebhookSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
     pub max_in_flight: usize,
+    /// What loosens local policies holds for it too, while it enforces.
+    #[serde(default)]
+    pub overridable: bool,
 }
 
 /// The protocol of a webhook. Without a bridge it is not asked about reviews of the other one: its verdict on those is
@@ -239,6 +318,51 @@ pub enum AnswerStyle {
     Bare,
 }
 
+impl SourceSettings {
+    /// Nothing of ours loosens a webhook unless it says so.
+    pub fn may_be_loosened(&self) -> bool {
+        match self {
+            Self::Rules(_) | Self::Rego(_) | Self::Gatekeeper(_) => true,
+            Self::Webhook(webhook) => webhook.overridable,
+        }
+    }
+}
+
+impl ExemptionSettings {
+    /// Long enough for a team to plan what comes in the place of an exemption.
+    pub const WARN_BEFORE: Duration = Duration::from_secs(14 * 86_400);
+}
+
+impl Default for ExemptionSettings {
+    fn default() -> Self {
+        Self {
+            policies: Vec::new(),
+            rules: Vec::new(),
+            clusters: Vec::new(),
+            namespaces: Vec::new(),
+            workloads: Vec::new(),
+            images: Vec::new(),
+            containers: Vec::new(),
+            until: None,
+            warn_before: Self::WARN_BEFORE,
+            ticket: None,
+            owner: None,
+            reason: None,
+        }
+    }
+}
+
+impl SystemSettings {
+    /// Where Kubernetes has what keeps a cluster running.
+    pub const NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+}
+
+impl Default for SystemSettings {
+    fn default() -> Self {
+        Self { namespaces: Self::NAMESPACES.map(str::to_owned).into(), max_mode: Mode::Warn }
+    }
+}
+
 /// What service meshes write where their image will stand.
 pub fn default_placeholders() -> Vec<String> {
     vec!["auto".to_owned()]
@@ -249,6 +373,7 @@ pub fn built_in() -> Vec<PolicySettings> {
     let no_latest = RuleSettings {
         id: "no-latest".to_owned(),
         mode: None,
+        rollout: Vec::new(),
         check: CheckSettings::Deny(MatchSettings { tag: vec!["latest".to_owned()], ..MatchSettings::default() }),
         message: Some("{image} uses the tag latest".to_owned()),
         unreadable: None,
@@ -259,6 +384,7 @@ pub fn built_in() -> Vec<PolicySettings> {
     vec![PolicySettings {
         name: "images".to_owned(),
         mode: Mode::Audit,
+        rollout: Vec::new(),
         on_error: OnError::default(),
         source: SourceSettings::Rules(vec![no_latest]),
     }]

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::{PolicySettings, SourceSettings};
+use super::settings::{PolicySettings, SourceSettings, StagingSettings};
 
 /// Raised when what was written before means something else.
 const FORMAT: u32 = 1;
@@ -18,12 +18,16 @@ const HIDDEN: &str = "..";
 struct Written<'a> {
     format: u32,
     policies: &'a [PolicySettings],
+    #[serde(flatten)]
+    staging: &'a StagingSettings,
 }
 
 #[derive(Debug, Deserialize)]
 struct Read {
     format: u32,
     policies: Vec<PolicySettings>,
+    #[serde(flatten)]
+    staging: StagingSettings,
 }
 
 /// A text that is none of these.
@@ -36,13 +40,13 @@ pub enum TextError {
 }
 
 /// Whole, to load again.
-pub fn whole(policies: &[PolicySettings]) -> String {
-    let text = serde_json::to_string_pretty(&Written { format: FORMAT, policies });
+pub fn whole(policies: &[PolicySettings], staging: &StagingSettings) -> String {
+    let text = serde_json::to_string_pretty(&Written { format: FORMAT, policies, staging });
     text.expect("keys are strings, and every path of a configuration is text")
 }
 
 /// As it may be shown to whoever sees the report.
-pub fn shown(policies: &[PolicySettings]) -> String {
+pub fn shown(policies: &[PolicySettings], staging: &StagingSettings) -> String {
     let mut policies = policies.to_vec();
     for policy in &mut policies {
         if let SourceSettings::Webhook(webhook) = &mut policy.source
@@ -51,16 +55,16 @@ pub fn shown(policies: &[PolicySettings]) -> String {
             webhook.url = without_parameters(&webhook.url);
         }
     }
-    whole(&policies)
+    whole(&policies, staging)
 }
 
-/// The policies of a [`whole`] text.
+/// What a [`whole`] text holds.
 ///
 /// # Errors
 /// It is none.
-pub fn read(text: &str) -> Result<Vec<PolicySettings>, TextError> {
-    let Read { format, policies } = serde_json::from_str(text)?;
-    if format == FORMAT { Ok(policies) } else { Err(TextError::Format(format)) }
+pub fn read(text: &str) -> Result<(Vec<PolicySettings>, StagingSettings), TextError> {
+    let Read { format, policies, staging } = serde_json::from_str(text)?;
+    if format == FORMAT { Ok((policies, staging)) } else { Err(TextError::Format(format)) }
 }
 
 fn without_parameters(url: &http::Uri) -> http::Uri {
@@ -117,8 +121,8 @@ mod tests {
     use super::*;
     use crate::policy::rego::input::Form;
     use crate::policy::settings::{
-        CheckSettings, DataDocument, Dialect, MatchSettings, OnError, RegoModule, RegoSettings, Requirement,
-        ScopeSettings, Speaks, WebhookSettings, built_in,
+        CheckSettings, DataDocument, Dialect, ExemptionSettings, MatchSettings, OnError, RegoModule, RegoSettings,
+        Requirement, ScopeSettings, Speaks, StageSettings, WebhookSettings, built_in,
     };
     use crate::review::decision::{Mode, Operation};
     use crate::review::image::Role;
@@ -145,6 +149,14 @@ mod tests {
         let policy = |name: &str, source| PolicySettings {
             name: name.to_owned(),
             mode: Mode::Warn,
+            rollout: vec![StageSettings {
+                rules: Vec::new(),
+                namespaces: vec!["shop".to_owned()],
+                clusters: Vec::new(),
+                percent: 25,
+                salt: Some("s".to_owned()),
+                mode: Mode::Enforce,
+            }],
             on_error: OnError::Deny,
             source,
         };
@@ -178,6 +190,7 @@ mod tests {
                 client_identity: Some((PathBuf::from("a"), PathBuf::from("b"))),
                 token_file: None,
                 max_in_flight: 7,
+                overridable: true,
             }),
         ));
         all
@@ -185,12 +198,14 @@ mod tests {
 
     #[test]
     fn a_whole_text_is_read_as_what_it_was_written_from() {
-        assert_eq!(read(&whole(&policies())).unwrap(), policies());
+        let exemption = ExemptionSettings { ticket: Some("SEC-1".to_owned()), ..ExemptionSettings::default() };
+        let staging = StagingSettings { exemptions: vec![exemption], ..StagingSettings::default() };
+        assert_eq!(read(&whole(&policies(), &staging)).unwrap(), (policies(), staging));
     }
 
     #[test]
     fn it_is_written_in_the_words_of_the_configuration() {
-        let text: serde_json::Value = serde_json::from_str(&shown(&policies())).unwrap();
+        let text: serde_json::Value = serde_json::from_str(&shown(&policies(), &StagingSettings::default())).unwrap();
         let rules = &text["policies"][0]["rules"];
         assert_eq!(rules[0]["deny"], serde_json::json!({"tag": ["latest"]}));
         assert_eq!((&rules[1]["require"][0], &rules[1]["namespaces"][0]), (&"digest".into(), &"team-*".into()));
@@ -201,13 +216,13 @@ mod tests {
 
     #[test]
     fn what_may_be_a_password_is_not_shown() {
-        let text = shown(&policies());
+        let text = shown(&policies(), &StagingSettings::default());
         assert!(!text.contains("hunter2") && text.contains("https://gate.test/judge?.."), "{text}");
     }
 
     #[test]
     fn what_another_version_wrote_is_named() {
-        let newer = whole(&policies()).replacen("\"format\": 1", "\"format\": 2", 1);
+        let newer = whole(&policies(), &StagingSettings::default()).replacen("\"format\": 1", "\"format\": 2", 1);
         assert_eq!(read(&newer).unwrap_err().to_string(), "it is of format 2, and this version reads 1");
         let error = read("{\"format\": 1}").unwrap_err().to_string();
         assert!(error.contains("missing field `policies`"), "{error}");

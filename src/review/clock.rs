@@ -34,6 +34,12 @@ impl Timestamp {
         Self(millis)
     }
 
+    /// The day in UTC of the last millisecond before: `2026-12-01` of its end.
+    pub fn last_day(self) -> String {
+        let before = Self(self.0.saturating_sub(1)).to_string();
+        before.split('T').next().unwrap_or(&before).to_owned()
+    }
+
     /// Since the Unix epoch, as metrics give it.
     pub fn seconds(self) -> f64 {
         self.0 as f64 / 1_000.0

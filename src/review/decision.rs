@@ -77,6 +77,22 @@ pub struct Violation {
     /// What the rule's author says to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// Why it is not acted on, whatever its mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exempted: Option<Exempted>,
+}
+
+/// What lets a violation through.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exempted {
+    Exemption {
+        ticket: Option<String>,
+        owner: Option<String>,
+        reason: Option<String>,
+        /// `None`: permanent.
+        until: Option<Timestamp>,
+    },
 }
 
 /// What one policy said of one review.
@@ -274,6 +290,50 @@ impl fmt::Display for Mode {
     }
 }
 
+// === impl Violation ===
+
+impl Violation {
+    /// It is why a request is rejected.
+    pub fn rejects(&self) -> bool {
+        self.mode == Mode::Enforce && self.exempted.is_none()
+    }
+
+    /// It would be why, if its rule were in `enforce`.
+    pub fn would_reject(&self) -> bool {
+        self.mode != Mode::Enforce && self.exempted.is_none()
+    }
+}
+
+// === impl Exempted ===
+
+impl fmt::Display for Exempted {
+    /// For a person, after the violation: `exempted by SEC-12 of payments until .., because ..`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Exemption { ticket, owner, reason, until } = self;
+        f.write_str("exempted")?;
+        if let Some(ticket) = ticket {
+            write!(f, " by {ticket}")?;
+        }
+        if let Some(owner) = owner {
+            write!(f, " of {owner}")?;
+        }
+        match until {
+            Some(until) => write!(f, " until {until}")?,
+            None => f.write_str(" for good")?,
+        }
+        reason.as_ref().map_or(Ok(()), |reason| write!(f, ", because: {reason}"))
+    }
+}
+
+// === impl PolicyVerdict ===
+
+impl PolicyVerdict {
+    /// Whether something is let through that its rules stand against.
+    pub fn has_exempted(&self) -> bool {
+        self.violations.iter().any(|violation| violation.exempted.is_some())
+    }
+}
+
 // === impl Protocol ===
 
 impl Protocol {
@@ -403,5 +463,19 @@ mod tests {
         decision.caller = Some("CN=kube-apiserver".to_owned());
         let again: Decision = serde_json::from_str(&serde_json::to_string(&decision).unwrap()).unwrap();
         assert_eq!(again, *decision);
+    }
+
+    #[test]
+    fn a_violation_of_a_journal_from_before_there_were_exemptions_is_read() {
+        let old = r#"{"rule":"r","mode":"enforce","image":null,"container":null,"message":"m"}"#;
+        let mut violation: Violation = serde_json::from_str(old).unwrap();
+        assert!(violation.rejects() && !serde_json::to_string(&violation).unwrap().contains("exempted"));
+        let (ticket, owner, reason) = (Some("SEC-1".to_owned()), None, Some("a mirror is on its way".to_owned()));
+        violation.exempted = Some(Exempted::Exemption { ticket, owner, reason, until: Some(Timestamp(0)) });
+        assert!(!violation.rejects() && !violation.would_reject());
+        let again: Violation = serde_json::from_str(&serde_json::to_string(&violation).unwrap()).unwrap();
+        assert_eq!(again, violation);
+        let told = "exempted by SEC-1 until 1970-01-01T00:00:00.000Z, because: a mirror is on its way";
+        assert_eq!(violation.exempted.unwrap().to_string(), told);
     }
 }

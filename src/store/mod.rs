@@ -25,6 +25,7 @@ mod locate;
 mod name;
 mod objects;
 mod outcome;
+pub mod places;
 mod postgres;
 mod presence;
 pub mod read;
@@ -63,6 +64,7 @@ use uuid::Uuid;
 use self::batch::Memory;
 use self::database::Database;
 use self::figures::Hits;
+use self::places::{KnownRule, Namespace};
 use self::read::{
     Bucket, Cursor, Filter, Hit, Horizons, Page, PolicyRules, Range, Scope, Standing, StoredDecision, Summary,
 };
@@ -151,6 +153,16 @@ impl Store {
 
     pub async fn revision(&self, id: &str) -> Result<Option<StoredRevision>, StoreError> {
         revision::one(&self.database, id).await
+    }
+
+    /// Every namespace that something came of.
+    pub async fn reviewed_namespaces(&self) -> Result<Vec<Namespace>, StoreError> {
+        places::namespaces(&self.database).await
+    }
+
+    /// Every rule that was violated.
+    pub async fn known_rules(&self) -> Result<Vec<KnownRule>, StoreError> {
+        places::rules(&self.database).await
     }
 
     /// At most `limit` decisions, newest first, after the cursor.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
-use crate::review::decision::{Answer, Decision, Mode, PolicyVerdict, ReviewHash, Verdict};
+use crate::review::decision::{Answer, Decision, PolicyVerdict, ReviewHash, Verdict, Violation};
 
 /// The verdicts of a decision as rows hold them.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub(super) struct Outcome {
     pub hash: [u8; 32],
     /// JSON; `None` where no verdict has a duration.
     pub durations: Option<String>,
+    /// Something was let through that a rule stands against.
+    pub exempted: bool,
 }
 
 /// The outcomes of a batch: of those that name an image or a message by their reviews, most decisions of which say the
@@ -61,7 +63,8 @@ impl Outcome {
         let durations = durations(verdicts)?;
         let verdicts = serde_json::to_string(&shared)?;
         let hash = Sha256::digest(verdicts.as_bytes()).into();
-        Ok(Self { verdicts: verdicts.into(), hash, durations })
+        let exempted = shared.iter().any(PolicyVerdict::has_exempted);
+        Ok(Self { verdicts: verdicts.into(), hash, durations, exempted })
     }
 
     /// The verdicts as they were.
@@ -139,7 +142,7 @@ pub(super) fn amend(decision: &mut Decision, late: &PolicyVerdict) -> bool {
     let Some(place) = decision.verdicts.iter_mut().find(pending) else { return false };
     *place = late.clone();
     if decision.answer == Answer::Allowed {
-        let rejected = rejections(&decision.verdicts, is_rehearsed).next().is_some();
+        let rejected = rejections(&decision.verdicts, Violation::would_reject).next().is_some();
         decision.would_reject |= rejected;
     }
     true
@@ -153,8 +156,8 @@ pub(super) fn rules(said: Said<'_>) -> BTreeMap<RuleName<'_>, Violated> {
             let rule = rules.entry((&verdict.policy, &violation.rule)).or_default();
             rule.brought = true;
             let counts = verdict.verdict == Verdict::Deny;
-            rule.denied |= counts && said.answer == Answer::Denied && violation.mode == Mode::Enforce;
-            rule.would_reject |= counts && said.would_reject && is_rehearsed(violation.mode);
+            rule.denied |= counts && said.answer == Answer::Denied && violation.rejects();
+            rule.would_reject |= counts && said.would_reject && violation.would_reject();
         }
         for violation in &verdict.standing {
             rules.entry((&verdict.policy, &violation.rule)).or_default().standing = true;
@@ -166,23 +169,21 @@ pub(super) fn rules(said: Said<'_>) -> BTreeMap<RuleName<'_>, Violated> {
 /// The images, as written, that are to blame: for the denial, and for the would-be rejection.
 pub(super) fn blamed(said: Said<'_>) -> (HashSet<&str>, HashSet<&str>) {
     let denied = if said.answer == Answer::Denied {
-        rejections(said.verdicts, |mode| mode == Mode::Enforce).flatten().collect()
+        rejections(said.verdicts, Violation::rejects).flatten().collect()
     } else {
         HashSet::new()
     };
-    let would_reject =
-        if said.would_reject { rejections(said.verdicts, is_rehearsed).flatten().collect() } else { HashSet::new() };
+    let would_reject = if said.would_reject {
+        rejections(said.verdicts, Violation::would_reject).flatten().collect()
+    } else {
+        HashSet::new()
+    };
     (denied, would_reject)
 }
 
-/// The image of each violation in such a mode of each policy that says `deny`.
-fn rejections(verdicts: &[PolicyVerdict], acts: fn(Mode) -> bool) -> impl Iterator<Item = Option<&str>> {
+/// The image of each such violation of each policy that says `deny`.
+fn rejections(verdicts: &[PolicyVerdict], acts: fn(&Violation) -> bool) -> impl Iterator<Item = Option<&str>> {
     let denying = verdicts.iter().filter(|verdict| verdict.verdict == Verdict::Deny);
     let violations = denying.flat_map(|verdict| &verdict.violations);
-    violations.filter(move |violation| acts(violation.mode)).map(|violation| violation.image.as_deref())
-}
-
-/// It records or warns, but does not reject.
-fn is_rehearsed(mode: Mode) -> bool {
-    mode != Mode::Enforce
+    violations.filter(move |violation| acts(violation)).map(|violation| violation.image.as_deref())
 }

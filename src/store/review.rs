@@ -132,10 +132,11 @@ impl Contents {
         look_up_outcomes(tx, &missing, &mut ids, raised).await?;
         missing.retain(|hash, _| !ids.contains_key(hash));
         if !missing.is_empty() {
-            let mut insert = Insert::into("outcomes", &["hash", "verdicts", "last_day"], "ON CONFLICT DO NOTHING");
+            let columns = &["hash", "verdicts", "last_day", "exempted"];
+            let mut insert = Insert::into("outcomes", columns, "ON CONFLICT DO NOTHING");
             for outcome in missing.values() {
                 let (hash, verdicts) = (outcome.hash.as_slice(), &*outcome.verdicts);
-                insert.row([hash.into(), verdicts.into(), raised.today().into()]);
+                insert.row([hash.into(), verdicts.into(), raised.today().into(), outcome.exempted.into()]);
             }
             tx.insert(insert).await?;
             look_up_outcomes(tx, &missing, &mut ids, raised).await?;

@@ -11,7 +11,7 @@ use super::key;
 use super::outcome::Outcome;
 use super::read::{Range, StoredDecision};
 use super::sql::{Row, Sql, Value};
-use crate::review::decision::{Answer, Decision, ReviewHash, ReviewRecord};
+use crate::review::decision::{Answer, Decision, PolicyVerdict, ReviewHash, ReviewRecord};
 
 /// What [`decision`] reads, of the rows that [`JOINS`] brings together.
 pub(super) const COLUMNS: &str = "d.key, d.id, c.name, v.hash, d.name, u.name, d.uid, d.uid_text, d.dry_run, d.answer, \
@@ -130,7 +130,8 @@ pub(super) fn answer_of(number: i64) -> Result<Answer, StoreError> {
 
 /// Whether it is kept for longer than what was allowed without a word.
 pub(super) fn is_notable(decision: &Decision) -> bool {
-    decision.answer != Answer::Allowed || decision.would_reject
+    let exempted = || decision.verdicts.iter().any(PolicyVerdict::has_exempted);
+    decision.answer != Answer::Allowed || decision.would_reject || exempted()
 }
 
 /// Stands in a name for that of the workload: pods begin with it. No name that Kubernetes takes holds this character.

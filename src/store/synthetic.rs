@@ -272,5 +272,6 @@ fn violation(rule: &str, mode: Mode, image: &str) -> Violation {
         container: None,
         message: format!("{image} breaks {rule}"),
         help: None,
+        exempted: None,
     }
 }

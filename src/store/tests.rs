@@ -5,6 +5,7 @@ mod figures;
 mod history;
 mod lists;
 mod opening;
+mod places;
 #[expect(dead_code, reason = "the tests of the whole binary use more of it")]
 #[path = "../../tests/harness/postgres.rs"]
 mod postgres;

@@ -126,13 +126,15 @@ fn cells(StoredDecision { decision, review }: &StoredDecision) -> [String; COLUM
     ]
 }
 
-/// `policy/rule (mode): message`, a line each.
+/// `policy/rule (mode): message`, a line each; one that is exempted says so.
 fn violations(verdicts: &[PolicyVerdict], of: impl Fn(&PolicyVerdict) -> &[Violation]) -> String {
     let mut text = String::new();
     for verdict in verdicts {
-        for Violation { rule, mode, message, .. } in of(verdict) {
+        for Violation { rule, mode, message, exempted, .. } in of(verdict) {
+            let exempted = exempted.as_ref().map(|exempted| format!(", {exempted}")).unwrap_or_default();
             let line_end = if text.is_empty() { "" } else { "\n" };
-            write!(text, "{line_end}{}/{rule} ({mode}): {message}", verdict.policy).expect("a String takes every text");
+            write!(text, "{line_end}{}/{rule} ({mode}{exempted}): {message}", verdict.policy)
+                .expect("a String takes every text");
         }
     }
     text

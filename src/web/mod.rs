@@ -76,6 +76,10 @@ pub struct Live {
 pub struct LoadedPolicy {
     pub name: String,
     pub mode: Mode,
+    /// Whether it has a rollout.
+    pub in_stages: bool,
+    /// Where it is held back, and to what.
+    pub capped: Option<String>,
     /// A webhook has none of its own.
     pub rules: Vec<LoadedRule>,
 }
@@ -84,6 +88,8 @@ pub struct LoadedPolicy {
 pub struct LoadedRule {
     pub id: String,
     pub mode: Mode,
+    /// Whether it has a rollout of its own.
+    pub in_stages: bool,
 }
 
 /// Pages and `/api/v1`.

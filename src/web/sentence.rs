@@ -87,6 +87,9 @@ fn allowed(sentence: Sentence, decision: &Decision) -> Sentence {
     if !errors.is_empty() {
         return sentence.plain(format!("{} could not judge it.", listed(&errors)));
     }
+    if decision.verdicts.iter().any(PolicyVerdict::has_exempted) {
+        return sentence.plain("What stands against it is exempted.");
+    }
     if decision.verdicts.iter().any(|verdict| !verdict.standing.is_empty()) {
         return sentence.plain(
             "The images it brought are fine; others that were there before would not be (standing violations).",
@@ -120,7 +123,8 @@ fn denied(sentence: Sentence, decision: &Decision) -> Sentence {
 fn names(decision: &Decision, mode: impl Fn(Mode) -> bool) -> Vec<String> {
     let mut names = Vec::new();
     for verdict in &decision.verdicts {
-        for violation in verdict.violations.iter().filter(|violation| mode(violation.mode)) {
+        let acting = verdict.violations.iter().filter(|violation| violation.exempted.is_none());
+        for violation in acting.filter(|violation| mode(violation.mode)) {
             let name = rule_name(verdict, violation);
             if !names.contains(&name) {
                 names.push(name);

@@ -59,7 +59,7 @@ impl Report {
 }
 
 fn live() -> Live {
-    let rule = |id: &str, mode| LoadedRule { id: id.into(), mode };
+    let rule = |id: &str, mode| LoadedRule { id: id.into(), mode, in_stages: false };
     let own = standing(Timestamp::now());
     Live {
         own: own.clone(),
@@ -70,9 +70,17 @@ fn live() -> Live {
             LoadedPolicy {
                 name: "images".into(),
                 mode: Mode::Audit,
+                in_stages: false,
+                capped: None,
                 rules: vec![rule("no-latest", Mode::Audit), rule("approved", Mode::Warn)],
             },
-            LoadedPolicy { name: "bouncer".into(), mode: Mode::Enforce, rules: Vec::new() },
+            LoadedPolicy {
+                name: "bouncer".into(),
+                mode: Mode::Enforce,
+                in_stages: true,
+                capped: Some("at most warn in kube-system".into()),
+                rules: Vec::new(),
+            },
         ],
         revision: "9f2c61d07b7e4f01".into(),
         first_review: "curl --cacert rehearsal-data/ca.crt https://127.0.0.1:8443/review \\\n  -H 'Content-Type: application/json' -d '{}'".into(),

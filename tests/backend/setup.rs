@@ -48,6 +48,7 @@ impl Setup {
             client_identity: None,
             token_file: None,
             max_in_flight: 64,
+            overridable: false,
         };
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);

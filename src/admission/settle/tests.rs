@@ -1,21 +1,29 @@
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::*;
 use crate::admission::answer::{self, Addressee};
-use crate::admission::opinion::Force;
+use crate::admission::opinion::{Bearing, Force, Occasion};
 use crate::backend::answer::BackendAnswer;
+use crate::policy::ceiling::Ceiling;
+use crate::policy::exemptions::Exemptions;
 use crate::policy::revision::{Policy, Source};
+use crate::policy::rollout::{Place, Rollout};
 use crate::policy::rules::{Finding, RuleViolation};
-use crate::policy::settings::{Speaks, WebhookSettings};
+use crate::policy::settings::{ExemptionSettings, Speaks, StagingSettings, WebhookSettings};
 use crate::review::clock::Timestamp;
-use crate::review::decision::Protocol;
+use crate::review::decision::{Mode, Protocol};
+use crate::review::workload::Workload;
 
 /// A policy of the built-in's one rule.
 fn rules(name: &str, mode: Mode) -> Policy {
     let mut settings = crate::policy::settings::built_in();
     settings[0].name = name.into();
     settings[0].mode = mode;
-    crate::policy::Revision::load(&settings).expect("the built-in loads").policies.remove(0)
+    crate::policy::Revision::load(&settings, &StagingSettings::default())
+        .expect("the built-in loads")
+        .policies
+        .remove(0)
 }
 
 fn webhook(name: &str, mode: Mode, on_error: OnError) -> Policy {
@@ -28,8 +36,10 @@ fn webhook(name: &str, mode: Mode, on_error: OnError) -> Policy {
         client_identity: None,
         token_file: None,
         max_in_flight: 64,
+        overridable: false,
     };
-    Policy { name: name.into(), mode, on_error, source: Source::Webhook(settings) }
+    let (rollout, ceiling) = (Rollout::default(), Ceiling::default());
+    Policy { name: name.into(), mode, rollout, ceiling, on_error, source: Source::Webhook(settings) }
 }
 
 fn answered(text: &str) -> Result<BackendAnswer, BackendError> {
@@ -43,14 +53,14 @@ fn response(members: &str) -> Result<BackendAnswer, BackendError> {
 }
 
 fn remote(policy: &Policy, result: Result<BackendAnswer, BackendError>) -> Opinion<'_> {
-    Opinion::remote(policy, result, Duration::from_millis(1))
+    let bearing = Bearing { mode: policy.mode, exempted: None, ending: None };
+    Opinion::remote(policy, &bearing, result, Duration::from_millis(1))
 }
 
 /// A local policy's opinion: one violation for each (rule, image).
 fn local<'a>(policy: &'a Policy, violations: &[(&str, &str)], is_exempt: bool) -> Opinion<'a> {
     let violation = |(rule, image): &(&str, &str)| RuleViolation {
         rule: (*rule).into(),
-        mode: None,
         most: Mode::Enforce,
         image: Some((*image).into()),
         container: None,
@@ -60,7 +70,21 @@ fn local<'a>(policy: &'a Policy, violations: &[(&str, &str)], is_exempt: bool) -
     let finding =
         Finding { judged: true, violations: violations.iter().map(violation).collect(), ..Finding::default() };
     let force = if is_exempt { Force::None } else { Force::Full };
-    Opinion::local(policy, "version", &finding, force, Duration::from_micros(5))
+    Opinion::local(policy, "version", &finding, occasion(force), Duration::from_micros(5))
+}
+
+fn occasion(force: Force) -> Occasion<'static> {
+    static WORKLOAD: LazyLock<Workload> = LazyLock::new(|| Workload { kind: "Deployment".into(), name: "web".into() });
+    static EXEMPTIONS: LazyLock<Exemptions> = LazyLock::new(|| {
+        Exemptions::of(&[ExemptionSettings {
+            images: vec!["docker.io/library/known:*".into()],
+            until: Some(Timestamp(2_000)),
+            ticket: Some("SEC-1".into()),
+            ..ExemptionSettings::default()
+        }])
+    });
+    let place = Place { cluster: "prod", namespace: "shop" };
+    Occasion { place, workload: &WORKLOAD, now: Timestamp(1_500), exemptions: &EXEMPTIONS, force }
 }
 
 fn wording() -> Wording<'static> {
@@ -224,17 +248,52 @@ fn an_error_of_a_local_policy_never_holds_up_an_exempt_request() {
     {
         let policy = Policy { on_error, ..rules("images", Mode::Enforce) };
         for (force, expected) in [(Force::Full, otherwise), (Force::None, Answer::Allowed)] {
-            let mut opinions = [Opinion::local(&policy, "version", &finding, force, took)];
+            let mut opinions = [Opinion::local(&policy, "version", &finding, occasion(force), took)];
             let (settlement, ..) = settled(&mut opinions);
             assert_eq!(settlement.outcome.answer(), expected, "{on_error:?} {force:?}");
             assert_eq!((opinions[0].verdict.verdict, settlement.would_reject), (Verdict::Error, false));
         }
         for mode in [Mode::Audit, Mode::Warn] {
             let policy = Policy { on_error, ..rules("images", mode) };
-            let (settlement, ..) = settled(&mut [Opinion::local(&policy, "version", &finding, Force::Full, took)]);
+            let (settlement, ..) =
+                settled(&mut [Opinion::local(&policy, "version", &finding, occasion(Force::Full), took)]);
             assert_eq!(settlement.outcome.answer(), Answer::Allowed, "{on_error:?} {mode:?}");
         }
     }
+}
+
+#[test]
+fn an_exempted_violation_neither_rejects_nor_would_have() {
+    for mode in [Mode::Audit, Mode::Warn, Mode::Enforce] {
+        let policy = rules("images", mode);
+        let mut opinions = [local(&policy, &[("no-latest", "known")], false)];
+        let (settlement, body, _) = settled(&mut opinions);
+        assert_eq!((settlement.outcome.answer(), settlement.would_reject), (Answer::Allowed, false), "{mode}");
+        assert_eq!(opinions[0].verdict.verdict, Verdict::Deny, "what the policy said stays");
+        assert_eq!(body["response"]["auditAnnotations"].as_object().map(serde_json::Map::len), Some(1), "{body}");
+        assert_eq!(body["response"]["warnings"], serde_json::json!(["exemption SEC-1 ends 1970-01-01"]));
+        let (settlement, ..) = settled(&mut [local(&policy, &[("no-latest", "known"), ("no-latest", "other")], false)]);
+        assert_eq!(settlement.outcome.answer() == Answer::Denied, mode == Mode::Enforce);
+        assert_eq!(settlement.would_reject, mode != Mode::Enforce);
+    }
+}
+
+/// A pod of a hundred exempted images could bring one more that nothing exempts.
+#[test]
+fn nothing_is_exempted_where_violations_were_left_out() {
+    let policy = rules("images", Mode::Enforce);
+    let violation = RuleViolation {
+        rule: "no-latest".into(),
+        most: Mode::Enforce,
+        image: Some("known".into()),
+        container: None,
+        message: "m".into(),
+        help: None,
+    };
+    let finding = Finding { judged: true, violations: vec![violation], omitted: 1, ..Finding::default() };
+    let took = Duration::from_micros(5);
+    let (settlement, ..) = settled(&mut [Opinion::local(&policy, "version", &finding, occasion(Force::Full), took)]);
+    assert_eq!(settlement.outcome.answer(), Answer::Denied);
 }
 
 #[test]
@@ -263,10 +322,11 @@ fn a_denial_counts_only_what_may_reject_past_the_cap() {
     let (_, body, _) = settled(&mut opinions);
     assert_eq!(body["response"]["status"]["message"], "images/r: a is wrong; and up to 7 more. Do better");
 
-    // One that does not reject was kept, so none that does was left out.
+    // A standing one was kept, so only such were left out.
     let mut opinions = [local(&rules, &[("r", "a"), ("s", "b")], false)];
     opinions[0].verdict.omitted = 7;
-    opinions[0].verdict.violations[1].mode = Mode::Audit;
+    let standing = opinions[0].verdict.violations.pop().expect("the second");
+    opinions[0].verdict.standing.push(standing);
     let (_, body, _) = settled(&mut opinions);
     assert_eq!(body["response"]["status"]["message"], "images/r: a is wrong. Do better");
 }

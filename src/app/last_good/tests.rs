@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::*;
-use crate::policy::settings::{OnError, Speaks, built_in};
+use crate::policy::settings::{ExemptionSettings, OnError, Speaks, built_in};
 use crate::review::decision::Mode;
 
 fn with_webhook(dir: &Path) -> Vec<PolicySettings> {
@@ -16,15 +16,23 @@ fn with_webhook(dir: &Path) -> Vec<PolicySettings> {
         client_identity: None,
         token_file: Some(dir.join("token")),
         max_in_flight: 1,
+        overridable: false,
     };
     let mut all = built_in();
     all.push(PolicySettings {
         name: "gate".to_owned(),
         mode: Mode::Audit,
+        rollout: Vec::new(),
         on_error: OnError::Fail,
         source: SourceSettings::Webhook(settings),
     });
     all
+}
+
+/// With an exemption.
+fn staging() -> StagingSettings {
+    let exemption = ExemptionSettings { namespaces: vec!["shop".to_owned()], ..ExemptionSettings::default() };
+    StagingSettings { exemptions: vec![exemption], ..StagingSettings::default() }
 }
 
 #[test]
@@ -33,10 +41,10 @@ fn what_is_kept_is_read_again_for_its_owner_alone() {
     let last_good = LastGood::of(dir.path());
     assert_eq!(last_good.read().unwrap(), None);
     let policies = with_webhook(dir.path());
-    last_good.keep(&policies).unwrap();
-    assert_eq!(last_good.read().unwrap(), Some(policies.clone()));
-    last_good.keep(&policies[..1]).unwrap();
-    assert_eq!(last_good.read().unwrap(), Some(policies[..1].to_vec()), "in place of the one before");
+    last_good.keep(&policies, &staging()).unwrap();
+    assert_eq!(last_good.read().unwrap(), Some((policies.clone(), staging())));
+    last_good.keep(&policies[..1], &staging()).unwrap();
+    assert_eq!(last_good.read().unwrap(), Some((policies[..1].to_vec(), staging())), "in place of the one before");
     let held = dir.path().join(FOLDER);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&held), mode(&held.join(REVISION))), (0o700, 0o600));
@@ -50,17 +58,17 @@ fn a_webhook_s_own_files_are_used_where_they_can_be_and_the_copies_where_not() {
     let dir = tempfile::tempdir().unwrap();
     let last_good = LastGood::of(dir.path());
     let policies = with_webhook(dir.path());
-    last_good.keep(&policies).unwrap();
+    last_good.keep(&policies, &staging()).unwrap();
     let token = |policies: Vec<PolicySettings>| webhook(&policies[1]).unwrap().token_file.clone().unwrap();
     fs::write(dir.path().join("token"), "newer\n").unwrap();
-    assert_eq!(token(last_good.read().unwrap().unwrap()), dir.path().join("token"));
+    assert_eq!(token(last_good.read().unwrap().unwrap().0), dir.path().join("token"));
     fs::write(dir.path().join("token"), "").unwrap();
-    let copy = token(last_good.read().unwrap().unwrap());
+    let copy = token(last_good.read().unwrap().unwrap().0);
     assert_eq!(fs::read_to_string(copy).unwrap(), "word\n");
     fs::write(dir.path().join("token"), "newest\n").unwrap();
-    last_good.keep(&policies).unwrap();
+    last_good.keep(&policies, &staging()).unwrap();
     fs::remove_file(dir.path().join("token")).unwrap();
-    let copy = token(last_good.read().unwrap().unwrap());
+    let copy = token(last_good.read().unwrap().unwrap().0);
     assert_eq!(fs::read_to_string(copy).unwrap(), "newest\n", "a file that changed is kept too");
 }
 
@@ -68,14 +76,14 @@ fn a_webhook_s_own_files_are_used_where_they_can_be_and_the_copies_where_not() {
 fn a_crash_on_the_way_leaves_the_one_before() {
     let dir = tempfile::tempdir().unwrap();
     let last_good = LastGood::of(dir.path());
-    last_good.keep(&built_in()).unwrap();
+    last_good.keep(&built_in(), &staging()).unwrap();
     make(&dir.path().join(NEW)).unwrap();
     fs::write(dir.path().join(NEW).join(REVISION), "{").unwrap();
-    assert_eq!(last_good.read().unwrap(), Some(built_in()));
+    assert_eq!(last_good.read().unwrap(), Some((built_in(), staging())));
     fs::rename(dir.path().join(FOLDER), dir.path().join(OLD)).unwrap();
-    assert_eq!(last_good.read().unwrap(), Some(built_in()), "it has stepped aside");
-    last_good.keep(&[]).unwrap();
-    assert_eq!(last_good.read().unwrap(), Some(Vec::new()));
+    assert_eq!(last_good.read().unwrap(), Some((built_in(), staging())), "it has stepped aside");
+    last_good.keep(&[], &staging()).unwrap();
+    assert_eq!(last_good.read().unwrap(), Some((Vec::new(), staging())));
     assert!(!dir.path().join(OLD).exists() && !dir.path().join(NEW).exists());
 }
 
@@ -83,13 +91,13 @@ fn a_crash_on_the_way_leaves_the_one_before() {
 fn what_cannot_be_read_or_loaded_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let last_good = LastGood::of(dir.path());
-    last_good.keep(&built_in()).unwrap();
+    last_good.keep(&built_in(), &staging()).unwrap();
     let path = dir.path().join(FOLDER).join(REVISION);
     let twice = [built_in(), built_in()].concat();
     for (text, said) in [
         ("{", "is not what this version writes"),
         ("{\"format\": 9, \"policies\": []}", "it is of format 9"),
-        (&text::whole(&twice), "does not load any more: policy images, name: "),
+        (&text::whole(&twice, &staging()), "does not load any more: policy images, name: "),
     ] {
         fs::write(&path, text).unwrap();
         let error = last_good.read().unwrap_err().to_string();

@@ -55,6 +55,7 @@ fn defaults() -> Config {
         warn_wait: second,
         shutdown: ShutdownSettings { delay: second, grace: second },
         policies: Vec::new(),
+        staging: StagingSettings::default(),
         answer_style: AnswerStyle::Prefixed,
     }
 }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use crate::admission::opinion::{Force, Opinion};
+use crate::admission::opinion::{Force, Occasion, Opinion};
 use crate::policy::Revision;
 use crate::policy::evaluated;
 use crate::policy::rego::input::View;
 use crate::policy::revision::{Policy, Source};
+use crate::policy::rollout::Place as Where;
 use crate::review::Review;
-use crate::review::decision::{Protocol, Violation};
+use crate::review::clock::Timestamp;
+use crate::review::decision::{Mode, Protocol, Violation};
 use crate::review::view::{ObjectView, object_hash};
 use crate::review::{decode, strict};
 
@@ -48,9 +50,16 @@ pub fn judge(revision: &Revision, cluster: &str, subject: &Subject) -> Judged {
             return judged;
         }
     };
+    let occasion = Occasion {
+        place: Where { cluster, namespace: review.record.namespace.as_deref().unwrap_or_default() },
+        workload: &review.record.workload,
+        now: Timestamp::now(),
+        exemptions: &revision.exemptions,
+        force: if review.exempt_from_denial { Force::None } else { Force::Full },
+    };
     let object = (review.protocol == Protocol::AdmissionReview).then(|| ObjectView::of(&review, &document).encode());
     for policy in &revision.policies {
-        let Some(opinion) = opinion(policy, cluster, &review, object.as_deref()) else { continue };
+        let Some(opinion) = opinion(policy, occasion, &review, object.as_deref()) else { continue };
         let verdict = opinion.verdict;
         judged.errors.extend(verdict.error.map(|error| format!("policy {} could not judge: {error}", policy.name)));
         let found = |violation| Found { policy: policy.name.clone(), violation };
@@ -60,11 +69,15 @@ pub fn judge(revision: &Revision, cluster: &str, subject: &Subject) -> Judged {
 }
 
 /// `None`: of a webhook.
-fn opinion<'a>(policy: &'a Policy, cluster: &str, review: &Review, object: Option<&str>) -> Option<Opinion<'a>> {
-    let force = if review.exempt_from_denial { Force::None } else { Force::Full };
+fn opinion<'a>(
+    policy: &'a Policy,
+    occasion: Occasion<'_>,
+    review: &Review,
+    object: Option<&str>,
+) -> Option<Opinion<'a>> {
     if let Source::Rules(rules) = &policy.source {
-        let finding = rules.judge(cluster, review);
-        return Some(Opinion::local(policy, rules.version(), &finding, force, Duration::ZERO));
+        let finding = rules.judge(occasion.place.cluster, review);
+        return Some(Opinion::local(policy, rules.version(), &finding, occasion, Duration::ZERO));
     }
     let evaluated = policy.evaluated()?;
     let view = evaluated.form().view(object.is_some());
@@ -73,5 +86,19 @@ fn opinion<'a>(policy: &'a Policy, cluster: &str, review: &Review, object: Optio
         _ => (review.view.encoded(), *review.view.hash()),
     };
     let finding = evaluated.judge(&hash, evaluated::Subject { view, encoded });
-    Some(Opinion::local(policy, evaluated.version(), &finding, force, Duration::ZERO))
+    Some(Opinion::local(policy, evaluated.version(), &finding, occasion, Duration::ZERO))
+}
+
+// === impl Found ===
+
+impl Found {
+    /// Whether it counts where violations from that mode on are failures.
+    pub fn reaches(&self, fail_on: Mode) -> bool {
+        self.violation.exempted.is_none() && self.violation.mode >= fail_on
+    }
+
+    /// What comes of it: a mode, or that it is exempted.
+    pub fn force(&self) -> &'static str {
+        if self.violation.exempted.is_some() { "exempted" } else { self.violation.mode.as_str() }
+    }
 }

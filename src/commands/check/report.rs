@@ -48,7 +48,7 @@ fn table(judged: &[Judged]) -> String {
             };
             [one.place.to_string(), object, format!("{mode} {rule}"), text.to_owned()]
         };
-        let found = |found: &Found| row(found.violation.mode.as_str(), found.rule(), &found.violation.message);
+        let found = |found: &Found| row(found.force(), found.rule(), &found.violation.message);
         rows.extend(one.violations.iter().map(found));
         rows.extend(one.errors.iter().map(|error| row("error", String::new(), error)));
     }
@@ -72,7 +72,7 @@ fn object(one: &Judged) -> Value {
         let violation = &found.violation;
         json!({
             "policy": found.policy, "rule": violation.rule, "mode": violation.mode, "image": violation.image,
-            "container": violation.container, "message": violation.message, "help": violation.help,
+            "container": violation.container, "exempted": violation.exempted, "message": violation.message, "help": violation.help,
         })
     };
     json!({
@@ -93,6 +93,7 @@ fn sarif(judged: &[Judged]) -> Value {
     };
     let result = |(one, found): (&Judged, &Found)| {
         let level = match found.violation.mode {
+            _ if found.violation.exempted.is_some() => "none",
             Mode::Enforce => "error",
             Mode::Warn => "warning",
             Mode::Audit => "note",
@@ -134,13 +135,13 @@ impl Junit<'_> {
     }
 
     fn fails(&self, one: &Judged) -> bool {
-        one.violations.iter().any(|found| found.violation.mode >= self.fail_on)
+        one.violations.iter().any(|found| found.reaches(self.fail_on))
     }
 
     /// Each on a line of its own.
     fn text(&self, one: &Judged, failures: bool) -> String {
-        let of_kind = one.violations.iter().filter(|found| (found.violation.mode >= self.fail_on) == failures);
-        let line = |found: &Found| format!("{} {}: {}", found.violation.mode, found.rule(), found.violation.message);
+        let of_kind = one.violations.iter().filter(|found| found.reaches(self.fail_on) == failures);
+        let line = |found: &Found| format!("{} {}: {}", found.force(), found.rule(), found.violation.message);
         of_kind.map(line).collect::<Vec<_>>().join("\n")
     }
 

@@ -44,6 +44,7 @@ fn sample_of(form: &str) -> &'static str {
         "address" => "127.0.0.1:7",
         "path" => "seven",
         "time-zone" => "Europe/Berlin",
+        "moment" => "2027-07-07",
         "subject" => "CN=seven",
         "postgres-url" => "postgres://seven@seven.example.com/x",
         "url" => "https://seven.example.com/x",

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A value for each variable that is not its default.
-const OTHER: [(&str, &str); 43] = [
+const OTHER: [(&str, &str); 44] = [
     ("REHEARSAL_CLUSTER", "prod"),
     ("REHEARSAL_DATA_DIR", "/var/lib/rehearsal"),
     ("REHEARSAL_WEBHOOK_LISTEN", "127.0.0.1:0"),
@@ -47,6 +47,7 @@ const OTHER: [(&str, &str); 43] = [
     ("REHEARSAL_SHUTDOWN_GRACE", "30s"),
     ("REHEARSAL_LOG_FORMAT", "json"),
     ("REHEARSAL_LOG_LEVEL", "debug"),
+    ("REHEARSAL_SYSTEM_MAX_MODE", "audit"),
 ];
 
 #[test]

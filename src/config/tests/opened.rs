@@ -133,7 +133,7 @@ policies:
   - name: a
     rules:
       - {id: mistaken}
-      - {id: open, colour: red, allow: {image_matches: [a, registry.acmecorp.com]}}
+      - {id: open, flavor: red, allow: {image_matches: [a, registry.acmecorp.com]}}
       - {id: empty, allow: {image: []}}
 ",
     );
@@ -143,7 +143,7 @@ policies:
         assert_eq!(rules.len(), 1, "{rules:?}");
         let mistake =
             |field: &str| rules::Mistake { field: field.into(), problem: "is open".into(), fix: "a closed one".into() };
-        vec![(0, mistake("rules[0].allow.image_matches[1]")), (0, mistake("rules[0].colour"))]
+        vec![(0, mistake("rules[0].allow.image_matches[1]")), (0, mistake("rules[0].flavor"))]
     };
     let errors = written.check(&compile).unwrap_err();
     assert_eq!(
@@ -153,11 +153,47 @@ policies:
             "rehearsal.yaml:2:12: policies[0].rules: a list is expected, found \"7\"; write a list",
             "rehearsal.yaml:5:9: policies[1].rules[0]: the rule checks nothing; give one of deny (an image that matches \
              violates), allow (one that does not match violates) and require (what must be spelled out)",
-            "rehearsal.yaml:6:20: policies[1].rules[1].colour: unknown field; write id, mode, deny, allow, require, \
+            "rehearsal.yaml:6:20: policies[1].rules[1].flavor: unknown field; write id, mode, rollout, deny, allow, require, \
              message, help, namespaces, except_namespaces, clusters, kinds, operations, containers or placeholders",
             "rehearsal.yaml:6:60: policies[1].rules[1].allow.image_matches[1]: is open; right would be a closed one",
             "rehearsal.yaml:7:36: policies[1].rules[2].allow.image: the list is empty; write at least one entry, or \
              remove the field",
         ]
     );
+}
+
+#[test]
+fn exemptions_come_from_files_of_their_own_and_their_mistakes_from_there() {
+    let written = Written::new("exemptions: {files: [exemptions/*.yaml, one.yaml]}\n");
+    let put = |name: &str, text: &str| std::fs::write(written.dir.path().join(name), text).unwrap();
+    std::fs::create_dir(written.dir.path().join("exemptions")).unwrap();
+    put("exemptions/b.yaml", "- {namespaces: b, until: 2026-12-01, policy: imagse}\n");
+    put("exemptions/a.yaml", "# of team a\n- {namespaces: a, permanent: true}\n");
+    put("exemptions/notes.txt", "not one of them");
+    put("one.yaml", "# none yet\n");
+    let loaded = written.check(&nothing).unwrap_or_else(|errors| panic!("{errors}"));
+    let exemptions = &loaded.config.staging.exemptions;
+    let namespaces: Vec<&str> = exemptions.iter().map(|one| one.namespaces[0].as_str()).collect();
+    assert_eq!(namespaces, ["a", "b"]);
+    assert_eq!(exemptions[1].until, Some(crate::review::clock::Timestamp(1_796_169_600_000)), "the end of the day");
+    assert_eq!(loaded.warnings, ["[0].policy: no policy is called imagse"]);
+    let watched = ["rehearsal.yaml", "exemptions", "exemptions/a.yaml", "exemptions/b.yaml", "one.yaml"];
+    assert_eq!(loaded.files, watched.map(|name| written.dir.path().join(name)));
+
+    put("exemptions/a.yaml", "- {namespaces: a}\n- 7\n");
+    std::fs::remove_file(written.dir.path().join("one.yaml")).unwrap();
+    let errors = written.check(&nothing).unwrap_err();
+    let lines = written.lines(&errors);
+    let at = "rehearsal.yaml:1:22: exemptions.files[0]: exemptions/a.yaml";
+    assert_eq!(
+        lines[..2],
+        [
+            format!(
+                "{at}:1:3: [0].until: is missing; add `until: 2026-12-01`, or `permanent: true` where there is no such day"
+            ),
+            format!("{at}:2:3: [1]: a mapping is expected, found \"7\"; write a mapping"),
+        ]
+    );
+    assert!(lines[2].contains("exemptions.files[1]: the file cannot be read"), "{lines:?}");
+    assert_eq!(lines.len(), 3);
 }

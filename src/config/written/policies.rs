@@ -23,6 +23,9 @@ pub struct Policy {
     /// Record a violation, also warn the client, or reject.
     #[serde(default)]
     pub mode: Mode,
+    /// Stages: the first that matches a rule and where a review is of wins over `mode`.
+    #[schemars(length(min = 1))]
+    pub rollout: Option<Vec<Stage>>,
     /// When it cannot judge and is in `enforce`: fail (the API server's failure policy decides), allow or deny.
     #[serde(default)]
     pub on_error: OnError,
@@ -46,8 +49,11 @@ pub struct Rule {
     /// In messages, figures and the history: letters, digits, `.`, `_`, `-`. No two rules of a policy share one.
     #[schemars(required)]
     pub id: Option<Written<Name>>,
-    /// Wins over the policy's.
+    /// Wins over the policy's mode and rollout.
     pub mode: Option<Mode>,
+    /// Stages of this rule alone, in the place of its policy's.
+    #[schemars(length(min = 1))]
+    pub rollout: Option<Vec<Stage>>,
     /// An image that matches all given fields violates. One of `deny`, `allow` and `require` is given.
     pub deny: Option<Match>,
     /// An image that does not match all given fields violates.
@@ -73,6 +79,26 @@ pub struct Rule {
     /// Texts that stand for an image to come: in what makes pods they are not judged, on Pods they are. `[auto]` when
     /// absent, as service meshes write.
     pub placeholders: Option<OneOrMore<Written<Text>>>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Only of these rules (globs).
+    pub rules: Option<OneOrMore<Written<Text>>>,
+    /// Only in these namespaces (globs).
+    pub namespaces: Option<OneOrMore<Written<Text>>>,
+    /// Only in these clusters (globs).
+    pub clusters: Option<OneOrMore<Written<Text>>>,
+    /// Only in this part of the namespaces: the same at every request, and all of a smaller part are in a larger one.
+    #[serde(default = "all")]
+    #[schemars(range(max = 100))]
+    pub percent: u64,
+    /// With it `percent` takes other namespaces than it does without, or with another.
+    pub salt: Option<Written<Text>>,
+    /// Record a violation, also warn the client, or reject.
+    #[schemars(required)]
+    pub mode: Option<Mode>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -142,6 +168,9 @@ pub struct Remote {
     #[serde(default = "webhook_calls")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_in_flight: u64,
+    /// What loosens local policies (exemptions, `system_max_mode`) loosens it too, in `enforce`.
+    #[serde(default)]
+    pub overridable: bool,
 }
 
 /// One value, or a list of them.
@@ -155,6 +184,11 @@ pub enum OneOrMore<T> {
 /// A backend that is slower would hold a deployment up more than most people wait; the API server's own deadline, 10 s
 /// by default and 30 s at most, is left room.
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Percent.
+const fn all() -> u64 {
+    100
+}
 
 const fn image_review() -> Speaks {
     Speaks::ImageReview

@@ -49,7 +49,7 @@ pub struct History {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
-    /// Decisions that are not notable: allowed, and no would-be rejection.
+    /// Decisions that are not notable: allowed, and neither a would-be rejection nor exempted from one.
     pub decisions: Written<Duration>,
     /// Notable decisions: denied, failed, and would-be rejections.
     pub notable: Written<Duration>,

@@ -147,7 +147,9 @@ pub fn judge(
     judged.map_err(|error| format!("{}: {error}", constraint.rule))?;
     finding.omitted = finding.omitted.saturating_add(own.omitted);
     for mut violation in own.violations {
-        if finding.violations.len() == MAX_VIOLATIONS {
+        // As of Rego, the first of each rule is kept in any case.
+        let is_first = !finding.violations.iter().any(|kept| kept.rule == constraint.rule);
+        if finding.violations.len() >= MAX_VIOLATIONS && !is_first {
             finding.omitted = finding.omitted.saturating_add(1);
             continue;
         }

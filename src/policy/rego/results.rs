@@ -67,7 +67,11 @@ impl Entry {
     /// The result is none that any convention has. It never counts as an allow.
     pub fn read(&self, result: &Value, resource: &Resource, images: &[NamedImage], into: &mut Finding) -> Read<()> {
         for found in self.found_in(result, resource)? {
-            if into.violations.len() < MAX_VIOLATIONS {
+            // Which rules reject depends on where a review is of: the first of each is kept in any case.
+            let is_first = |into: &Finding| {
+                !into.violations.iter().any(|kept| kept.rule == *cut(&found.rule) && kept.most == self.most)
+            };
+            if into.violations.len() < MAX_VIOLATIONS || is_first(into) {
                 into.violations.push(found.violation(self.most, images));
             } else {
                 into.omitted = into.omitted.saturating_add(1);
@@ -191,7 +195,6 @@ impl Found {
         let only = first.filter(|(text, _)| blamed.all(|(other, _)| other == text));
         RuleViolation {
             rule: cut(&self.rule).into_owned(),
-            mode: None,
             most,
             image: only.map(|(text, _)| cut(text).into_owned()),
             container: self.container.or_else(|| only.and_then(|(_, container)| container.clone())),

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::policy::settings::{CheckSettings, MatchSettings, Requirement, ScopeSettings};
+use crate::policy::settings::{CheckSettings, MatchSettings, Requirement, ScopeSettings, StageSettings};
 use crate::review::decision::Operation;
 use crate::review::decode::decode;
 use crate::review::image::Role;
@@ -66,6 +66,7 @@ fn rule(id: &str, check: CheckSettings) -> RuleSettings {
     RuleSettings {
         id: id.to_owned(),
         mode: None,
+        rollout: Vec::new(),
         check,
         message: None,
         unreadable: None,
@@ -73,6 +74,10 @@ fn rule(id: &str, check: CheckSettings) -> RuleSettings {
         scope: ScopeSettings::default(),
         placeholders: Vec::new(),
     }
+}
+
+fn stage(mode: Mode) -> StageSettings {
+    StageSettings { rules: vec![], namespaces: vec![], clusters: vec![], percent: 100, salt: None, mode }
 }
 
 fn texts(texts: &[&str]) -> Vec<String> {

@@ -204,7 +204,10 @@ impl Past {
     fn due(self, sweep: &Sweep) -> Sql {
         let mut sql = Sql::new(match self.keep {
             Keep::Nothing => "TRUE",
-            Keep::Notable => "((d.answer = 0 AND NOT d.would_reject) OR (d.dry_run AND d.key < ",
+            Keep::Notable => {
+                "((d.answer = 0 AND NOT d.would_reject AND d.outcome NOT IN \
+                 (SELECT o.id FROM outcomes o WHERE o.exempted = TRUE)) OR (d.dry_run AND d.key < "
+            }
         });
         if self.keep == Keep::Notable {
             sql.bind(key::start(sweep.due.dry_run)).push("))");

@@ -179,7 +179,8 @@ impl Kind {
         limit: Option<usize>,
     ) -> Result<Vec<Found>, StoreError> {
         let mut sql = Sql::new(
-            "SELECT d.key, d.id, d.outcome, (d.answer <> 0 OR d.would_reject) FROM decisions d WHERE d.key >= ",
+            "SELECT d.key, d.id, d.outcome, (d.answer <> 0 OR d.would_reject OR d.outcome IN \
+             (SELECT o.id FROM outcomes o WHERE o.exempted = TRUE)) FROM decisions d WHERE d.key >= ",
         );
         sql.bind(key::start(from)).push(" AND d.key < ").bind(key::start(below));
         if self == Self::DryRun {

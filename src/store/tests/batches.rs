@@ -190,6 +190,9 @@ fn recount_rules(decision: &Decision) -> BTreeMap<String, [bool; 4]> {
         for violation in &verdict.violations {
             let rule = rules.entry(format!("{}/{}", verdict.policy, violation.rule)).or_default();
             rule[0] = true;
+            if violation.exempted.is_some() {
+                continue;
+            }
             if decision.answer == Answer::Denied && violation.mode == Mode::Enforce {
                 rule[1] = true;
             }
@@ -210,7 +213,8 @@ fn recount_repositories(stored: &StoredDecision, assigned: &BTreeMap<String, Str
         let Some(name) = assigned.get(&image.text) else { continue };
         let blamed = repositories.entry(name.clone()).or_default();
         let of_image = stored.decision.verdicts.iter().flat_map(|verdict| &verdict.violations);
-        for violation in of_image.filter(|violation| violation.image.as_ref() == Some(&image.text)) {
+        let acting = of_image.filter(|violation| violation.exempted.is_none());
+        for violation in acting.filter(|violation| violation.image.as_ref() == Some(&image.text)) {
             let enforced = violation.mode == Mode::Enforce;
             blamed[0] |= enforced && stored.decision.answer == Answer::Denied;
             blamed[1] |= !enforced && stored.decision.would_reject;

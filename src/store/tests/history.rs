@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{
-    Amendment, Answer, Decision, ImageRecord, Mode, Operation, PolicyVerdict, Protocol, Record, ReviewHash,
+    Amendment, Answer, Decision, Exempted, ImageRecord, Mode, Operation, PolicyVerdict, Protocol, Record, ReviewHash,
     ReviewRecord, Verdict, Violation,
 };
 use crate::review::image::Role;
@@ -78,7 +78,9 @@ fn amended(decision: &mut Decision, amendment: &Amendment) {
 
 pub fn would_reject(decision: &Decision) -> bool {
     let mut rejecting = decision.verdicts.iter().filter(|verdict| verdict.verdict == Verdict::Deny);
-    let rehearsed = |verdict: &PolicyVerdict| verdict.violations.iter().any(|one| one.mode != Mode::Enforce);
+    let rehearsed = |verdict: &PolicyVerdict| {
+        verdict.violations.iter().any(|one| one.mode != Mode::Enforce && one.exempted.is_none())
+    };
     decision.answer == Answer::Allowed && rejecting.any(rehearsed)
 }
 
@@ -171,7 +173,10 @@ fn images_verdict(rng: &mut Rng, review: &ReviewRecord) -> PolicyVerdict {
                 continue;
             }
             let mode = *rng.choice(&[Mode::Audit, Mode::Warn, Mode::Enforce]).expect("a mode");
-            let violation = violation(rule, mode, Some(&image.text));
+            let mut violation = violation(rule, mode, Some(&image.text));
+            if image.new && rng.u8(0..4) == 0 {
+                violation.exempted = Some(exempted(rng));
+            }
             if image.new { said.violations.push(violation) } else { said.standing.push(violation) }
         }
     }
@@ -199,6 +204,11 @@ fn amendment(rng: &mut Rng, decision: &Decision) -> Option<Amendment> {
     Some(Amendment { decision: decision.id, at: decision.at, verdict: said })
 }
 
+fn exempted(rng: &mut Rng) -> Exempted {
+    let until = rng.bool().then_some(Timestamp(1_800_000_000_000));
+    Exempted::Exemption { ticket: Some("SEC-12".to_owned()), owner: None, reason: None, until }
+}
+
 fn violation(rule: &str, mode: Mode, image: Option<&str>) -> Violation {
     Violation {
         rule: rule.to_owned(),
@@ -207,5 +217,6 @@ fn violation(rule: &str, mode: Mode, image: Option<&str>) -> Violation {
         container: None,
         message: format!("{rule} says no"),
         help: None,
+        exempted: None,
     }
 }

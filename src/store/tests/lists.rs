@@ -62,6 +62,7 @@ fn is_of(image: &ImageRecord, name: &str) -> bool {
 /// The rule and the repository that a filter names are reasons of a denial or a would-be rejection.
 fn is_to_blame(filter: &Filter, decision: &Decision, images: &[ImageRecord]) -> bool {
     let acts = |violation: &&Violation| match violation.mode {
+        _ if violation.exempted.is_some() => false,
         Mode::Enforce => decision.answer == Answer::Denied,
         Mode::Audit | Mode::Warn => decision.would_reject,
     };

@@ -40,7 +40,8 @@ fn cutoff(now: Timestamp, days: i64) -> Timestamp {
 }
 
 fn is_notable(decision: &Decision) -> bool {
-    decision.answer != Answer::Allowed || decision.would_reject
+    let exempted = decision.verdicts.iter().flat_map(|verdict| &verdict.violations).any(|one| one.exempted.is_some());
+    decision.answer != Answer::Allowed || decision.would_reject || exempted
 }
 
 /// Whether the defaults keep it.

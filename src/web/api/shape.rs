@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::review::clock::Timestamp;
 use crate::review::decision::{
-    Answer, Gap, ImageRecord, Mode, Operation, PolicyVerdict, Presented, Protocol, Verdict, Violation,
+    Answer, Exempted, Gap, ImageRecord, Mode, Operation, PolicyVerdict, Presented, Protocol, Verdict, Violation,
 };
 use crate::review::image::Role;
 use crate::store::read::StoredDecision;
@@ -83,8 +83,16 @@ struct ViolationShape<'a> {
     mode: Mode,
     image: Option<&'a str>,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exempted: Option<ExemptedShape<'a>>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     more: Option<MoreOfViolation<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "by", rename_all = "kebab-case")]
+enum ExemptedShape<'a> {
+    Exemption { ticket: Option<&'a str>, owner: Option<&'a str>, reason: Option<&'a str>, until: Option<String> },
 }
 
 #[derive(Debug, Serialize)]
@@ -205,10 +213,24 @@ impl<'a> ViolationShape<'a> {
             mode: violation.mode,
             image: violation.image.as_deref(),
             message: &violation.message,
+            exempted: violation.exempted.as_ref().map(ExemptedShape::of),
             more: depth.whole(|| MoreOfViolation {
                 container: violation.container.as_deref(),
                 help: violation.help.as_deref(),
             }),
+        }
+    }
+}
+
+impl<'a> ExemptedShape<'a> {
+    fn of(exempted: &'a Exempted) -> Self {
+        match exempted {
+            Exempted::Exemption { ticket, owner, reason, until } => Self::Exemption {
+                ticket: ticket.as_deref(),
+                owner: owner.as_deref(),
+                reason: reason.as_deref(),
+                until: until.map(time),
+            },
         }
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use self::object::{Fragment, fragments};
 use super::html;
 use crate::review::clock::DecisionId;
-use crate::review::decision::{ImageRecord, Mode, PolicyVerdict, Verdict, Violation};
+use crate::review::decision::{ImageRecord, PolicyVerdict, Verdict, Violation};
 use crate::store::read::StoredDecision;
 use crate::web::address::Address;
 use crate::web::error::{PageError, WebError};
@@ -158,7 +158,7 @@ impl VerdictCard {
 
     /// A denial that rejects looks another than one that is rehearsed.
     fn class(&self) -> &'static str {
-        let enforced = |line: &ViolationLine| line.violation.mode == Mode::Enforce;
+        let enforced = |line: &ViolationLine| line.violation.rejects();
         match self.verdict.verdict {
             Verdict::Deny if self.violations.iter().any(enforced) => "enforced",
             verdict => verdict.as_str(),

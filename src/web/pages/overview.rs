@@ -85,7 +85,15 @@ struct Table {
 struct PolicyLine {
     name: String,
     mode: &'static str,
-    rules: Vec<(String, &'static str)>,
+    in_stages: bool,
+    capped: Option<String>,
+    rules: Vec<RuleLine>,
+}
+
+struct RuleLine {
+    id: String,
+    mode: &'static str,
+    in_stages: bool,
 }
 
 struct Latest {
@@ -232,10 +240,17 @@ fn lead(visit: &Visit, scope: &Scope) -> String {
 }
 
 fn policies(live: &Live) -> Vec<PolicyLine> {
+    let rule = |rule: &crate::web::LoadedRule| RuleLine {
+        id: rule.id.clone(),
+        mode: rule.mode.as_str(),
+        in_stages: rule.in_stages,
+    };
     let line = |policy: &crate::web::LoadedPolicy| PolicyLine {
         name: policy.name.clone(),
         mode: policy.mode.as_str(),
-        rules: policy.rules.iter().map(|rule| (rule.id.clone(), rule.mode.as_str())).collect(),
+        in_stages: policy.in_stages,
+        capped: policy.capped.clone(),
+        rules: policy.rules.iter().map(rule).collect(),
     };
     live.policies.iter().map(line).collect()
 }

@@ -3,7 +3,15 @@ use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::ReviewHash;
 
 fn violation(rule: &str, mode: Mode) -> Violation {
-    Violation { rule: rule.into(), mode, image: None, container: None, message: "no".into(), help: None }
+    Violation {
+        rule: rule.into(),
+        mode,
+        image: None,
+        container: None,
+        message: "no".into(),
+        help: None,
+        exempted: None,
+    }
 }
 
 fn verdict(policy: &str, verdict: Verdict, violations: Vec<Violation>) -> PolicyVerdict {

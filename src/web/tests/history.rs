@@ -196,6 +196,7 @@ impl Draft {
             container: None,
             message: message.clone(),
             help: None,
+            exempted: None,
         };
         self.decision.answer = Answer::Denied;
         self.decision.code = 403;
@@ -255,6 +256,7 @@ fn violations(image: &ImageRecord) -> Vec<Violation> {
         container: Some("main".into()),
         message,
         help: Some("https://wiki.acmecorp.com/images".into()),
+        exempted: None,
     };
     let mut found = Vec::new();
     if image.digest.is_none() && image.tag.as_deref().is_none_or(|tag| tag == "latest") {

@@ -5,7 +5,7 @@ use proptest::sample::{select, subsequence};
 
 use super::*;
 use crate::policy::revision::{Revision, Source};
-use crate::policy::settings::{OnError, PolicySettings, SourceSettings};
+use crate::policy::settings::{OnError, PolicySettings, SourceSettings, StagingSettings};
 
 /// Few of each, so that views repeat.
 const IMAGES: [&str; 8] = [
@@ -66,8 +66,8 @@ fn reviews() -> impl Strategy<Value = Review> {
 
 fn revision(mode: Mode) -> Revision {
     let source = SourceSettings::Rules(rules());
-    let policy = PolicySettings { name: "images".into(), mode, on_error: OnError::Fail, source };
-    Revision::load(&[policy]).expect("it loads")
+    let policy = PolicySettings { name: "images".into(), mode, rollout: Vec::new(), on_error: OnError::Fail, source };
+    Revision::load(&[policy], &StagingSettings::default()).expect("it loads")
 }
 
 fn rules_of(revision: &Revision) -> &RulesPolicy {

@@ -37,16 +37,14 @@ fn violations_are_in_the_order_of_images_then_of_rules() {
 }
 
 #[test]
-fn a_violation_has_its_rules_mode_help_and_message() {
+fn a_violation_has_its_rules_help_and_message() {
     let rule = RuleSettings {
-        mode: Some(Mode::Warn),
         help: Some("Pin it".into()),
         message: Some("{image}|{registry}|{repository}|{tag}|{namespace}|{container}".into()),
         ..no_latest()
     };
     let expected = RuleViolation {
         rule: "no-latest".into(),
-        mode: Some(Mode::Warn),
         most: Mode::Enforce,
         image: Some("nginx".into()),
         container: Some("c0".into()),
@@ -119,6 +117,21 @@ fn lesser_violations_never_take_the_place_of_one_that_can_reject() {
         assert_eq!((finding.violations.len(), finding.omitted), (100, 52), "{less:?} {more:?}");
         assert_eq!(finding.violations.last().map(|last| last.rule.as_str()), Some("no-latest"), "{less:?} {more:?}");
     }
+}
+
+/// Which of them rejects depends on where the review is of, which a finding does not.
+#[test]
+fn the_first_of_every_rule_is_kept_past_the_cap() {
+    let rules: Vec<_> = (0..120).map(|n| rule(&format!("r{n}"), deny("tag", &["latest"]))).collect();
+    let finding = judged(&rules, &pod("a", &["nginx", "redis"]));
+    assert_eq!((finding.violations.len(), finding.omitted), (120, 120));
+    assert_eq!(finding.violations.last().map(|last| last.rule.as_str()), Some("r119"));
+    let staged = RuleSettings { mode: Some(Mode::Audit), rollout: vec![stage(Mode::Enforce)], ..rules[0].clone() };
+    let lesser = RuleSettings { mode: Some(Mode::Audit), ..rules[1].clone() };
+    let images = numbered(150, "");
+    let finding = judged(&[lesser, staged], &pod("a", &borrowed(&images)));
+    let of = |id: &str| finding.violations.iter().filter(|violation| violation.rule == id).count();
+    assert_eq!((of("r0"), of("r1")), (99, 1), "repeats of what may reject come first");
 }
 
 #[test]

@@ -74,6 +74,8 @@ fn a_version_is_of_the_text_alone() {
     assert_eq!(version(&[no_latest()]).len(), 12);
     let staged = RuleSettings { mode: Some(Mode::Enforce), ..no_latest() };
     assert_eq!(version(&[no_latest()]), version(&[staged]), "modes act after it has judged");
+    let rolled_out = RuleSettings { rollout: vec![stage(Mode::Enforce)], ..no_latest() };
+    assert_eq!(version(&[no_latest()]), version(&[rolled_out]), "and so does a rollout");
     let changed = [
         RuleSettings { help: Some("h".into()), ..no_latest() },
         RuleSettings { message: Some("m".into()), ..no_latest() },

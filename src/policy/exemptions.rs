@@ -1,0 +1,231 @@
+//! What is let through for a time although it violates a rule.
+//!
+//! An exemption acts after a policy has judged: the violation stays, as an exempted one. Its end is compared with the
+//! clock at every review, so that it no longer applies at once and everywhere.
+
+use std::time::Duration;
+
+use crate::review::clock::Timestamp;
+use crate::review::decision::Exempted;
+use crate::review::reference::ImageReference;
+use crate::review::workload::Workload;
+
+use super::glob::{Glob, Subject};
+use super::rollout::Place;
+use super::settings::ExemptionSettings;
+
+/// In the order of the configuration; the first that matches is the one that counts.
+#[derive(Debug, Default)]
+pub struct Exemptions(Vec<Exemption>);
+
+/// Each list that is empty is anything.
+#[derive(Debug)]
+pub struct Exemption {
+    policies: Vec<Glob>,
+    rules: Vec<Glob>,
+    clusters: Vec<Glob>,
+    namespaces: Vec<Glob>,
+    workloads: Vec<Glob>,
+    images: Vec<Glob>,
+    containers: Vec<Glob>,
+    /// `None`: permanent.
+    until: Option<Timestamp>,
+    warn_before: Duration,
+    told: Told,
+}
+
+/// What a decision says of it.
+#[derive(Debug, Clone)]
+struct Told {
+    ticket: Option<String>,
+    owner: Option<String>,
+    reason: Option<String>,
+}
+
+/// A violation, as far as an exemption is chosen by it.
+#[derive(Debug, Clone, Copy)]
+pub struct Offence<'a> {
+    pub policy: &'a str,
+    pub rule: &'a str,
+    pub place: Place<'a>,
+    pub workload: &'a Workload,
+    /// As written.
+    pub image: Option<&'a str>,
+    pub container: Option<&'a str>,
+}
+
+// === impl Exemptions ===
+
+impl Exemptions {
+    pub fn of(settings: &[ExemptionSettings]) -> Self {
+        Self(settings.iter().map(Exemption::of).collect())
+    }
+
+    /// The first that takes in `offence` at `now`.
+    pub fn find(&self, offence: Offence<'_>, now: Timestamp) -> Option<&Exemption> {
+        if self.0.is_empty() {
+            return None;
+        }
+        // `Kind/name`, as pages show it.
+        let workload = format!("{}/{}", offence.workload.kind, offence.workload.name);
+        self.0.iter().find(|exemption| exemption.holds_at(now) && exemption.takes_in(offence, &workload))
+    }
+}
+
+// === impl Exemption ===
+
+impl Exemption {
+    fn of(settings: &ExemptionSettings) -> Self {
+        let globs = |patterns: &[String], subject| patterns.iter().map(|text| Glob::new(text, subject)).collect();
+        Self {
+            policies: globs(&settings.policies, Subject::Name),
+            rules: globs(&settings.rules, Subject::Name),
+            clusters: globs(&settings.clusters, Subject::Name),
+            namespaces: globs(&settings.namespaces, Subject::Name),
+            workloads: globs(&settings.workloads, Subject::Name),
+            images: globs(&settings.images, Subject::Image),
+            containers: globs(&settings.containers, Subject::Name),
+            until: settings.until,
+            warn_before: settings.warn_before,
+            told: Told {
+                ticket: settings.ticket.clone(),
+                owner: settings.owner.clone(),
+                reason: settings.reason.clone(),
+            },
+        }
+    }
+
+    fn holds_at(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+
+    fn takes_in(&self, offence: Offence<'_>, workload: &str) -> bool {
+        let any = |globs: &[Glob], text: &str| globs.is_empty() || globs.iter().any(|glob| glob.matches(text));
+        any(&self.policies, offence.policy)
+            && any(&self.rules, offence.rule)
+            && any(&self.clusters, offence.place.cluster)
+            && any(&self.namespaces, offence.place.namespace)
+            && any(&self.workloads, workload)
+            && (self.containers.is_empty() || offence.container.is_some_and(|name| any(&self.containers, name)))
+            && self.takes_in_image(offence.image)
+    }
+
+    /// Of an image that cannot be read nothing is known that would speak for it.
+    fn takes_in_image(&self, image: Option<&str>) -> bool {
+        let matches = |text: &str| {
+            ImageReference::parse(text)
+                .is_ok_and(|reference| self.images.iter().any(|glob| glob.matches(&reference.normalised())))
+        };
+        self.images.is_empty() || image.is_some_and(matches)
+    }
+
+    /// As a decision keeps it.
+    pub fn record(&self) -> Exempted {
+        let Told { ticket, owner, reason } = self.told.clone();
+        Exempted::Exemption { ticket, owner, reason, until: self.until }
+    }
+
+    /// What each hit is told when it ends soon: `exemption SEC-12 ends 2026-12-01, owner payments`.
+    pub fn ending(&self, now: Timestamp) -> Option<String> {
+        let until = self.until?;
+        let before = i64::try_from(self.warn_before.as_millis()).unwrap_or(i64::MAX);
+        if until.0.saturating_sub(now.0) > before {
+            return None;
+        }
+        let ticket = self.told.ticket.as_ref().map(|ticket| format!(" {ticket}")).unwrap_or_default();
+        let owner = self.told.owner.as_ref().map(|owner| format!(", owner {owner}")).unwrap_or_default();
+        Some(format!("exemption{ticket} ends {}{owner}", until.last_day()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|&text| text.to_owned()).collect()
+    }
+
+    fn exemption() -> ExemptionSettings {
+        ExemptionSettings {
+            namespaces: texts(&["shop"]),
+            until: Some(Timestamp(1_796_169_600_000)),
+            ticket: Some("SEC-12".into()),
+            owner: Some("payments".into()),
+            ..ExemptionSettings::default()
+        }
+    }
+
+    fn web() -> Workload {
+        Workload { kind: "Deployment".into(), name: "web".into() }
+    }
+
+    fn offence(workload: &Workload) -> Offence<'_> {
+        Offence {
+            policy: "images",
+            rule: "no-latest",
+            place: Place { cluster: "prod", namespace: "shop" },
+            workload,
+            image: Some("nginx"),
+            container: Some("c0"),
+        }
+    }
+
+    fn is_exempted(settings: ExemptionSettings, offence: Offence<'_>) -> bool {
+        Exemptions::of(&[settings]).find(offence, Timestamp(0)).is_some()
+    }
+
+    #[test]
+    fn every_field_that_is_given_must_match() {
+        let web = web();
+        assert!(is_exempted(exemption(), offence(&web)));
+        let whole = ExemptionSettings {
+            policies: texts(&["images"]),
+            rules: texts(&["no-*"]),
+            clusters: texts(&["prod"]),
+            workloads: texts(&["Deployment/*"]),
+            images: texts(&["docker.io/library/nginx:*"]),
+            containers: texts(&["c0"]),
+            ..exemption()
+        };
+        assert!(is_exempted(whole.clone(), offence(&web)));
+        for other in [
+            ExemptionSettings { policies: texts(&["x"]), ..whole.clone() },
+            ExemptionSettings { rules: texts(&["x"]), ..whole.clone() },
+            ExemptionSettings { clusters: texts(&["x"]), ..whole.clone() },
+            ExemptionSettings { namespaces: texts(&["x"]), ..whole.clone() },
+            ExemptionSettings { workloads: texts(&["web"]), ..whole.clone() },
+            ExemptionSettings { images: texts(&["docker.io/library/redis:*"]), ..whole.clone() },
+            ExemptionSettings { containers: texts(&["x"]), ..whole.clone() },
+        ] {
+            assert!(!is_exempted(other.clone(), offence(&web)), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_exempted() {
+        let web = web();
+        let images = ExemptionSettings { images: texts(&["**"]), ..exemption() };
+        for image in [None, Some("UPPER/Case:bad tag!")] {
+            assert!(!is_exempted(images.clone(), Offence { image, ..offence(&web) }), "{image:?}");
+        }
+        let containers = ExemptionSettings { containers: texts(&["*"]), ..exemption() };
+        assert!(!is_exempted(containers, Offence { container: None, ..offence(&web) }));
+    }
+
+    #[test]
+    fn it_ends_at_its_instant_and_warns_before() {
+        let (web, end) = (web(), 1_796_169_600_000);
+        let exemptions = Exemptions::of(&[exemption()]);
+        let at = |now: i64| exemptions.find(offence(&web), Timestamp(now));
+        let day = 86_400_000;
+        assert_eq!(at(end - 15 * day).expect("it holds").ending(Timestamp(end - 15 * day)), None);
+        let last = at(end - 1).expect("it holds to its last millisecond");
+        let told = "exemption SEC-12 ends 2026-12-01, owner payments";
+        assert_eq!(last.ending(Timestamp(end - 1)).as_deref(), Some(told));
+        assert!(at(end).is_none());
+        let permanent = Exemptions::of(&[ExemptionSettings { until: None, ..exemption() }]);
+        let permanent = permanent.find(offence(&web), Timestamp(i64::MAX)).expect("it has no end");
+        assert_eq!(permanent.ending(Timestamp(i64::MAX)), None);
+    }
+}
