@@ -162,8 +162,9 @@ impl App {
         let revisions = Revisions::open(&config.data_dir);
         let noted = Arc::clone(&revisions);
         let reload = Reload::begin(beginning, fixed, noted, &service, &condition, backend_metrics, &mut registry).await;
-        let upkeep = Upkeep::new(watch, tls.clone(), Arc::clone(&callers), &service, reload, &metrics, &condition);
+        let mut upkeep = Upkeep::new(watch, tls.clone(), Arc::clone(&callers), &service, reload, &metrics, &condition);
 
+        upkeep.begin().await;
         let webhook = Listener::bind("webhook.listen", config.webhook.listen).await?;
         let report = Listener::bind("report.listen", config.report.listen).await?;
         let admin = match config.admin {

@@ -63,7 +63,7 @@ pub enum Cause {
     /// A file changed.
     Change,
     Signal,
-    /// Nobody asked: what is mended is not always seen (a right that is given is no content), and before the start the files
+    /// Nobody asked: what is mended is not always seen (a right that is given is no content), and at the start the files
     /// are read before they are watched.
     Retry,
 }
@@ -151,10 +151,6 @@ impl Reload {
 
     /// Reads it, and has `watch` watch what it names.
     pub async fn run(&mut self, cause: Cause, watch: &mut Watch) {
-        if cause != Cause::Change {
-            // What changed until now is about to be read, and is no change any more.
-            watch.look().await;
-        }
         match self.read_and_watch(watch).await {
             Ok(Ok(loaded)) => self.take(loaded, cause).await,
             Ok(Err(errors)) => self.failed(errors.sentences().collect(), cause),
@@ -255,7 +251,7 @@ impl Reload {
     }
 
     fn failed(&mut self, mistakes: Vec<String>, cause: Cause) {
-        if cause == Cause::Retry && mistakes == self.mistakes {
+        if cause != Cause::Signal && mistakes == self.mistakes {
             return;
         }
         self.metrics.count("failed");

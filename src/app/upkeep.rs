@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -52,10 +52,14 @@ impl Upkeep {
         upkeep
     }
 
+    /// Takes on what changed while the process was starting: it was read before it was watched.
+    pub async fn begin(&mut self) {
+        self.reload(Cause::Retry).await;
+    }
+
     /// Reads everything again whenever `asked` says so, too.
     pub async fn run(mut self, asked: Arc<Notify>, stop: CancellationToken) {
         let (mut renewal, mut retry) = (patient(RENEWAL), patient(RETRY));
-        self.reload.run(Cause::Retry, &mut self.watch).await;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -71,6 +75,10 @@ impl Upkeep {
     }
 
     async fn reload(&mut self, cause: Cause) {
+        if cause != Cause::Change {
+            // Before anything is read: what changed until now is no change any more then.
+            self.watch.look().await;
+        }
         self.reload_tls();
         self.outcome("clusters", self.callers.reload());
         self.reload.run(cause, &mut self.watch).await;
@@ -121,8 +129,9 @@ impl Upkeep {
     }
 }
 
+/// The first tick is a whole period away.
 fn patient(period: Duration) -> Interval {
-    let mut ticks = interval(period);
+    let mut ticks = interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }
