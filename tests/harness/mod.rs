@@ -4,12 +4,13 @@
 //! let rehearsal = Rehearsal::builder().config("warn_wait: 50ms").start().await;
 //! let response = rehearsal.post("/image_policy", fixture("004-image-review.json")).await;
 //! ```
-#![allow(dead_code, reason = "each test binary uses its own part of the harness")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its own part of the harness")]
 
 pub mod backend;
 pub mod browser;
 pub mod certs;
 pub mod cluster;
+mod files;
 pub mod http;
 pub mod link;
 pub mod orphan;
@@ -21,7 +22,7 @@ pub mod reviews;
 
 use std::fs::Permissions;
 use std::future::Future;
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -34,6 +35,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+pub use files::{files, fixtures, repository};
 use http::{HttpClient, Response};
 use process::{Ended, Process};
 
@@ -86,14 +88,6 @@ pub struct Url {
     pub tls: bool,
 }
 
-pub fn fixtures() -> PathBuf {
-    repository().join("tests/fixtures")
-}
-
-pub fn repository() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
 /// `rehearsal ARGS` to its end in `dir`.
 pub fn run(dir: &Path, args: &[&str]) -> Ended {
     let output = command(dir, &[], None).args(args).stdin(Stdio::null()).output().expect("the binary runs");
@@ -104,23 +98,6 @@ pub fn run(dir: &Path, args: &[&str]) -> Ended {
 pub fn not_run(why: &str) {
     let said = writeln!(std::io::stderr(), "not run: {why}");
     said.expect("standard error is there");
-}
-
-/// Every file under `dir`, with what is in it. One that goes meanwhile is left out.
-pub fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).into_iter().flatten() {
-        let path = entry.expect("readable").path();
-        if path.is_dir() {
-            found.extend(files(&path));
-            continue;
-        }
-        match std::fs::read(&path) {
-            Ok(content) => found.push((path, content)),
-            Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{}: {error}", path.display()),
-        }
-    }
-    found
 }
 
 /// Polls `condition` until it gives a value.
