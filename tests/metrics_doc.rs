@@ -69,10 +69,12 @@ async fn exposition() -> String {
     let config = format!(
         "warn_wait: 15s\nwebhook: {{limits: {{max_in_flight: 1}}}}\npolicies:\n- {{name: \
          images, rules: [{{id: no-latest, deny: {{tag: latest}}}}]}}\n- {{name: gate, mode: warn, webhook: {{url: \
-         '{}/', speaks: admission-review}}}}",
+         '{}/', speaks: admission-review}}}}\n- {{name: slow, rego: {{files: [slow.rego], entrypoint: data.p.deny}}}}",
         backend.url
     );
-    let rehearsal = Rehearsal::builder().limited_disk().config(&config).start().await;
+    let slow = "package p\ndeny[msg] { n := numbers.range(1, 3000); n[_] * n[_] == -1; msg := input.request.name }";
+    let builder = Rehearsal::builder().file("slow.rego", slow).limited_disk();
+    let rehearsal = builder.config(&config).start().await;
     let url = format!("{}/review/lab", rehearsal.webhook_url());
     let (client, held) = (rehearsal.client().clone(), url.clone());
     let first = tokio::spawn(async move { client.post(&held, fixture(LATEST_POD)).await.status });
@@ -83,6 +85,11 @@ async fn exposition() -> String {
     assert_eq!(first.await.expect("no panic"), 200);
     assert_eq!(rehearsal.post("/review/lab", fixture(LATEST_POD)).await.status, 200, "a webhook that fails is in warn");
     assert_eq!(rehearsal.post("/review/undeclared", fixture(LATEST_POD)).await.status, 200);
+    wait_for("a suspension", || async {
+        assert_eq!(rehearsal.post("/review/lab", fixture(LATEST_POD)).await.status, 200);
+        rehearsal.get("/metrics").await.text().contains("\nrehearsal_policy_suspensions_total").then_some(())
+    })
+    .await;
     rehearsal.fill_disk();
     assert_eq!(rehearsal.post("/review/lab", fixture(LATEST_POD)).await.status, 200, "its decision is missed");
     let refused = rehearsal.client().send(Method::PUT, &url, &[], "").await.expect("an answer");

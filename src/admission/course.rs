@@ -124,7 +124,7 @@ impl Course {
         let mut opinions: Vec<Opinion<'_>> = (0..policies.len()).map(|at| self.judge_locally(at)).collect();
         let views = Views::of(&self.review, policies, &document);
         // While they are being asked there is time for this.
-        let secrets = match waiting.is_empty() && !policies.iter().any(Policy::sees_objects) {
+        let secrets = match waiting.is_empty() && !policies.iter().any(evaluates_objects) {
             true => Secrets::none(),
             false => Secrets::of(self.review.protocol, &self.arrival.body, &document),
         };
@@ -374,6 +374,11 @@ async fn call(backend: Arc<Backend>, question: Question, late: Late, left: Arc<A
         late.amend(&result, took).await;
     }
     (result, took)
+}
+
+/// Whether it is given the object here; a webhook is only where it is asked.
+fn evaluates_objects(policy: &Policy) -> bool {
+    policy.evaluated().is_some() && policy.sees_objects()
 }
 
 /// A webhook's verdict without the secrets that its words repeat. Without words nobody looks for them.

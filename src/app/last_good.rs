@@ -3,13 +3,13 @@
 //! # Invariants
 //!
 //! 1. The folder holds all that such a start needs: `revision.json`, the [text](crate::policy::text) of the policies with
-//!    that of their modules and documents, and a copy of every file that a webhook is called with. `files.json` says which
-//!    copy is of what.
+//!    that of their modules and documents, and a copy of every file of CAs that a webhook is verified by. `files.json` says
+//!    which copy is of what. Keys and tokens are not copied: whoever takes one away means it.
 //! 2. It is there whole or not at all, also after a crash of the machine: it is written beside its place, synced, and
 //!    renamed. The one before steps aside first and goes last, so that there is always one of the two.
 //! 3. It is written by whoever holds the lock on the data directory, and only when something in it is another.
 //!
-//! It holds keys and tokens: mode 0600, in folders of mode 0700.
+//! A webhook's URL may hold a password: mode 0600, in folders of mode 0700.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -92,8 +92,8 @@ impl LastGood {
         remove(&old)
     }
 
-    /// What was kept last. A webhook is called with its own files where they can be used, since they are newer, and with
-    /// the copies where not.
+    /// What was kept last. A webhook is called with its own files where they can be used, since they are newer, and its CAs
+    /// are the copies where not.
     ///
     /// # Errors
     /// What is there cannot be read, or does not load.
@@ -109,7 +109,7 @@ impl LastGood {
             if let SourceSettings::Webhook(webhook) = &mut policy.source
                 && !can_be_called(&policy.name, webhook)
             {
-                take_copies(webhook, &folder, &copies);
+                take_copy(webhook, &folder, &copies);
             }
         }
         match Revision::load(&policies, &staging).map_err(|mistakes| mistakes.into_iter().next()) {
@@ -126,13 +126,11 @@ impl LastGood {
 fn contents(policies: &[PolicySettings], staging: &StagingSettings) -> Result<Vec<(String, Vec<u8>)>, LastGoodError> {
     let mut copies = Copies::new();
     let mut contents = vec![(REVISION.to_owned(), text::whole(policies, staging).into_bytes())];
-    for webhook in policies.iter().filter_map(webhook) {
-        for path in files(webhook) {
-            if !copies.contains_key(path) {
-                let name = format!("file-{}", copies.len());
-                contents.push((name.clone(), fs::read(path).map_err(io_error(path))?));
-                copies.insert(path.to_owned(), name);
-            }
+    for path in policies.iter().filter_map(webhook).filter_map(|webhook| webhook.ca.as_ref()) {
+        if !copies.contains_key(path) {
+            let name = format!("file-{}", copies.len());
+            contents.push((name.clone(), fs::read(path).map_err(io_error(path))?));
+            copies.insert(path.to_owned(), name);
         }
     }
     let files = serde_json::to_vec_pretty(&copies).expect("every path of a configuration is text");
@@ -153,24 +151,17 @@ fn webhook(policy: &PolicySettings) -> Option<&WebhookSettings> {
     }
 }
 
-/// Those that it is called with.
-fn files(webhook: &WebhookSettings) -> impl Iterator<Item = &Path> {
-    let identity = webhook.client_identity.iter().flat_map(|(certificate, key)| [certificate, key]);
-    webhook.ca.iter().chain(identity).chain(&webhook.token_file).map(PathBuf::as_path)
-}
-
 fn can_be_called(name: &str, webhook: &WebhookSettings) -> bool {
     // Nobody reads these.
     let metrics = backend::metrics::Metrics::register(&mut Registry::default());
     Backend::new(name, webhook, &metrics).is_ok()
 }
 
-fn take_copies(webhook: &mut WebhookSettings, folder: &Path, copies: &Copies) {
-    let identity = webhook.client_identity.iter_mut().flat_map(|(certificate, key)| [certificate, key]);
-    for path in webhook.ca.iter_mut().chain(identity).chain(&mut webhook.token_file) {
-        if let Some(copy) = copies.get(path.as_path()) {
-            *path = folder.join(copy);
-        }
+fn take_copy(webhook: &mut WebhookSettings, folder: &Path, copies: &Copies) {
+    if let Some(path) = &mut webhook.ca
+        && let Some(copy) = copies.get(path)
+    {
+        *path = folder.join(copy);
     }
 }
 

@@ -6,13 +6,15 @@ use crate::policy::settings::{ExemptionSettings, OnError, Speaks, built_in};
 use crate::review::decision::Mode;
 
 fn with_webhook(dir: &Path) -> Vec<PolicySettings> {
+    let authority = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap();
+    fs::write(dir.join("ca"), authority.cert.pem()).unwrap();
     fs::write(dir.join("token"), "word\n").unwrap();
     let settings = WebhookSettings {
         url: "https://gate.test/?a=b".parse().unwrap(),
         speaks: Speaks::ImageReview,
         bridge: false,
         timeout: Duration::from_secs(1),
-        ca: None,
+        ca: Some(dir.join("ca")),
         client_identity: None,
         token_file: Some(dir.join("token")),
         max_in_flight: 1,
@@ -50,26 +52,31 @@ fn what_is_kept_is_read_again_for_its_owner_alone() {
     assert_eq!((mode(&held), mode(&held.join(REVISION))), (0o700, 0o600));
     let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, [FOLDER, "token"], "nothing is left of the way there");
+    assert_eq!(names, ["ca", FOLDER, "token"], "nothing is left of the way there");
 }
 
 #[test]
-fn a_webhook_s_own_files_are_used_where_they_can_be_and_the_copies_where_not() {
+fn a_webhook_s_own_cas_are_used_where_they_can_be_and_the_copies_where_not() {
     let dir = tempfile::tempdir().unwrap();
     let last_good = LastGood::of(dir.path());
     let policies = with_webhook(dir.path());
     last_good.keep(&policies, &staging()).unwrap();
-    let token = |policies: Vec<PolicySettings>| webhook(&policies[1]).unwrap().token_file.clone().unwrap();
-    fs::write(dir.path().join("token"), "newer\n").unwrap();
-    assert_eq!(token(last_good.read().unwrap().unwrap().0), dir.path().join("token"));
-    fs::write(dir.path().join("token"), "").unwrap();
-    let copy = token(last_good.read().unwrap().unwrap().0);
-    assert_eq!(fs::read_to_string(copy).unwrap(), "word\n");
-    fs::write(dir.path().join("token"), "newest\n").unwrap();
-    last_good.keep(&policies, &staging()).unwrap();
-    fs::remove_file(dir.path().join("token")).unwrap();
-    let copy = token(last_good.read().unwrap().unwrap().0);
-    assert_eq!(fs::read_to_string(copy).unwrap(), "newest\n", "a file that changed is kept too");
+    let ca = || webhook(&last_good.read().unwrap().unwrap().0[1]).unwrap().ca.clone().unwrap();
+    let pem = fs::read(dir.path().join("ca")).unwrap();
+    assert_eq!(ca(), dir.path().join("ca"));
+    fs::write(dir.path().join("ca"), "no certificate").unwrap();
+    assert_eq!(fs::read(ca()).unwrap(), pem);
+}
+
+#[test]
+fn no_key_and_no_token_is_copied() {
+    let dir = tempfile::tempdir().unwrap();
+    LastGood::of(dir.path()).keep(&with_webhook(dir.path()), &staging()).unwrap();
+    for entry in fs::read_dir(dir.path().join(FOLDER)).unwrap() {
+        let path = entry.unwrap().path();
+        let content = fs::read_to_string(&path).unwrap();
+        assert!(!content.contains("word"), "{}", path.display());
+    }
 }
 
 #[test]
