@@ -23,7 +23,7 @@ use self::review::Reviewed;
 use self::template::Template;
 use super::evaluated::{Evaluated, Subject};
 use super::memo::Memo;
-use super::rego::evaluator::{failed, images};
+use super::rego::evaluator::images;
 use super::rego::input::{self, Form, View};
 use super::rego::results::NamedImage;
 use super::rego::{ENGINE, input::request};
@@ -76,20 +76,25 @@ impl GatekeeperPolicy {
     pub fn rules(&self) -> impl Iterator<Item = &Constraint> {
         self.constraints.iter().map(|(_, constraint)| constraint)
     }
+}
 
-    /// Afresh.
-    pub fn evaluate(&self, subject: Subject<'_>) -> Finding {
-        if subject.view == View::Image && !self.judge_partial {
-            return Finding::default();
-        }
-        let mut finding = Finding::default();
-        match self.run(subject, &mut finding) {
-            Ok(()) => finding,
-            Err(error) => failed(finding, error),
-        }
+impl Evaluated for GatekeeperPolicy {
+    fn version(&self) -> &str {
+        &self.version
     }
 
-    fn run(&self, subject: Subject<'_>, finding: &mut Finding) -> Result<(), String> {
+    fn form(&self) -> Form {
+        Form::AdmissionReview
+    }
+
+    fn memo(&self) -> &Memo {
+        &self.memo
+    }
+
+    fn find(&self, subject: Subject<'_>, finding: &mut Finding) -> Result<(), String> {
+        if subject.view == View::Image && !self.judge_partial {
+            return Ok(());
+        }
         let view = input::read(subject.encoded)?;
         let request = match subject.view {
             View::Object => request(&view),
@@ -105,24 +110,6 @@ impl GatekeeperPolicy {
             judge(template, constraint, &reviewed, &images, finding)?;
         }
         Ok(())
-    }
-}
-
-impl Evaluated for GatekeeperPolicy {
-    fn version(&self) -> &str {
-        &self.version
-    }
-
-    fn form(&self) -> Form {
-        Form::AdmissionReview
-    }
-
-    fn recall(&self, view: &[u8; 32]) -> Option<Arc<Finding>> {
-        self.memo.get(None, view)
-    }
-
-    fn judge(&self, view: &[u8; 32], subject: Subject<'_>) -> Arc<Finding> {
-        self.memo.recall(None, view, || self.evaluate(subject))
     }
 }
 
@@ -144,6 +131,7 @@ pub fn judge(
     let mut own = Finding::default();
     let judged = template.evaluator.judge(input.into(), images, &mut own);
     finding.prints.append(&mut own.prints);
+    finding.overran |= own.overran;
     judged.map_err(|error| format!("{}: {error}", constraint.rule))?;
     finding.omitted = finding.omitted.saturating_add(own.omitted);
     for mut violation in own.violations {

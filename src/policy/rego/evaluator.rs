@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use regorus::utils::limits::ExecutionTimerConfig;
-use regorus::{Engine, Value};
+use regorus::{Engine, LimitError, Value};
 
 use super::super::rules::Finding;
 use super::super::template::cut;
@@ -50,24 +50,20 @@ impl Evaluator {
                 let lines = engine.take_prints().unwrap_or_default();
                 finding.prints.extend(lines.into_iter().take(MAX_PRINTS.saturating_sub(finding.prints.len())));
             }
-            let result = result.map_err(|error| failure(&error))?;
+            let result = result.map_err(|error| failure(&error, finding))?;
             entry.read(&result, &resource, images, finding)?;
         }
         Ok(())
     }
 }
 
-/// The finding of a policy that has no verdict.
-pub fn failed(finding: Finding, error: String) -> Finding {
-    let overran = error.ends_with(" steps");
-    Finding { error: Some(error), overran, prints: finding.prints, ..Finding::default() }
-}
-
-fn failure(error: &anyhow::Error) -> String {
-    let text = error.to_string();
-    if text.contains("time limit") {
+/// Why there is no verdict; that it was stopped at its limit is noted in `finding`.
+fn failure(error: &anyhow::Error, finding: &mut Finding) -> String {
+    finding.overran = error.chain().any(|cause| cause.is::<LimitError>());
+    if finding.overran {
         return format!("it took more than {MAX_STEPS} steps");
     }
+    let text = error.to_string();
     let place = text.split_once("--> ").and_then(|(_, rest)| rest.split_once('\n')).map(|(place, _)| place.trim());
     let problem = text.rsplit_once("error: ").map_or(text.as_str(), |(_, problem)| problem);
     let problem = problem.split_whitespace().collect::<Vec<_>>().join(" ");

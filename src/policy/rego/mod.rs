@@ -14,11 +14,9 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use crate::review::view::digest_hex;
 
-use self::evaluator::{Evaluator, failed, images};
+use self::evaluator::{Evaluator, images};
 use self::input::Form;
 use super::evaluated::{Evaluated, Subject};
 use super::memo::Memo;
@@ -51,22 +49,6 @@ impl RegoPolicy {
             memo: Memo::default(),
         })
     }
-
-    /// Afresh.
-    pub fn evaluate(&self, subject: Subject<'_>) -> Finding {
-        let mut finding = Finding::default();
-        match self.run(subject, &mut finding) {
-            Ok(()) => finding,
-            Err(error) => failed(finding, error),
-        }
-    }
-
-    fn run(&self, subject: Subject<'_>, finding: &mut Finding) -> Result<(), String> {
-        let view = input::read(subject.encoded)?;
-        let Some(input) = self.form.of(subject.view, &view) else { return Ok(()) };
-        finding.judged = true;
-        self.evaluator.judge(input, &images(&view), finding)
-    }
 }
 
 impl Evaluated for RegoPolicy {
@@ -78,12 +60,15 @@ impl Evaluated for RegoPolicy {
         self.form
     }
 
-    fn recall(&self, view: &[u8; 32]) -> Option<Arc<Finding>> {
-        self.memo.get(None, view)
+    fn memo(&self) -> &Memo {
+        &self.memo
     }
 
-    fn judge(&self, view: &[u8; 32], subject: Subject<'_>) -> Arc<Finding> {
-        self.memo.recall(None, view, || self.evaluate(subject))
+    fn find(&self, subject: Subject<'_>, finding: &mut Finding) -> Result<(), String> {
+        let view = input::read(subject.encoded)?;
+        let Some(input) = self.form.of(subject.view, &view) else { return Ok(()) };
+        finding.judged = true;
+        self.evaluator.judge(input, &images(&view), finding)
     }
 }
 
