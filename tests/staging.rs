@@ -165,6 +165,7 @@ exemptions: {files: ['exemptions-*.yaml']}";
     assert_eq!(exempted, &expected);
     let page = rehearsal.get(&format!("/decisions/{}", decision["id"].as_str().expect("an id"))).await.text();
     assert!(page.contains("exempted by SEC-12 of web until 2199-01-02T00:00:00.000Z"), "{page}");
+    rehearsal.drained().await;
     let summary = rehearsal.get_json("/api/v1/summary?cluster=prod").await;
     assert_eq!((&summary["denied"], &summary["would_reject"]), (&json!(2), &json!(0)), "{summary}");
 }

@@ -127,7 +127,8 @@ impl<'a> Opinion<'a> {
             error: finding.error.clone(),
             ..blank(policy, policy.mode_in(place), verdict, Some(took))
         };
-        let may_reject = force == Force::Full && policy.heaviest_in(place) == Mode::Enforce;
+        // It looks at every rule, and only an error has to know.
+        let may_reject = finding.error.is_some() && force == Force::Full && policy.heaviest_in(place) == Mode::Enforce;
         Self { policy, verdict, answer: None, error: None, may_reject, prints: Vec::new(), endings }
     }
 
