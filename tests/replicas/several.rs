@@ -151,8 +151,11 @@ async fn one_of_three_that_is_cut_off_goes_on_and_catches_up() {
     cut.drained().await;
     for replica in [&one, &two, &cut] {
         assert_eq!(rows::holds(replica, &answered).await.len(), 35);
-        let after = behind(replica, &[]).await;
-        assert!(time(&after["complete_until"]) > time(&during["complete_until"]), "{after}");
+        wait_for("the history to be complete past the cut", || async {
+            let after = behind(replica, &[]).await;
+            (time(&after["complete_until"]) > time(&during["complete_until"])).then_some(())
+        })
+        .await;
     }
 }
 
