@@ -64,6 +64,11 @@ impl Glob {
         }
     }
 
+    /// What every text that it matches begins with.
+    pub fn beginning(&self) -> &str {
+        &self.prefix
+    }
+
     /// Why a pattern can match nothing that there is, and what would be right.
     pub fn never_matches(pattern: &str, subject: Subject) -> Option<(String, String)> {
         let told = |problem: &str, fix: String| Some((problem.to_owned(), fix));

@@ -1,11 +1,14 @@
 //! Which images a `deny` or an `allow` names.
 
 use regex::Regex;
+use regex_syntax::hir::Look;
+use regex_syntax::hir::literal::Extractor;
 
 use crate::review::image::Image;
 
 use super::anchor::Unanchored;
 use super::glob::{Glob, Subject};
+use super::index::Part;
 use super::rules::Mistake;
 use super::settings::MatchSettings;
 
@@ -66,6 +69,23 @@ impl Matcher {
                 || self.matches_whole(image, &reference.normalised()))
     }
 
+    /// What an image begins with, in one part of it, that this can match; `None`: with anything.
+    pub fn beginnings(&self) -> Option<(Part, Vec<Vec<u8>>)> {
+        let all = Part::ALL.into_iter().map(|part| (part, self.beginnings_of(part)));
+        all.into_iter().find(|(_, texts)| is_telling(texts))
+    }
+
+    fn beginnings_of(&self, part: Part) -> Vec<Vec<u8>> {
+        let globs = match part {
+            Part::Text => return self.image_matches.iter().flat_map(beginnings).collect(),
+            Part::Image => &self.image,
+            Part::Repository => &self.repository,
+            Part::Registry => &self.registry,
+            Part::Tag => &self.tag,
+        };
+        globs.iter().map(|glob| glob.beginning().into()).collect()
+    }
+
     fn matches_whole(&self, image: &Image, normalised: &str) -> bool {
         let by_glob = self.image.is_empty() || self.image.iter().any(|glob| glob.matches(normalised));
         let by_expression = self.image_matches.is_empty()
@@ -77,6 +97,22 @@ impl Matcher {
         !self.image_matches.is_empty()
             && [&self.registry, &self.repository, &self.tag, &self.image].iter().all(|globs| globs.is_empty())
     }
+}
+
+/// Whether some texts do not begin with any of these.
+pub(super) fn is_telling(texts: &[Vec<u8>]) -> bool {
+    !texts.is_empty() && texts.iter().all(|text| !text.is_empty())
+}
+
+/// What every match of an expression begins with that is held at the beginning; of any other, with nothing.
+fn beginnings(regex: &Regex) -> Vec<Vec<u8>> {
+    let anything = vec![Vec::new()];
+    let Ok(hir) = regex_syntax::parse(regex.as_str()) else { return anything };
+    if !hir.properties().look_set_prefix().contains(Look::Start) {
+        return anything;
+    }
+    let found = Extractor::new().extract(&hir);
+    found.literals().map_or(anything, |all| all.iter().map(|literal| literal.as_bytes().to_vec()).collect())
 }
 
 /// Compiles a list of globs; what can never match is a mistake.

@@ -6,6 +6,7 @@ pub mod evaluated;
 pub mod exemptions;
 pub mod gatekeeper;
 pub mod glob;
+mod index;
 mod matcher;
 mod memo;
 pub mod opa;

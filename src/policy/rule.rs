@@ -4,7 +4,8 @@ use crate::review::Review;
 use crate::review::decision::Mode;
 use crate::review::image::Image;
 
-use super::matcher::Matcher;
+use super::index::Key;
+use super::matcher::{Matcher, is_telling};
 use super::rollout::{Place, Rollout};
 use super::rules::{Mistake, RuleViolation};
 use super::scope::Scope;
@@ -100,6 +101,24 @@ impl Rule {
 
     pub fn names_clusters(&self) -> bool {
         self.scope.names_clusters()
+    }
+
+    /// What all that it can find begins with.
+    pub fn key(&self) -> Key {
+        if let Check::Deny(matcher) = &self.check
+            && let Some((part, texts)) = matcher.beginnings()
+        {
+            return Key::Image(part, texts);
+        }
+        match self.namespaces() {
+            texts if is_telling(&texts) => Key::Namespaces(texts),
+            _ => Key::Everywhere,
+        }
+    }
+
+    /// What the namespaces begin with in which it holds; none: every namespace.
+    pub fn namespaces(&self) -> Vec<Vec<u8>> {
+        self.scope.namespaces()
     }
 
     /// Whether it holds for this review at all.

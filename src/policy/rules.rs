@@ -8,6 +8,7 @@ use crate::review::decision::Mode;
 use crate::review::image::Image;
 use crate::review::view::digest_hex;
 
+use super::index::Index;
 use super::memo::Memo;
 use super::rule::Rule;
 use super::settings::RuleSettings;
@@ -60,6 +61,7 @@ pub struct RulesPolicy {
     rules: Vec<Rule>,
     /// The place of each by its id: what comes of a violation is asked for each, of thousands of rules.
     by_id: HashMap<String, usize>,
+    index: Index,
     /// A rule's scope names clusters, so that one view may have different findings.
     names_clusters: bool,
     memo: Memo,
@@ -91,8 +93,9 @@ impl RulesPolicy {
             .enumerate()
             .filter_map(|(at, settings)| Rule::compile(settings, &format!("rules[{at}]"), &mut mistakes))
             .collect();
+        let mut ids = HashSet::new();
         for (at, rule) in settings.iter().enumerate() {
-            if settings[..at].iter().any(|earlier| earlier.id == rule.id) {
+            if !ids.insert(&rule.id) {
                 mistakes.push(Mistake::new(
                     format!("rules[{at}].id"),
                     format!("`{}` is the id of another rule of this policy", rule.id),
@@ -110,7 +113,8 @@ impl RulesPolicy {
         let text = format!("{ENGINE} {judging:?}");
         let names_clusters = rules.iter().any(Rule::names_clusters);
         let by_id = rules.iter().enumerate().map(|(at, rule)| (rule.id().to_owned(), at)).collect();
-        Ok(Self { version: digest_hex(text.as_bytes(), 12), rules, by_id, names_clusters, memo: Memo::default() })
+        let (version, index) = (digest_hex(text.as_bytes(), 12), Index::of(&rules));
+        Ok(Self { version, rules, by_id, index, names_clusters, memo: Memo::default() })
     }
 
     /// 12 hexadecimal digits of the hash of its text and of the engine's version.
@@ -134,22 +138,40 @@ impl RulesPolicy {
         self.memo.recall(cluster_key, review.view.hash(), || self.evaluate(cluster, review))
     }
 
+    /// Whether there is something in `review` for one of the rules that need not be looked at for any of its images.
+    fn judges_any(&self, cluster: &str, review: &Review) -> bool {
+        let rules = self.index.not_looked_at(review).map(|at| &self.rules[at as usize]);
+        rules
+            .filter(|rule| rule.holds_for(cluster, review))
+            .any(|rule| review.images.iter().any(|image| rule.judges(image, review)))
+    }
+
     fn evaluate(&self, cluster: &str, review: &Review) -> Finding {
         if review.images.len() > MAX_IMAGES {
             let error = format!("it has {} images, more than {MAX_IMAGES}", review.images.len());
             return Finding { error: Some(error), ..Finding::default() };
         }
-        let in_scope: Vec<&Rule> = self.rules.iter().filter(|rule| rule.holds_for(cluster, review)).collect();
+        let holds = |at: &u32| self.rules[*at as usize].holds_for(cluster, review);
+        let mut of_review = self.index.of_review(review);
+        of_review.retain(holds);
         let mut finding = Finding::default();
-        let mut faults = Vec::new();
+        let (mut faults, mut to_look_at) = (Vec::new(), Vec::new());
         for image in &review.images {
-            for &rule in in_scope.iter().filter(|rule| rule.judges(image, review)) {
+            to_look_at.clear();
+            self.index.of_image(image, &mut to_look_at);
+            to_look_at.retain(holds);
+            to_look_at.extend(&of_review);
+            to_look_at.sort_unstable();
+            to_look_at.dedup();
+            let rules = to_look_at.iter().map(|at| &self.rules[*at as usize]);
+            for rule in rules.filter(|rule| rule.judges(image, review)) {
                 finding.judged = true;
                 if rule.violated_by(image) {
                     faults.push(Fault { rule, image });
                 }
             }
         }
+        finding.judged = finding.judged || self.judges_any(cluster, review);
         let all = faults.len();
         let kept = weightiest(faults);
         finding.omitted = u32::try_from(all - kept.len()).unwrap_or(u32::MAX);

@@ -40,6 +40,11 @@ impl Scope {
         !self.clusters.is_empty()
     }
 
+    /// What the namespaces begin with in which it holds; none: every namespace.
+    pub fn namespaces(&self) -> Vec<Vec<u8>> {
+        self.namespaces.iter().map(|glob| glob.beginning().into()).collect()
+    }
+
     pub fn holds_for(&self, cluster: &str, review: &Review) -> bool {
         let any = |globs: &[Glob], text: &str| globs.iter().any(|glob| glob.matches(text));
         // An object without a namespace is in none that could be named.

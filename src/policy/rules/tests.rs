@@ -9,6 +9,7 @@ use crate::review::image::Role;
 mod agreement;
 mod fields;
 mod findings;
+mod many;
 mod mistakes;
 mod repeats;
 mod scopes;

@@ -1,4 +1,4 @@
-//! Memoised and direct, audit and enforce: a finding is the same.
+//! Memoised and direct, audit and enforce, by the index and by looking at every rule: a finding is the same.
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -50,6 +50,14 @@ fn rules() -> Vec<RuleSettings> {
             },
             ..rule("written", deny("image_matches", &["^nginx"]))
         },
+        rule("one-of", deny("image_matches", &[r"^(?:quay|docker)\.io/", "^UPPER"])),
+        rule("debug", deny("image_matches", &[":edge$"])),
+        rule("repositories", deny("repository", &["acme/*", "library/n*"])),
+        rule("whole", deny("image", &["docker.io/library/nginx:*", "quay.io/**"])),
+        RuleSettings {
+            scope: ScopeSettings { namespaces: texts(&["team-a", "kube-*"]), ..everywhere() },
+            ..rule("theirs", deny("registry", &["*.acmecorp.com", "quay.io"]))
+        },
     ]
 }
 
@@ -77,6 +85,29 @@ fn rules_of(revision: &Revision) -> &RulesPolicy {
     }
 }
 
+/// Whether a rule judged, and which rule faults which image: without the index.
+pub fn by_every_rule(policy: &RulesPolicy, cluster: &str, review: &Review) -> (bool, Vec<(String, String)>) {
+    let holding = || policy.rules.iter().filter(|rule| rule.holds_for(cluster, review));
+    let (mut judged, mut found) = (false, Vec::new());
+    for image in &review.images {
+        for rule in holding().filter(|rule| rule.judges(image, review)) {
+            judged = true;
+            if rule.violated_by(image) {
+                found.push((rule.id().to_owned(), image.text.clone()));
+            }
+        }
+    }
+    found.sort();
+    (judged, found)
+}
+
+pub fn named(finding: &Finding) -> Vec<(String, String)> {
+    let all = finding.violations.iter().chain(&finding.standing);
+    let mut named: Vec<_> = all.map(|one| (one.rule.clone(), one.image.clone().unwrap_or_default())).collect();
+    named.sort();
+    named
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(ROUNDS))]
     #[test]
@@ -88,6 +119,7 @@ proptest! {
         prop_assert_eq!(audit.version(), enforce.version(), "a mode is no part of a policy's version");
         for (cluster, review) in &cases {
             let direct = audit.evaluate(cluster, review);
+            prop_assert_eq!(by_every_rule(audit, cluster, review), (direct.judged, named(&direct)));
             prop_assert_eq!(&*audit.judge(cluster, review), &direct);
             prop_assert_eq!(&*enforce.judge(cluster, review), &direct);
         }
