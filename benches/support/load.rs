@@ -89,6 +89,35 @@ impl Load {
         Self { handle: handle.clone(), shared: Arc::new(shared), connections: Vec::new() }
     }
 
+    /// At another path.
+    pub fn at(mut self, path: &'static str) -> Self {
+        Arc::get_mut(&mut self.shared).expect("nothing was asked yet").path = path;
+        self
+    }
+
+    /// Asks over `connections` at once until each of the bodies was sent once.
+    pub fn each_once(&mut self, connections: usize) -> Outcome {
+        self.grow(connections);
+        self.shared.reset();
+        let begun = Instant::now();
+        let left = Arc::new(AtomicUsize::new(self.shared.bodies.len()));
+        let tasks: Vec<_> = self.connections[..connections]
+            .iter()
+            .map(|connection| {
+                let (shared, connection, left) = (Arc::clone(&self.shared), Arc::clone(connection), Arc::clone(&left));
+                self.handle.spawn(async move {
+                    let sender = &mut *connection.lock().await;
+                    let mut latencies = Vec::new();
+                    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+                        latencies.extend(ask(&shared, sender).await);
+                    }
+                    latencies
+                })
+            })
+            .collect();
+        self.gather(begun, tasks)
+    }
+
     /// Asks over `connections` at once, each again as soon as it has its answer, for `span`.
     pub fn closed(&mut self, connections: usize, span: Duration) -> Outcome {
         self.grow(connections);

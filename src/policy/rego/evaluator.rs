@@ -1,6 +1,7 @@
 //! Evaluates entry points over an input, and reads what they say.
 
 use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use regorus::utils::limits::ExecutionTimerConfig;
@@ -16,12 +17,16 @@ use super::results::{Entry, NamedImage, Resource};
 #[derive(Debug)]
 pub struct Evaluator {
     engine: Engine,
+    /// Clones that have ended an evaluation in order, for the next: to make one costs as much as a small policy.
+    spare: Mutex<Vec<Engine>>,
     entries: Vec<Entry>,
     prints: bool,
 }
 
 /// Steps of one evaluation: a tenth of a second on a slow machine, a thousand times what a rule over a pod takes.
 pub const MAX_STEPS: u32 = 1_000_000;
+/// More than evaluate at the same time on most machines.
+const MAX_SPARE: usize = 8;
 /// Lines of `print` that one evaluation keeps.
 const MAX_PRINTS: usize = 100;
 
@@ -33,7 +38,8 @@ impl Evaluator {
         let check_interval = NonZeroU32::new(MAX_STEPS).expect("a number above 0");
         // It looks at the clock after so many steps, and any time is too long by then: a limit of steps.
         engine.set_execution_timer_config(ExecutionTimerConfig { limit: Duration::ZERO, check_interval });
-        Self { engine, entries: [entry].into_iter().chain(warn).collect(), prints }
+        let entries = [entry].into_iter().chain(warn).collect();
+        Self { engine, spare: Mutex::default(), entries, prints }
     }
 
     /// Adds to `finding` what it finds in `input`, which is of a review with these images.
@@ -42,7 +48,7 @@ impl Evaluator {
     /// Why it has no verdict.
     pub fn judge(&self, input: Value, images: &[NamedImage], finding: &mut Finding) -> Result<(), String> {
         let resource = resource(&input);
-        let mut engine = self.engine.clone();
+        let mut engine = self.engine();
         engine.set_input(input);
         for entry in &self.entries {
             let result = engine.eval_rule(entry.path.clone());
@@ -53,7 +59,22 @@ impl Evaluator {
             let result = result.map_err(|error| failure(&error, finding))?;
             entry.read(&result, &resource, images, finding)?;
         }
+        self.put_back(engine);
         Ok(())
+    }
+
+    fn engine(&self) -> Engine {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_else(|| self.engine.clone())
+    }
+
+    /// One that failed is not: what it was in the middle of would be there at its next evaluation.
+    fn put_back(&self, mut engine: Engine) {
+        engine.set_input(Value::Undefined);
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < MAX_SPARE {
+            spare.push(engine);
+        }
     }
 }
 
