@@ -76,6 +76,15 @@ fn a_large_forwarded_review_costs_no_more_than_it_did() {
     hold("forwarded, 36 KB", "026-admission-v1-create-pod.json", &webhook_policy(&backend.url));
 }
 
+/// Its object view is made and hashed each time, and the policy evaluated the first time only.
+#[test]
+fn a_policy_in_rego_that_saw_the_pod_before_costs_no_more_than_it_did() {
+    let file = harness::fixtures().join("examples/container-image-whitelist.rego");
+    let rego = format!("{{files: ['{}'], entrypoint: data.admission.deny}}", file.display());
+    let policy = format!("  - {{name: whitelist, rego: {rego}}}\n");
+    hold("answered, with Rego that saw it before", "002-admission-v1-create-pod.json", &policy);
+}
+
 fn webhook_policy(url: &str) -> String {
     format!("  - {{name: real, mode: enforce, webhook: {{url: '{url}/', speaks: admission-review}}}}\n")
 }

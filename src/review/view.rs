@@ -3,6 +3,7 @@
 //! Encoding: UTF-8, keys sorted by bytes, no spaces, numbers as their literal text, strings escaped as little as JSON
 //! allows. Lists keep their order, which means something to Kubernetes. [`FORMAT`] is hashed in.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
@@ -107,7 +108,7 @@ impl<'a> ObjectView<'a> {
         let part = |name: &str| request.and_then(|request| request.member(name));
         let (object, old) = (part("object"), part("oldObject"));
         let metadata = object.or(old).and_then(|object| object.member("metadata"));
-        let mut out = String::with_capacity(1024);
+        let mut out = String::with_capacity(self.body.text().len());
         let record = &self.review.record;
         out.push_str("{\"annotations\":");
         let annotations = metadata.and_then(|metadata| metadata.member("annotations"));
@@ -252,8 +253,9 @@ fn write(node: Node<'_>, place: Place, out: &mut String) {
             }
             out.push(']');
         }
-        Shape::String | Shape::EscapedString => write_string(&node.text().unwrap_or_default(), out),
-        Shape::Null | Shape::True | Shape::False | Shape::Number => out.push_str(node.raw()),
+        Shape::EscapedString => write_string(&node.text().unwrap_or_default(), out),
+        // Without an escape a string is canonical as it stands.
+        Shape::String | Shape::Null | Shape::True | Shape::False | Shape::Number => out.push_str(node.raw()),
     }
 }
 
@@ -265,7 +267,15 @@ fn write_members(node: Node<'_>, place: Place, out: &mut String) {
     out.push('{');
     for (at, (key, value)) in members.into_iter().enumerate() {
         comma(at, out);
-        write_string(&key, out);
+        match &key {
+            // It stands in the text without an escape.
+            Cow::Borrowed(plain) => {
+                out.push('"');
+                out.push_str(plain);
+                out.push('"');
+            }
+            Cow::Owned(text) => write_string(text, out),
+        }
         out.push(':');
         match (&generated_from, place, key.as_ref()) {
             (Some(stem), Place::Metadata, "name") => write_string(stem, out),
