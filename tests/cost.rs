@@ -192,6 +192,8 @@ fn service(config: &Config) -> Service {
         style: config.answer_style,
         on_failure: config.journal.on_failure,
         samples: Samples::new(config.history.objects),
+        tickets: Tickets::in_memory(),
+        patience: config.journal.max_wait,
     };
     let recorder = Recorder::open(&config.journal).expect("the test's directory is writable");
     let counters = Arc::new(admission::metrics::Metrics::register(&mut registry));
