@@ -21,6 +21,7 @@ use rehearsal::config::{self, Config};
 use rehearsal::policy::Revision;
 use rehearsal::policy::revision::Source;
 use rehearsal::recorder::Recorder;
+use rehearsal::recorder::tickets::Tickets;
 use rehearsal::server::activity::Framing;
 use rehearsal::server::body::Bounds;
 use rehearsal::server::callers::Callers;

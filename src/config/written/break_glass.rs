@@ -5,13 +5,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::settings::BreakGlassSettings;
-
 use super::super::form::{Text, Written};
 use super::policies::OneOrMore;
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct BreakGlass {
     /// The key of the annotation (a glob): `*.image-policy.k8s.io/ticket-*`. A pod's own, or its template's.
     #[schemars(required)]
@@ -31,8 +29,7 @@ pub struct BreakGlass {
     pub users: Option<OneOrMore<Written<Text>>>,
     /// By users in one of these groups (globs), likewise.
     pub groups: Option<OneOrMore<Written<Text>>>,
-    /// How long a ticket holds from its first use by a workload.
+    /// How long a ticket holds from its first use by a workload: `24h` where it is absent.
     #[serde(rename = "for")]
-    #[schemars(extend("default" = Written(BreakGlassSettings::LASTS)))]
     pub lasts: Option<Written<Duration>>,
 }
