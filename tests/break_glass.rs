@@ -323,7 +323,7 @@ async fn uses_are_listed_in_pages_newest_first() {
 async fn a_change_of_it_is_taken_without_a_restart_and_a_mistake_is_not() {
     let text = |entry: &str| format!("{}break_glass: {entry}\n", POLICIES.trim_start());
     let rehearsal = Rehearsal::builder()
-        .file("c.yaml", text("[]"))
+        .file("c.yaml", POLICIES)
         .args(&["serve", "--config", "c.yaml"])
         .env("REHEARSAL_JOURNAL_MAX_WAIT", "5s")
         .start()

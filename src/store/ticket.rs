@@ -6,7 +6,7 @@
 use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::read::{Cursor, Uses};
-use super::sql::{Row, Sql, Value};
+use super::sql::{Row, Sql};
 use crate::review::clock::Timestamp;
 use crate::review::ticket::{KEPT, Ticket};
 
@@ -48,19 +48,16 @@ async fn keep_one(tx: &mut Transaction, hash: &[u8; 32], ticket: &Ticket) -> Res
     if let Some(row) = tx.fetch(sql).await?.pop() {
         whole.merge(&content(row)?);
     }
-    let first = whole.first_use.as_ref();
     let text = serde_json::to_string(&whole)?;
-    let values: [Value; 7] = [
-        Value::from(&hash[..]),
-        whole.key.cluster.as_str().into(),
-        whole.key.namespace.as_str().into(),
-        first.map(|first| first.at.0).into(),
-        first.map(|first| first.decision).into(),
-        whole.seen.0.into(),
-        text.into(),
-    ];
-    let mut sql = Sql::new("INSERT INTO tickets (key, cluster, namespace, first_at, decision, seen_at, content) ");
-    sql.values([values]).push(" ON CONFLICT (key) DO NOTHING RETURNING id");
+    let mut sql =
+        Sql::new("INSERT INTO tickets (key, cluster, namespace, seen_at, content, first_at, decision) VALUES (");
+    sql.bind(&hash[..]).push(", ").bind(whole.key.cluster.as_str()).push(", ").bind(whole.key.namespace.as_str());
+    sql.push(", ").bind(whole.seen.0).push(", ").bind(text).push(", ");
+    match &whole.first_use {
+        Some(first) => sql.bind(first.at.0).push(", ").bind(first.decision),
+        None => sql.push("NULL, NULL"),
+    };
+    sql.push(") ON CONFLICT (key) DO NOTHING RETURNING id");
     Ok(tx.fetch(sql).await?.pop().map(|_| whole))
 }
 

@@ -18,10 +18,16 @@ fn ticket(name: &str, first: Option<i64>) -> Ticket {
         until: Timestamp(at + 1),
         person: "nul\0".to_owned(),
         rules: vec!["p/r".to_owned()],
-        decision: DecisionId::at(Timestamp(at)),
+        decision: id(name, at),
         without: Answer::Denied,
     });
     Ticket { first_use, ..Ticket::new(key, Timestamp(0)) }
+}
+
+/// The same whenever it is asked for.
+fn id(name: &str, at: i64) -> DecisionId {
+    let rest = name.bytes().fold(0, |rest, byte| rest * 256 + u128::from(byte));
+    DecisionId(uuid::Uuid::from_u128((u128::from(at.unsigned_abs()) << 80) + rest))
 }
 
 async fn what_replicas_know_is_merged_and_heard_of(kind: Kind) {
