@@ -37,6 +37,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest that one write to the disk takes.
 const DISK: Duration = Duration::from_secs(10);
 
+/// The longest that the history takes to answer; a transaction that is given up is rolled back.
+const ANSWER: Duration = Duration::from_secs(30);
+
 /// Tickets of one transaction.
 const BATCH: usize = 100;
 
@@ -80,13 +83,16 @@ impl TicketExchange {
     }
 
     async fn exchange(&mut self) {
-        if let Some(store) = self.history.writable()
-            && let Err(error) = self.exchange_with(&store).await
-        {
-            // The drain says what is wrong with it.
-            debug!("break-glass tickets are exchanged with the history later: {error}");
-        }
+        // A late verdict's use, which no answer waited for; then what others know.
         self.tickets.save(DISK).await;
+        if let Some(store) = self.history.writable() {
+            // The drain says what is wrong with it.
+            match timeout(ANSWER, self.exchange_with(&store)).await {
+                Ok(Ok(())) => self.tickets.save(DISK).await,
+                Ok(Err(error)) => debug!("break-glass tickets are exchanged with the history later: {error}"),
+                Err(_) => debug!("break-glass tickets are exchanged later: the history does not answer"),
+            }
+        }
         match self.tickets.trouble() {
             Some(trouble) => self.condition.fault(ABOUT, trouble),
             None => self.condition.clear(ABOUT),

@@ -106,7 +106,7 @@ impl BreakGlass {
         now: Timestamp,
         remembered: impl Fn(&str) -> Remembered,
     ) -> Option<Appeal> {
-        if self.0.is_empty() || review.record.annotations.is_empty() || !is_of_this_world(review) {
+        if self.0.is_empty() || review.record.annotations.is_empty() || !fits(review) {
             return None;
         }
         let shown = review.record.annotations.iter().filter(|(key, value)| self.0.iter().any(|one| one.is(key, value)));
@@ -155,8 +155,8 @@ impl BreakGlass {
     }
 }
 
-/// What no API server sends is not remembered.
-fn is_of_this_world(review: &Review) -> bool {
+/// What is longer than anything an API server sends is not remembered.
+fn fits(review: &Review) -> bool {
     let record = &review.record;
     let texts = [
         record.namespace.as_deref().unwrap_or_default(),
