@@ -9,6 +9,7 @@ pub mod last_good;
 pub mod reload;
 mod retention;
 pub mod revisions;
+mod tickets;
 mod upkeep;
 
 use std::fs;
@@ -34,6 +35,7 @@ use crate::admission::{self, Service};
 use crate::backend;
 use crate::config::{Config, ShutdownSettings};
 use crate::recorder::replica::ReplicaError;
+use crate::recorder::tickets::Tickets;
 use crate::recorder::{JournalError, Recorder};
 use crate::server::body::Bounds;
 use crate::server::callers::{Callers, TokenError};
@@ -53,6 +55,7 @@ use self::history::History;
 use self::reload::{Beginning, Reload};
 use self::retention::Retention;
 use self::revisions::Revisions;
+use self::tickets::TicketExchange;
 use self::upkeep::Upkeep;
 
 /// A process that listens, ready to run.
@@ -64,6 +67,7 @@ pub struct App {
     history: Arc<History>,
     retention: Retention,
     revisions: Arc<Revisions>,
+    tickets: TicketExchange,
     condition: Arc<Condition>,
     upkeep: Upkeep,
     registry: Arc<Mutex<Registry>>,
@@ -149,12 +153,15 @@ impl App {
         let retention = Retention::new(&history, &config.history.retention, &condition, &mut registry);
         completeness::register(&mut registry, &condition, &recorder, history.replica());
 
+        let tickets = Tickets::open(&config.data_dir);
         let settings = Settings {
             warn_wait: config.warn_wait,
             public_url: config.report.public_url.as_ref().map(|url| url.to_string().trim_end_matches('/').to_owned()),
             style: config.answer_style,
             on_failure: config.journal.on_failure,
             samples: Samples::new(config.history.objects),
+            tickets: tickets.clone(),
+            patience: config.journal.max_wait,
         };
         let counters = Arc::new(admission::metrics::Metrics::register(&mut registry));
         let service = Service::new(loaded, recorder.clone(), counters, settings);
@@ -165,6 +172,7 @@ impl App {
         let mut upkeep = Upkeep::new(watch, tls.clone(), Arc::clone(&callers), &service, reload, &metrics, &condition);
 
         upkeep.begin().await;
+        let tickets = TicketExchange::new(tickets, &service, &history, &condition).begin().await;
         let webhook = Listener::bind("webhook.listen", config.webhook.listen).await?;
         let report = Listener::bind("report.listen", config.report.listen).await?;
         let admin = match config.admin {
@@ -179,6 +187,7 @@ impl App {
             history,
             retention,
             revisions,
+            tickets,
             condition,
             upkeep,
             registry,
@@ -220,6 +229,7 @@ impl App {
         let (report, admin) = self.report_routers(first_review);
         rest.spawn(self.retention.run(accepting.clone()));
         rest.spawn(self.revisions.run(Arc::clone(&self.history), accepting.clone()));
+        rest.spawn(self.tickets.run(reporting.clone()));
         let declared = !self.config.clusters.is_empty();
         let heart = Heart::new(&self.history, &self.recorder, &self.service, &self.condition, declared).begin().await;
         rest.spawn(self.upkeep.run(reload, reporting.clone()));

@@ -4,6 +4,7 @@
 //! [`reader`] takes it along the [`shape`] of the types in [`written`], and [`meaning`] makes a [`Config`] of that.
 //! Every step notes its mistakes and goes on, so that a person sees all of them at once.
 
+mod break_glass;
 mod clusters;
 mod environment;
 mod exemptions;

@@ -21,6 +21,7 @@ use rehearsal::config::{self, Config};
 use rehearsal::policy::Revision;
 use rehearsal::policy::revision::Source;
 use rehearsal::recorder::Recorder;
+use rehearsal::recorder::tickets::Tickets;
 use rehearsal::server::activity::Framing;
 use rehearsal::server::body::Bounds;
 use rehearsal::server::callers::Callers;
@@ -201,6 +202,8 @@ fn service(config: &Config) -> Service {
         style: config.answer_style,
         on_failure: config.journal.on_failure,
         samples: Samples::new(config.history.objects),
+        tickets: Tickets::in_memory(),
+        patience: config.journal.max_wait,
     };
     let recorder = Recorder::open(&config.journal).expect("the test's directory is writable");
     let counters = Arc::new(admission::metrics::Metrics::register(&mut registry));

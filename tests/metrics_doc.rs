@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use harness::backend::{Backend, Reply, Script};
-use harness::reviews::fixture;
+use harness::reviews::{fixture, pod_review};
 use harness::{Rehearsal, raw, repository, wait_for};
 use http::Method;
+use serde_json::json;
 
 const LATEST_POD: &str = "006-admission-v1-create-pod.json";
 const BEGIN: &str = "<!-- from the running binary: UPDATE_DOCS=1 cargo test --test metrics_doc -->\n";
@@ -69,7 +70,8 @@ async fn exposition() -> String {
     let config = format!(
         "warn_wait: 15s\nwebhook: {{limits: {{max_in_flight: 1}}}}\npolicies:\n- {{name: \
          images, rules: [{{id: no-latest, deny: {{tag: latest}}}}]}}\n- {{name: gate, mode: warn, webhook: {{url: \
-         '{}/', speaks: admission-review}}}}\n- {{name: slow, rego: {{files: [slow.rego], entrypoint: data.p.deny}}}}",
+         '{}/', speaks: admission-review}}}}\n- {{name: slow, rego: {{files: [slow.rego], entrypoint: data.p.deny}}}}
+break_glass: {{annotation: '**', value: glass}}",
         backend.url
     );
     let slow = "package p\ndeny[msg] { n := numbers.range(1, 3000); n[_] * n[_] == -1; msg := input.request.name }";
@@ -84,6 +86,9 @@ async fn exposition() -> String {
     backend.release();
     assert_eq!(first.await.expect("no panic"), 200);
     assert_eq!(rehearsal.post("/review/lab", fixture(LATEST_POD)).await.status, 200, "a webhook that fails is in warn");
+    let mut broken = pod_review("u", "shop", "web", &["nginx"]);
+    broken["request"]["object"]["metadata"]["annotations"] = json!({"a.image-policy.k8s.io/ticket-7": "glass"});
+    assert_eq!(rehearsal.review("/review/lab", &broken).await.status, 200, "a ticket");
     assert_eq!(rehearsal.post("/review/undeclared", fixture(LATEST_POD)).await.status, 200);
     wait_for("a suspension", || async {
         assert_eq!(rehearsal.post("/review/lab", fixture(LATEST_POD)).await.status, 200);
@@ -100,6 +105,7 @@ async fn exposition() -> String {
         let text = rehearsal.get("/metrics").await.text();
         let counted = [
             "backend_errors",
+            "break_glass_uses",
             "connections_refused",
             "journal_missed",
             "refused",

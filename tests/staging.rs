@@ -120,12 +120,15 @@ async fn a_cluster_is_not_locked_out_of_its_own_repair() {
     assert!(checked.stdout.contains("capped   images: at most warn in kube-system"), "{}", checked.stdout);
 }
 
-/// Nothing of ours loosens it.
+/// Nothing of ours loosens it: what a ticket lets through of a local policy, it does not of a backend.
 #[tokio::test]
 async fn a_backend_that_denies_in_a_system_namespace_still_denies() {
     let backend = Backend::start(Script::deny("not this one"));
     let rehearsal = with(&format!(
-        "policies: [{{name: gate, mode: enforce, webhook: {{url: '{}/', speaks: admission-review}}}}]",
+        "policies:
+         - {{name: gate, mode: enforce, webhook: {{url: '{}/', speaks: admission-review}}}}
+         - {{name: images, mode: enforce, rules: [{{id: no-latest, deny: {{tag: latest}}}}]}}
+break_glass: {{annotation: '*.image-policy.k8s.io/ticket-*', value: break-glass}}",
         backend.url
     ))
     .await;
@@ -134,6 +137,9 @@ async fn a_backend_that_denies_in_a_system_namespace_still_denies() {
     let response = rehearsal.review("/", &review).await;
     assert!(!response.allowed(), "{}", response.text());
     assert_eq!(response.verdict()["status"]["message"], "not this one");
+    let decision = rehearsal.decision("").await;
+    let exempted = |policy: usize| &decision["verdicts"][policy]["violations"][0]["exempted"];
+    assert_eq!((exempted(0), &exempted(1)["by"]), (&json!(null), &json!("break-glass")), "{decision}");
 }
 
 #[tokio::test]

@@ -31,8 +31,9 @@ use super::answer::{self, Addressee};
 use super::asked::{Asked, Said};
 use super::bridge;
 use super::failure::{self, Failure};
+use super::glass::{self, Holder, Shown};
 use super::metrics::Metrics;
-use super::opinion::{self, Bearing, Force, Occasion, Opinion};
+use super::opinion::{self, Bearing, Force, Glass, Occasion, Opinion};
 use super::questions::Questions;
 use super::sample;
 use super::secrets::Secrets;
@@ -50,6 +51,8 @@ struct Course {
     begun: Instant,
     /// When what ends is compared with.
     now: Timestamp,
+    /// Of break-glass tickets.
+    shown: Option<Shown>,
     /// A late verdict amends only a decision that was recorded.
     fate: watch::Sender<Fate>,
 }
@@ -58,7 +61,7 @@ struct Course {
 #[derive(Debug, Clone)]
 enum Fate {
     Open,
-    Recorded { id: DecisionId, at: Timestamp, secrets: Secrets },
+    Recorded { id: DecisionId, at: Timestamp, answer: Answer, secrets: Secrets },
     Lost,
 }
 
@@ -78,6 +81,8 @@ struct Late {
     policy: usize,
     presented: Option<Presented>,
     bearing: Bearing,
+    /// Where a rejection would use a ticket up.
+    holder: Option<Holder>,
     fate: watch::Receiver<Fate>,
 }
 
@@ -97,6 +102,7 @@ pub(super) async fn run(shared: Arc<Shared>, arrival: Arrival, gone: Arc<AtomicB
     let course = Course::begin(shared, arrival, review, begun);
     let judgement = course.judge(document).await;
     let (id, at) = (judgement.decision.id, judgement.decision.at);
+    course.remember(&judgement.decision).await;
     let reply = course.record(judgement, &gone).await;
     course.sample(id, at);
     reply
@@ -106,8 +112,16 @@ pub(super) async fn run(shared: Arc<Shared>, arrival: Arrival, gone: Arc<AtomicB
 
 impl Course {
     fn begin(shared: Arc<Shared>, arrival: Arrival, review: Review, begun: Instant) -> Self {
-        let loaded = shared.loaded.load_full();
-        Self { begun, now: Timestamp::now(), fate: watch::Sender::new(Fate::Open), shared, loaded, arrival, review }
+        let (loaded, now) = (shared.loaded.load_full(), Timestamp::now());
+        let (break_glass, tickets) = (&loaded.revision.break_glass, &shared.settings.tickets);
+        let shown = glass::shown(break_glass, tickets, &arrival.sender, &review, &arrival.body, now);
+        Self { begun, now, shown, fate: watch::Sender::new(Fate::Open), shared, loaded, arrival, review }
+    }
+
+    async fn remember(&self, decision: &Decision) {
+        if let Some(shown) = &self.shown {
+            shown.remember(&self.shared, decision, !self.review.exempt_from_denial).await;
+        }
     }
 
     /// `document` is what the body says.
@@ -188,6 +202,10 @@ impl Course {
             workload: &self.review.record.workload,
             now: self.now,
             exemptions: &self.loaded.revision.exemptions,
+            glass: self
+                .shown
+                .as_ref()
+                .map(|shown| Glass { break_glass: &self.loaded.revision.break_glass, appeal: &shown.appeal }),
             force: if self.review.exempt_from_denial { Force::None } else { Force::Full },
         }
     }
@@ -235,6 +253,7 @@ impl Course {
             loaded: Arc::clone(&self.loaded),
             policy: at,
             presented: self.shown(policy),
+            holder: self.shown.as_ref().filter(|_| !self.review.dry_run).map(|shown| shown.holder.clone()),
             bearing,
             fate: self.fate.subscribe(),
         };
@@ -316,7 +335,7 @@ impl Course {
         }
         let recorded = self.shared.recorder.record(Arc::clone(&self.review.record), decision).await;
         let is_kept = matches!(recorded, Ok(()) | Err(NotRecorded::Unsure(_)));
-        self.fate.send_replace(if is_kept { Fate::Recorded { id, at, secrets } } else { Fate::Lost });
+        self.fate.send_replace(if is_kept { Fate::Recorded { id, at, answer, secrets } } else { Fate::Lost });
         let given = |answer| metrics.reviewed(self.review.protocol, answer, &self.arrival.sender.cluster, at, took);
         match (recorded, self.shared.settings.on_failure) {
             (Ok(()), _) | (Err(_), OnFailure::Answer) => {
@@ -354,8 +373,11 @@ impl Late {
         let mut verdict = opinion::remote_verdict(policy, &self.bearing, result, took);
         verdict.presented = self.presented;
         let fate = self.fate.wait_for(|fate| !matches!(fate, Fate::Open)).await.map(|fate| fate.clone());
-        if let Ok(Fate::Recorded { id, at, secrets }) = fate {
+        if let Ok(Fate::Recorded { id, at, answer, secrets }) = fate {
             let verdict = redacted(verdict, || secrets.redaction());
+            if let Some(holder) = self.holder.filter(|_| answer == Answer::Allowed) {
+                holder.used(&self.shared, id, std::slice::from_ref(&verdict));
+            }
             count(&self.shared.metrics, &verdict);
             self.shared.recorder.append(Record::Amendment(Amendment { decision: id, at, verdict }));
         }

@@ -11,7 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::review::clock::Timestamp;
-use crate::review::decision::{Answer, Protocol, Violation};
+use crate::review::decision::{Answer, Exempted, Protocol, Violation};
 
 use super::failure::Failure;
 
@@ -61,6 +61,7 @@ pub struct Metrics {
     revision: Family<Named, Gauge>,
     overruns: Family<OfPolicy, Counter>,
     suspensions: Family<OfPolicy, Counter>,
+    break_glass: Family<OfPolicy, Counter>,
     duration: Family<Spoken, Histogram, fn() -> Histogram>,
     clusters: RwLock<HashSet<Arc<str>>>,
 }
@@ -88,6 +89,7 @@ impl Metrics {
             revision: Family::default(),
             overruns: Family::default(),
             suspensions: Family::default(),
+            break_glass: Family::default(),
             duration: Family::new_with_constructor(durations),
             clusters: RwLock::default(),
         };
@@ -128,6 +130,11 @@ impl Metrics {
             metrics.suspensions.clone(),
         );
         registry.register(
+            "rehearsal_break_glass_uses",
+            "First uses of a break-glass ticket by a workload, by whose violation it let through",
+            metrics.break_glass.clone(),
+        );
+        registry.register(
             "rehearsal_review_duration_seconds",
             "From a complete body to the finished answer, without the journal",
             metrics.duration.clone(),
@@ -151,7 +158,7 @@ impl Metrics {
 
     /// One that is exempted acts in no mode: an alert on those that reject or warn must not see it.
     pub fn violated(&self, policy: &str, violation: &Violation) {
-        let mode = if violation.exempted.is_some() { "exempted" } else { violation.mode.as_str() };
+        let mode = violation.exempted.as_ref().map_or(violation.mode.as_str(), Exempted::word);
         let label = Violated { policy: policy.to_owned(), rule: violation.rule.clone(), mode };
         self.violations.get_or_create(&label).inc();
     }
@@ -162,6 +169,10 @@ impl Metrics {
 
     pub fn suspended(&self, policy: &str) {
         self.suspensions.get_or_create(&OfPolicy { policy: policy.to_owned() }).inc();
+    }
+
+    pub fn broke_glass(&self, policy: &str) {
+        self.break_glass.get_or_create(&OfPolicy { policy: policy.to_owned() }).inc();
     }
 
     pub fn loaded(&self, revision: &str, at: Timestamp) {

@@ -10,6 +10,7 @@ mod course;
 mod evaluation;
 pub mod failure;
 pub mod gate;
+mod glass;
 pub mod metrics;
 pub mod opinion;
 pub mod questions;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::backend::answer::{BackendAnswer, BackendError};
-use crate::policy::exemptions::{Exemption, Exemptions, Offence};
+use crate::policy::break_glass::{Appeal, BreakGlass, Found, Refusal};
+use crate::policy::exemptions::{Exemptions, Offence};
 use crate::policy::revision::{Policy, Source};
 use crate::policy::rollout::Place;
 use crate::policy::rules::{Finding, RuleViolation};
@@ -26,6 +27,8 @@ pub struct Opinion<'a> {
     pub prints: Vec<String>,
     /// What is told of exemptions that end soon, a line each.
     pub endings: Vec<String>,
+    /// Of tickets that let nothing through any more.
+    pub refusals: Vec<Refusal>,
 }
 
 /// What beside its finding decides how a policy's verdict acts on one review.
@@ -35,8 +38,26 @@ pub struct Occasion<'a> {
     pub workload: &'a Workload,
     pub now: Timestamp,
     pub exemptions: &'a Exemptions,
+    /// Where the review shows a ticket.
+    pub glass: Option<Glass<'a>>,
     /// Of local policies.
     pub force: Force,
+}
+
+/// A ticket that a review shows, and what it may let through.
+#[derive(Debug, Clone, Copy)]
+pub struct Glass<'a> {
+    pub break_glass: &'a BreakGlass,
+    pub appeal: &'a Appeal,
+}
+
+/// Why a violation is not acted on, or acts all the same.
+#[derive(Debug, Default)]
+struct Relief {
+    exempted: Option<Exempted>,
+    /// What is told of an exemption that ends soon.
+    ending: Option<String>,
+    refusal: Option<Refusal>,
 }
 
 /// How a rejection by a webhook acts on one review: known before it answers.
@@ -46,6 +67,8 @@ pub struct Bearing {
     pub exempted: Option<Exempted>,
     /// What is told of an exemption that ends soon.
     pub ending: Option<String>,
+    /// Of a ticket that does not let it through any more.
+    pub refusal: Option<Refusal>,
 }
 
 /// What comes of an opinion.
@@ -60,8 +83,8 @@ pub enum Force {
 // === impl Occasion ===
 
 impl Occasion<'_> {
-    fn exempt(&self, policy: &Policy, violations: &mut [Violation], endings: &mut Vec<String>) {
-        for violation in violations {
+    fn exempt(&self, policy: &Policy, opinion: &mut Opinion<'_>) {
+        for violation in &mut opinion.verdict.violations {
             let offence = Offence {
                 policy: &policy.name,
                 rule: &violation.rule,
@@ -70,9 +93,24 @@ impl Occasion<'_> {
                 image: violation.image.as_deref(),
                 container: violation.container.as_deref(),
             };
-            let Some(exemption) = self.exemptions.find(offence, self.now) else { continue };
-            violation.exempted = Some(exemption.record());
-            endings.extend(exemption.ending(self.now).filter(|ending| !endings.contains(ending)));
+            let Relief { exempted, ending, refusal } = self.relief(offence, violation.mode);
+            violation.exempted = exempted;
+            opinion.endings.extend(ending.filter(|ending| !opinion.endings.contains(ending)));
+            opinion.refusals.extend(refusal.filter(|refusal| !opinion.refusals.contains(refusal)));
+        }
+    }
+
+    /// An exemption costs no ticket.
+    fn relief(&self, offence: Offence<'_>, mode: Mode) -> Relief {
+        if let Some(exemption) = self.exemptions.find(offence, self.now) {
+            let (exempted, ending) = (Some(exemption.record()), exemption.ending(self.now));
+            return Relief { exempted, ending, refusal: None };
+        }
+        let found = self.glass.and_then(|glass| glass.break_glass.find(offence, mode, glass.appeal, self.now));
+        match found {
+            Some(Found::LetThrough(by)) => Relief { exempted: Some(by), ..Relief::default() },
+            Some(Found::Refused(refusal)) => Relief { refusal: Some(refusal), ..Relief::default() },
+            None => Relief::default(),
         }
     }
 
@@ -88,12 +126,9 @@ impl Occasion<'_> {
             container: None,
         };
         let may_be_loosened = mode != Mode::Enforce || policy.may_be_loosened();
-        let exemption = self.exemptions.find(offence, self.now).filter(|_| may_be_loosened);
-        Bearing {
-            mode,
-            exempted: exemption.map(Exemption::record),
-            ending: exemption.and_then(|exemption| exemption.ending(self.now)),
-        }
+        let relief = if may_be_loosened { self.relief(offence, mode) } else { Relief::default() };
+        let Relief { exempted, ending, refusal } = relief;
+        Bearing { mode, exempted, ending, refusal }
     }
 }
 
@@ -106,12 +141,8 @@ impl<'a> Opinion<'a> {
         let settle = |violation: &RuleViolation| settled(violation, policy.mode_of(&violation.rule, place));
         let mut violations: Vec<Violation> = finding.violations.iter().map(settle).collect();
         let mut standing: Vec<Violation> = finding.standing.iter().map(settle).collect();
-        let mut endings = Vec::new();
         if force == Force::None {
             standing.append(&mut violations);
-        } else if finding.omitted == 0 {
-            // One that was left out could be of an image that nothing exempts.
-            occasion.exempt(policy, &mut violations, &mut endings);
         }
         let verdict = match finding {
             Finding { error: Some(_), .. } => Verdict::Error,
@@ -129,7 +160,12 @@ impl<'a> Opinion<'a> {
         };
         // It looks at every rule, and only an error has to know.
         let may_reject = finding.error.is_some() && force == Force::Full && policy.heaviest_in(place) == Mode::Enforce;
-        Self { policy, verdict, answer: None, error: None, may_reject, prints: Vec::new(), endings }
+        let mut opinion = Self { may_reject, ..Self::without_words(policy, verdict) };
+        if finding.omitted == 0 {
+            // One that was left out could be of an image that nothing exempts.
+            occasion.exempt(policy, &mut opinion);
+        }
+        opinion
     }
 
     /// With what a policy printed, and what it was shown in place of the review.
@@ -147,13 +183,14 @@ impl<'a> Opinion<'a> {
         took: Duration,
     ) -> Self {
         let verdict = remote_verdict(policy, bearing, &result, took);
-        let endings = if verdict.has_exempted() { bearing.ending.iter().cloned().collect() } else { Vec::new() };
+        let endings = bearing.ending.iter().filter(|_| verdict.has_exempted()).cloned().collect();
+        let refusals = bearing.refusal.iter().filter(|_| verdict.verdict == Verdict::Deny).cloned().collect();
         let may_reject = bearing.mode == Mode::Enforce;
         let (answer, error) = match result {
             Ok(answer) => (Some(answer), None),
             Err(error) => (None, Some(error)),
         };
-        Self { policy, verdict, answer, error, may_reject, prints: Vec::new(), endings }
+        Self { policy, verdict, answer, error, may_reject, prints: Vec::new(), endings, refusals }
     }
 
     /// Of a webhook that has not answered yet.
@@ -167,7 +204,8 @@ impl<'a> Opinion<'a> {
     }
 
     fn without_words(policy: &'a Policy, verdict: PolicyVerdict) -> Self {
-        Self { policy, verdict, answer: None, error: None, may_reject: false, prints: Vec::new(), endings: Vec::new() }
+        let (prints, endings, refusals) = (Vec::new(), Vec::new(), Vec::new());
+        Self { policy, verdict, answer: None, error: None, may_reject: false, prints, endings, refusals }
     }
 
     /// It could not judge, and is one of those whose errors reach the API server.

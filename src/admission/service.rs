@@ -14,6 +14,7 @@ use crate::policy::Revision;
 use crate::policy::settings::AnswerStyle;
 use crate::recorder::Recorder;
 use crate::recorder::settings::OnFailure;
+use crate::recorder::tickets::Tickets;
 use crate::review::clock::Timestamp;
 
 use super::Reply;
@@ -54,6 +55,10 @@ pub struct Settings {
     pub style: AnswerStyle,
     pub on_failure: OnFailure,
     pub samples: Samples,
+    /// Of break-glass.
+    pub tickets: Tickets,
+    /// The longest that an answer waits for the disk to take the first use of one.
+    pub patience: Duration,
 }
 
 /// One loaded state: the policies, and the clients of those that are webhooks.

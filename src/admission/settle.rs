@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode};
 use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::policy::settings::{AnswerStyle, OnError};
 use crate::review::clock::DecisionId;
-use crate::review::decision::{Answer, PolicyVerdict, Verdict, Violation};
+use crate::review::decision::{Answer, Exempted, Mode, PolicyVerdict, Verdict, Violation};
 
 use super::failure;
 use super::opinion::Opinion;
@@ -53,8 +53,34 @@ pub fn settle(opinions: &mut [Opinion<'_>], wording: Wording<'_>) -> Settlement 
     refuse_second_patches(opinions);
     let outcome = outcome(opinions, wording);
     let would_reject = matches!(outcome, Outcome::Allowed { .. }) && opinions.iter().any(would_have_rejected);
-    let notes = dropped_patches(opinions, &outcome);
+    tell_without_tickets(opinions, outcome.answer());
+    let notes = dropped_patches(opinions, &outcome).into_iter().chain(refusals(opinions.iter())).collect();
     Settlement { outcome, would_reject, notes }
+}
+
+/// Says in each violation that a ticket let through what the answer would have been. Denial beats all else.
+fn tell_without_tickets(opinions: &mut [Opinion<'_>], answer: Answer) {
+    let is_denial = |violation: &Violation| violation.mode == Mode::Enforce;
+    let mut denying = opinions.iter().map(|opinion| &opinion.verdict).filter(|one| one.verdict == Verdict::Deny);
+    let denied = denying.any(|verdict| verdict.let_through().any(is_denial));
+    let answer = if denied { Answer::Denied } else { answer };
+    for violation in opinions.iter_mut().flat_map(|opinion| &mut opinion.verdict.violations) {
+        if let Some(Exempted::BreakGlass { without, .. }) = &mut violation.exempted {
+            *without = answer;
+        }
+    }
+}
+
+/// Why tickets did not let it through, a sentence each.
+fn refusals<'a>(opinions: impl Iterator<Item = &'a Opinion<'a>>) -> Vec<String> {
+    let mut told = Vec::new();
+    for refusal in opinions.flat_map(|opinion| &opinion.refusals) {
+        let text = printable(&refusal.to_string());
+        if !told.contains(&text) {
+            told.push(text);
+        }
+    }
+    told
 }
 
 fn outcome(opinions: &[Opinion<'_>], wording: Wording<'_>) -> Outcome {
@@ -129,12 +155,12 @@ fn failed(opinion: &Opinion<'_>, decision: DecisionId) -> Outcome {
     }
 }
 
-/// Every enforcing violation in policy order, then each rule's help once, then the link.
-fn denial<'a>(denying: impl Iterator<Item = &'a Opinion<'a>>, wording: Wording<'_>) -> String {
+/// Every enforcing violation in policy order, then each rule's help once, tickets that are used up, and the link.
+fn denial<'a>(denying: impl Iterator<Item = &'a Opinion<'a>> + Clone, wording: Wording<'_>) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut helps: Vec<&str> = Vec::new();
     let mut omitted = 0;
-    for opinion in denying {
+    for opinion in denying.clone() {
         let policy = &opinion.policy.name;
         if opinion.verdict.verdict == Verdict::Error {
             let cause = opinion.verdict.error.as_deref().unwrap_or("it failed");
@@ -156,7 +182,8 @@ fn denial<'a>(denying: impl Iterator<Item = &'a Opinion<'a>>, wording: Wording<'
     if omitted > 0 {
         message.push_str(&format!("; and up to {omitted} more"));
     }
-    for tail in helps.into_iter().chain(wording.link) {
+    let refusals = refusals(denying);
+    for tail in helps.into_iter().chain(refusals.iter().map(String::as_str)).chain(wording.link) {
         message.push_str(if message.ends_with('.') { " " } else { ". " });
         message.push_str(tail);
     }

@@ -11,6 +11,7 @@ use crate::server::settings::{Limits, Timeouts, TlsSettings, WebhookListenerSett
 use crate::store::settings::HistorySettings;
 use crate::web::settings::ReportSettings;
 
+use super::break_glass;
 use super::clusters;
 use super::exemptions::{self, ReadExemptions};
 use super::files::{NamedFile, Purpose};
@@ -65,6 +66,7 @@ pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies,
         staging: StagingSettings {
             system: staging::system(document.system_namespaces, document.system_max_mode, ground),
             exemptions: exemptions.settings.clone(),
+            break_glass: break_glass::of(document.break_glass, &policies.settings, ground),
         },
         data_dir,
     };

@@ -43,7 +43,7 @@ pub struct ConfigErrors {
 }
 
 /// The fields of the document that a [`Revision`](crate::policy::Revision) is made of.
-const JUDGING: [&str; 4] = ["policies", "exemptions", "system_namespaces", "system_max_mode"];
+const JUDGING: [&str; 5] = ["policies", "exemptions", "break_glass", "system_namespaces", "system_max_mode"];
 
 /// Gathers mistakes, so that a reader can go on after one.
 #[derive(Debug, Default)]

@@ -88,6 +88,9 @@ fn kind(leaf: &Leaf<'_>) -> String {
     };
     match (&shape.scalar, &shape.list, &shape.mapping) {
         (Some(_), Some(_), _) => format!("{one}, or a list of them"),
+        (None, Some(list), Some(fields)) if list.items.mapping.as_ref() == Some(fields) => {
+            "a section, or a list of them".to_owned()
+        }
         (None, Some(_), _) => format!("a list: {one}"),
         (_, _, Some(_)) => format!("{one}, or the fields below"),
         _ => one,

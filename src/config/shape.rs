@@ -179,7 +179,10 @@ impl Shape {
                 let variable = named.then(|| format!("{PREFIX}{}", path.to_uppercase().replace('.', "_")));
                 leaves.push(Leaf { path: path.clone(), variable, field });
             }
-            field.shape.collect_leaves(&path, named, leaves);
+            // One section, or a list of such: its fields are those of the list.
+            if section_list.is_none_or(|list| list.items.mapping != field.shape.mapping) {
+                field.shape.collect_leaves(&path, named, leaves);
+            }
             if let Some(list) = section_list {
                 list.items.collect_leaves(&format!("{path}[]"), false, leaves);
             }

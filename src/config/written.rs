@@ -4,6 +4,7 @@
 //! `docs/configuration.md` are made from them; a doc comment here is a description there, a `Default` here a default
 //! there.
 
+mod break_glass;
 mod clusters;
 mod exemptions;
 mod policies;
@@ -26,6 +27,7 @@ use crate::server::settings::Overload;
 use super::form::{CertificateName, HostName, Label, Size, Text, Written};
 use super::{LogFormat, LogLevel};
 
+pub use self::break_glass::BreakGlass;
 pub use self::clusters::Cluster;
 pub use self::exemptions::{Exemption, Exemptions};
 pub use self::policies::{Gatekeeper, Match, OneOrMore, Policy, Rego, Remote, Rule, Stage, WEBHOOK_TIMEOUT};
@@ -74,6 +76,9 @@ pub struct Document {
     /// What is let through for a time although it violates a rule: a list, or the files that hold lists.
     #[schemars(with = "Exemptions", extend("x-fix" = EXEMPTIONS_FIX))]
     pub exemptions: Option<Exemptions>,
+    /// What a ticket in an annotation lets through in an emergency, and for how long: an entry, or a list of them.
+    #[schemars(extend("x-fix" = BREAK_GLASS_FIX))]
+    pub break_glass: Option<OneOrMore<BreakGlass>>,
     /// Where a cluster is repaired from (globs). The one that Rehearsal itself runs in is always added.
     pub system_namespaces: Vec<Written<Text>>,
     /// The heaviest mode of local policies in `system_namespaces`.
@@ -217,6 +222,9 @@ const TLS_FIX: &str =
 const STORE_FIX: &str = "write sqlite, or `{url: postgres://USER@HOST/DATABASE, password_file: FILE}`";
 const POLICIES_FIX: &str = "write a list, or [] for no policy, or leave the field out for the built-in one";
 
+const BREAK_GLASS_FIX: &str =
+    "write `{annotation: \"*.image-policy.k8s.io/ticket-*\", value: break-glass}`, or a list of such";
+
 const EXEMPTIONS_FIX: &str = "write a list of exemptions, or `{files: [exemptions/*.yaml]}`";
 
 const KIB: u64 = 1 << 10;
@@ -252,6 +260,7 @@ impl Default for Document {
             log: Log::default(),
             policies: None,
             exemptions: None,
+            break_glass: None,
             system_namespaces: SystemSettings::NAMESPACES.map(|name| Written(Text(name.to_owned()))).into(),
             system_max_mode: SystemSettings::default().max_mode,
         }

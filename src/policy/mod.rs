@@ -1,6 +1,7 @@
 //! Floor 1: what judges. Pure and synchronous: a policy is a function of a view of the review and its own text.
 
 mod anchor;
+pub mod break_glass;
 pub mod ceiling;
 pub mod evaluated;
 pub mod exemptions;

@@ -3,6 +3,7 @@
 use crate::review::decision::Mode;
 use crate::review::view::digest_hex;
 
+use super::break_glass::BreakGlass;
 use super::ceiling::Ceiling;
 use super::evaluated::Evaluated;
 use super::exemptions::Exemptions;
@@ -25,6 +26,7 @@ pub struct Revision {
     /// Of which the policies' ceilings are.
     pub system: SystemSettings,
     pub exemptions: Exemptions,
+    pub break_glass: BreakGlass,
 }
 
 #[derive(Debug)]
@@ -68,7 +70,8 @@ impl Revision {
         // As with a policy's version, the debug form names every field and value in order.
         let id = digest_hex(format!("{settings:?} {staging:?}").as_bytes(), 12);
         let exemptions = Exemptions::of(&staging.exemptions);
-        Ok(Self { id, policies, system: staging.system.clone(), exemptions })
+        let break_glass = BreakGlass::of(&staging.break_glass);
+        Ok(Self { id, policies, system: staging.system.clone(), exemptions, break_glass })
     }
 
     /// Whether anything in it can reject.

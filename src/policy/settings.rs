@@ -63,6 +63,34 @@ pub struct StagingSettings {
     pub system: SystemSettings,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exemptions: Vec<ExemptionSettings>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub break_glass: Vec<BreakGlassSettings>,
+}
+
+/// What a ticket in an annotation lets through in an emergency; an empty list is anything. Globs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BreakGlassSettings {
+    /// Of the annotation's key.
+    pub annotation: String,
+    /// The annotation's, to the letter.
+    pub value: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// Of the workload's own review.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<String>,
+    /// Likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// From a workload's first use.
+    #[serde(rename = "for_ms", with = "milliseconds")]
+    pub lasts: Duration,
 }
 
 /// What is let through for a time; an empty list is anything. Globs.
@@ -326,6 +354,11 @@ impl SourceSettings {
             Self::Webhook(webhook) => webhook.overridable,
         }
     }
+}
+
+impl BreakGlassSettings {
+    /// Long enough for the night, and short enough that somebody looks at it the day after.
+    pub const LASTS: Duration = Duration::from_secs(86_400);
 }
 
 impl ExemptionSettings {

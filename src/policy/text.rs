@@ -121,8 +121,8 @@ mod tests {
     use super::*;
     use crate::policy::rego::input::Form;
     use crate::policy::settings::{
-        CheckSettings, DataDocument, Dialect, ExemptionSettings, MatchSettings, OnError, RegoModule, RegoSettings,
-        Requirement, ScopeSettings, Speaks, StageSettings, WebhookSettings, built_in,
+        BreakGlassSettings, CheckSettings, DataDocument, Dialect, ExemptionSettings, MatchSettings, OnError,
+        RegoModule, RegoSettings, Requirement, ScopeSettings, Speaks, StageSettings, WebhookSettings, built_in,
     };
     use crate::review::decision::{Mode, Operation};
     use crate::review::image::Role;
@@ -199,7 +199,19 @@ mod tests {
     #[test]
     fn a_whole_text_is_read_as_what_it_was_written_from() {
         let exemption = ExemptionSettings { ticket: Some("SEC-1".to_owned()), ..ExemptionSettings::default() };
-        let staging = StagingSettings { exemptions: vec![exemption], ..StagingSettings::default() };
+        let ticket = BreakGlassSettings {
+            annotation: "**".to_owned(),
+            value: "yes".to_owned(),
+            policies: vec!["p".to_owned()],
+            rules: Vec::new(),
+            clusters: Vec::new(),
+            namespaces: Vec::new(),
+            users: vec!["alice".to_owned()],
+            groups: vec!["sre".to_owned()],
+            lasts: Duration::from_millis(7),
+        };
+        let (exemptions, break_glass) = (vec![exemption], vec![ticket]);
+        let staging = StagingSettings { exemptions, break_glass, ..StagingSettings::default() };
         assert_eq!(read(&whole(&policies(), &staging)).unwrap(), (policies(), staging));
     }
 

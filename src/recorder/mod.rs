@@ -83,6 +83,7 @@ mod shared;
 mod shelf;
 mod slots;
 mod status;
+pub mod tickets;
 mod unjudged;
 mod writer;
 

@@ -13,6 +13,8 @@ use super::clock::{DecisionId, Timestamp};
 use super::image::Role;
 use super::workload::Workload;
 
+pub use super::exempted::Exempted;
+
 /// The cluster of reviews whose sender is not declared: outside every figure, unless it is asked for by this name.
 pub const UNDECLARED: &str = "undeclared";
 
@@ -80,19 +82,6 @@ pub struct Violation {
     /// Why it is not acted on, whatever its mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exempted: Option<Exempted>,
-}
-
-/// What lets a violation through.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Exempted {
-    Exemption {
-        ticket: Option<String>,
-        owner: Option<String>,
-        reason: Option<String>,
-        /// `None`: permanent.
-        until: Option<Timestamp>,
-    },
 }
 
 /// What one policy said of one review.
@@ -304,33 +293,18 @@ impl Violation {
     }
 }
 
-// === impl Exempted ===
-
-impl fmt::Display for Exempted {
-    /// For a person, after the violation: `exempted by SEC-12 of payments until .., because ..`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Exemption { ticket, owner, reason, until } = self;
-        f.write_str("exempted")?;
-        if let Some(ticket) = ticket {
-            write!(f, " by {ticket}")?;
-        }
-        if let Some(owner) = owner {
-            write!(f, " of {owner}")?;
-        }
-        match until {
-            Some(until) => write!(f, " until {until}")?,
-            None => f.write_str(" for good")?,
-        }
-        reason.as_ref().map_or(Ok(()), |reason| write!(f, ", because: {reason}"))
-    }
-}
-
 // === impl PolicyVerdict ===
 
 impl PolicyVerdict {
     /// Whether something is let through that its rules stand against.
     pub fn has_exempted(&self) -> bool {
         self.violations.iter().any(|violation| violation.exempted.is_some())
+    }
+
+    /// Those that a break-glass ticket let through.
+    pub fn let_through(&self) -> impl Iterator<Item = &Violation> {
+        let is_broken = |one: &&Violation| one.exempted.as_ref().is_some_and(|by| by.broken_by().is_some());
+        self.violations.iter().filter(is_broken)
     }
 }
 

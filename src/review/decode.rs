@@ -19,7 +19,7 @@ pub const IMAGE_REVIEW: &str = "imagepolicy.k8s.io/v1alpha1";
 pub const ADMISSION_REVIEW: [&str; 2] = ["admission.k8s.io/v1", "admission.k8s.io/v1beta1"];
 
 /// Only annotations with such a key are a policy's business; the API server sends no others on an ImageReview.
-const POLICY_ANNOTATION: &str = ".image-policy.k8s.io/";
+pub const POLICY_ANNOTATION: &str = ".image-policy.k8s.io/";
 
 /// One ImageReview or AdmissionReview, read.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct Review {
     /// The object's name; the generated one in the validating phase; `None` while it has none.
     pub name: Option<String>,
     pub user: Option<String>,
+    /// Where in the body the user's groups stand: few ask for them.
+    pub groups: Option<Range<usize>>,
     pub dry_run: bool,
     pub images: Vec<Image>,
     /// No local policy denies it: it has a `deletionTimestamp`, or is an UPDATE that leaves spec as it was.
@@ -84,6 +86,7 @@ struct Facts<'a> {
     name: Option<Cow<'a, str>>,
     workload: Workload,
     user: Option<Cow<'a, str>>,
+    groups: Option<Node<'a>>,
     dry_run: bool,
     images: Vec<Image>,
     annotations: BTreeMap<String, String>,
@@ -159,6 +162,7 @@ impl Review {
             uid: owned(facts.uid),
             name: owned(facts.name),
             user: owned(facts.user),
+            groups: facts.groups.map(Node::range),
             dry_run: facts.dry_run,
             images: facts.images,
             exempt_from_denial: facts.exempt_from_denial,
@@ -166,6 +170,18 @@ impl Review {
             view,
             record: Arc::new(record),
         }
+    }
+
+    /// The user's groups, of the body that it was read from. What is no list of texts names none.
+    pub fn groups(&self, body: &[u8]) -> Vec<String> {
+        let groups = self.groups.clone().and_then(|range| body.get(range));
+        groups.and_then(|groups| serde_json::from_slice(groups).ok()).unwrap_or_default()
+    }
+
+    /// Whether it is of the workload itself, and not of what a controller made for one.
+    pub fn is_own(&self) -> bool {
+        let record = &self.record;
+        record.subresource.is_none() && record.kind.as_deref() == Some(record.workload.kind.as_str())
     }
 }
 
@@ -241,6 +257,7 @@ fn image_review(root: Node<'_>) -> Result<Facts<'_>, ShapeError> {
         name: None,
         workload: Workload::running(&images),
         user: None,
+        groups: None,
         dry_run: false,
         images,
         annotations: policy_annotations(spec)?,
@@ -265,6 +282,7 @@ fn admission_review<'a>(root: Node<'a>, api_version: &'static str) -> Result<Fac
     };
     let annotated = new.and_then(|object| carrier.template(object));
     let annotated = annotated.map(|template| object(template, "metadata")).transpose()?.flatten();
+    let user = object(request, "userInfo")?;
     Ok(Facts {
         protocol: Protocol::AdmissionReview,
         api_version,
@@ -274,10 +292,11 @@ fn admission_review<'a>(root: Node<'a>, api_version: &'static str) -> Result<Fac
         namespace: text(request, "namespace")?,
         workload: workload(&kind, name.as_deref(), metadata)?,
         name,
-        user: match object(request, "userInfo")? {
+        user: match user {
             Some(user) => text(user, "username")?,
             None => None,
         },
+        groups: user.and_then(|user| user.member("groups")),
         dry_run: match request.member("dryRun").map(|value| (value, value.shape())) {
             Some((_, Shape::True)) => true,
             Some((_, Shape::False)) | None => false,

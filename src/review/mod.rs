@@ -8,6 +8,7 @@ use std::borrow::Cow;
 pub mod clock;
 pub mod decision;
 pub mod decode;
+mod exempted;
 pub mod image;
 pub mod json;
 pub mod peek;
@@ -15,6 +16,7 @@ mod pod;
 pub mod redact;
 pub mod reference;
 pub mod strict;
+pub mod ticket;
 pub mod view;
 pub mod workload;
 

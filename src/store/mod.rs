@@ -47,6 +47,7 @@ mod stretch;
 pub mod synthetic;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod window;
 
 use std::sync::Arc;
@@ -58,6 +59,7 @@ pub use retention::Swept;
 pub use revision::StoredRevision;
 pub use schema::Migrated;
 pub use standing::{Drained, Heartbeat};
+pub use ticket::UsePage;
 
 use uuid::Uuid;
 
@@ -66,13 +68,14 @@ use self::database::Database;
 use self::figures::Hits;
 use self::places::{KnownRule, Namespace};
 use self::read::{
-    Bucket, Cursor, Filter, Hit, Horizons, Page, PolicyRules, Range, Scope, Standing, StoredDecision, Summary,
+    Bucket, Cursor, Filter, Hit, Horizons, Page, PolicyRules, Range, Scope, Standing, StoredDecision, Summary, Uses,
 };
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
 use self::stretch::Bounds;
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Gap, Record, UNDECLARED};
+use crate::review::ticket::Ticket;
 
 /// A handle; its copies are one store.
 #[derive(Debug, Clone)]
@@ -153,6 +156,23 @@ impl Store {
 
     pub async fn revision(&self, id: &str) -> Result<Option<StoredRevision>, StoreError> {
         revision::one(&self.database, id).await
+    }
+
+    /// Keeps what is known of break-glass tickets beside what others know of them, in a small transaction of its own; gives
+    /// what is kept of them now.
+    pub async fn keep_tickets(&self, tickets: &[Ticket]) -> Result<Vec<Ticket>, StoreError> {
+        ticket::keep(&self.database, tickets).await
+    }
+
+    /// What is new of break-glass tickets since the number `known`, some of it perhaps not for the first time, and the number
+    /// now. `None`: all.
+    pub async fn tickets(&self, known: Option<i64>) -> Result<(Vec<Ticket>, i64), StoreError> {
+        ticket::news(&self.database, known).await
+    }
+
+    /// At most `limit` break-glass tickets that were used, newest use first, after the cursor.
+    pub async fn uses(&self, asked: &Uses, limit: u16, after: Option<Cursor>) -> Result<UsePage, StoreError> {
+        ticket::uses(&self.database, asked, limit, after).await
     }
 
     /// Every namespace that something came of.

@@ -45,6 +45,15 @@ pub enum Blame {
     Only,
 }
 
+/// Which first uses of break-glass tickets a list shows. Absent means any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Uses {
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    pub cluster: Option<String>,
+    pub namespace: Option<String>,
+}
+
 /// The place after a row in the order (at, id), newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {

@@ -67,6 +67,8 @@ pub(super) struct Due {
     pub hours: Timestamp,
     pub days: Timestamp,
     pub batches: Timestamp,
+    /// By which tickets that nobody shows are forgotten.
+    pub now: Timestamp,
     pub holds: Vec<Hold>,
     pub max_size: Option<u64>,
 }
@@ -114,7 +116,7 @@ pub(super) async fn sweep(
 
 impl Swept {
     /// Whose rows it counts.
-    pub const KINDS: [&'static str; 15] = [
+    pub const KINDS: [&'static str; 16] = [
         "decisions",
         "notable decisions",
         "dry runs",
@@ -124,6 +126,7 @@ impl Swept {
         "batches",
         "gaps",
         "presence",
+        "tickets",
         "rollup_totals",
         "rollup_rules",
         "rollup_repositories",
@@ -152,6 +155,7 @@ impl Due {
             hours: before(HOURS),
             days: before(settings.rollups),
             batches: before(BATCHES),
+            now,
             holds,
             max_size: settings.max_size,
         }

@@ -14,6 +14,7 @@ mod revision;
 mod shared;
 mod standing;
 mod synthetic;
+mod ticket;
 
 use std::fs;
 use std::time::Duration;

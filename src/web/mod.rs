@@ -103,6 +103,7 @@ pub fn router(state: WebState) -> Router {
         .route("/api/v1/summary", get(api::summary::show))
         .route("/api/v1/decisions", get(api::decisions::list))
         .route("/api/v1/decisions/{id}", get(api::decision::show))
+        .route("/api/v1/break-glass", get(api::break_glass::list))
         .route("/api/v1/revisions", get(api::revisions::list))
         .route("/api/v1/revisions/{id}", get(api::revision::show))
         .route(&assets::STYLE_PATH, get(assets::style))

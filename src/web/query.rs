@@ -8,7 +8,7 @@ use super::address::Address;
 use super::zone::Zone;
 use crate::review::clock::Timestamp;
 use crate::review::decision::Answer;
-use crate::store::read::{Blame, DryRuns, Filter, Scope};
+use crate::store::read::{Blame, DryRuns, Filter, Scope, Uses};
 
 pub mod cursor;
 pub mod moment;
@@ -148,6 +148,13 @@ impl Parameters {
             namespace: self.text("namespace").map(str::to_owned),
             dry_run: self.choice("dry_run", &DRY_RUNS)?.unwrap_or_default(),
         })
+    }
+
+    /// Which uses of tickets: `since`, `until`, `cluster`, `namespace`.
+    pub fn uses(&self, now: Now<'_>) -> Result<Uses, BadParameter> {
+        let (since, until) = self.span(now)?;
+        let text = |name| self.text(name).map(str::to_owned);
+        Ok(Uses { since, until, cluster: text("cluster"), namespace: text("namespace") })
     }
 
     /// A whole number from `1` to `most`.

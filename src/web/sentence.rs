@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::filters::{count, group};
-use crate::review::decision::{Answer, Decision, Mode, PolicyVerdict, Verdict, Violation};
+use crate::review::decision::{Answer, Decision, Exempted, Mode, PolicyVerdict, Verdict, Violation};
 use crate::review::workload::Workload;
 use crate::store::read::Figures;
 
@@ -87,6 +87,9 @@ fn allowed(sentence: Sentence, decision: &Decision) -> Sentence {
     if !errors.is_empty() {
         return sentence.plain(format!("{} could not judge it.", listed(&errors)));
     }
+    if let Some(sentence) = broken(&sentence, decision) {
+        return sentence;
+    }
     if decision.verdicts.iter().any(PolicyVerdict::has_exempted) {
         return sentence.plain("What stands against it is exempted.");
     }
@@ -102,6 +105,24 @@ fn allowed(sentence: Sentence, decision: &Decision) -> Sentence {
         return sentence.plain("There was nothing in it to judge.");
     }
     sentence.plain("No policy stood against it.")
+}
+
+/// Of what a break-glass ticket let through, if one did.
+fn broken(sentence: &Sentence, decision: &Decision) -> Option<Sentence> {
+    let by = decision.verdicts.iter().flat_map(PolicyVerdict::let_through).find_map(|one| one.exempted.as_ref())?;
+    let Exempted::BreakGlass { ticket, person, without, .. } = by else { return None };
+    let mut rules: Vec<String> = Vec::new();
+    for verdict in &decision.verdicts {
+        rules.extend(verdict.let_through().map(|violation| rule_name(verdict, violation)));
+    }
+    rules.dedup();
+    let told = format!("It broke the glass: ticket {ticket}, person {person}. Without it, it would have been ");
+    let (class, word) = if *without == Answer::Denied { ("denied", "denied") } else { ("would", "allowed") };
+    let against = match without {
+        Answer::Denied => format!(" by {}.", listed(&rules)),
+        _ => format!(" too; against it: {}.", listed(&rules)),
+    };
+    Some(sentence.clone().plain(told).phrase(class, word).plain(against))
 }
 
 fn denied(sentence: Sentence, decision: &Decision) -> Sentence {

@@ -12,6 +12,7 @@ mod schema;
 #[expect(dead_code, reason = "the tests of a database that fails use more of it")]
 mod setup;
 mod several;
+mod tickets;
 
 use std::fs;
 

@@ -53,7 +53,7 @@ fn response(members: &str) -> Result<BackendAnswer, BackendError> {
 }
 
 fn remote(policy: &Policy, result: Result<BackendAnswer, BackendError>) -> Opinion<'_> {
-    let bearing = Bearing { mode: policy.mode, exempted: None, ending: None };
+    let bearing = Bearing { mode: policy.mode, exempted: None, ending: None, refusal: None };
     Opinion::remote(policy, &bearing, result, Duration::from_millis(1))
 }
 
@@ -84,7 +84,7 @@ fn occasion(force: Force) -> Occasion<'static> {
         }])
     });
     let place = Place { cluster: "prod", namespace: "shop" };
-    Occasion { place, workload: &WORKLOAD, now: Timestamp(1_500), exemptions: &EXEMPTIONS, force }
+    Occasion { place, workload: &WORKLOAD, now: Timestamp(1_500), exemptions: &EXEMPTIONS, glass: None, force }
 }
 
 fn wording() -> Wording<'static> {

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use crate::admission::opinion::{Force, Occasion, Opinion};
+use crate::admission::opinion::{Force, Glass, Occasion, Opinion};
 use crate::policy::Revision;
+use crate::policy::break_glass::Remembered;
 use crate::policy::evaluated;
 use crate::policy::rego::input::View;
 use crate::policy::revision::{Policy, Source};
 use crate::policy::rollout::Place as Where;
 use crate::review::Review;
 use crate::review::clock::Timestamp;
-use crate::review::decision::{Mode, Protocol, Violation};
+use crate::review::decision::{Exempted, Mode, Protocol, Violation};
 use crate::review::view::{ObjectView, object_hash};
 use crate::review::{decode, strict};
 
@@ -50,11 +51,15 @@ pub fn judge(revision: &Revision, cluster: &str, subject: &Subject) -> Judged {
             return judged;
         }
     };
+    let (now, break_glass) = (Timestamp::now(), &revision.break_glass);
+    // No ticket is used up here, and which are is not known.
+    let appeal = break_glass.appeal(&review, subject.body.as_bytes(), now, |_| Remembered::Unknown);
     let occasion = Occasion {
         place: Where { cluster, namespace: review.record.namespace.as_deref().unwrap_or_default() },
         workload: &review.record.workload,
-        now: Timestamp::now(),
+        now,
         exemptions: &revision.exemptions,
+        glass: appeal.as_ref().map(|appeal| Glass { break_glass, appeal }),
         force: if review.exempt_from_denial { Force::None } else { Force::Full },
     };
     let object = (review.protocol == Protocol::AdmissionReview).then(|| ObjectView::of(&review, &document).encode());
@@ -99,6 +104,6 @@ impl Found {
 
     /// What comes of it: a mode, or that it is exempted.
     pub fn force(&self) -> &'static str {
-        if self.violation.exempted.is_some() { "exempted" } else { self.violation.mode.as_str() }
+        self.violation.exempted.as_ref().map_or(self.violation.mode.as_str(), Exempted::word)
     }
 }

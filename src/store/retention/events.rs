@@ -1,5 +1,5 @@
 //! What is kept by its own time, beside the decisions: early verdicts, counts of what was not judged, batches, gaps,
-//! presence.
+//! presence, tickets.
 
 use uuid::Uuid;
 
@@ -8,6 +8,7 @@ use super::super::error::StoreError;
 use super::super::hold::{self, Hold};
 use super::super::horizon::{self, Mark, mark};
 use super::super::sql::{Row, Sql, Value};
+use super::super::ticket;
 use super::Sweep;
 use crate::review::clock::{DecisionId, Timestamp};
 
@@ -40,7 +41,16 @@ pub(super) async fn run(database: &Database, sweep: &mut Sweep) -> Result<(), St
     // The last word on a cluster says since when no replica serves it.
     let but_the_last =
         " AND EXISTS (SELECT 1 FROM presence later WHERE later.cluster = x.cluster AND later.to_at > x.to_at)";
-    spans(database, sweep, "presence", &["cluster", "replica", "from_at"], but_the_last).await
+    spans(database, sweep, "presence", &["cluster", "replica", "from_at"], but_the_last).await?;
+    tickets(database, sweep).await
+}
+
+/// There are few: a person showed each.
+async fn tickets(database: &Database, sweep: &mut Sweep) -> Result<(), StoreError> {
+    sweep.other_rows();
+    let mut step = sweep.begin(database).await?;
+    let gone = ticket::forget_past(&mut step.tx, sweep.due.now).await?;
+    sweep.done(step, gone, "tickets", gone).await
 }
 
 fn before(column: &str, cutoff: Timestamp, unheld: Sql) -> Sql {

@@ -93,6 +93,7 @@ struct ViolationShape<'a> {
 #[serde(tag = "by", rename_all = "kebab-case")]
 enum ExemptedShape<'a> {
     Exemption { ticket: Option<&'a str>, owner: Option<&'a str>, reason: Option<&'a str>, until: Option<String> },
+    BreakGlass { ticket: &'a str, person: &'a str, since: String, until: String, without: Answer },
 }
 
 #[derive(Debug, Serialize)]
@@ -231,6 +232,9 @@ impl<'a> ExemptedShape<'a> {
                 reason: reason.as_deref(),
                 until: until.map(time),
             },
+            Exempted::BreakGlass { ticket, person, since, until, without } => {
+                Self::BreakGlass { ticket, person, since: time(*since), until: time(*until), without: *without }
+            }
         }
     }
 }

@@ -1,0 +1,127 @@
+//! What is remembered of break-glass tickets, for replicas that share a history, and for whoever asks who broke a glass.
+//!
+//! A row is one ticket of one workload. Each replica gives what it knows; what is there is the [merge](Ticket::merge) of all
+//! that. A change takes a new number, so that what is new is found by its number.
+
+use super::database::{Database, Transaction};
+use super::error::StoreError;
+use super::read::{Cursor, Uses};
+use super::sql::{Row, Sql};
+use crate::review::clock::Timestamp;
+use crate::review::ticket::{KEPT, Ticket};
+
+/// A use to list, with what else is known of its ticket.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UsePage {
+    /// Newest use first.
+    pub tickets: Vec<Ticket>,
+    /// Where the next page begins; `None` where there is no more.
+    pub next: Option<Cursor>,
+}
+
+/// Numbers that may be given out of order, by transactions at the same time: far more than there are.
+const OVERLAP: i64 = 200;
+
+/// Rows of one read.
+const READ: i64 = 1_000;
+
+/// In a transaction of its own: each as it is then, merged with what was there. One that another transaction writes at the
+/// same time is left out; the next read tells of it.
+pub(super) async fn keep(database: &Database, tickets: &[Ticket]) -> Result<Vec<Ticket>, StoreError> {
+    let mut tx = database.begin().await?;
+    database.check_schema(&mut tx).await?;
+    let mut kept = Vec::with_capacity(tickets.len());
+    // In one order in all replicas: two that wait for each other would wait for good.
+    let mut tickets: Vec<([u8; 32], &Ticket)> = tickets.iter().map(|ticket| (ticket.key.hash(), ticket)).collect();
+    tickets.sort_by_key(|(hash, _)| *hash);
+    for (hash, ticket) in tickets {
+        kept.extend(keep_one(&mut tx, &hash, ticket).await?);
+    }
+    tx.commit().await?;
+    Ok(kept)
+}
+
+async fn keep_one(tx: &mut Transaction, hash: &[u8; 32], ticket: &Ticket) -> Result<Option<Ticket>, StoreError> {
+    let mut sql = Sql::new("DELETE FROM tickets WHERE key = ");
+    sql.bind(&hash[..]).push(" RETURNING id, content");
+    let mut whole = ticket.clone();
+    if let Some(row) = tx.fetch(sql).await?.pop() {
+        whole.merge(&content(row)?);
+    }
+    let text = serde_json::to_string(&whole)?;
+    let mut sql =
+        Sql::new("INSERT INTO tickets (key, cluster, namespace, seen_at, content, first_at, decision) VALUES (");
+    sql.bind(&hash[..]).push(", ").bind(whole.key.cluster.as_str()).push(", ").bind(whole.key.namespace.as_str());
+    sql.push(", ").bind(whole.seen.0).push(", ").bind(text).push(", ");
+    match &whole.first_use {
+        Some(first) => sql.bind(first.at.0).push(", ").bind(first.decision),
+        None => sql.push("NULL, NULL"),
+    };
+    sql.push(") ON CONFLICT (key) DO NOTHING RETURNING id");
+    Ok(tx.fetch(sql).await?.pop().map(|_| whole))
+}
+
+/// What is new since `known`, the highest number that was read before, and what may have come late before it; and the highest
+/// number now. `None`: all.
+pub(super) async fn news(database: &Database, known: Option<i64>) -> Result<(Vec<Ticket>, i64), StoreError> {
+    let mut from = known.map_or(i64::MIN, |known| known.saturating_sub(OVERLAP));
+    let (mut tickets, mut highest) = (Vec::new(), known.unwrap_or(0));
+    loop {
+        let mut sql = Sql::new("SELECT id, content FROM tickets WHERE id > ");
+        sql.bind(from).push(" ORDER BY id LIMIT ").bind(READ);
+        let rows = database.fetch(sql).await?;
+        let is_last = (rows.len() as i64) < READ;
+        for row in rows {
+            from = row.int(0)?;
+            tickets.push(content(row)?);
+        }
+        highest = highest.max(from);
+        if is_last {
+            return Ok((tickets, highest));
+        }
+    }
+}
+
+pub(super) async fn uses(
+    database: &Database,
+    asked: &Uses,
+    limit: u16,
+    after: Option<Cursor>,
+) -> Result<UsePage, StoreError> {
+    let mut sql = Sql::new("SELECT id, content FROM tickets WHERE first_at IS NOT NULL");
+    if let Some(since) = asked.since {
+        sql.push(" AND first_at >= ").bind(since.0);
+    }
+    if let Some(until) = asked.until {
+        sql.push(" AND first_at < ").bind(until.0);
+    }
+    if let Some(cluster) = &asked.cluster {
+        sql.push(" AND cluster = ").bind(cluster.as_str());
+    }
+    if let Some(namespace) = &asked.namespace {
+        sql.push(" AND namespace = ").bind(namespace.as_str());
+    }
+    if let Some(Cursor { at, id }) = after {
+        sql.push(" AND (first_at < ").bind(at.0).push(" OR (first_at = ").bind(at.0);
+        sql.push(" AND decision < ").bind(id).push("))");
+    }
+    sql.push(" ORDER BY first_at DESC, decision DESC LIMIT ").bind(i64::from(limit) + 1);
+    let rows = database.fetch(sql).await?;
+    let mut tickets = rows.into_iter().map(content).collect::<Result<Vec<_>, _>>()?;
+    let is_full = tickets.len() > usize::from(limit);
+    tickets.truncate(usize::from(limit));
+    let last = tickets.last().filter(|_| is_full).and_then(|ticket| ticket.first_use.as_ref());
+    let next = last.map(|first| Cursor { at: first.at, id: first.decision });
+    Ok(UsePage { tickets, next })
+}
+
+/// Deletes what nobody has shown for so long that it is forgotten. How many went.
+pub(super) async fn forget_past(tx: &mut Transaction, now: Timestamp) -> Result<usize, StoreError> {
+    let mut sql = Sql::new("DELETE FROM tickets WHERE seen_at < ");
+    sql.bind(now.0.saturating_sub(KEPT)).push(" RETURNING id");
+    Ok(tx.fetch(sql).await?.len())
+}
+
+fn content(mut row: Row) -> Result<Ticket, StoreError> {
+    Ok(serde_json::from_str(&row.text(1)?)?)
+}

@@ -1,0 +1,75 @@
+//! `GET /api/v1/break-glass`: who broke a glass, newest first, in pages.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::shape::time;
+use super::{Call, json};
+use crate::review::decision::Answer;
+use crate::review::ticket::{FirstUse, Ticket};
+use crate::web::WebState;
+use crate::web::error::ApiError;
+use crate::web::query::{BadParameter, cursor};
+use crate::web::sentence;
+
+const DEFAULT_LIMIT: u16 = 50;
+const MAX_LIMIT: u16 = 1_000;
+
+#[derive(Debug, Serialize)]
+struct Listing<'a> {
+    uses: Vec<Use<'a>>,
+    /// `after` of the next page.
+    next: Option<String>,
+}
+
+/// The first use of a ticket by a workload.
+#[derive(Debug, Serialize)]
+struct Use<'a> {
+    at: String,
+    until: String,
+    cluster: &'a str,
+    namespace: &'a str,
+    workload: String,
+    ticket: &'a str,
+    person: &'a str,
+    /// `policy/rule`.
+    rules: &'a [String],
+    without: Answer,
+    decision: String,
+}
+
+pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
+    let call = Call::of(&state, query.as_deref(), &["since", "until", "cluster", "namespace", "limit", "after"])?;
+    let asked = call.parameters.uses(call.now())?;
+    let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
+    let after = call.parameters.text("after").map(|text| {
+        cursor::decode(text).ok_or_else(|| BadParameter::new("after", "it is not a `next` that this API gave"))
+    });
+    let page = state.store.uses(&asked, limit, after.transpose()?).await?;
+    let uses = page.tickets.iter().filter_map(Use::of).collect();
+    Ok(json(&Listing { uses, next: page.next.map(cursor::encode) }))
+}
+
+// === impl Use ===
+
+impl<'a> Use<'a> {
+    fn of(ticket: &'a Ticket) -> Option<Self> {
+        let Ticket { key, first_use, .. } = ticket;
+        let FirstUse { at, until, person, rules, decision, without } = first_use.as_ref()?;
+        Some(Self {
+            at: time(*at),
+            until: time(*until),
+            cluster: &key.cluster,
+            namespace: &key.namespace,
+            workload: sentence::workload(&key.workload),
+            ticket: &key.ticket,
+            person,
+            rules,
+            without: *without,
+            decision: decision.to_string(),
+        })
+    }
+}
