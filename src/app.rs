@@ -1,6 +1,7 @@
 //! Wires the parts, runs them, and stops them in order.
 
 mod build;
+pub mod ceilings;
 mod completeness;
 mod condition;
 mod heart;
@@ -47,6 +48,7 @@ use crate::store::StoreError;
 use crate::watch::Watch;
 
 use self::build::{BuildError, build};
+use self::ceilings::Ceilings;
 use self::condition::Condition;
 use self::heart::Heart;
 use self::history::History;
@@ -64,6 +66,7 @@ pub struct App {
     history: Arc<History>,
     retention: Retention,
     revisions: Arc<Revisions>,
+    ceilings: Arc<Ceilings>,
     condition: Arc<Condition>,
     upkeep: Upkeep,
     registry: Arc<Mutex<Registry>>,
@@ -158,6 +161,7 @@ impl App {
         };
         let counters = Arc::new(admission::metrics::Metrics::register(&mut registry));
         let service = Service::new(loaded, recorder.clone(), counters, settings);
+        let ceilings = Ceilings::open(&config.data_dir, &service, &condition, &mut registry);
         let fixed = fixed_files(&config, tls.as_deref());
         let revisions = Revisions::open(&config.data_dir);
         let noted = Arc::clone(&revisions);
@@ -179,6 +183,7 @@ impl App {
             history,
             retention,
             revisions,
+            ceilings,
             condition,
             upkeep,
             registry,
@@ -220,6 +225,8 @@ impl App {
         let (report, admin) = self.report_routers(first_review);
         rest.spawn(self.retention.run(accepting.clone()));
         rest.spawn(self.revisions.run(Arc::clone(&self.history), accepting.clone()));
+        self.ceilings.begin(&self.history).await;
+        rest.spawn(self.ceilings.run(Arc::clone(&self.history), accepting.clone()));
         let declared = !self.config.clusters.is_empty();
         let heart = Heart::new(&self.history, &self.recorder, &self.service, &self.condition, declared).begin().await;
         rest.spawn(self.upkeep.run(reload, reporting.clone()));
@@ -279,7 +286,12 @@ impl App {
     /// The report's router and, where it has a listener of its own, the admin's.
     fn report_routers(&self, first_review: String) -> (Router, Option<Router>) {
         let health = health::router(Health {
-            readiness: self.condition.readiness(&self.recorder, self.history.replica(), self.config.journal.on_failure),
+            readiness: self.condition.readiness(
+                &self.recorder,
+                self.history.replica(),
+                &self.service,
+                self.config.journal.on_failure,
+            ),
             registry: Arc::clone(&self.registry),
         });
         let live = self.condition.live(&self.recorder, self.history.replica(), &self.service, first_review);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 use crate::admission::Service;
+use crate::policy::ceiling::Ceiling;
 use crate::policy::revision::{Policy, Source};
 use crate::policy::rule::Rule;
 use crate::policy::settings::SystemSettings;
@@ -96,9 +97,10 @@ impl Condition {
         self: &Arc<Self>,
         recorder: &Recorder,
         replica: Uuid,
+        service: &Service,
         on_failure: OnFailure,
     ) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
-        let (condition, recorder) = (Arc::clone(self), recorder.clone());
+        let (condition, recorder, service) = (Arc::clone(self), recorder.clone(), service.clone());
         Arc::new(move || {
             let failed = recorder.status().failed.filter(|_| on_failure == OnFailure::Refuse);
             let reason = if condition.stopping.load(Ordering::Acquire) {
@@ -112,6 +114,7 @@ impl Condition {
                 ready: reason.is_none(),
                 reason,
                 degraded: condition.degraded(&recorder),
+                ceilings: in_force(&service).iter().map(Ceiling::to_string).collect(),
                 complete_until: completeness.until.map(|until| until.to_string()),
                 behind: behind.collect(),
             }
@@ -135,6 +138,7 @@ impl Condition {
                 own,
                 gaps: status.ended_gaps.into_iter().chain(status.open_gap).collect(),
                 degraded: condition.degraded(&recorder),
+                ceilings: in_force(&service),
                 policies: loaded.revision.policies.iter().map(|one| policy(one, &loaded.revision.system)).collect(),
                 revision: loaded.revision.id.clone(),
                 first_review: first_review.clone(),
@@ -146,6 +150,12 @@ impl Condition {
         let journal = recorder.status().failed.map(|why| format!("decisions cannot be recorded: {why}"));
         journal.into_iter().chain(hold(&self.faults).values().flatten().cloned()).collect()
     }
+}
+
+/// The lowest first.
+fn in_force(service: &Service) -> Vec<Ceiling> {
+    let ceilings = service.ceilings();
+    ceilings.iter().flat_map(|ceilings| ceilings.in_force(Timestamp::now())).cloned().collect()
 }
 
 /// Of this replica, now.

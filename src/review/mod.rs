@@ -8,6 +8,7 @@ use std::borrow::Cow;
 pub mod clock;
 pub mod decision;
 pub mod decode;
+pub mod held_back;
 pub mod image;
 pub mod json;
 pub mod peek;

@@ -114,7 +114,7 @@ pub(super) async fn sweep(
 
 impl Swept {
     /// Whose rows it counts.
-    pub const KINDS: [&'static str; 15] = [
+    pub const KINDS: [&'static str; 16] = [
         "decisions",
         "notable decisions",
         "dry runs",
@@ -123,6 +123,7 @@ impl Swept {
         "unjudged",
         "batches",
         "gaps",
+        "ceilings",
         "presence",
         "rollup_totals",
         "rollup_rules",

@@ -55,6 +55,8 @@ pub fn judge(revision: &Revision, cluster: &str, subject: &Subject) -> Judged {
         workload: &review.record.workload,
         now: Timestamp::now(),
         exemptions: &revision.exemptions,
+        // They are of a night, and not of what is configured.
+        ceilings: None,
         force: if review.exempt_from_denial { Force::None } else { Force::Full },
     };
     let object = (review.protocol == Protocol::AdmissionReview).then(|| ObjectView::of(&review, &document).encode());

@@ -77,6 +77,7 @@ async fn events_go_when_they_are_due(kind: Kind) {
             violations: Vec::new(),
             standing: Vec::new(),
             omitted: 0,
+            held_back: None,
             presented: None,
             error: None,
             duration_us: None,
