@@ -217,6 +217,21 @@ impl Ceilings {
     }
 }
 
+/// Those that hold over a data directory, as far as its folder and `stored` of its history say.
+pub fn over(data_dir: &Path, stored: Vec<Ceiling>) -> InForce {
+    let found = Folder::of(data_dir).read().unwrap_or_else(|error| {
+        warn!("ceilings that were ordered there are left out: {error}");
+        Found::default()
+    });
+    let mut known = Known::default();
+    for ceiling in found.ceilings.into_iter().chain(stored) {
+        known.learn(ceiling, Stored::Nothing);
+    }
+    let now = Timestamp::now();
+    let ceilings = known.ceilings.into_values().map(|noted| noted.ceiling);
+    InForce::of(ceilings.filter(|ceiling| ceiling.is_in_force(now)))
+}
+
 /// A ceiling that cannot be read is one that a person relies on.
 fn faults(found: &Result<Found, FolderError>) -> Vec<String> {
     match found {

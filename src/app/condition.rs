@@ -132,14 +132,15 @@ impl Condition {
         let (condition, recorder, service) = (Arc::clone(self), recorder.clone(), service.clone());
         Arc::new(move || {
             let (status, loaded) = (recorder.status(), service.loaded());
-            let own = standing(&recorder, replica);
+            let (own, ceilings) = (standing(&recorder, replica), in_force(&service));
+            let policy = |one| policy(one, &loaded.revision.system, &ceilings);
             Live {
                 completeness: condition.completeness_with(&own),
                 own,
                 gaps: status.ended_gaps.into_iter().chain(status.open_gap).collect(),
                 degraded: condition.degraded(&recorder),
-                ceilings: in_force(&service),
-                policies: loaded.revision.policies.iter().map(|one| policy(one, &loaded.revision.system)).collect(),
+                policies: loaded.revision.policies.iter().map(policy).collect(),
+                ceilings,
                 revision: loaded.revision.id.clone(),
                 first_review: first_review.clone(),
             }
@@ -168,7 +169,7 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn policy(policy: &Policy, system: &SystemSettings) -> LoadedPolicy {
+fn policy(policy: &Policy, system: &SystemSettings, ceilings: &[Ceiling]) -> LoadedPolicy {
     let rule = |rule: &Rule| LoadedRule {
         id: rule.id().to_owned(),
         mode: rule.mode().unwrap_or(policy.mode),
@@ -184,11 +185,18 @@ fn policy(policy: &Policy, system: &SystemSettings) -> LoadedPolicy {
         Source::Rego(_) | Source::Webhook(_) => Vec::new(),
     };
     let SystemSettings { namespaces, max_mode } = system;
+    let in_system = policy.is_capped().then(|| format!("at most {max_mode} in {}", namespaces.join(", ")));
+    let under = ceilings.iter().filter(|ceiling| ceiling.names(policy) && ceiling.most < policy.heaviest());
+    let under = under.map(|Ceiling { most, namespace, ticket, .. }| {
+        let place = namespace.as_ref().map(|glob| format!(" in {glob}")).unwrap_or_default();
+        format!("at most {most}{place} by the ceiling {ticket}")
+    });
+    let capped: Vec<String> = in_system.into_iter().chain(under).collect();
     LoadedPolicy {
         name: policy.name.clone(),
         mode: policy.mode,
         in_stages: !policy.rollout.is_empty(),
-        capped: policy.is_capped().then(|| format!("at most {max_mode} in {}", namespaces.join(", "))),
+        capped: (!capped.is_empty()).then(|| capped.join("; ")),
         rules,
     }
 }

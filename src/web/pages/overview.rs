@@ -201,9 +201,7 @@ impl Overview {
         let gaps = gaps::in_span(&summary, live, scope.cluster.as_deref());
         let mut frame = Frame::of("Overview", &visit, live, here.clone());
         frame.notices.extend(Notice::of_gaps(&gaps, &visit.zone));
-        // Those that are in force are told already.
-        let ended = found.ceilings.iter().filter(|one| live.ceilings.iter().all(|ceiling| ceiling.id != one.id));
-        frame.notices.extend(ended.map(|ceiling| Notice::of_ceiling(ceiling, visit.now, &visit.zone)));
+        frame.notices.extend(Notice::of_ceilings(&found.ceilings, live, visit.now, &visit.zone));
         frame.notices.extend(Notice::of_unjudged(summary.figures.unjudged));
         frame.notices.extend(Notice::of_figures_without_rows(&summary, scope, &visit.zone));
         frame.notices.extend(Notice::of_undeclared(found.undeclared));
