@@ -276,6 +276,15 @@ async fn it_survives_a_restart_and_so_does_its_lift() {
 }
 
 #[tokio::test]
+async fn whoever_is_root_reaches_a_process_that_is_not() {
+    let rehearsal = Rehearsal::builder().config(ENFORCE).unprivileged().start().await;
+    said(&rehearsal, &["audit", "--for", "1h", "--ticket", "INC-1"]);
+    assert_eq!(told(&rehearsal, "shop").await, (true, 0));
+    said(&rehearsal, &["lift", "--ticket", "INC-1"]);
+    is_denied(&rehearsal, "shop").await;
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_said_with_what_to_do() {
     let rehearsal = with(ENFORCE).await;
     let order = |more: &[&'static str]| [&["audit", "--ticket", "INC-1"], more].concat();

@@ -114,9 +114,9 @@ impl Condition {
                 ready: reason.is_none(),
                 reason,
                 degraded: condition.degraded(&recorder),
-                ceilings: in_force(&service).iter().map(Ceiling::to_string).collect(),
                 complete_until: completeness.until.map(|until| until.to_string()),
                 behind: behind.collect(),
+                ceilings: in_force(&service).iter().map(Ceiling::to_string).collect(),
             }
         })
     }

@@ -20,7 +20,7 @@ use crate::review::decision::Mode;
 use super::config::{MISTAKEN, environment, print};
 use super::{one_line, start_logging};
 
-use self::way::Way;
+use self::way::{Purpose, Way};
 
 #[derive(Debug, Subcommand)]
 pub enum CeilingCommand {
@@ -140,7 +140,7 @@ async fn execute(command: &CeilingCommand, config: &Config) -> anyhow::Result<St
         CeilingCommand::Audit(args) => order(Mode::Audit, args, config).await,
         CeilingCommand::Warn(args) => order(Mode::Warn, args, config).await,
         CeilingCommand::Show { .. } => {
-            let way = Way::find(config).await?;
+            let way = Way::find(config, Purpose::Look).await?;
             let in_force = way.in_force().await?;
             way.close().await;
             Ok(table(&in_force))
@@ -167,7 +167,7 @@ async fn order(most: Mode, args: &OrderArgs, config: &Config) -> anyhow::Result<
         until: Timestamp(from.0 + lasts),
         lifted: None,
     };
-    let way = Way::find(config).await?;
+    let way = Way::find(config, Purpose::Change).await?;
     let done = way.order(&ceiling).await?;
     way.close().await;
     let mut said = format!("{ceiling}\n{done}\n");
@@ -181,7 +181,7 @@ async fn order(most: Mode, args: &OrderArgs, config: &Config) -> anyhow::Result<
 }
 
 async fn lift(args: &LiftArgs, config: &Config) -> anyhow::Result<String> {
-    let way = Way::find(config).await?;
+    let way = Way::find(config, Purpose::Change).await?;
     let in_force = way.in_force().await?;
     let named: Vec<&Ceiling> = in_force.iter().filter(|ceiling| ceiling.ticket == args.ticket).collect();
     if named.is_empty() {

@@ -21,12 +21,12 @@ pub struct Readiness {
     pub reason: Option<String>,
     /// Answers go out, but with these faults.
     pub degraded: Vec<String>,
-    /// What a person ordered that no mode goes over for a time: no fault, but what is configured does not act as it would.
-    pub ceilings: Vec<String>,
     /// Everything decided before, by whatever replica, is in the history: RFC 3339. `None`: a journal cannot be read.
     pub complete_until: Option<String>,
     /// Why that is longer ago than it should be: one sentence for each replica.
     pub behind: Vec<String>,
+    /// What a person ordered that no mode goes over for a time: no fault, but what is configured does not act as it would.
+    pub ceilings: Vec<String>,
 }
 
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use super::database::Database;
 use super::error::StoreError;
 use super::read::Range;
 use super::settings::StoreSettings;
-use super::sql::{Row, Sql};
+use super::sql::{Insert, Row, Sql};
 use crate::policy::ceiling::{Ceiling, Lift};
 use crate::review::clock::Timestamp;
 use crate::review::decision::Mode;
@@ -21,8 +21,20 @@ pub struct SharedCeilings {
     database: Database,
 }
 
-const COLUMNS: &str =
-    "id, most, policy, namespace, webhooks, ticket, reason, by_whom, from_at, to_at, lifted_at, lifted_by";
+const COLUMNS: [&str; 12] = [
+    "id",
+    "most",
+    "policy",
+    "namespace",
+    "webhooks",
+    "ticket",
+    "reason",
+    "by_whom",
+    "from_at",
+    "to_at",
+    "lifted_at",
+    "lifted_by",
+];
 
 /// Those that a list has, the newest: many years of nights.
 const LISTED: i64 = 1_000;
@@ -63,41 +75,57 @@ pub(super) async fn keep(database: &Database, ceiling: &Ceiling) -> Result<(), S
         None => database.begin().await?,
     };
     database.check_schema(&mut tx).await?;
-    let mut sql = Sql::new(&format!("INSERT INTO ceilings ({COLUMNS}) VALUES ("));
-    sql.bind(*id).push(", ").bind(most.as_str()).push(", ").bind(policy.as_deref());
-    sql.push(", ").bind(namespace.as_deref()).push(", ").bind(*include_webhooks);
-    sql.push(", ").bind(ticket.as_str()).push(", ").bind(reason.as_deref()).push(", ").bind(by.as_str());
-    sql.push(", ").bind(from.0).push(", ").bind(until.0);
-    sql.push(", ").bind(lifted.as_ref().map(|lift| lift.at.0));
-    sql.push(", ").bind(lifted.as_ref().map(|lift| lift.by.as_str()));
-    sql.push(") ON CONFLICT (id) DO UPDATE SET lifted_at = excluded.lifted_at, lifted_by = excluded.lifted_by");
-    sql.push(" WHERE ceilings.lifted_at IS NULL AND excluded.lifted_at IS NOT NULL");
-    tx.execute(sql).await?;
+    let mut insert = Insert::into(
+        "ceilings",
+        &COLUMNS,
+        "ON CONFLICT (id) DO UPDATE SET lifted_at = excluded.lifted_at, lifted_by = excluded.lifted_by \
+         WHERE ceilings.lifted_at IS NULL AND excluded.lifted_at IS NOT NULL",
+    );
+    insert.row([
+        (*id).into(),
+        most.as_str().into(),
+        policy.as_deref().into(),
+        namespace.as_deref().into(),
+        (*include_webhooks).into(),
+        ticket.as_str().into(),
+        reason.as_deref().into(),
+        by.as_str().into(),
+        from.0.into(),
+        until.0.into(),
+        lifted.as_ref().map(|lift| lift.at.0).into(),
+        lifted.as_ref().map(|lift| lift.by.as_str()).into(),
+    ]);
+    tx.insert(insert).await?;
     tx.commit().await
 }
 
 /// Those that have not ended by themselves at `now`, lifted ones too.
 pub(super) async fn current(database: &Database, now: Timestamp) -> Result<Vec<Ceiling>, StoreError> {
-    let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM ceilings WHERE to_at > "));
+    let mut sql = select(" WHERE to_at > ");
     sql.bind(now.0).push(" ORDER BY id");
     database.fetch(sql).await?.into_iter().map(ceiling).collect()
 }
 
 /// The newest first.
 pub(super) async fn list(database: &Database) -> Result<Vec<Ceiling>, StoreError> {
-    let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM ceilings ORDER BY from_at DESC, id DESC LIMIT "));
+    let mut sql = select(" ORDER BY from_at DESC, id DESC LIMIT ");
     sql.bind(LISTED);
     database.fetch(sql).await?.into_iter().map(ceiling).collect()
 }
 
 /// Those that were in force in the range; oldest first.
 pub(super) async fn within(database: &Database, range: Range) -> Result<Vec<Ceiling>, StoreError> {
-    let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM ceilings WHERE from_at < "));
+    let mut sql = select(" WHERE from_at < ");
     sql.bind(range.until.map_or(i64::MAX, |until| until.0));
     let since = range.since.map_or(i64::MIN, |since| since.0);
     sql.push(" AND to_at > ").bind(since);
     sql.push(" AND (lifted_at IS NULL OR lifted_at > ").bind(since).push(") ORDER BY from_at, id LIMIT ").bind(LISTED);
     database.fetch(sql).await?.into_iter().map(ceiling).collect()
+}
+
+/// All columns of those that are `chosen`.
+fn select(chosen: &str) -> Sql {
+    Sql::new(&format!("SELECT {} FROM ceilings{chosen}", COLUMNS.join(", ")))
 }
 
 fn ceiling(mut row: Row) -> Result<Ceiling, StoreError> {

@@ -26,6 +26,13 @@ pub enum Way {
     History(SharedCeilings),
 }
 
+/// What for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Look,
+    Change,
+}
+
 /// How long the process here, and the history, may take before nothing is said of them.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -37,14 +44,18 @@ const LOOK: Duration = Duration::from_millis(100);
 impl Way {
     /// # Errors
     /// Neither is there.
-    pub async fn find(config: &Config) -> anyhow::Result<Self> {
+    pub async fn find(config: &Config, purpose: Purpose) -> anyhow::Result<Self> {
         let Config { data_dir, store, .. } = config;
         let is_seen = inspect::holder(data_dir)?.is_some();
         if !is_seen && matches!(store, StoreSettings::Postgres(_)) {
-            let opened = SharedCeilings::open(store).await.with_context(|| {
-                format!("no process runs on {}, and the history is not there to tell others", data_dir.display())
-            })?;
-            return Ok(Self::History(opened));
+            let opened = match purpose {
+                Purpose::Look => SharedCeilings::open_for_reading(store).await,
+                Purpose::Change => SharedCeilings::open(store).await,
+            };
+            let opened = opened.with_context(|| {
+                format!("no process runs on {}, and the history is not there to ask or to tell", data_dir.display())
+            });
+            return Ok(Self::History(opened?));
         }
         if !data_dir.is_dir() {
             anyhow::bail!(
