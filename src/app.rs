@@ -1,6 +1,7 @@
 //! Wires the parts, runs them, and stops them in order.
 
 mod build;
+pub mod ceilings;
 mod completeness;
 mod condition;
 mod heart;
@@ -49,6 +50,7 @@ use crate::store::StoreError;
 use crate::watch::Watch;
 
 use self::build::{BuildError, build};
+use self::ceilings::Ceilings;
 use self::condition::Condition;
 use self::heart::Heart;
 use self::history::History;
@@ -68,6 +70,7 @@ pub struct App {
     retention: Retention,
     revisions: Arc<Revisions>,
     tickets: TicketExchange,
+    ceilings: Arc<Ceilings>,
     condition: Arc<Condition>,
     upkeep: Upkeep,
     registry: Arc<Mutex<Registry>>,
@@ -165,6 +168,7 @@ impl App {
         };
         let counters = Arc::new(admission::metrics::Metrics::register(&mut registry));
         let service = Service::new(loaded, recorder.clone(), counters, settings);
+        let ceilings = Ceilings::open(&config.data_dir, &service, &condition, &mut registry);
         let fixed = fixed_files(&config, tls.as_deref());
         let revisions = Revisions::open(&config.data_dir);
         let noted = Arc::clone(&revisions);
@@ -188,6 +192,7 @@ impl App {
             retention,
             revisions,
             tickets,
+            ceilings,
             condition,
             upkeep,
             registry,
@@ -230,6 +235,8 @@ impl App {
         rest.spawn(self.retention.run(accepting.clone()));
         rest.spawn(self.revisions.run(Arc::clone(&self.history), accepting.clone()));
         rest.spawn(self.tickets.run(reporting.clone()));
+        self.ceilings.begin(&self.history).await;
+        rest.spawn(self.ceilings.run(Arc::clone(&self.history), accepting.clone()));
         let declared = !self.config.clusters.is_empty();
         let heart = Heart::new(&self.history, &self.recorder, &self.service, &self.condition, declared).begin().await;
         rest.spawn(self.upkeep.run(reload, reporting.clone()));
@@ -289,7 +296,12 @@ impl App {
     /// The report's router and, where it has a listener of its own, the admin's.
     fn report_routers(&self, first_review: String) -> (Router, Option<Router>) {
         let health = health::router(Health {
-            readiness: self.condition.readiness(&self.recorder, self.history.replica(), self.config.journal.on_failure),
+            readiness: self.condition.readiness(
+                &self.recorder,
+                self.history.replica(),
+                &self.service,
+                self.config.journal.on_failure,
+            ),
             registry: Arc::clone(&self.registry),
         });
         let live = self.condition.live(&self.recorder, self.history.replica(), &self.service, first_review);

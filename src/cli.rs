@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::bouncer::BouncerArgs;
+use crate::commands::ceiling::CeilingCommand;
 use crate::commands::certs::CertsArgs;
 use crate::commands::check::CheckArgs;
 use crate::commands::config::ConfigCommand;
@@ -85,6 +86,11 @@ pub enum Command {
     /// See which rule is in which mode where.
     #[command(subcommand)]
     Rollout(RolloutCommand),
+    /// Hold modes back for a time, without a restart: a switch for the night.
+    ///
+    /// On this machine within a second, with or without a database; wherever the history is shared within five.
+    #[command(subcommand)]
+    Ceiling(CeilingCommand),
     /// Fill a history with made-up decisions, to see pages and a database at size.
     ///
     /// In the shape of a real fleet's traffic, with all of its figures; only into a history without decisions, and

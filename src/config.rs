@@ -38,13 +38,14 @@ use crate::web::settings::ReportSettings;
 
 use self::exemptions::ReadExemptions;
 use self::files::NamedFile;
+use self::form::Form as _;
 use self::meaning::Ground;
 use self::mistake::Mistakes;
 use self::policies::ReadPolicies;
 use self::tree::Node;
 use self::written::Document;
 
-pub use self::mistake::{ConfigErrors, Mistake, Place, Wrong};
+pub use self::mistake::{ConfigErrors, Mistake, Place, Wrong, suggestion};
 pub use self::policies::Compile;
 pub use self::shape::schema;
 pub use self::sources::manifests;
@@ -148,6 +149,14 @@ pub struct Loaded {
 
 /// A commented file that works, with every field at its default.
 pub const EXAMPLE: &str = include_str!("config/example.yaml");
+
+/// As a configuration writes one: `200ms`, `2h`.
+///
+/// # Errors
+/// What is wrong, and what would be right.
+pub fn duration(text: &str) -> Result<Duration, Wrong> {
+    Duration::read(text)
+}
 
 /// Reads the configuration of `file` (without one: the defaults) with `env` over it. The files that it names are not
 /// opened and policies are not compiled: that is [`check`].

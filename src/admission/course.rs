@@ -14,6 +14,7 @@ use tracing::debug;
 
 use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::backend::{Backend, Question, budget};
+use crate::policy::ceiling::Ceilings;
 use crate::policy::revision::{Policy, Source};
 use crate::policy::rollout::Place;
 use crate::recorder::NotRecorded;
@@ -46,6 +47,8 @@ use super::views::{self, Views};
 struct Course {
     shared: Arc<Shared>,
     loaded: Arc<Loaded>,
+    /// As with `loaded`, it ends with those that it began with.
+    ceilings: Option<Arc<Ceilings>>,
     arrival: Arrival,
     review: Review,
     begun: Instant,
@@ -112,10 +115,11 @@ pub(super) async fn run(shared: Arc<Shared>, arrival: Arrival, gone: Arc<AtomicB
 
 impl Course {
     fn begin(shared: Arc<Shared>, arrival: Arrival, review: Review, begun: Instant) -> Self {
-        let (loaded, now) = (shared.loaded.load_full(), Timestamp::now());
+        let (loaded, ceilings) = (shared.loaded.load_full(), shared.ceilings.load_full());
+        let (now, fate) = (Timestamp::now(), watch::Sender::new(Fate::Open));
         let (break_glass, tickets) = (&loaded.revision.break_glass, &shared.settings.tickets);
         let shown = glass::shown(break_glass, tickets, &arrival.sender, &review, &arrival.body, now);
-        Self { begun, now, shown, fate: watch::Sender::new(Fate::Open), shared, loaded, arrival, review }
+        Self { begun, now, shown, fate, shared, loaded, ceilings, arrival, review }
     }
 
     async fn remember(&self, decision: &Decision) {
@@ -157,7 +161,7 @@ impl Course {
             }
             opinions[at] = match asked.take(at) {
                 Some((result, took)) => Opinion::remote(policy, &self.occasion().bearing(policy), result, took),
-                None => Opinion::pending(policy, mode),
+                None => Opinion::pending(policy, self.occasion()),
             };
             opinions[at].verdict.presented = self.shown(policy);
         }
@@ -167,7 +171,7 @@ impl Course {
     fn judge_locally(&self, at: usize) -> Opinion<'_> {
         let policy = &self.loaded.revision.policies[at];
         // One that is evaluated elsewhere has its turn yet; a webhook that is not asked has nothing to judge.
-        let Source::Rules(rules) = &policy.source else { return Opinion::not_asked(policy, self.mode(at)) };
+        let Source::Rules(rules) = &policy.source else { return Opinion::not_asked(policy, self.occasion()) };
         let begun = Instant::now();
         let finding = rules.judge(self.arrival.sender.judged_as(), &self.review);
         Opinion::local(policy, rules.version(), &finding, self.occasion(), begun.elapsed())
@@ -206,6 +210,7 @@ impl Course {
                 .shown
                 .as_ref()
                 .map(|shown| Glass { break_glass: &self.loaded.revision.break_glass, appeal: &shown.appeal }),
+            ceilings: self.ceilings.as_deref(),
             force: if self.review.exempt_from_denial { Force::None } else { Force::Full },
         }
     }
@@ -217,7 +222,7 @@ impl Course {
 
     /// The mode of the policy at `at` for this review.
     fn mode(&self, at: usize) -> Mode {
-        self.loaded.revision.policies[at].mode_in(self.place())
+        self.occasion().mode(&self.loaded.revision.policies[at]).0
     }
 
     /// Of all webhooks that this review is for.
@@ -458,6 +463,7 @@ mod tests {
             violations: messages.iter().map(violation).collect(),
             standing: Vec::new(),
             omitted: 0,
+            held_back: None,
             presented: None,
             error: None,
             duration_us: None,

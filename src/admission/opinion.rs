@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::policy::break_glass::{Appeal, BreakGlass, Found, Refusal};
+use crate::policy::ceiling::{Ceiling, Ceilings};
 use crate::policy::exemptions::{Exemptions, Offence};
 use crate::policy::revision::{Policy, Source};
 use crate::policy::rollout::Place;
 use crate::policy::rules::{Finding, RuleViolation};
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Exempted, Mode, PolicyVerdict, Presented, Verdict, Violation};
+use crate::review::held_back::HeldBack;
 use crate::review::workload::Workload;
 
 /// A policy, its verdict, and what the answer needs of it beyond that.
@@ -40,6 +42,8 @@ pub struct Occasion<'a> {
     pub exemptions: &'a Exemptions,
     /// Where the review shows a ticket.
     pub glass: Option<Glass<'a>>,
+    /// `None`: there is none, as a rule.
+    pub ceilings: Option<&'a Ceilings>,
     /// Of local policies.
     pub force: Force,
 }
@@ -64,6 +68,8 @@ struct Relief {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bearing {
     pub mode: Mode,
+    /// By what that is lighter than it would have been.
+    pub held_back: Option<HeldBack>,
     pub exempted: Option<Exempted>,
     /// What is told of an exemption that ends soon.
     pub ending: Option<String>,
@@ -83,6 +89,19 @@ pub enum Force {
 // === impl Occasion ===
 
 impl Occasion<'_> {
+    fn ceiling(&self, policy: &Policy) -> Option<&Ceiling> {
+        self.ceilings?.over(policy, self.place, self.now)
+    }
+
+    /// A policy's own, and what made it lighter.
+    pub fn mode(&self, policy: &Policy) -> (Mode, Option<&Ceiling>) {
+        let asked = policy.mode_in(self.place);
+        match self.ceiling(policy) {
+            Some(ceiling) if ceiling.most < asked => (ceiling.most, Some(ceiling)),
+            _ => (asked, None),
+        }
+    }
+
     fn exempt(&self, policy: &Policy, opinion: &mut Opinion<'_>) {
         for violation in &mut opinion.verdict.violations {
             let offence = Offence {
@@ -116,7 +135,7 @@ impl Occasion<'_> {
 
     /// Of a webhook. While it enforces, nothing of ours loosens it unless it says so.
     pub fn bearing(&self, policy: &Policy) -> Bearing {
-        let mode = policy.mode_in(self.place);
+        let (mode, ceiling) = self.mode(policy);
         let offence = Offence {
             policy: &policy.name,
             rule: &policy.name,
@@ -128,7 +147,7 @@ impl Occasion<'_> {
         let may_be_loosened = mode != Mode::Enforce || policy.may_be_loosened();
         let relief = if may_be_loosened { self.relief(offence, mode) } else { Relief::default() };
         let Relief { exempted, ending, refusal } = relief;
-        Bearing { mode, exempted, ending, refusal }
+        Bearing { mode, held_back: ceiling.map(Ceiling::record), exempted, ending, refusal }
     }
 }
 
@@ -138,12 +157,24 @@ impl<'a> Opinion<'a> {
     /// Of a local policy. Of an exempt request nothing that it found is acted on: a finding is kept as standing.
     pub fn local(policy: &'a Policy, version: &str, finding: &Finding, occasion: Occasion<'_>, took: Duration) -> Self {
         let Occasion { place, force, .. } = occasion;
-        let settle = |violation: &RuleViolation| settled(violation, policy.mode_of(&violation.rule, place));
-        let mut violations: Vec<Violation> = finding.violations.iter().map(settle).collect();
+        let ceiling = occasion.ceiling(policy);
+        let most = ceiling.map_or(Mode::Enforce, |ceiling| ceiling.most);
+        let mut heaviest = policy.mode_in(place);
+        let mut settle = |violation: &RuleViolation| {
+            let mode = policy.mode_of(&violation.rule, place);
+            heaviest = heaviest.max(mode.min(violation.most));
+            settled(violation, mode.min(most))
+        };
+        let mut violations: Vec<Violation> = finding.violations.iter().map(&mut settle).collect();
         let mut standing: Vec<Violation> = finding.standing.iter().map(settle).collect();
         if force == Force::None {
             standing.append(&mut violations);
         }
+        if finding.error.is_some() {
+            // It looks at every rule, and only an error has to know.
+            heaviest = heaviest.max(policy.heaviest_in(place));
+        }
+        let may_reject = finding.error.is_some() && force == Force::Full && heaviest.min(most) == Mode::Enforce;
         let verdict = match finding {
             Finding { error: Some(_), .. } => Verdict::Error,
             Finding { judged: false, .. } => Verdict::None,
@@ -152,15 +183,14 @@ impl<'a> Opinion<'a> {
         };
         let verdict = PolicyVerdict {
             version: Some(version.to_owned()),
+            held_back: ceiling.filter(|_| heaviest > most).map(Ceiling::record),
             violations,
             standing,
             omitted: finding.omitted,
             error: finding.error.clone(),
-            ..blank(policy, policy.mode_in(place), verdict, Some(took))
+            ..blank(policy, policy.mode_in(place).min(most), verdict, Some(took))
         };
-        // It looks at every rule, and only an error has to know.
-        let may_reject = finding.error.is_some() && force == Force::Full && policy.heaviest_in(place) == Mode::Enforce;
-        let mut opinion = Self { may_reject, ..Self::without_words(policy, verdict) };
+        let mut opinion = Self { may_reject, ..Self::of(policy, verdict) };
         if finding.omitted == 0 {
             // One that was left out could be of an image that nothing exempts.
             occasion.exempt(policy, &mut opinion);
@@ -194,16 +224,22 @@ impl<'a> Opinion<'a> {
     }
 
     /// Of a webhook that has not answered yet.
-    pub fn pending(policy: &'a Policy, mode: Mode) -> Self {
-        Self::without_words(policy, blank(policy, mode, Verdict::Pending, None))
+    pub fn pending(policy: &'a Policy, occasion: Occasion<'_>) -> Self {
+        Self::without_words(policy, occasion, Verdict::Pending, None)
     }
 
     /// Of a webhook that was not asked: it speaks the other protocol, and no bridge leads there from this review.
-    pub fn not_asked(policy: &'a Policy, mode: Mode) -> Self {
-        Self::without_words(policy, blank(policy, mode, Verdict::None, Some(Duration::ZERO)))
+    pub fn not_asked(policy: &'a Policy, occasion: Occasion<'_>) -> Self {
+        Self::without_words(policy, occasion, Verdict::None, Some(Duration::ZERO))
     }
 
-    fn without_words(policy: &'a Policy, verdict: PolicyVerdict) -> Self {
+    fn without_words(policy: &'a Policy, occasion: Occasion<'_>, verdict: Verdict, took: Option<Duration>) -> Self {
+        let (mode, ceiling) = occasion.mode(policy);
+        let held_back = ceiling.map(Ceiling::record);
+        Self::of(policy, PolicyVerdict { held_back, ..blank(policy, mode, verdict, took) })
+    }
+
+    fn of(policy: &'a Policy, verdict: PolicyVerdict) -> Self {
         let (prints, endings, refusals) = (Vec::new(), Vec::new(), Vec::new());
         Self { policy, verdict, answer: None, error: None, may_reject: false, prints, endings, refusals }
     }
@@ -248,7 +284,10 @@ pub fn remote_verdict(
     result: &Result<BackendAnswer, BackendError>,
     took: Duration,
 ) -> PolicyVerdict {
-    let blank = |verdict| blank(policy, bearing.mode, verdict, Some(took));
+    let blank = |verdict| PolicyVerdict {
+        held_back: bearing.held_back.clone(),
+        ..blank(policy, bearing.mode, verdict, Some(took))
+    };
     match result {
         Ok(answer) if answer.allowed => blank(Verdict::Allow),
         Ok(answer) if !answer.violations.is_empty() => PolicyVerdict {
@@ -277,6 +316,7 @@ fn blank(policy: &Policy, mode: Mode, verdict: Verdict, took: Option<Duration>) 
         policy: policy.name.clone(),
         version: None,
         mode,
+        held_back: None,
         verdict,
         violations: Vec::new(),
         standing: Vec::new(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use http::HeaderValue;
 use tokio_util::task::TaskTracker;
@@ -11,6 +11,7 @@ use tracing::warn;
 
 use crate::backend::Backend;
 use crate::policy::Revision;
+use crate::policy::ceiling::Ceilings;
 use crate::policy::settings::AnswerStyle;
 use crate::recorder::Recorder;
 use crate::recorder::settings::OnFailure;
@@ -74,6 +75,8 @@ pub struct Loaded {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub loaded: ArcSwap<Loaded>,
+    /// `None`: there is none, as a rule.
+    pub ceilings: ArcSwapOption<Ceilings>,
     pub recorder: Recorder,
     pub metrics: Arc<Metrics>,
     pub evaluation: Evaluation,
@@ -99,9 +102,9 @@ impl Service {
     pub fn new(loaded: Loaded, recorder: Recorder, metrics: Arc<Metrics>, settings: Settings) -> Self {
         metrics.loaded(&loaded.revision.id, Timestamp::now());
         let (reviews, calls) = (TaskTracker::new(), TaskTracker::new());
-        let loaded = ArcSwap::from_pointee(loaded);
+        let (loaded, ceilings) = (ArcSwap::from_pointee(loaded), ArcSwapOption::empty());
         let evaluation = Evaluation::new(Arc::clone(&metrics));
-        Self { shared: Arc::new(Shared { loaded, recorder, metrics, evaluation, settings, reviews, calls }) }
+        Self { shared: Arc::new(Shared { loaded, ceilings, recorder, metrics, evaluation, settings, reviews, calls }) }
     }
 
     pub fn loaded(&self) -> Arc<Loaded> {
@@ -112,6 +115,25 @@ impl Service {
     pub fn swap(&self, loaded: Loaded) {
         self.shared.metrics.loaded(&loaded.revision.id, Timestamp::now());
         self.shared.loaded.store(Arc::new(loaded));
+    }
+
+    /// Reviews from now on are under these, until each ends. `None`: under none.
+    pub fn put_under(&self, ceilings: Option<Ceilings>) {
+        self.shared.ceilings.store(ceilings.map(Arc::new));
+    }
+
+    /// Those that were in force when they were last looked at.
+    pub fn ceilings(&self) -> Option<Arc<Ceilings>> {
+        self.shared.ceilings.load_full()
+    }
+
+    /// Whether anything can reject anywhere now.
+    pub fn can_enforce(&self) -> bool {
+        let revision = &self.loaded().revision;
+        match self.ceilings() {
+            None => revision.can_enforce(),
+            Some(ceilings) => ceilings.can_enforce(revision, Timestamp::now()),
+        }
     }
 
     pub fn metrics(&self) -> &Metrics {

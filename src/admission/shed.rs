@@ -22,7 +22,7 @@ pub const BEGINNING: usize = 4 * 1024;
 impl Service {
     /// Whether a review that finds no room is answered, rather than refused.
     pub fn sheds(&self, overload: Overload) -> bool {
-        overload == Overload::Answer && !self.loaded().revision.can_enforce()
+        overload == Overload::Answer && !self.can_enforce()
     }
 
     /// The answer to a review of which only the beginning was kept.

@@ -129,6 +129,7 @@ mod tests {
             violations,
             standing: vec![],
             omitted: 0,
+            held_back: None,
             presented: None,
             error: None,
             duration_us: None,

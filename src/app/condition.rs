@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 use crate::admission::Service;
+use crate::policy::ceiling::Ceiling;
 use crate::policy::revision::{Policy, Source};
 use crate::policy::rule::Rule;
 use crate::policy::settings::SystemSettings;
@@ -96,9 +97,10 @@ impl Condition {
         self: &Arc<Self>,
         recorder: &Recorder,
         replica: Uuid,
+        service: &Service,
         on_failure: OnFailure,
     ) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
-        let (condition, recorder) = (Arc::clone(self), recorder.clone());
+        let (condition, recorder, service) = (Arc::clone(self), recorder.clone(), service.clone());
         Arc::new(move || {
             let failed = recorder.status().failed.filter(|_| on_failure == OnFailure::Refuse);
             let reason = if condition.stopping.load(Ordering::Acquire) {
@@ -114,6 +116,7 @@ impl Condition {
                 degraded: condition.degraded(&recorder),
                 complete_until: completeness.until.map(|until| until.to_string()),
                 behind: behind.collect(),
+                ceilings: in_force(&service).iter().map(Ceiling::to_string).collect(),
             }
         })
     }
@@ -129,13 +132,15 @@ impl Condition {
         let (condition, recorder, service) = (Arc::clone(self), recorder.clone(), service.clone());
         Arc::new(move || {
             let (status, loaded) = (recorder.status(), service.loaded());
-            let own = standing(&recorder, replica);
+            let (own, ceilings) = (standing(&recorder, replica), in_force(&service));
+            let policy = |one| policy(one, &loaded.revision.system, &ceilings);
             Live {
                 completeness: condition.completeness_with(&own),
                 own,
                 gaps: status.ended_gaps.into_iter().chain(status.open_gap).collect(),
                 degraded: condition.degraded(&recorder),
-                policies: loaded.revision.policies.iter().map(|one| policy(one, &loaded.revision.system)).collect(),
+                policies: loaded.revision.policies.iter().map(policy).collect(),
+                ceilings,
                 revision: loaded.revision.id.clone(),
                 first_review: first_review.clone(),
             }
@@ -148,6 +153,12 @@ impl Condition {
     }
 }
 
+/// The lowest first.
+fn in_force(service: &Service) -> Vec<Ceiling> {
+    let ceilings = service.ceilings();
+    ceilings.iter().flat_map(|ceilings| ceilings.in_force(Timestamp::now())).cloned().collect()
+}
+
 /// Of this replica, now.
 fn standing(recorder: &Recorder, replica: Uuid) -> Standing {
     let heard_at = Timestamp::now();
@@ -158,7 +169,7 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn policy(policy: &Policy, system: &SystemSettings) -> LoadedPolicy {
+fn policy(policy: &Policy, system: &SystemSettings, ceilings: &[Ceiling]) -> LoadedPolicy {
     let rule = |rule: &Rule| LoadedRule {
         id: rule.id().to_owned(),
         mode: rule.mode().unwrap_or(policy.mode),
@@ -174,11 +185,18 @@ fn policy(policy: &Policy, system: &SystemSettings) -> LoadedPolicy {
         Source::Rego(_) | Source::Webhook(_) => Vec::new(),
     };
     let SystemSettings { namespaces, max_mode } = system;
+    let in_system = policy.is_capped().then(|| format!("at most {max_mode} in {}", namespaces.join(", ")));
+    let under = ceilings.iter().filter(|ceiling| ceiling.names(policy) && ceiling.most < policy.heaviest());
+    let under = under.map(|Ceiling { most, namespace, ticket, .. }| {
+        let place = namespace.as_ref().map(|glob| format!(" in {glob}")).unwrap_or_default();
+        format!("at most {most}{place} by the ceiling {ticket}")
+    });
+    let capped: Vec<String> = in_system.into_iter().chain(under).collect();
     LoadedPolicy {
         name: policy.name.clone(),
         mode: policy.mode,
         in_stages: !policy.rollout.is_empty(),
-        capped: policy.is_capped().then(|| format!("at most {max_mode} in {}", namespaces.join(", "))),
+        capped: (!capped.is_empty()).then(|| capped.join("; ")),
         rules,
     }
 }

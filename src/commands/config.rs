@@ -8,9 +8,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Subcommand;
 
+use crate::app::ceilings;
 use crate::config::{self, Compile, Config, Loaded};
 use crate::policy::Revision;
 use crate::policy::settings::{PolicySettings, SourceSettings, SystemSettings};
+use crate::review::clock::Timestamp;
 use crate::server::settings::TlsSettings;
 use crate::web::count;
 
@@ -101,6 +103,7 @@ fn summary(config: &Config) -> String {
     rows.push(("kept", config::kept(&config.history.retention)));
     rows.extend(config.policies.iter().map(|policy| ("policy", describe(policy))));
     rows.extend(capped(config).map(|sentence| ("capped", sentence)));
+    rows.extend(in_force(config).into_iter().map(|sentence| ("in force", sentence)));
     if config.policies.is_empty() {
         rows.push(("policy", "none: every review is allowed and recorded".to_owned()));
     }
@@ -119,6 +122,11 @@ fn capped(config: &Config) -> Option<String> {
     let SystemSettings { namespaces, max_mode } = &config.staging.system;
     let is_any = !names.is_empty();
     is_any.then(|| format!("{}: at most {max_mode} in {}", names.join(", "), namespaces.join(", ")))
+}
+
+/// Ceilings that the data directory knows of.
+fn in_force(config: &Config) -> Vec<String> {
+    ceilings::over(&config.data_dir, Vec::new()).in_force(Timestamp::now()).map(ToString::to_string).collect()
 }
 
 fn clients(client_ca: Option<&Path>) -> String {

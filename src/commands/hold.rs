@@ -12,7 +12,7 @@ use crate::review::clock::{DAY, Timestamp};
 use crate::store::hold::{Hold, Holds};
 
 use super::config::print;
-use super::{existing, load, start_logging};
+use super::{existing, load, one_line, start_logging};
 
 #[derive(Debug, Subcommand)]
 pub enum HoldCommand {
@@ -44,7 +44,7 @@ pub struct AddArgs {
     #[arg(long, value_name = "TIME", value_parser = end)]
     to: Timestamp,
     /// Why, for whoever reads the list.
-    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    #[arg(long, value_name = "TEXT", value_parser = one_line)]
     reason: String,
     #[command(flatten)]
     history: HistoryArgs,
@@ -142,16 +142,6 @@ fn not_a_time(text: &str) -> String {
     "write RFC 3339 (2026-11-23T10:15:00Z), or a date in UTC (2026-11-23)".to_owned()
 }
 
-/// One line of a list.
-fn reason(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    match text {
-        "" => Err("say why: whoever reads the list must know".to_owned()),
-        _ if text.contains(char::is_control) => Err("write it in one line".to_owned()),
-        _ => Ok(text.to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,8 +162,8 @@ mod tests {
 
     #[test]
     fn a_reason_is_one_line() {
-        assert_eq!(reason(" audit 7 "), Ok("audit 7".to_owned()));
-        assert!(reason("  ").is_err());
-        assert!(reason("a\nb").is_err());
+        assert_eq!(one_line(" audit 7 "), Ok("audit 7".to_owned()));
+        assert!(one_line("  ").is_err());
+        assert!(one_line("a\nb").is_err());
     }
 }

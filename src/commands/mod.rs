@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub mod bouncer;
+pub mod ceiling;
 pub mod certs;
 pub mod check;
 pub mod config;
@@ -31,6 +32,7 @@ pub fn run(cli: &Cli) -> ExitCode {
     let done = match &cli.command {
         Command::Serve(args) => serve::run(args, cli.log),
         Command::Bouncer(args) => bouncer::run(args, cli.log),
+        Command::Ceiling(command) => ceiling::run(command, cli.log),
         Command::Certs(args) => certs::run(args).map(|()| ExitCode::SUCCESS),
         Command::Generate(args) => generate::run(args, cli.log),
         Command::Hold(command) => hold::run(command, cli.log),
@@ -79,6 +81,16 @@ fn existing(store: &StoreSettings) -> anyhow::Result<()> {
             "there is no history at {}: name the configuration that `rehearsal serve` runs on",
             absent.display()
         ),
+    }
+}
+
+/// What a person says for others to read in a list, without the spaces around it.
+fn one_line(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    match text {
+        "" => Err("say something: whoever reads the list must know".to_owned()),
+        _ if text.contains(char::is_control) => Err("write it in one line".to_owned()),
+        _ => Ok(text.to_owned()),
     }
 }
 

@@ -7,11 +7,14 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::app::ceilings;
 use crate::config::{self, Loaded};
 use crate::logging::LogArgs;
 use crate::policy::Revision;
+use crate::policy::ceiling::Ceilings;
 use crate::policy::revision::{Policy, Source};
 use crate::policy::rollout::Place;
+use crate::review::clock::Timestamp;
 use crate::review::decision::Mode;
 use crate::store::Store;
 use crate::store::places::{KnownRule, Namespace};
@@ -24,8 +27,8 @@ use super::{existing, start_logging};
 pub enum RolloutCommand {
     /// Say for each rule in which mode it is in which namespace of the history, and how much of what came that is.
     ///
-    /// Of the configuration as it is on disk: a change can be looked at before it is in force. Exit code 2 for mistakes
-    /// in it.
+    /// Of the configuration as it is on disk: a change can be looked at before it is in force. Under the ceilings that
+    /// are in force now. Exit code 2 for mistakes in it.
     Show {
         /// YAML file that names policies and history. Without one: the defaults, and the environment.
         #[arg(long, short, value_name = "FILE")]
@@ -40,6 +43,8 @@ struct Share<'a> {
     reviews: u64,
     workloads: u64,
 }
+
+type Under<'a> = (&'a Ceilings, Timestamp);
 
 /// What people who only know webhooks do not expect.
 const IMAGE_REVIEW: &str = "\
@@ -63,23 +68,30 @@ pub fn run(command: &RolloutCommand, log: LogArgs) -> anyhow::Result<ExitCode> {
     let revision = Revision::load(&config.policies, &config.staging)
         .map_err(|_| anyhow::anyhow!("the policies do not load although they were checked"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (namespaces, known) = runtime.block_on(async {
+    let now = Timestamp::now();
+    let (namespaces, known, stored) = runtime.block_on(async {
         let store = Store::open_for_reading(&config.store, &config.history).await?;
-        let found = (store.reviewed_namespaces().await?, store.known_rules().await?);
+        let known = store.known_rules().await?;
+        let found = (store.reviewed_namespaces().await?, known, store.current_ceilings(now).await?);
         store.close().await;
         Ok::<_, crate::store::StoreError>(found)
     })?;
-    print(&report(&revision, &namespaces, &known))
+    let ceilings = ceilings::over(&config.data_dir, stored);
+    print(&report(&revision, (&ceilings, now), &namespaces, &known))
 }
 
-fn report(revision: &Revision, namespaces: &[Namespace], known: &[KnownRule]) -> String {
+/// `under` are the ceilings in force, and when that is.
+fn report(revision: &Revision, under: Under<'_>, namespaces: &[Namespace], known: &[KnownRule]) -> String {
     let mut text = String::new();
+    for ceiling in under.0.in_force(under.1) {
+        writeln!(text, "In force: {ceiling}\n").expect("a String takes every text");
+    }
     if namespaces.is_empty() {
         text.push_str("The history knows no namespace yet.\n\n");
     }
     for policy in &revision.policies {
         for rule in rules(policy, known) {
-            text.push_str(&of_rule(policy, &rule, namespaces));
+            text.push_str(&of_rule(policy, &rule, under, namespaces));
         }
     }
     text.push_str(IMAGE_REVIEW);
@@ -98,12 +110,13 @@ fn rules(policy: &Policy, known: &[KnownRule]) -> Vec<String> {
     }
 }
 
-fn of_rule(policy: &Policy, rule: &str, namespaces: &[Namespace]) -> String {
+fn of_rule(policy: &Policy, rule: &str, (ceilings, now): Under<'_>, namespaces: &[Namespace]) -> String {
     let mut shares: BTreeMap<Mode, Share<'_>> = BTreeMap::new();
     let mut capped: Vec<&Namespace> = Vec::new();
     for namespace in namespaces {
         let place = Place { cluster: &namespace.cluster, namespace: &namespace.name };
-        let mode = policy.mode_of(rule, place);
+        let most = ceilings.over(policy, place, now).map_or(Mode::Enforce, |ceiling| ceiling.most);
+        let mode = policy.mode_of(rule, place).min(most);
         let share = shares.entry(mode).or_default();
         share.namespaces.push(namespace);
         share.reviews += namespace.reviews;
@@ -177,7 +190,8 @@ mod tests {
         };
         let namespaces =
             [namespace("", 10, 1), namespace("blog", 30, 3), namespace("kube-system", 20, 2), namespace("shop", 40, 2)];
-        let text = report(&revision, &namespaces, &[]);
+        let none = Ceilings::default();
+        let text = report(&revision, (&none, Timestamp(0)), &namespaces, &[]);
         let expected = "\
 images/no-latest
   enforce  1 namespace, 40.0 % of reviews, 25.0 % of workloads
@@ -190,6 +204,7 @@ images/no-latest
 
 ";
         assert_eq!(text, format!("{expected}{IMAGE_REVIEW}"));
-        assert!(report(&revision, &[], &[]).starts_with("The history knows no namespace yet.\n"));
+        let empty = report(&revision, (&none, Timestamp(0)), &[], &[]);
+        assert!(empty.starts_with("The history knows no namespace yet.\n"));
     }
 }

@@ -71,9 +71,20 @@ impl Wrong {
     }
 }
 
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.problem, self.fix)
+    }
+}
+
 // === impl Mistake ===
 
 impl Mistake {
+    /// Whether it is in one of these fields, or in the document as a whole.
+    pub fn touches(&self, fields: &[&str]) -> bool {
+        self.field.is_empty() || fields.iter().any(|field| holds(field, &self.field))
+    }
+
     /// Whether it is in what judges: all else of the configuration is right then.
     pub fn is_of_policies(&self) -> bool {
         JUDGING.iter().any(|field| holds(field, &self.field))
@@ -95,7 +106,7 @@ impl ConfigErrors {
                 (_, None) => "configuration: ".to_owned(),
             };
             let field = if mistake.field.is_empty() { String::new() } else { format!("{}: ", mistake.field) };
-            format!("{place}{field}{}; {}", mistake.wrong.problem, mistake.wrong.fix)
+            format!("{place}{field}{}", mistake.wrong)
         })
     }
 }

@@ -18,6 +18,7 @@ pub mod rule;
 pub mod rules;
 mod scope;
 pub mod settings;
+pub mod system;
 mod template;
 pub mod text;
 

@@ -4,7 +4,6 @@ use crate::review::decision::Mode;
 use crate::review::view::digest_hex;
 
 use super::break_glass::BreakGlass;
-use super::ceiling::Ceiling;
 use super::evaluated::Evaluated;
 use super::exemptions::Exemptions;
 use super::gatekeeper::GatekeeperPolicy;
@@ -16,6 +15,7 @@ use super::rollout::{Place, Rollout};
 use super::rule::{Rule, is_id};
 use super::rules::{Mistake, RulesPolicy};
 use super::settings::{OnError, PolicySettings, SourceSettings, StagingSettings, SystemSettings, WebhookSettings};
+use super::system::SystemCeiling;
 
 /// Immutable; a request holds one to its end. Named by the hash of its content.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct Policy {
     pub mode: Mode,
     pub rollout: Rollout,
     /// Over its modes; a webhook that is not overridable has none.
-    pub ceiling: Ceiling,
+    pub ceiling: SystemCeiling,
     pub on_error: OnError,
     pub source: Source,
 }
@@ -108,7 +108,8 @@ impl Policy {
             Ok(source) if mistakes.is_empty() => {
                 let (name, mode, on_error) = (settings.name.clone(), settings.mode, settings.on_error);
                 let may_be_loosened = settings.source.may_be_loosened();
-                let ceiling = if may_be_loosened { Ceiling::of(&staging.system) } else { Ceiling::default() };
+                let ceiling =
+                    if may_be_loosened { SystemCeiling::of(&staging.system) } else { SystemCeiling::default() };
                 Ok(Self { name, mode, rollout, ceiling, on_error, source })
             }
             Ok(_) => Err(mistakes),
@@ -130,7 +131,7 @@ impl Policy {
         self.asked_mode_of(rule, place).min(self.ceiling.over(place))
     }
 
-    /// The same, as it would be without a ceiling.
+    /// The same, as it would be if nothing held it back.
     pub fn asked_mode_of(&self, rule: &str, place: Place<'_>) -> Mode {
         let own = match &self.source {
             Source::Rules(rules) => rules.rule(rule).filter(|rule| rule.is_staged()),

@@ -108,6 +108,14 @@ pub fn inspect(dir: &Path) -> Result<Inspection, JournalError> {
     })
 }
 
+/// The process that runs on the data directory `data_dir`, if one does.
+///
+/// # Errors
+/// Its lock cannot be read.
+pub fn holder(data_dir: &Path) -> Result<Option<Holder>, JournalError> {
+    lock::holder(&data_dir.join(JOURNAL))
+}
+
 fn kept_aside(dir: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {

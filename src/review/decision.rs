@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::clock::{DecisionId, Timestamp};
+use super::held_back::HeldBack;
 use super::image::Role;
 use super::workload::Workload;
 
@@ -91,6 +92,9 @@ pub struct PolicyVerdict {
     /// The hash of a local policy's text and engine; a webhook has none.
     pub version: Option<String>,
     pub mode: Mode,
+    /// Where a ceiling made this mode, or that of a violation, lighter than it would have been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back: Option<HeldBack>,
     pub verdict: Verdict,
     /// Of images that the request brings.
     pub violations: Vec<Violation>,

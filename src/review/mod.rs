@@ -9,6 +9,7 @@ pub mod clock;
 pub mod decision;
 pub mod decode;
 mod exempted;
+pub mod held_back;
 pub mod image;
 pub mod json;
 pub mod peek;

@@ -25,6 +25,8 @@ pub struct Readiness {
     pub complete_until: Option<String>,
     /// Why that is longer ago than it should be: one sentence for each replica.
     pub behind: Vec<String>,
+    /// What a person ordered that no mode goes over for a time: no fault, but what is configured does not act as it would.
+    pub ceilings: Vec<String>,
 }
 
 #[derive(Clone)]

@@ -10,6 +10,7 @@
 mod amendment;
 mod batch;
 mod bucket;
+pub mod ceiling;
 mod database;
 mod days;
 mod driver;
@@ -73,6 +74,7 @@ use self::read::{
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
 use self::stretch::Bounds;
+use crate::policy::ceiling::Ceiling;
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Gap, Record, UNDECLARED};
 use crate::review::ticket::Ticket;
@@ -173,6 +175,26 @@ impl Store {
     /// At most `limit` break-glass tickets that were used, newest use first, after the cursor.
     pub async fn uses(&self, asked: &Uses, limit: u16, after: Option<Cursor>) -> Result<UsePage, StoreError> {
         ticket::uses(&self.database, asked, limit, after).await
+    }
+
+    /// Keeps a ceiling, or that it was lifted: in a small transaction of its own.
+    pub async fn keep_ceiling(&self, ceiling: &Ceiling) -> Result<(), StoreError> {
+        ceiling::keep(&self.database, ceiling).await
+    }
+
+    /// Those that have not ended by themselves at `now`, lifted ones too.
+    pub async fn current_ceilings(&self, now: Timestamp) -> Result<Vec<Ceiling>, StoreError> {
+        ceiling::current(&self.database, now).await
+    }
+
+    /// All that there were, the newest first; at most 1,000.
+    pub async fn ceilings(&self) -> Result<Vec<Ceiling>, StoreError> {
+        ceiling::list(&self.database).await
+    }
+
+    /// Those that were in force in the range; oldest first.
+    pub async fn ceilings_within(&self, range: Range) -> Result<Vec<Ceiling>, StoreError> {
+        ceiling::within(&self.database, range).await
     }
 
     /// Every namespace that something came of.

@@ -108,6 +108,7 @@ fn is_alike(some: &[PolicyVerdict], others: &[PolicyVerdict]) -> bool {
             policy,
             version,
             mode,
+            held_back,
             verdict,
             violations,
             standing,
@@ -117,6 +118,7 @@ fn is_alike(some: &[PolicyVerdict], others: &[PolicyVerdict]) -> bool {
             duration_us: _,
         } = one;
         (policy, version, mode, verdict) == (&other.policy, &other.version, &other.mode, &other.verdict)
+            && held_back == &other.held_back
             && (violations, standing) == (&other.violations, &other.standing)
             && (omitted, presented, error) == (&other.omitted, &other.presented, &other.error)
     };

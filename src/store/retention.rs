@@ -116,7 +116,7 @@ pub(super) async fn sweep(
 
 impl Swept {
     /// Whose rows it counts.
-    pub const KINDS: [&'static str; 16] = [
+    pub const KINDS: [&'static str; 17] = [
         "decisions",
         "notable decisions",
         "dry runs",
@@ -125,6 +125,7 @@ impl Swept {
         "unjudged",
         "batches",
         "gaps",
+        "ceilings",
         "presence",
         "tickets",
         "rollup_totals",

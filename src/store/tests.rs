@@ -1,6 +1,7 @@
 //! Over real SQLite files and a real PostgreSQL server: every test of what both do runs on both.
 
 mod batches;
+mod ceilings;
 mod figures;
 mod history;
 mod lists;

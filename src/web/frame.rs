@@ -6,6 +6,7 @@ use super::filters::count;
 use super::query::{BadParameter, Now, Parameters};
 use super::zone::Zone;
 use super::{Live, WebState, assets};
+use crate::policy::ceiling::Ceiling;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, UNDECLARED};
 use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
@@ -62,6 +63,8 @@ pub struct Footer {
 
 /// Gaps that a page tells one by one.
 const GAPS: usize = 5;
+/// Ceilings that have ended and that a page tells one by one.
+const CEILINGS: usize = 5;
 /// Replicas that a page tells one by one.
 const REPLICAS: usize = 3;
 
@@ -165,6 +168,35 @@ impl Notice {
         }
     }
 
+    /// Those that were in force in the span of a page, as gaps are told. What is in force now is on every page.
+    pub fn of_ceilings(ceilings: &[Ceiling], live: &Live, now: Timestamp, zone: &Zone) -> Vec<Self> {
+        let is_told = |one: &&Ceiling| live.ceilings.iter().any(|ceiling| ceiling.id == one.id);
+        let ended: Vec<&Ceiling> = ceilings.iter().filter(|one| !is_told(one)).collect();
+        let (earlier, latest) = ended.split_at(ended.len().saturating_sub(CEILINGS));
+        let earlier = earlier.last().map(|last| Self {
+            class: "warning",
+            heading: format!("{} before", count(earlier.len() as u64, "more ceiling")),
+            text: format!("The last of them began at {}. The API lists all.", zone.second(last.from)),
+        });
+        earlier.into_iter().chain(latest.iter().map(|one| Self::of_ceiling(one, now, zone))).collect()
+    }
+
+    fn of_ceiling(ceiling: &Ceiling, now: Timestamp, zone: &Zone) -> Self {
+        let Ceiling { ticket, by, from, until, lifted, reason, .. } = ceiling;
+        let (scope, end) = (ceiling.scope(), zone.second(ceiling.end()));
+        let heading = match ceiling.is_in_force(now) {
+            true => format!("Held back until {end}: {ticket}"),
+            false => format!("Held back from {} to {end}: {ticket}", zone.second(*from)),
+        };
+        let reason = reason.as_ref().map(|reason| format!(", because: {reason}")).unwrap_or_default();
+        let ended = match lifted {
+            Some(lift) => format!(" Lifted by {}; it was to last until {}.", lift.by, zone.second(*until)),
+            None => String::new(),
+        };
+        let text = format!("{scope}, as {by} ordered at {}{reason}.{ended}", zone.second(*from));
+        Self { class: "warning", heading, text: capital(&text) }
+    }
+
     /// Names the replicas that are furthest behind.
     fn of_completeness(completeness: &Completeness, zone: &Zone) -> Option<Self> {
         let behind = &completeness.behind;
@@ -245,6 +277,11 @@ impl Notice {
     }
 }
 
+fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
 fn complete_until(completeness: &Completeness, zone: &Zone) -> String {
     completeness.until.map_or_else(|| "a time that is not known".to_owned(), |until| zone.second(until))
 }
@@ -255,6 +292,7 @@ fn notices(visit: &Visit, live: &Live) -> Vec<Notice> {
     for text in &live.degraded {
         notices.push(Notice { class: "warning", heading: "Degraded".into(), text: text.clone() });
     }
+    notices.extend(live.ceilings.iter().map(|ceiling| Notice::of_ceiling(ceiling, visit.now, &visit.zone)));
     notices.extend(Notice::of_completeness(&live.completeness, &visit.zone));
     notices
 }

@@ -89,6 +89,7 @@ mod tests {
             own,
             gaps: vec![closed.clone(), gap(600, None, None), gap(10, Some(20), None), gap(450, None, Some("other"))],
             degraded: Vec::new(),
+            ceilings: Vec::new(),
             policies: Vec::new(),
             revision: String::new(),
             first_review: String::new(),

@@ -21,6 +21,7 @@ use self::completeness::Completeness;
 use self::error::WebError;
 use self::host::{HostError, Hosts};
 use self::settings::ReportSettings;
+use crate::policy::ceiling::Ceiling;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Mode};
 use crate::store::read::Standing;
@@ -64,6 +65,8 @@ pub struct Live {
     pub gaps: Vec<Gap>,
     /// What does not work as configured, one sentence each, as `/readyz` says it.
     pub degraded: Vec<String>,
+    /// In force now.
+    pub ceilings: Vec<Ceiling>,
     /// In the order in which they are asked.
     pub policies: Vec<LoadedPolicy>,
     /// The name of the loaded revision.
@@ -104,6 +107,7 @@ pub fn router(state: WebState) -> Router {
         .route("/api/v1/decisions", get(api::decisions::list))
         .route("/api/v1/decisions/{id}", get(api::decision::show))
         .route("/api/v1/break-glass", get(api::break_glass::list))
+        .route("/api/v1/ceilings", get(api::ceilings::list))
         .route("/api/v1/revisions", get(api::revisions::list))
         .route("/api/v1/revisions/{id}", get(api::revision::show))
         .route(&assets::STYLE_PATH, get(assets::style))

@@ -66,6 +66,7 @@ fn live() -> Live {
         completeness: Completeness::of(&own, Vec::new(), own.heard_at),
         gaps: Vec::new(),
         degraded: Vec::new(),
+        ceilings: Vec::new(),
         policies: vec![
             LoadedPolicy {
                 name: "images".into(),

@@ -3,6 +3,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod ceilings;
 mod migrations;
 #[path = "../faults/history.rs"]
 #[expect(dead_code, reason = "the tests of faults use more of it")]

@@ -5,12 +5,12 @@ use super::*;
 use crate::admission::answer::{self, Addressee};
 use crate::admission::opinion::{Bearing, Force, Occasion};
 use crate::backend::answer::BackendAnswer;
-use crate::policy::ceiling::Ceiling;
 use crate::policy::exemptions::Exemptions;
 use crate::policy::revision::{Policy, Source};
 use crate::policy::rollout::{Place, Rollout};
 use crate::policy::rules::{Finding, RuleViolation};
 use crate::policy::settings::{ExemptionSettings, Speaks, StagingSettings, WebhookSettings};
+use crate::policy::system::SystemCeiling;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Mode, Protocol};
 use crate::review::workload::Workload;
@@ -38,7 +38,7 @@ fn webhook(name: &str, mode: Mode, on_error: OnError) -> Policy {
         max_in_flight: 64,
         overridable: false,
     };
-    let (rollout, ceiling) = (Rollout::default(), Ceiling::default());
+    let (rollout, ceiling) = (Rollout::default(), SystemCeiling::default());
     Policy { name: name.into(), mode, rollout, ceiling, on_error, source: Source::Webhook(settings) }
 }
 
@@ -53,7 +53,7 @@ fn response(members: &str) -> Result<BackendAnswer, BackendError> {
 }
 
 fn remote(policy: &Policy, result: Result<BackendAnswer, BackendError>) -> Opinion<'_> {
-    let bearing = Bearing { mode: policy.mode, exempted: None, ending: None, refusal: None };
+    let bearing = Bearing { mode: policy.mode, held_back: None, exempted: None, ending: None, refusal: None };
     Opinion::remote(policy, &bearing, result, Duration::from_millis(1))
 }
 
@@ -84,7 +84,8 @@ fn occasion(force: Force) -> Occasion<'static> {
         }])
     });
     let place = Place { cluster: "prod", namespace: "shop" };
-    Occasion { place, workload: &WORKLOAD, now: Timestamp(1_500), exemptions: &EXEMPTIONS, glass: None, force }
+    let (glass, ceilings) = (None, None);
+    Occasion { place, workload: &WORKLOAD, now: Timestamp(1_500), exemptions: &EXEMPTIONS, glass, ceilings, force }
 }
 
 fn wording() -> Wording<'static> {

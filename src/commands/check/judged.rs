@@ -60,6 +60,8 @@ pub fn judge(revision: &Revision, cluster: &str, subject: &Subject) -> Judged {
         now,
         exemptions: &revision.exemptions,
         glass: appeal.as_ref().map(|appeal| Glass { break_glass, appeal }),
+        // They are of a night, and not of what is configured.
+        ceilings: None,
         force: if review.exempt_from_denial { Force::None } else { Force::Full },
     };
     let object = (review.protocol == Protocol::AdmissionReview).then(|| ObjectView::of(&review, &document).encode());

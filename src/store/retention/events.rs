@@ -1,5 +1,5 @@
 //! What is kept by its own time, beside the decisions: early verdicts, counts of what was not judged, batches, gaps,
-//! presence, tickets.
+//! ceilings, presence, tickets.
 
 use uuid::Uuid;
 
@@ -38,6 +38,7 @@ pub(super) async fn run(database: &Database, sweep: &mut Sweep) -> Result<(), St
     walk(database, sweep, unjudged, events).await?;
     delete_batches(database, sweep).await?;
     spans(database, sweep, "gaps", &["id"], "").await?;
+    spans(database, sweep, "ceilings", &["id"], "").await?;
     // The last word on a cluster says since when no replica serves it.
     let but_the_last =
         " AND EXISTS (SELECT 1 FROM presence later WHERE later.cluster = x.cluster AND later.to_at > x.to_at)";

@@ -159,6 +159,7 @@ fn verdict(policy: &str, verdict: Verdict, duration_us: Option<u64>) -> PolicyVe
         violations: Vec::new(),
         standing: Vec::new(),
         omitted: 0,
+        held_back: None,
         presented: None,
         error: (verdict == Verdict::Error).then(|| "it could not be reached".to_owned()),
         duration_us,

@@ -10,6 +10,7 @@ use super::zone::Zone;
 use crate::review::clock::Timestamp;
 
 pub mod break_glass;
+pub mod ceilings;
 pub mod decision;
 pub mod decisions;
 pub mod revision;

@@ -6,6 +6,7 @@ use crate::review::clock::Timestamp;
 use crate::review::decision::{
     Answer, Exempted, Gap, ImageRecord, Mode, Operation, PolicyVerdict, Presented, Protocol, Verdict, Violation,
 };
+use crate::review::held_back::HeldBack;
 use crate::review::image::Role;
 use crate::store::read::StoredDecision;
 use crate::web::completeness::{Behind, Completeness};
@@ -59,6 +60,8 @@ struct ImageShape<'a> {
 struct VerdictShape<'a> {
     policy: &'a str,
     mode: Mode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_back: Option<HeldBackShape<'a>>,
     verdict: Verdict,
     violations: Vec<ViolationShape<'a>>,
     standing: Vec<ViolationShape<'a>>,
@@ -66,6 +69,14 @@ struct VerdictShape<'a> {
     duration_us: Option<u64>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     more: Option<MoreOfVerdict<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct HeldBackShape<'a> {
+    most: Mode,
+    ticket: &'a str,
+    by: &'a str,
+    until: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -193,6 +204,7 @@ impl<'a> VerdictShape<'a> {
         Self {
             policy: &verdict.policy,
             mode: verdict.mode,
+            held_back: verdict.held_back.as_ref().map(HeldBackShape::of),
             verdict: verdict.verdict,
             violations: shapes(&verdict.violations),
             standing: shapes(&verdict.standing),
@@ -220,6 +232,12 @@ impl<'a> ViolationShape<'a> {
                 help: violation.help.as_deref(),
             }),
         }
+    }
+}
+
+impl<'a> HeldBackShape<'a> {
+    fn of(HeldBack { most, ticket, by, until }: &'a HeldBack) -> Self {
+        Self { most: *most, ticket, by, until: time(*until) }
     }
 }
 

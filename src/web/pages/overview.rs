@@ -8,8 +8,9 @@ use axum::response::{Html, IntoResponse, Response};
 
 use self::tables::{Cell, HitRow, cells, image_rows, namespace_rows, rule_rows};
 use super::html;
+use crate::policy::ceiling::Ceiling;
 use crate::review::clock::{DAY, Timestamp};
-use crate::store::read::{Bucket, Hit, Scope, Summary};
+use crate::store::read::{Bucket, Hit, Range, Scope, Summary};
 use crate::web::address::Address;
 use crate::web::chart::Chart;
 use crate::web::error::PageError;
@@ -112,6 +113,7 @@ struct Found {
     clusters: Vec<String>,
     namespace_names: Vec<String>,
     latest: Option<Timestamp>,
+    ceilings: Vec<Ceiling>,
 }
 
 pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, PageError> {
@@ -142,7 +144,19 @@ fn scope_of(visit: &Visit) -> Result<Scope, BadParameter> {
 impl Found {
     async fn of(state: &WebState, scope: &Scope) -> Result<Self, PageError> {
         let store = &state.store;
-        let (summary, undeclared, buckets, rules, namespaces, repositories, clusters, namespace_names, latest) = tokio::try_join!(
+        let range = Range { since: scope.since, until: scope.until };
+        let (
+            summary,
+            undeclared,
+            buckets,
+            rules,
+            namespaces,
+            repositories,
+            clusters,
+            namespace_names,
+            latest,
+            ceilings,
+        ) = tokio::try_join!(
             store.summary(scope),
             store.undeclared(scope),
             store.chart(scope, MAX_COLUMNS),
@@ -152,8 +166,20 @@ impl Found {
             store.clusters(),
             store.namespaces(scope.cluster.as_deref()),
             store.last_at(),
+            store.ceilings_within(range),
         )?;
-        Ok(Self { summary, undeclared, buckets, rules, namespaces, repositories, clusters, namespace_names, latest })
+        Ok(Self {
+            summary,
+            undeclared,
+            buckets,
+            rules,
+            namespaces,
+            repositories,
+            clusters,
+            namespace_names,
+            latest,
+            ceilings,
+        })
     }
 }
 
@@ -175,6 +201,7 @@ impl Overview {
         let gaps = gaps::in_span(&summary, live, scope.cluster.as_deref());
         let mut frame = Frame::of("Overview", &visit, live, here.clone());
         frame.notices.extend(Notice::of_gaps(&gaps, &visit.zone));
+        frame.notices.extend(Notice::of_ceilings(&found.ceilings, live, visit.now, &visit.zone));
         frame.notices.extend(Notice::of_unjudged(summary.figures.unjudged));
         frame.notices.extend(Notice::of_figures_without_rows(&summary, scope, &visit.zone));
         frame.notices.extend(Notice::of_undeclared(found.undeclared));

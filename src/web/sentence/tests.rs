@@ -23,6 +23,7 @@ fn verdict(policy: &str, verdict: Verdict, violations: Vec<Violation>) -> Policy
         violations,
         standing: Vec::new(),
         omitted: 0,
+        held_back: None,
         presented: None,
         error: None,
         duration_us: Some(1),

@@ -281,6 +281,7 @@ pub fn verdict(policy: &str, mode: Mode, violations: Vec<Violation>) -> PolicyVe
         violations,
         standing: Vec::new(),
         omitted: 0,
+        held_back: None,
         presented: None,
         error: None,
         duration_us: Some(if policy == "images" { 38 } else { 1_870 }),

@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::review::decision::{Amendment, Gap, ObjectSample, PolicyVerdict, Verdict};
+use crate::policy::ceiling::Ceiling;
+use crate::review::decision::{Amendment, Gap, Mode, ObjectSample, PolicyVerdict, Verdict};
 
 on_both![
     figures_go_by_their_own_age_and_are_never_changed,
@@ -72,11 +73,12 @@ async fn events_go_when_they_are_due(kind: Kind) {
         let verdict = PolicyVerdict {
             policy: "bouncer".to_owned(),
             version: None,
-            mode: crate::review::decision::Mode::Audit,
+            mode: Mode::Audit,
             verdict: Verdict::Allow,
             violations: Vec::new(),
             standing: Vec::new(),
             omitted: 0,
+            held_back: None,
             presented: None,
             error: None,
             duration_us: None,
@@ -99,25 +101,39 @@ async fn events_go_when_they_are_due(kind: Kind) {
     for days in [0, 1] {
         test.store.apply_at(&decisions.records, later(days)).await.expect("a batch");
     }
+    let ceiling = Ceiling {
+        id: DecisionId::at(later(-100)),
+        most: Mode::Audit,
+        policy: None,
+        namespace: None,
+        include_webhooks: false,
+        ticket: "INC-1".to_owned(),
+        reason: None,
+        by: "ana@desk".to_owned(),
+        from: later(-100),
+        until: later(-99),
+        lifted: None,
+    };
+    test.store.keep_ceiling(&ceiling).await.expect("kept");
     let counts = async || {
         let mut counts = Vec::new();
-        for table in ["gaps", "unjudged", "presence", "pending_amendments", "batches"] {
+        for table in ["gaps", "unjudged", "presence", "pending_amendments", "batches", "ceilings"] {
             counts.push(test.count(table).await.parse::<u32>().expect("a count"));
         }
         counts
     };
     sweep(&test, later(0)).await;
-    assert_eq!(counts().await, [3, 2, 2, 1, 1]);
+    assert_eq!(counts().await, [3, 2, 2, 1, 1, 1]);
     sweep(&test, later(8)).await;
-    assert_eq!(counts().await, [3, 2, 2, 0, 1], "of the day on which they end");
+    assert_eq!(counts().await, [3, 2, 2, 0, 1, 1], "of the day on which they end");
     sweep(&test, later(9)).await;
-    assert_eq!(counts().await, [3, 2, 2, 0, 0]);
+    assert_eq!(counts().await, [3, 2, 2, 0, 0, 1]);
     sweep(&test, later(632)).await;
-    assert_eq!(counts().await, [2, 1, 2, 0, 0]);
+    assert_eq!(counts().await, [2, 1, 2, 0, 0, 0]);
     sweep(&test, later(641)).await;
-    assert_eq!(counts().await, [2, 1, 1, 0, 0]);
+    assert_eq!(counts().await, [2, 1, 1, 0, 0, 0]);
     sweep(&test, later(2_000)).await;
-    assert_eq!(counts().await, [1, 0, 1, 0, 0], "a gap that lasts, and the last word of a replica");
+    assert_eq!(counts().await, [1, 0, 1, 0, 0, 0], "a gap that lasts, and the last word of a replica");
 }
 
 async fn objects_stay_with_their_decisions(kind: Kind) {
