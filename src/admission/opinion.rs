@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use tracing::debug;
+
 use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::policy::exemptions::{Exemption, Exemptions, Offence};
-use crate::policy::revision::{Policy, Source};
+use crate::policy::revision::{Policy, Revision, Source};
 use crate::policy::rollout::Place;
 use crate::policy::rules::{Finding, RuleViolation};
-use crate::review::clock::Timestamp;
+use crate::review::Review;
+use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Exempted, Mode, PolicyVerdict, Presented, Verdict, Violation};
 use crate::review::workload::Workload;
 
@@ -59,7 +62,17 @@ pub enum Force {
 
 // === impl Occasion ===
 
-impl Occasion<'_> {
+impl<'a> Occasion<'a> {
+    pub fn of(revision: &'a Revision, cluster: &'a str, review: &'a Review, now: Timestamp) -> Self {
+        Self {
+            place: Place { cluster, namespace: review.record.namespace.as_deref().unwrap_or_default() },
+            workload: &review.record.workload,
+            now,
+            exemptions: &revision.exemptions,
+            force: if review.exempt_from_denial { Force::None } else { Force::Full },
+        }
+    }
+
     fn exempt(&self, policy: &Policy, violations: &mut [Violation], endings: &mut Vec<String>) {
         for violation in violations {
             let offence = Offence {
@@ -156,7 +169,7 @@ impl<'a> Opinion<'a> {
         Self { policy, verdict, answer, error, may_reject, prints: Vec::new(), endings }
     }
 
-    /// Of a webhook that has not answered yet.
+    /// Of one that has not said it yet.
     pub fn pending(policy: &'a Policy, mode: Mode) -> Self {
         Self::without_words(policy, blank(policy, mode, Verdict::Pending, None))
     }
@@ -168,6 +181,11 @@ impl<'a> Opinion<'a> {
 
     fn without_words(policy: &'a Policy, verdict: PolicyVerdict) -> Self {
         Self { policy, verdict, answer: None, error: None, may_reject: false, prints: Vec::new(), endings: Vec::new() }
+    }
+
+    /// To the log of whoever looks for it.
+    pub fn print(&self, decision: DecisionId) {
+        self.prints.iter().for_each(|line| debug!(%decision, policy = self.policy.name, "{line}"));
     }
 
     /// It could not judge, and is one of those whose errors reach the API server.

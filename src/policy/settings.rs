@@ -63,6 +63,9 @@ pub struct StagingSettings {
     pub system: SystemSettings,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exemptions: Vec<ExemptionSettings>,
+    /// Judged beside the policies, and never acted on. Their names are their own among each other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<PolicySettings>,
 }
 
 /// What is let through for a time; an empty list is anything. Globs.

@@ -10,6 +10,7 @@
 mod amendment;
 mod batch;
 mod bucket;
+mod comparison;
 mod database;
 mod days;
 mod driver;
@@ -66,7 +67,8 @@ use self::database::Database;
 use self::figures::Hits;
 use self::places::{KnownRule, Namespace};
 use self::read::{
-    Bucket, Cursor, Filter, Hit, Horizons, Page, PolicyRules, Range, Scope, Standing, StoredDecision, Summary,
+    Bucket, Comparisons, Cursor, Filter, Hit, Horizons, Page, PolicyRules, Range, Scope, Standing, StoredDecision,
+    Summary,
 };
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
@@ -206,6 +208,11 @@ impl Store {
 
     pub async fn top_repositories(&self, scope: &Scope, limit: u16) -> Result<Vec<Hit>, StoreError> {
         figures::top(&self.database, Hits::Repositories, scope, limit, Timestamp::now()).await
+    }
+
+    /// How often candidates said what beside the policies in force, over the same span as the [`summary`](Self::summary).
+    pub async fn comparisons(&self, scope: &Scope) -> Result<Comparisons, StoreError> {
+        figures::comparisons(&self.database, scope, Timestamp::now()).await
     }
 
     /// Those that touch the range, of the cluster (any, when `None`) and of every cluster; oldest first.

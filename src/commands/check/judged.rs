@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use crate::admission::opinion::{Force, Occasion, Opinion};
+use crate::admission::opinion::{Occasion, Opinion};
 use crate::policy::Revision;
 use crate::policy::evaluated;
 use crate::policy::rego::input::View;
 use crate::policy::revision::{Policy, Source};
-use crate::policy::rollout::Place as Where;
 use crate::review::Review;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Mode, Protocol, Violation};
@@ -50,13 +49,7 @@ pub fn judge(revision: &Revision, cluster: &str, subject: &Subject) -> Judged {
             return judged;
         }
     };
-    let occasion = Occasion {
-        place: Where { cluster, namespace: review.record.namespace.as_deref().unwrap_or_default() },
-        workload: &review.record.workload,
-        now: Timestamp::now(),
-        exemptions: &revision.exemptions,
-        force: if review.exempt_from_denial { Force::None } else { Force::Full },
-    };
+    let occasion = Occasion::of(revision, cluster, &review, Timestamp::now());
     let object = (review.protocol == Protocol::AdmissionReview).then(|| ObjectView::of(&review, &document).encode());
     for policy in &revision.policies {
         let Some(opinion) = opinion(policy, occasion, &review, object.as_deref()) else { continue };
