@@ -100,6 +100,7 @@ fn summary(config: &Config) -> String {
     rows.push(("history", config.store.place()));
     rows.push(("kept", config::kept(&config.history.retention)));
     rows.extend(config.policies.iter().map(|policy| ("policy", describe(policy))));
+    rows.extend(config.staging.candidates.iter().map(|policy| ("compared", describe(policy))));
     rows.extend(capped(config).map(|sentence| ("capped", sentence)));
     if config.policies.is_empty() {
         rows.push(("policy", "none: every review is allowed and recorded".to_owned()));

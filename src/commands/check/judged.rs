@@ -20,21 +20,27 @@ pub struct Judged {
     pub place: Place,
     pub name: String,
     pub namespace: Option<String>,
+    /// Those of candidates come last.
     pub violations: Vec<Found>,
     /// Why it, or a policy, could not be judged.
     pub errors: Vec<String>,
+    /// Why a candidate could not.
+    pub silent_errors: Vec<String>,
 }
 
 #[derive(Debug)]
 pub struct Found {
     pub policy: String,
+    /// Nothing acts on it.
+    pub by_candidate: bool,
     pub violation: Violation,
 }
 
-/// As `cluster`. Webhooks are not asked.
-pub fn judge(revision: &Revision, cluster: &str, subject: &Subject) -> Judged {
+/// As `cluster`, by the policies and by `candidates`. Webhooks are not asked.
+pub fn judge(revision: &Revision, candidates: &[Policy], cluster: &str, subject: &Subject) -> Judged {
     let (place, name, namespace) = (subject.place.clone(), subject.name.clone(), subject.namespace.clone());
-    let mut judged = Judged { place, name, namespace, violations: Vec::new(), errors: Vec::new() };
+    let (violations, errors, silent_errors) = Default::default();
+    let mut judged = Judged { place, name, namespace, violations, errors, silent_errors };
     let document = match strict::parse(subject.body.as_bytes()) {
         Ok(document) => document,
         Err(error) => {
@@ -51,11 +57,16 @@ pub fn judge(revision: &Revision, cluster: &str, subject: &Subject) -> Judged {
     };
     let occasion = Occasion::of(revision, cluster, &review, Timestamp::now());
     let object = (review.protocol == Protocol::AdmissionReview).then(|| ObjectView::of(&review, &document).encode());
-    for policy in &revision.policies {
+    let policies = revision.policies.iter().map(|policy| (policy, false));
+    for (policy, by_candidate) in policies.chain(candidates.iter().map(|policy| (policy, true))) {
         let Some(opinion) = opinion(policy, occasion, &review, object.as_deref()) else { continue };
-        let verdict = opinion.verdict;
-        judged.errors.extend(verdict.error.map(|error| format!("policy {} could not judge: {error}", policy.name)));
-        let found = |violation| Found { policy: policy.name.clone(), violation };
+        let (verdict, name) = (opinion.verdict, &policy.name);
+        let (kind, errors) = match by_candidate {
+            true => ("candidate", &mut judged.silent_errors),
+            false => ("policy", &mut judged.errors),
+        };
+        errors.extend(verdict.error.map(|error| format!("{kind} {name} could not judge: {error}")));
+        let found = |violation| Found { policy: name.clone(), by_candidate, violation };
         judged.violations.extend(verdict.violations.into_iter().map(found));
     }
     judged
@@ -87,11 +98,15 @@ fn opinion<'a>(
 impl Found {
     /// Whether it counts where violations from that mode on are failures.
     pub fn reaches(&self, fail_on: Mode) -> bool {
-        self.violation.exempted.is_none() && self.violation.mode >= fail_on
+        !self.by_candidate && self.violation.exempted.is_none() && self.violation.mode >= fail_on
     }
 
-    /// What comes of it: a mode, or that it is exempted.
+    /// What comes of it: a mode, or why nothing does.
     pub fn force(&self) -> &'static str {
-        if self.violation.exempted.is_some() { "exempted" } else { self.violation.mode.as_str() }
+        match self.violation.exempted {
+            _ if self.by_candidate => "candidate",
+            Some(_) => "exempted",
+            None => self.violation.mode.as_str(),
+        }
     }
 }

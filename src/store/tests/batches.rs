@@ -151,7 +151,7 @@ async fn a_recount_by_the_database_finds_the_same_figures(kind: Kind) {
 }
 
 /// Without the rows in which a late verdict took back all that was counted.
-fn nonzero(mut figures: Vec<String>) -> Vec<String> {
+pub fn nonzero(mut figures: Vec<String>) -> Vec<String> {
     // All but the totals have a subject, too.
     let key = |line: &String| if line.starts_with("rollup_totals") { 7 } else { 8 };
     let is_counted =

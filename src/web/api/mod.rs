@@ -9,6 +9,7 @@ use super::query::{BadParameter, Now, Parameters};
 use super::zone::Zone;
 use crate::review::clock::Timestamp;
 
+pub mod candidates;
 pub mod decision;
 pub mod decisions;
 pub mod revision;
