@@ -5,6 +5,7 @@
 //! Every step notes its mistakes and goes on, so that a person sees all of them at once.
 
 mod break_glass;
+mod candidates;
 mod clusters;
 mod environment;
 mod exemptions;
@@ -36,6 +37,7 @@ use crate::server::settings::{ClusterSettings, Overload, WebhookListenerSettings
 use crate::store::settings::{HistorySettings, StoreSettings};
 use crate::web::settings::ReportSettings;
 
+use self::candidates::Candidates;
 use self::exemptions::ReadExemptions;
 use self::files::NamedFile;
 use self::form::Form as _;
@@ -181,6 +183,7 @@ pub fn check(
     draft.open_files();
     draft.read_policies();
     policies::compile(&draft.policies, &draft.tree, compile, &mut draft.mistakes);
+    draft.read_candidates(compile);
     draft.finish()
 }
 
@@ -190,6 +193,7 @@ struct Draft {
     tree: Node,
     config: Config,
     policies: ReadPolicies,
+    candidates: Candidates,
     exemptions: ReadExemptions,
     named: Vec<NamedFile>,
     /// Files and folders of policies and of exemptions.
@@ -278,9 +282,10 @@ impl Draft {
             files: &mut named,
             own_namespace,
         };
-        let (config, policies, exemptions) = meaning::of(document, &mut ground);
+        let (config, policies, candidates, exemptions) = meaning::of(document, &mut ground);
         let file = file.map(Path::to_owned);
-        Self { file, tree, config, policies, exemptions, named, policy_files: Vec::new(), mistakes, warnings }
+        let policy_files = Vec::new();
+        Self { file, tree, config, policies, candidates, exemptions, named, policy_files, mistakes, warnings }
     }
 
     fn open_files(&mut self) {
@@ -309,6 +314,11 @@ impl Draft {
             &mut self.policy_files,
         );
         self.config.staging.exemptions.clone_from(&self.exemptions.settings);
+    }
+
+    fn read_candidates(&mut self, compile: Compile<'_>) {
+        self.config.staging.candidates =
+            self.candidates.read(&self.tree, compile, &mut self.mistakes, &mut self.warnings, &mut self.policy_files);
     }
 
     fn finish(self) -> Result<Loaded, ConfigErrors> {

@@ -1,6 +1,5 @@
 //! One review on its way: judged by all policies at the same time, settled, recorded, answered.
 
-use std::borrow::Borrow;
 use std::cell::LazyCell;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,7 +9,6 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::watch;
-use tracing::debug;
 
 use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::backend::{Backend, Question, budget};
@@ -21,23 +19,25 @@ use crate::recorder::NotRecorded;
 use crate::recorder::settings::OnFailure;
 use crate::review::Review;
 use crate::review::clock::{DecisionId, Timestamp};
+use crate::review::comparison::Comparison;
 use crate::review::decision::{Amendment, Answer, Decision, Mode, ObjectSample, PolicyVerdict, Presented, Record};
 use crate::review::decode;
 use crate::review::json::Document;
-use crate::review::redact::Redaction;
 use crate::review::strict;
 
 use super::Reply;
 use super::answer::{self, Addressee};
 use super::asked::{Asked, Said};
 use super::bridge;
+use super::candidates::{self, Owed, Reviewed, Room};
+use super::evaluation::Seat;
 use super::failure::{self, Failure};
 use super::glass::{self, Holder, Shown};
 use super::metrics::Metrics;
-use super::opinion::{self, Bearing, Force, Glass, Occasion, Opinion};
+use super::opinion::{self, Bearing, Glass, Occasion, Opinion};
 use super::questions::Questions;
 use super::sample;
-use super::secrets::Secrets;
+use super::secrets::{Secrets, redacted};
 use super::service::{Arrival, Loaded, Shared};
 use super::settle::{self, Outcome, Settlement, Wording};
 use super::staying::Staying;
@@ -74,6 +74,8 @@ struct Judgement {
     decision: Decision,
     /// None when no webhook was asked.
     secrets: Secrets,
+    /// What candidates have to say yet.
+    owed: Option<Owed>,
 }
 
 /// An answer that nobody waits for any more.
@@ -103,11 +105,12 @@ pub(super) async fn run(shared: Arc<Shared>, arrival: Arrival, gone: Arc<AtomicB
         }
     };
     let course = Course::begin(shared, arrival, review, begun);
-    let judgement = course.judge(document).await;
+    let mut judgement = course.judge(document).await;
+    let owed = judgement.owed.take();
     let (id, at) = (judgement.decision.id, judgement.decision.at);
     course.remember(&judgement.decision).await;
     let reply = course.record(judgement, &gone).await;
-    course.sample(id, at);
+    course.end(id, at, owed);
     reply
 }
 
@@ -147,9 +150,10 @@ impl Course {
             false => Secrets::of(self.review.protocol, &self.arrival.body, &document),
         };
         drop(document);
-        if let Some(views) = views {
-            self.evaluate(&views, &mut opinions).await;
+        if let Some(views) = &views {
+            self.evaluate(views, &mut opinions).await;
         }
+        let known = self.silent(views.as_ref());
         // Those that are waited for longest come first: by then the others may have answered too.
         for at in waiting {
             let (policy, mode) = (&policies[at], self.mode(at));
@@ -165,7 +169,7 @@ impl Course {
             };
             opinions[at].verdict.presented = self.shown(policy);
         }
-        self.conclude(opinions, secrets)
+        self.conclude(opinions, known, secrets)
     }
 
     fn judge_locally(&self, at: usize) -> Opinion<'_> {
@@ -182,7 +186,7 @@ impl Course {
         let evaluated = self.loaded.revision.policies.iter().enumerate().filter_map(|(at, policy)| {
             let evaluated = policy.evaluated()?;
             let (begun, presented) = (Instant::now(), views::presented(evaluated.form(), &self.review));
-            let judged = self.shared.evaluation.judge(&self.loaded, at, views.view(evaluated.form()));
+            let judged = self.shared.evaluation.judge(&self.loaded, Seat::Live(at), views.view(evaluated.form()));
             Some(judged.map(move |finding| {
                 let opinion = Opinion::local(policy, evaluated.version(), &finding, self.occasion(), begun.elapsed());
                 (at, opinion, finding, presented)
@@ -194,6 +198,12 @@ impl Course {
         }
     }
 
+    /// What candidates say at once.
+    fn silent(&self, views: Option<&Views>) -> (Vec<Opinion<'_>>, Option<Room>) {
+        let Self { shared, loaded, arrival, review, .. } = self;
+        shared.candidates.known(loaded, review, &arrival.body, self.occasion(), views)
+    }
+
     /// What a webhook that is asked is shown in place of the review.
     fn shown(&self, policy: &Policy) -> Option<Presented> {
         let Source::Webhook(settings) = &policy.source else { return None };
@@ -201,23 +211,16 @@ impl Course {
     }
 
     fn occasion(&self) -> Occasion<'_> {
+        let revision = &self.loaded.revision;
         Occasion {
-            place: self.place(),
-            workload: &self.review.record.workload,
-            now: self.now,
-            exemptions: &self.loaded.revision.exemptions,
-            glass: self
-                .shown
-                .as_ref()
-                .map(|shown| Glass { break_glass: &self.loaded.revision.break_glass, appeal: &shown.appeal }),
+            glass: self.shown.as_ref().map(|shown| Glass { break_glass: &revision.break_glass, appeal: &shown.appeal }),
             ceilings: self.ceilings.as_deref(),
-            force: if self.review.exempt_from_denial { Force::None } else { Force::Full },
+            ..Occasion::of(revision, self.arrival.sender.judged_as(), &self.review, self.now)
         }
     }
 
     fn place(&self) -> Place<'_> {
-        let namespace = self.review.record.namespace.as_deref().unwrap_or_default();
-        Place { cluster: self.arrival.sender.judged_as(), namespace }
+        self.occasion().place
     }
 
     /// The mode of the policy at `at` for this review.
@@ -265,7 +268,12 @@ impl Course {
         Some(Staying::new(|left| self.shared.calls.track_future(call(backend, question, late, left))))
     }
 
-    fn conclude(&self, mut opinions: Vec<Opinion<'_>>, secrets: Secrets) -> Judgement {
+    fn conclude(
+        &self,
+        mut opinions: Vec<Opinion<'_>>,
+        (silent, room): (Vec<Opinion<'_>>, Option<Room>),
+        secrets: Secrets,
+    ) -> Judgement {
         let settings = &self.shared.settings;
         let at = Timestamp::now();
         let id = DecisionId::at(at);
@@ -278,8 +286,9 @@ impl Course {
             uid: self.review.uid.as_deref(),
         };
         let reply = answer::reply(to, &settlement, &opinions, wording);
-        let decision = self.decision((id, at), settlement, opinions, &secrets);
-        Judgement { reply, decision, secrets }
+        let decision = self.decision((id, at), settlement, opinions, silent, &secrets);
+        let owed = room.map(|room| Owed::of(&decision, room));
+        Judgement { reply, decision, secrets, owed }
     }
 
     fn decision(
@@ -287,12 +296,11 @@ impl Course {
         (id, at): (DecisionId, Timestamp),
         settlement: Settlement,
         opinions: Vec<Opinion<'_>>,
+        silent: Vec<Opinion<'_>>,
         secrets: &Secrets,
     ) -> Decision {
         let (code, message) = code_and_message(&settlement.outcome, &opinions);
-        for opinion in &opinions {
-            opinion.prints.iter().for_each(|line| debug!(decision = %id, policy = opinion.policy.name, "{line}"));
-        }
+        opinions.iter().chain(&silent).for_each(|opinion| opinion.print(id));
         // Rules see no more of an object than its images, which the history has anyway.
         let has_foreign_words = opinions.iter().any(Opinion::has_foreign_words);
         let redaction = LazyCell::new(|| secrets.redaction());
@@ -300,10 +308,10 @@ impl Course {
             true => redaction.message(&message).into_owned(),
             false => message,
         });
-        let verdicts = opinions.into_iter().map(|opinion| match opinion.policy.sees_objects() {
+        let kept = |opinion: Opinion<'_>| match opinion.policy.sees_objects() {
             true => redacted(opinion.verdict, || &*redaction),
             false => opinion.verdict,
-        });
+        };
         Decision {
             id,
             at,
@@ -318,7 +326,8 @@ impl Course {
             code,
             message,
             would_reject: settlement.would_reject,
-            verdicts: verdicts.collect(),
+            verdicts: opinions.into_iter().map(kept).collect(),
+            candidates: silent.into_iter().map(kept).collect(),
             redacted: !secrets.is_empty(),
             revision: self.loaded.revision.id.clone(),
             duration_us: u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
@@ -328,7 +337,7 @@ impl Course {
 
     /// Recorded before answered. Without a record the answer goes out all the same, or not, by configuration.
     async fn record(&self, judgement: Judgement, gone: &AtomicBool) -> Reply {
-        let Judgement { reply, mut decision, secrets } = judgement;
+        let Judgement { reply, mut decision, secrets, .. } = judgement;
         if gone.load(Ordering::Acquire) {
             decision.notes.push("the client left before the answer".to_owned());
         }
@@ -338,6 +347,7 @@ impl Course {
         for verdict in &decision.verdicts {
             count(metrics, verdict);
         }
+        Comparison::of(&decision).for_each(|comparison| metrics.compared(&comparison));
         let recorded = self.shared.recorder.record(Arc::clone(&self.review.record), decision).await;
         let is_kept = matches!(recorded, Ok(()) | Err(NotRecorded::Unsure(_)));
         self.fate.send_replace(if is_kept { Fate::Recorded { id, at, answer, secrets } } else { Fate::Lost });
@@ -355,17 +365,26 @@ impl Course {
         }
     }
 
-    /// Keeps the object as an example of its kind, where none is kept yet. The answer does not wait for it.
-    fn sample(self, id: DecisionId, at: Timestamp) {
-        let samples = &self.shared.settings.samples;
-        let Some(object) = samples.take(&self.arrival.sender.cluster, &self.review, at) else { return };
-        let reviews = self.shared.reviews.clone();
-        reviews.spawn(async move {
-            let Self { shared, arrival, review, .. } = self;
-            let object = sample::kept(&arrival.body[object]);
-            let (cluster, review) = (arrival.sender.cluster, review.record.hash);
-            shared.recorder.append(Record::Object(ObjectSample { decision: id, at, cluster, review, object }));
-        });
+    /// What nobody waits for: an example of its kind of object, where none is kept yet, and what candidates have to say
+    /// of a decision that is kept.
+    fn end(self, id: DecisionId, at: Timestamp, owed: Option<Owed>) {
+        let is_recorded = matches!(*self.fate.borrow(), Fate::Recorded { .. });
+        let Self { shared, loaded, arrival, review, now, .. } = self;
+        let Arrival { sender, body, place, .. } = arrival;
+        if let Some(object) = shared.settings.samples.take(&sender.cluster, &review, at) {
+            let (sampled, body, cluster) = (Arc::clone(&shared), body.clone(), sender.cluster.clone());
+            let review = review.record.hash;
+            shared.reviews.spawn(async move {
+                let object = sample::kept(&body[object]);
+                sampled.recorder.append(Record::Object(ObjectSample { decision: id, at, cluster, review, object }));
+                drop(place);
+            });
+        }
+        if let Some(owed) = owed.filter(|_| is_recorded) {
+            let cluster = sender.judged_as().to_owned();
+            let reviewed = Reviewed { loaded, review, body, cluster, now, id, at };
+            shared.calls.spawn(candidates::pay(Arc::clone(&shared), reviewed, owed));
+        }
     }
 }
 
@@ -384,7 +403,8 @@ impl Late {
                 holder.used(&self.shared, id, std::slice::from_ref(&verdict));
             }
             count(&self.shared.metrics, &verdict);
-            self.shared.recorder.append(Record::Amendment(Amendment { decision: id, at, verdict }));
+            let amendment = Amendment { decision: id, at, candidate: false, verdict };
+            self.shared.recorder.append(Record::Amendment(amendment));
         }
     }
 }
@@ -408,20 +428,6 @@ fn evaluates_objects(policy: &Policy) -> bool {
     policy.evaluated().is_some() && policy.sees_objects()
 }
 
-/// A webhook's verdict without the secrets that its words repeat. Without words nobody looks for them.
-fn redacted<R: Borrow<Redaction>>(mut verdict: PolicyVerdict, secrets: impl FnOnce() -> R) -> PolicyVerdict {
-    if verdict.violations.is_empty() && verdict.error.is_none() {
-        return verdict;
-    }
-    let secrets = secrets();
-    let secrets = secrets.borrow();
-    for violation in &mut verdict.violations {
-        violation.message = secrets.message(&violation.message).into_owned();
-    }
-    verdict.error = verdict.error.map(|error| secrets.message(&error).into_owned());
-    verdict
-}
-
 fn count(metrics: &Metrics, verdict: &PolicyVerdict) {
     for violation in &verdict.violations {
         metrics.violated(&verdict.policy, violation);
@@ -437,45 +443,5 @@ fn code_and_message(outcome: &Outcome, opinions: &[Opinion<'_>]) -> (u16, Option
             Some(answer) => (answer.code.unwrap_or(403), answer.message.clone()),
             None => (403, None),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::review::decision::{Verdict, Violation};
-
-    fn verdict(verdict: Verdict, messages: &[&str]) -> PolicyVerdict {
-        let violation = |message: &&str| Violation {
-            rule: "gate".into(),
-            mode: Mode::Audit,
-            image: None,
-            container: None,
-            message: (*message).into(),
-            help: None,
-            exempted: None,
-        };
-        PolicyVerdict {
-            policy: "gate".into(),
-            version: None,
-            mode: Mode::Audit,
-            verdict,
-            violations: messages.iter().map(violation).collect(),
-            standing: Vec::new(),
-            omitted: 0,
-            held_back: None,
-            presented: None,
-            error: None,
-            duration_us: None,
-        }
-    }
-
-    #[test]
-    fn secrets_are_looked_for_only_where_a_verdict_has_words() {
-        let said = redacted(verdict(Verdict::Allow, &[]), || -> Redaction { panic!("an allow repeats nothing") });
-        assert_eq!(said.verdict, Verdict::Allow);
-        let body = br#"{"kind":"Secret","data":{"key":"aHVudGVyMg=="}}"#;
-        let said = redacted(verdict(Verdict::Deny, &["no aHVudGVyMg== here"]), || Redaction::of(body));
-        assert!(!said.violations[0].message.contains("aHVudGVyMg"), "{said:?}");
     }
 }

@@ -21,12 +21,22 @@ use super::suspension::Suspension;
 /// A tenth of what the shortest deadline of an API server leaves.
 pub const LIMIT: Duration = Duration::from_millis(100);
 
+/// How long what nobody waits for waits for a thread.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A view of one review, encoded once for all policies that are given it.
 #[derive(Debug, Clone)]
 pub struct Encoded {
     pub view: View,
     pub text: Arc<str>,
     pub hash: [u8; 32],
+}
+
+/// One of the policies that are loaded, by its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seat {
+    Live(usize),
+    Candidate(usize),
 }
 
 /// The threads. Cheap to clone.
@@ -39,6 +49,8 @@ pub struct Evaluation {
 struct Shared {
     threads: usize,
     permits: Arc<Semaphore>,
+    /// For a thread alone, where the wait for it is no part of [`LIMIT`].
+    patience: Option<Duration>,
     /// Threads whose review has stopped waiting.
     overrun: AtomicUsize,
     metrics: Arc<Metrics>,
@@ -63,34 +75,38 @@ const LEFT: u8 = 2;
 
 impl Evaluation {
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        let threads = std::thread::available_parallelism().map_or(2, usize::from).max(2);
-        let permits = Arc::new(Semaphore::new(threads));
-        Self { shared: Arc::new(Shared { threads, permits, overrun: AtomicUsize::new(0), metrics }) }
+        Self::with(cores().max(2), None, metrics)
     }
 
-    /// What the policy at `at` finds in a view.
-    pub async fn judge(&self, loaded: &Arc<Loaded>, at: usize, view: &Encoded) -> Arc<Finding> {
-        let policy = &loaded.revision.policies[at];
-        let Some(evaluated) = policy.evaluated() else { return Arc::new(Finding::default()) };
-        if let Some(known) = evaluated.recall(&view.hash) {
+    /// Threads that take nothing from those of the policies in force: few, and nobody waits for what they do.
+    pub fn of_candidates(metrics: Arc<Metrics>) -> Self {
+        Self::with((cores() / 4).max(1), Some(PATIENCE), metrics)
+    }
+
+    fn with(threads: usize, patience: Option<Duration>, metrics: Arc<Metrics>) -> Self {
+        let permits = Arc::new(Semaphore::new(threads));
+        Self { shared: Arc::new(Shared { threads, permits, patience, overrun: AtomicUsize::new(0), metrics }) }
+    }
+
+    /// What the policy finds in a view.
+    pub async fn judge(&self, loaded: &Arc<Loaded>, seat: Seat, view: &Encoded) -> Arc<Finding> {
+        if let Some(known) = self.at_once(loaded, seat, &view.hash) {
             return known;
         }
-        let suspension = &loaded.suspensions[at];
-        if let Some(left) = suspension.left() {
-            return Arc::new(failed(format!("it is suspended for {} ms more, {}", left.as_millis(), Suspension::WHY)));
-        }
-        let finding = match self.evaluate(loaded, at, view).await {
+        let finding = match self.evaluate(loaded, seat, view).await {
             Ok(finding) => finding,
             Err(why) => return Arc::new(failed(why)),
         };
+        let policy = loaded.policy(seat);
         if finding.overran {
-            self.shared.metrics.overran(&policy.name);
+            self.shared.metrics.overran(seat, &policy.name);
         }
-        if suspension.heard(finding.overran) {
-            self.shared.metrics.suspended(&policy.name);
+        if loaded.suspension(seat).heard(finding.overran) {
+            self.shared.metrics.suspended(seat, &policy.name);
             tracing::warn!(
                 policy = policy.name,
-                "policy {} is suspended for {} s, {}: every review of that time has the verdict error",
+                "{} {} is suspended for {} s, {}: every review of that time has the verdict error",
+                seat.kind(),
                 policy.name,
                 Suspension::LENGTH.as_secs(),
                 Suspension::WHY
@@ -99,21 +115,37 @@ impl Evaluation {
         finding
     }
 
+    /// What needs no evaluation: what it found in the view of that hash before, or why none is begun.
+    pub fn at_once(&self, loaded: &Loaded, seat: Seat, view: &[u8; 32]) -> Option<Arc<Finding>> {
+        let Some(evaluated) = loaded.policy(seat).evaluated() else { return Some(Arc::default()) };
+        if let Some(known) = evaluated.recall(view) {
+            return Some(known);
+        }
+        let suspended = loaded.suspension(seat).left().map(|left| {
+            let left = left.as_millis();
+            Arc::new(failed(format!("it is suspended for {left} ms more, {}", Suspension::WHY)))
+        });
+        suspended.or_else(|| {
+            let Shared { threads, overrun, .. } = &*self.shared;
+            let are_busy = overrun.load(Ordering::Acquire) >= *threads;
+            are_busy.then(|| Arc::new(failed(format!("all {threads} threads are busy with evaluations that overran"))))
+        })
+    }
+
     /// # Errors
     /// Why it was not evaluated, which says nothing of the policy.
-    async fn evaluate(&self, loaded: &Arc<Loaded>, at: usize, view: &Encoded) -> Result<Arc<Finding>, String> {
-        let Shared { threads, permits, overrun, .. } = &*self.shared;
-        if overrun.load(Ordering::Acquire) >= *threads {
-            return Err(format!("all {threads} threads are busy with evaluations that overran"));
-        }
-        let deadline = Instant::now() + LIMIT;
-        let Ok(Ok(permit)) = timeout_at(deadline, Arc::clone(permits).acquire_owned()).await else {
-            return Err(format!("no thread was free within {} ms", LIMIT.as_millis()));
+    async fn evaluate(&self, loaded: &Arc<Loaded>, seat: Seat, view: &Encoded) -> Result<Arc<Finding>, String> {
+        let Shared { permits, patience, .. } = &*self.shared;
+        let begun = Instant::now();
+        let wait = patience.unwrap_or(LIMIT);
+        let Ok(Ok(permit)) = timeout_at(begun + wait, Arc::clone(permits).acquire_owned()).await else {
+            return Err(format!("no thread was free within {} ms", wait.as_millis()));
         };
+        let deadline = patience.map_or(begun, |_| Instant::now()) + LIMIT;
         let run = Arc::new(Run { shared: Arc::clone(&self.shared), state: AtomicU8::new(RUNNING) });
         let (theirs, loaded, view) = (OnThread(Arc::clone(&run)), Arc::clone(loaded), view.clone());
         let work = tokio::task::spawn_blocking(move || {
-            let evaluated = loaded.revision.policies[at].evaluated();
+            let evaluated = loaded.policy(seat).evaluated();
             let subject = Subject { view: view.view, encoded: &view.text };
             let finding = evaluated.map(|policy| policy.judge(&view.hash, subject)).unwrap_or_default();
             drop((theirs, permit));
@@ -131,7 +163,23 @@ impl Evaluation {
     }
 }
 
-fn failed(error: String) -> Finding {
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+// === impl Seat ===
+
+impl Seat {
+    /// For a person.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Live(_) => "policy",
+            Self::Candidate(_) => "candidate",
+        }
+    }
+}
+
+pub(super) fn failed(error: String) -> Finding {
     Finding { error: Some(error), ..Finding::default() }
 }
 

@@ -11,8 +11,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::review::clock::Timestamp;
+use crate::review::comparison::{Comparison, Stance};
 use crate::review::decision::{Answer, Exempted, Protocol, Violation};
 
+use super::evaluation::Seat;
 use super::failure::Failure;
 
 /// A sender chooses the cluster in its path: past this many, the rest count as `other`.
@@ -51,6 +53,19 @@ struct OfPolicy {
     policy: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Said {
+    policy: String,
+    verdict: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Differed {
+    policy: String,
+    live: &'static str,
+    candidate: &'static str,
+}
+
 #[derive(Debug)]
 pub struct Metrics {
     reviews: Family<Reviewed, Counter>,
@@ -62,6 +77,10 @@ pub struct Metrics {
     overruns: Family<OfPolicy, Counter>,
     suspensions: Family<OfPolicy, Counter>,
     break_glass: Family<OfPolicy, Counter>,
+    candidate_verdicts: Family<Said, Counter>,
+    candidate_differences: Family<Differed, Counter>,
+    candidate_overruns: Family<OfPolicy, Counter>,
+    candidate_suspensions: Family<OfPolicy, Counter>,
     duration: Family<Spoken, Histogram, fn() -> Histogram>,
     clusters: RwLock<HashSet<Arc<str>>>,
 }
@@ -90,6 +109,10 @@ impl Metrics {
             overruns: Family::default(),
             suspensions: Family::default(),
             break_glass: Family::default(),
+            candidate_verdicts: Family::default(),
+            candidate_differences: Family::default(),
+            candidate_overruns: Family::default(),
+            candidate_suspensions: Family::default(),
             duration: Family::new_with_constructor(durations),
             clusters: RwLock::default(),
         };
@@ -129,6 +152,7 @@ impl Metrics {
             "Times that a policy was suspended for overrunning again and again",
             metrics.suspensions.clone(),
         );
+        metrics.register_candidates(registry);
         registry.register(
             "rehearsal_break_glass_uses",
             "First uses of a break-glass ticket by a workload, by whose violation it let through",
@@ -140,6 +164,29 @@ impl Metrics {
             metrics.duration.clone(),
         );
         metrics
+    }
+
+    fn register_candidates(&self, registry: &mut Registry) {
+        registry.register(
+            "rehearsal_candidate_verdicts",
+            "Verdicts of candidates, which nothing acts on",
+            self.candidate_verdicts.clone(),
+        );
+        registry.register(
+            "rehearsal_candidate_differences",
+            "Reviews of which a candidate says another thing than the policies in force, as far as both were known in time",
+            self.candidate_differences.clone(),
+        );
+        registry.register(
+            "rehearsal_candidate_overruns",
+            "Evaluations of a candidate that were stopped, or left, at their limit",
+            self.candidate_overruns.clone(),
+        );
+        registry.register(
+            "rehearsal_candidate_suspensions",
+            "Times that a candidate was suspended for overrunning again and again",
+            self.candidate_suspensions.clone(),
+        );
     }
 
     pub fn refused(&self, failure: &Failure) {
@@ -163,12 +210,33 @@ impl Metrics {
         self.violations.get_or_create(&label).inc();
     }
 
-    pub fn overran(&self, policy: &str) {
-        self.overruns.get_or_create(&OfPolicy { policy: policy.to_owned() }).inc();
+    pub fn overran(&self, seat: Seat, policy: &str) {
+        let family = match seat {
+            Seat::Live(_) => &self.overruns,
+            Seat::Candidate(_) => &self.candidate_overruns,
+        };
+        family.get_or_create(&OfPolicy { policy: policy.to_owned() }).inc();
     }
 
-    pub fn suspended(&self, policy: &str) {
-        self.suspensions.get_or_create(&OfPolicy { policy: policy.to_owned() }).inc();
+    pub fn suspended(&self, seat: Seat, policy: &str) {
+        let family = match seat {
+            Seat::Live(_) => &self.suspensions,
+            Seat::Candidate(_) => &self.candidate_suspensions,
+        };
+        family.get_or_create(&OfPolicy { policy: policy.to_owned() }).inc();
+    }
+
+    /// A verdict that is pending is none yet.
+    pub fn compared(&self, comparison: &Comparison<'_>) {
+        if comparison.silent == Stance::Pending {
+            return;
+        }
+        let (policy, candidate) = (comparison.candidate, comparison.silent.as_str());
+        self.candidate_verdicts.get_or_create(&Said { policy: policy.to_owned(), verdict: candidate }).inc();
+        if comparison.differs() {
+            let live = comparison.live.as_str();
+            self.candidate_differences.get_or_create(&Differed { policy: policy.to_owned(), live, candidate }).inc();
+        }
     }
 
     pub fn broke_glass(&self, policy: &str) {

@@ -6,6 +6,7 @@
 pub mod answer;
 mod asked;
 mod bridge;
+mod candidates;
 mod course;
 mod evaluation;
 pub mod failure;

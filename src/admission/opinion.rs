@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use tracing::debug;
+
 use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::policy::break_glass::{Appeal, BreakGlass, Found, Refusal};
 use crate::policy::ceiling::{Ceiling, Ceilings};
 use crate::policy::exemptions::{Exemptions, Offence};
-use crate::policy::revision::{Policy, Source};
+use crate::policy::revision::{Policy, Revision, Source};
 use crate::policy::rollout::Place;
 use crate::policy::rules::{Finding, RuleViolation};
-use crate::review::clock::Timestamp;
+use crate::review::Review;
+use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Exempted, Mode, PolicyVerdict, Presented, Verdict, Violation};
 use crate::review::held_back::HeldBack;
 use crate::review::workload::Workload;
@@ -88,7 +91,20 @@ pub enum Force {
 
 // === impl Occasion ===
 
-impl Occasion<'_> {
+impl<'a> Occasion<'a> {
+    /// Without tickets and ceilings.
+    pub fn of(revision: &'a Revision, cluster: &'a str, review: &'a Review, now: Timestamp) -> Self {
+        Self {
+            place: Place { cluster, namespace: review.record.namespace.as_deref().unwrap_or_default() },
+            workload: &review.record.workload,
+            now,
+            exemptions: &revision.exemptions,
+            glass: None,
+            ceilings: None,
+            force: if review.exempt_from_denial { Force::None } else { Force::Full },
+        }
+    }
+
     fn ceiling(&self, policy: &Policy) -> Option<&Ceiling> {
         self.ceilings?.over(policy, self.place, self.now)
     }
@@ -223,7 +239,7 @@ impl<'a> Opinion<'a> {
         Self { policy, verdict, answer, error, may_reject, prints: Vec::new(), endings, refusals }
     }
 
-    /// Of a webhook that has not answered yet.
+    /// Of one that has not said it yet.
     pub fn pending(policy: &'a Policy, occasion: Occasion<'_>) -> Self {
         Self::without_words(policy, occasion, Verdict::Pending, None)
     }
@@ -242,6 +258,11 @@ impl<'a> Opinion<'a> {
     fn of(policy: &'a Policy, verdict: PolicyVerdict) -> Self {
         let (prints, endings, refusals) = (Vec::new(), Vec::new(), Vec::new());
         Self { policy, verdict, answer: None, error: None, may_reject: false, prints, endings, refusals }
+    }
+
+    /// To the log of whoever looks for it.
+    pub fn print(&self, decision: DecisionId) {
+        self.prints.iter().for_each(|line| debug!(%decision, policy = self.policy.name, "{line}"));
     }
 
     /// It could not judge, and is one of those whose errors reach the API server.

@@ -12,6 +12,7 @@ use tracing::warn;
 use crate::backend::Backend;
 use crate::policy::Revision;
 use crate::policy::ceiling::Ceilings;
+use crate::policy::revision::Policy;
 use crate::policy::settings::AnswerStyle;
 use crate::recorder::Recorder;
 use crate::recorder::settings::OnFailure;
@@ -19,8 +20,9 @@ use crate::recorder::tickets::Tickets;
 use crate::review::clock::Timestamp;
 
 use super::Reply;
+use super::candidates::Candidates;
 use super::course;
-use super::evaluation::Evaluation;
+use super::evaluation::{Evaluation, Seat};
 use super::failure::Failure;
 use super::gate::Place;
 use super::metrics::Metrics;
@@ -69,7 +71,9 @@ pub struct Loaded {
     /// In policy order; `None` for a local policy.
     pub backends: Vec<Option<Arc<Backend>>>,
     /// In policy order.
-    pub suspensions: Vec<Suspension>,
+    suspensions: Vec<Suspension>,
+    /// In the order of the candidates.
+    silent_suspensions: Vec<Suspension>,
 }
 
 #[derive(Debug)]
@@ -80,10 +84,11 @@ pub(super) struct Shared {
     pub recorder: Recorder,
     pub metrics: Arc<Metrics>,
     pub evaluation: Evaluation,
+    pub candidates: Candidates,
     pub settings: Settings,
     /// Every review that is under way.
     pub reviews: TaskTracker,
-    /// Every webhook call that is under way, those that nobody waits for too.
+    /// Every webhook call that is under way, those that nobody waits for too, and what candidates have to say yet.
     pub calls: TaskTracker,
 }
 
@@ -91,8 +96,23 @@ pub(super) struct Shared {
 
 impl Loaded {
     pub fn new(revision: Revision, backends: Vec<Option<Arc<Backend>>>) -> Self {
-        let suspensions = revision.policies.iter().map(|_| Suspension::default()).collect();
-        Self { revision, backends, suspensions }
+        let suspensions = |policies: &[Policy]| policies.iter().map(|_| Suspension::default()).collect();
+        let (own, silent) = (suspensions(&revision.policies), suspensions(&revision.candidates));
+        Self { revision, backends, suspensions: own, silent_suspensions: silent }
+    }
+
+    pub fn policy(&self, seat: Seat) -> &Policy {
+        match seat {
+            Seat::Live(at) => &self.revision.policies[at],
+            Seat::Candidate(at) => &self.revision.candidates[at],
+        }
+    }
+
+    pub fn suspension(&self, seat: Seat) -> &Suspension {
+        match seat {
+            Seat::Live(at) => &self.suspensions[at],
+            Seat::Candidate(at) => &self.silent_suspensions[at],
+        }
     }
 }
 
@@ -104,7 +124,9 @@ impl Service {
         let (reviews, calls) = (TaskTracker::new(), TaskTracker::new());
         let (loaded, ceilings) = (ArcSwap::from_pointee(loaded), ArcSwapOption::empty());
         let evaluation = Evaluation::new(Arc::clone(&metrics));
-        Self { shared: Arc::new(Shared { loaded, ceilings, recorder, metrics, evaluation, settings, reviews, calls }) }
+        let candidates = Candidates::new(&metrics);
+        let shared = Shared { loaded, ceilings, recorder, metrics, evaluation, candidates, settings, reviews, calls };
+        Self { shared: Arc::new(shared) }
     }
 
     pub fn loaded(&self) -> Arc<Loaded> {
@@ -164,7 +186,7 @@ impl Service {
         failure.reply()
     }
 
-    /// Resolves when no review is under way any more, and no webhook call that may still amend one within `last_calls`.
+    /// Resolves when no review is under way any more, and nothing that may still amend one within `last_calls`.
     pub async fn finished(&self, last_calls: Duration) {
         let Shared { reviews, calls, .. } = &*self.shared;
         reviews.close();
@@ -173,7 +195,7 @@ impl Service {
         if tokio::time::timeout(last_calls, calls.wait()).await.is_err() {
             warn!(
                 calls = calls.len(),
-                "stopping: some webhooks that nobody waits for have not answered, and stay pending"
+                "stopping: some webhooks or candidates that nobody waits for have not answered, and stay pending"
             );
         }
     }

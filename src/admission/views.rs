@@ -23,9 +23,13 @@ pub struct Views {
 
 impl Views {
     /// `document` is what the body of `review` says; `None` where no policy is given a view.
-    pub fn of(review: &Review, policies: &[Policy], document: &Document<'_>) -> Option<Self> {
+    pub fn of<'a>(
+        review: &Review,
+        policies: impl IntoIterator<Item = &'a Policy>,
+        document: &Document<'_>,
+    ) -> Option<Self> {
         let has_object = has_object(review);
-        let evaluated = policies.iter().filter_map(Policy::evaluated);
+        let evaluated = policies.into_iter().filter_map(Policy::evaluated);
         let mut wanted = evaluated.map(|policy| policy.form().view(has_object)).peekable();
         wanted.peek()?;
         let image = Encoded { view: View::Image, text: review.view.encoded().into(), hash: *review.view.hash() };
@@ -42,6 +46,14 @@ impl Views {
             View::Object => self.object.as_ref().unwrap_or(&self.image),
             View::Image => &self.image,
         }
+    }
+}
+
+/// The hash of the view of a policy of that form, as far as it is made already.
+pub fn hash(form: Form, review: &Review, views: Option<&Views>) -> Option<[u8; 32]> {
+    match form.view(has_object(review)) {
+        View::Image => Some(*review.view.hash()),
+        View::Object => views.and_then(|views| views.object.as_ref()).map(|object| object.hash),
     }
 }
 

@@ -31,8 +31,9 @@ pub fn build(
     metrics: &Metrics,
 ) -> Result<Loaded, BuildError> {
     let revision = Revision::load(policies, staging).map_err(|mistakes| {
-        let (policy, mistake) = mistakes.into_iter().next().expect("a revision that does not load has a mistake");
-        BuildError::Policy { policy: policies[policy].name.clone(), mistake }
+        let (at, mistake) = mistakes.into_iter().next().expect("a revision that does not load has a mistake");
+        let policy = policies.iter().chain(&staging.candidates).nth(at).map(|policy| policy.name.clone());
+        BuildError::Policy { policy: policy.unwrap_or_default(), mistake }
     })?;
     let backends = revision.policies.iter().map(|policy| backend(policy, held, metrics)).collect::<Result<_, _>>()?;
     Ok(Loaded::new(revision, backends))

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 use crate::admission::Service;
+use crate::policy::Revision;
 use crate::policy::ceiling::Ceiling;
 use crate::policy::revision::{Policy, Source};
 use crate::policy::rule::Rule;
@@ -17,7 +18,7 @@ use crate::review::clock::Timestamp;
 use crate::server::health::Readiness;
 use crate::store::read::Standing;
 use crate::web::completeness::Completeness;
-use crate::web::{Live, LoadedPolicy, LoadedRule};
+use crate::web::{Live, LoadedCandidate, LoadedPolicy, LoadedRule};
 
 #[derive(Debug, Default)]
 pub struct Condition {
@@ -140,6 +141,7 @@ impl Condition {
                 gaps: status.ended_gaps.into_iter().chain(status.open_gap).collect(),
                 degraded: condition.degraded(&recorder),
                 policies: loaded.revision.policies.iter().map(policy).collect(),
+                candidates: loaded.revision.candidates.iter().map(|one| candidate(one, &loaded.revision)).collect(),
                 ceilings,
                 revision: loaded.revision.id.clone(),
                 first_review: first_review.clone(),
@@ -167,6 +169,11 @@ fn standing(recorder: &Recorder, replica: Uuid) -> Standing {
 
 fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn candidate(candidate: &Policy, revision: &Revision) -> LoadedCandidate {
+    let is_live = revision.policies.iter().any(|policy| policy.name == candidate.name);
+    LoadedCandidate { name: candidate.name.clone(), beside: is_live.then(|| candidate.name.clone()) }
 }
 
 fn policy(policy: &Policy, system: &SystemSettings, ceilings: &[Ceiling]) -> LoadedPolicy {

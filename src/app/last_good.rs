@@ -114,7 +114,8 @@ impl LastGood {
         }
         match Revision::load(&policies, &staging).map_err(|mistakes| mistakes.into_iter().next()) {
             Err(Some((at, mistake))) => {
-                let problem = format!("policy {}, {}: {}", policies[at].name, mistake.field, mistake.problem);
+                let name = policies.iter().chain(&staging.candidates).nth(at).map_or("", |policy| policy.name.as_str());
+                let problem = format!("policy {name}, {}: {}", mistake.field, mistake.problem);
                 Err(LastGoodError::Policy { path, problem })
             }
             _ => Ok(Some((policies, staging))),

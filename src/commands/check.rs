@@ -37,6 +37,9 @@ pub struct CheckArgs {
     /// The lightest mode of a violation that makes the exit code 1.
     #[arg(long, value_enum, default_value_t = Reach::Enforce)]
     pub fail_on: Reach,
+    /// Judge by candidates too, and mark what they say: it is no failure.
+    #[arg(long)]
+    pub candidates: bool,
 }
 
 /// A mode, as a flag.
@@ -66,14 +69,16 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(MISTAKEN));
         }
     };
-    let judged = all(&config, args.cluster.as_deref().unwrap_or(&config.cluster), &subjects);
+    let judged = all(&config, args, &subjects);
     super::config::print(&report::write(args.format, &judged, args.fail_on.into()))?;
     Ok(ExitCode::from(code(&judged, args.fail_on.into())))
 }
 
-fn all(config: &Config, cluster: &str, subjects: &[Subject]) -> Vec<Judged> {
+fn all(config: &Config, args: &CheckArgs, subjects: &[Subject]) -> Vec<Judged> {
     let revision = Revision::load(&config.policies, &config.staging).expect("a configuration without mistakes");
-    subjects.iter().map(|subject| judge(&revision, cluster, subject)).collect()
+    let candidates = if args.candidates { revision.candidates.as_slice() } else { &[] };
+    let cluster = args.cluster.as_deref().unwrap_or(&config.cluster);
+    subjects.iter().map(|subject| judge(&revision, candidates, cluster, subject)).collect()
 }
 
 fn code(judged: &[Judged], fail_on: Mode) -> u8 {

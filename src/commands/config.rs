@@ -102,6 +102,7 @@ fn summary(config: &Config) -> String {
     rows.push(("history", config.store.place()));
     rows.push(("kept", config::kept(&config.history.retention)));
     rows.extend(config.policies.iter().map(|policy| ("policy", describe(policy))));
+    rows.extend(config.staging.candidates.iter().map(|policy| ("compared", describe(policy))));
     rows.extend(capped(config).map(|sentence| ("capped", sentence)));
     rows.extend(in_force(config).into_iter().map(|sentence| ("in force", sentence)));
     if config.policies.is_empty() {

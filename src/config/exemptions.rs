@@ -7,7 +7,7 @@ use crate::policy::settings::{ExemptionSettings, PolicySettings};
 
 use super::form::{Text, Written};
 use super::meaning::Ground;
-use super::mistake::{Mistake, Mistakes, Place, Wrong};
+use super::mistake::{Mistake, Mistakes, Wrong};
 use super::policies::texts;
 use super::reader;
 use super::shape::{Shape, shape};
@@ -65,17 +65,9 @@ pub fn read_files(
         for file in files {
             match of_file(&file, policies, warnings) {
                 Ok(more) => read.settings.extend(more),
-                Err(found) => found.into_iter().for_each(|mistake| {
-                    let inside = match (&mistake.place, mistake.field.as_str()) {
-                        (Place::File { line, column }, "") => format!("{}:{line}:{column}: ", file.display()),
-                        (Place::File { line, column }, inner) => {
-                            format!("{}:{line}:{column}: {inner}: ", file.display())
-                        }
-                        _ => String::new(),
-                    };
-                    let wrong = Wrong::new(format!("{inside}{}", mistake.wrong.problem), mistake.wrong.fix);
-                    mistakes.add(tree.place_of(&field), &field, wrong);
-                }),
+                Err(found) => {
+                    found.into_iter().for_each(|one| mistakes.add(tree.place_of(&field), &field, one.within(&file)));
+                }
             }
             looked_at.push(file);
         }

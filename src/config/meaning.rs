@@ -12,6 +12,7 @@ use crate::store::settings::HistorySettings;
 use crate::web::settings::ReportSettings;
 
 use super::break_glass;
+use super::candidates::Candidates;
 use super::clusters;
 use super::exemptions::{self, ReadExemptions};
 use super::files::{NamedFile, Purpose};
@@ -38,9 +39,10 @@ pub struct Ground<'a> {
 }
 
 /// The meaning of `document`. Right only where no mistakes came up.
-pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies, ReadExemptions) {
+pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies, Candidates, ReadExemptions) {
     let data_dir = ground.path(&document.data_dir);
     let policies = policies::of(document.policies, ground);
+    let candidates = Candidates::of(document.candidates, ground);
     let exemptions = exemptions::of(document.exemptions, &policies.settings, ground);
     clusters::unreserved(&document.cluster.0.0, "cluster", ground);
     let webhook = webhook(document.webhook, &data_dir, ground);
@@ -67,11 +69,12 @@ pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies,
             system: staging::system(document.system_namespaces, document.system_max_mode, ground),
             exemptions: exemptions.settings.clone(),
             break_glass: break_glass::of(document.break_glass, &policies.settings, ground),
+            candidates: Vec::new(),
         },
         data_dir,
     };
     apart(&config, ground);
-    (config, policies, exemptions)
+    (config, policies, candidates, exemptions)
 }
 
 fn webhook(webhook: written::Webhook, data_dir: &Path, ground: &mut Ground<'_>) -> WebhookListenerSettings {

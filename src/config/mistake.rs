@@ -1,7 +1,7 @@
 //! What is wrong with a configuration, and where.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Loaded;
 
@@ -43,7 +43,8 @@ pub struct ConfigErrors {
 }
 
 /// The fields of the document that a [`Revision`](crate::policy::Revision) is made of.
-const JUDGING: [&str; 5] = ["policies", "exemptions", "break_glass", "system_namespaces", "system_max_mode"];
+const JUDGING: [&str; 6] =
+    ["policies", "candidates", "exemptions", "break_glass", "system_namespaces", "system_max_mode"];
 
 /// Gathers mistakes, so that a reader can go on after one.
 #[derive(Debug, Default)]
@@ -88,6 +89,17 @@ impl Mistake {
     /// Whether it is in what judges: all else of the configuration is right then.
     pub fn is_of_policies(&self) -> bool {
         JUDGING.iter().any(|field| holds(field, &self.field))
+    }
+
+    /// The same of the field that names `file`, which it is in.
+    pub fn within(self, file: &Path) -> Wrong {
+        let file = file.display();
+        let inside = match (&self.place, self.field.as_str()) {
+            (Place::File { line, column }, "") => format!("{file}:{line}:{column}: "),
+            (Place::File { line, column }, field) => format!("{file}:{line}:{column}: {field}: "),
+            _ => format!("{file}: "),
+        };
+        Wrong::new(format!("{inside}{}", self.wrong.problem), self.wrong.fix)
     }
 }
 

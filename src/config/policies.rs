@@ -58,10 +58,7 @@ pub fn of(policies: Option<Vec<Policy>>, ground: &mut Ground<'_>) -> ReadPolicie
 
 /// What `compile` finds wrong, unless it is an echo of a mistake that is known already.
 pub fn compile(read: &ReadPolicies, tree: &Node, compile: Compile<'_>, mistakes: &mut Mistakes) {
-    let field = |(at, mistake): (usize, rules::Mistake)| match read.written_as.get(at) {
-        Some(written_as) => (written_as.field(&mistake.field), mistake),
-        None => (format!("policies[{at}].{}", mistake.field), mistake),
-    };
+    let field = |(at, mistake): (usize, rules::Mistake)| (read.field(at, &mistake.field), mistake);
     // Of what was known before: a file may have many mistakes, and each is told.
     let news: Vec<_> =
         compile(&read.settings).into_iter().map(field).filter(|(field, _)| !mistakes.touch(field)).collect();
@@ -97,6 +94,15 @@ pub fn read_files(read: &mut ReadPolicies, tree: &Node, mistakes: &mut Mistakes,
             SourceSettings::Gatekeeper(gatekeeper) => gatekeeper.manifests = sources.manifests,
             SourceSettings::Rules(_) | SourceSettings::Webhook(_) => {}
         }
+    }
+}
+
+// === impl ReadPolicies ===
+
+impl ReadPolicies {
+    /// The path in the file of a `field` of the policy that was read at `at`.
+    pub fn field(&self, at: usize, field: &str) -> String {
+        self.written_as.get(at).map_or_else(|| format!("policies[{at}].{field}"), |written_as| written_as.field(field))
     }
 }
 

@@ -73,6 +73,9 @@ pub struct Document {
     /// What judges. Absent: one policy `images` in `audit` with the rule `no-latest`; `[]`: none.
     #[schemars(with = "Vec<Policy>", extend("x-fix" = POLICIES_FIX))]
     pub policies: Option<Vec<Policy>>,
+    /// Files with policies that are judged beside these and never acted on: what they say is only compared.
+    #[schemars(with = "Vec<Written<PathBuf>>")]
+    pub candidates: Option<Vec<Written<PathBuf>>>,
     /// What is let through for a time although it violates a rule: a list, or the files that hold lists.
     #[schemars(with = "Exemptions", extend("x-fix" = EXEMPTIONS_FIX))]
     pub exemptions: Option<Exemptions>,
@@ -259,6 +262,7 @@ impl Default for Document {
             shutdown: Shutdown::default(),
             log: Log::default(),
             policies: None,
+            candidates: None,
             exemptions: None,
             break_glass: None,
             system_namespaces: SystemSettings::NAMESPACES.map(|name| Written(Text(name.to_owned()))).into(),

@@ -23,6 +23,8 @@ pub struct Revision {
     /// 12 hexadecimal digits.
     pub id: String,
     pub policies: Vec<Policy>,
+    /// Judged beside them, and never acted on. Their modes are what they would be in.
+    pub candidates: Vec<Policy>,
     /// Of which the policies' ceilings are.
     pub system: SystemSettings,
     pub exemptions: Exemptions,
@@ -53,17 +55,11 @@ pub enum Source {
 
 impl Revision {
     /// # Errors
-    /// Every mistake of every policy, with the policy's place in `settings`.
+    /// Every mistake of every policy, with the policy's place in `settings`; candidates come after those.
     pub fn load(settings: &[PolicySettings], staging: &StagingSettings) -> Result<Self, Vec<(usize, Mistake)>> {
         let mut mistakes = Vec::new();
-        let mut policies = Vec::with_capacity(settings.len());
-        for (at, policy) in settings.iter().enumerate() {
-            mistakes.extend(name_mistake(policy, &settings[..at]).map(|mistake| (at, mistake)));
-            match Policy::load(policy, staging) {
-                Ok(policy) => policies.push(policy),
-                Err(more) => mistakes.extend(more.into_iter().map(|mistake| (at, mistake))),
-            }
-        }
+        let policies = all(settings, staging, 0, &mut mistakes);
+        let candidates = all(&staging.candidates, staging, settings.len(), &mut mistakes);
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -71,13 +67,32 @@ impl Revision {
         let id = digest_hex(format!("{settings:?} {staging:?}").as_bytes(), 12);
         let exemptions = Exemptions::of(&staging.exemptions);
         let break_glass = BreakGlass::of(&staging.break_glass);
-        Ok(Self { id, policies, system: staging.system.clone(), exemptions, break_glass })
+        Ok(Self { id, policies, candidates, system: staging.system.clone(), exemptions, break_glass })
     }
 
     /// Whether anything in it can reject.
     pub fn can_enforce(&self) -> bool {
         self.policies.iter().any(Policy::can_enforce)
     }
+}
+
+/// Those of `settings` that load; of the others the mistakes, `first` being the place of the first of them.
+fn all(
+    settings: &[PolicySettings],
+    staging: &StagingSettings,
+    first: usize,
+    mistakes: &mut Vec<(usize, Mistake)>,
+) -> Vec<Policy> {
+    let mut policies = Vec::with_capacity(settings.len());
+    for (at, policy) in settings.iter().enumerate() {
+        let place = first + at;
+        mistakes.extend(name_mistake(policy, &settings[..at]).map(|mistake| (place, mistake)));
+        match Policy::load(policy, staging) {
+            Ok(policy) => policies.push(policy),
+            Err(more) => mistakes.extend(more.into_iter().map(|mistake| (place, mistake))),
+        }
+    }
+    policies
 }
 
 /// With the name of the section before each field.

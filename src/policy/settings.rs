@@ -65,6 +65,9 @@ pub struct StagingSettings {
     pub exemptions: Vec<ExemptionSettings>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub break_glass: Vec<BreakGlassSettings>,
+    /// Judged beside the policies, and never acted on. Their names are their own among each other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<PolicySettings>,
 }
 
 /// What a ticket in an annotation lets through in an emergency; an empty list is anything. Globs.

@@ -79,6 +79,7 @@ fn decision(review: &ReviewRecord, at: i64) -> Decision {
         message: None,
         would_reject: false,
         verdicts: Vec::new(),
+        candidates: Vec::new(),
         redacted: false,
         revision: "r1".to_owned(),
         duration_us: 1234,

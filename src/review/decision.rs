@@ -55,7 +55,7 @@ pub enum Verdict {
     Error,
     /// It had nothing to judge: evidence of nothing.
     None,
-    /// A webhook that is not waited for has not answered yet; an [`Amendment`] follows.
+    /// One that is not waited for, a webhook or a candidate, has not said it yet; an [`Amendment`] follows.
     Pending,
 }
 
@@ -144,6 +144,9 @@ pub struct Decision {
     /// Let through although a violation in audit or warn mode stood against it.
     pub would_reject: bool,
     pub verdicts: Vec<PolicyVerdict>,
+    /// What candidates say: nothing else in the record is of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<PolicyVerdict>,
     /// A verdict rested on an object of which a part is kept only as a constant.
     pub redacted: bool,
     pub revision: String,
@@ -160,6 +163,9 @@ pub struct Amendment {
     pub decision: DecisionId,
     /// Of the decision, so that its partition and its roll-up buckets are found without a search.
     pub at: Timestamp,
+    /// Of a candidate, which a policy may share its name with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub candidate: bool,
     pub verdict: PolicyVerdict,
 }
 

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 pub mod clock;
+pub mod comparison;
 pub mod decision;
 pub mod decode;
 mod exempted;

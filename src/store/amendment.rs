@@ -1,17 +1,19 @@
 //! Verdicts that came after the answer: in the same batch as their decision, after it, or before it.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::batch::{Batch, Entry};
 use super::database::Transaction;
 use super::error::StoreError;
 use super::locate::Located;
-use super::outcome::{self, Outcome};
+use super::outcome::{self, Late, Outcome};
 use super::row;
 use super::sql::{Insert, Sql, Value};
 use crate::review::clock::DecisionId;
-use crate::review::decision::{Decision, PolicyVerdict};
+use crate::review::decision::Decision;
+
+/// Before the name of a candidate that a verdict is of, which may be the name of a policy too. No name holds a slash.
+const CANDIDATE: &str = "candidate/";
 
 /// Rows looked up or updated in one statement.
 const AT_ONCE: usize = 500;
@@ -20,7 +22,7 @@ const AT_ONCE: usize = 500;
 #[derive(Debug, Default)]
 pub(super) struct Amended {
     /// As they were, in the order of `after`.
-    pub before: Vec<Decision>,
+    pub before: Vec<Entry<'static>>,
     pub after: Vec<Entry<'static>>,
     /// How many verdicts took the place of a pending one.
     pub verdicts: u64,
@@ -30,10 +32,10 @@ pub(super) struct Amended {
 
 impl Amended {
     pub async fn find(tx: &mut Transaction, batch: &Batch<'_>, located: &Located) -> Result<Self, StoreError> {
-        let mut late: BTreeMap<i64, Vec<&PolicyVerdict>> = BTreeMap::new();
+        let mut late: BTreeMap<i64, Vec<Late>> = BTreeMap::new();
         for amendment in &batch.amendments {
             if let Some(key) = located.key(amendment.decision) {
-                late.entry(key).or_default().push(&amendment.verdict);
+                late.entry(key).or_default().push((*amendment).into());
             }
         }
         let mut amended = Self::default();
@@ -51,13 +53,12 @@ impl Amended {
         Ok(amended)
     }
 
-    fn amend(&mut self, key: i64, before: Decision, late: &[&PolicyVerdict]) -> Result<(), StoreError> {
+    fn amend(&mut self, key: i64, before: Decision, late: &[Late]) -> Result<(), StoreError> {
         let mut decision = before.clone();
-        let verdicts = late.iter().filter(|verdict| outcome::amend(&mut decision, verdict)).count();
+        let verdicts = late.iter().filter(|late| outcome::amend(&mut decision, late)).count();
         if verdicts > 0 {
-            let outcome = Outcome::of(&decision.verdicts)?;
-            self.before.push(before);
-            self.after.push(Entry { key, decision: Cow::Owned(decision), outcome, clock_suspect: false });
+            self.before.push(Entry::owned(key, before)?);
+            self.after.push(Entry::owned(key, decision)?);
             self.verdicts += verdicts as u64;
         }
         Ok(())
@@ -81,22 +82,23 @@ async fn lock(tx: &mut Transaction, keys: &[i64]) -> Result<(), StoreError> {
 pub(super) async fn take_early(
     tx: &mut Transaction,
     decisions: &[&Decision],
-) -> Result<HashMap<DecisionId, Vec<PolicyVerdict>>, StoreError> {
-    let mut verdicts: HashMap<DecisionId, Vec<PolicyVerdict>> = HashMap::new();
+) -> Result<HashMap<DecisionId, Vec<Late>>, StoreError> {
+    let mut verdicts: HashMap<DecisionId, Vec<Late>> = HashMap::new();
     // Mostly there are none at all.
     if tx.fetch(Sql::new("SELECT 1 FROM pending_amendments LIMIT 1")).await?.is_empty() {
         return Ok(verdicts);
     }
     for decisions in decisions.chunks(AT_ONCE) {
         let ids = || decisions.iter().map(|decision| decision.id);
-        let mut sql = Sql::new("SELECT decision, verdict FROM pending_amendments WHERE decision IN ");
+        let mut sql = Sql::new("SELECT decision, verdict, policy FROM pending_amendments WHERE decision IN ");
         sql.list(ids());
         let rows = tx.fetch(sql).await?;
         if rows.is_empty() {
             continue;
         }
         for mut row in rows {
-            verdicts.entry(row.id(0)?).or_default().push(serde_json::from_str(&row.text(1)?)?);
+            let (verdict, candidate) = (serde_json::from_str(&row.text(1)?)?, row.text(2)?.starts_with(CANDIDATE));
+            verdicts.entry(row.id(0)?).or_default().push(Late { candidate, verdict });
         }
         let mut sql = Sql::new("DELETE FROM pending_amendments WHERE decision IN ");
         sql.list(ids());
@@ -112,7 +114,7 @@ pub(super) async fn keep_early(tx: &mut Transaction, batch: &Batch<'_>, located:
     for amendment in batch.amendments.iter().filter(|amendment| !located.is_known(amendment.decision)) {
         insert.row([
             amendment.decision.into(),
-            amendment.verdict.policy.as_str().into(),
+            format!("{}{}", if amendment.candidate { CANDIDATE } else { "" }, amendment.verdict.policy).into(),
             amendment.at.0.into(),
             serde_json::to_string(&amendment.verdict)?.into(),
         ]);
@@ -127,16 +129,19 @@ pub(super) async fn update(
     outcomes: &HashMap<[u8; 32], i64>,
 ) -> Result<(), StoreError> {
     for entries in entries.chunks(AT_ONCE) {
-        let rows = entries.iter().map(|Entry { key, decision, outcome, .. }| -> [Value; 4] {
+        let rows = entries.iter().map(|Entry { key, decision, outcome, candidates, .. }| -> [Value; 6] {
             let outcome_id = outcomes[&outcome.hash];
-            // Nothing as an empty text: of a list of nothings Postgres does not know the type.
-            let durations = outcome.durations.as_deref().unwrap_or_default();
-            [(*key).into(), outcome_id.into(), decision.would_reject.into(), durations.into()]
+            // Nothing as 0 or an empty text: of a list of nothings Postgres does not know the type.
+            let silent = candidates.as_ref().map_or(0, |silent| outcomes[&silent.hash]);
+            let durations = |of: Option<&Outcome>| of.and_then(|of| of.durations.clone()).unwrap_or_default().into();
+            let (own, silents) = (durations(Some(outcome)), durations(candidates.as_ref()));
+            [(*key).into(), outcome_id.into(), decision.would_reject.into(), own, silent.into(), silents]
         });
-        let mut sql = Sql::new("WITH late(key, outcome, would_reject, durations) AS (");
+        let mut sql = Sql::new("WITH late(key, outcome, would_reject, durations, silent, silents) AS (");
         sql.values(rows).push(
             ") UPDATE decisions SET outcome = late.outcome, would_reject = late.would_reject, \
-             durations = nullif(late.durations, '') FROM late WHERE decisions.key = late.key",
+             durations = nullif(late.durations, ''), candidates = nullif(late.silent, 0), \
+             candidate_durations = nullif(late.silents, '') FROM late WHERE decisions.key = late.key",
         );
         tx.execute(sql).await?;
     }

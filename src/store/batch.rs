@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::amendment::{self, Amended};
 use super::bucket::Day;
+use super::comparison::{self, Cell};
 use super::database::{Database, Transaction};
 use super::days::{Days, Raised};
 use super::error::StoreError;
@@ -87,6 +88,8 @@ pub(super) struct Entry<'a> {
     pub key: i64,
     pub decision: Cow<'a, Decision>,
     pub outcome: Outcome,
+    /// `None`: there were none.
+    pub candidates: Option<Outcome>,
     /// Its own time cannot be: it has the time of the batch.
     pub clock_suspect: bool,
 }
@@ -142,7 +145,7 @@ impl Memory {
         applied.lost_reviews = self.note_lost(shared, &mut new, &mut reviews, &mut raised).await?;
         let names =
             Names::resolve(shared, &self.dimensions, &batch, new.iter().chain(&amended.after), &reviews).await?;
-        let outcomes = new.iter().chain(&amended.after).map(|entry| &entry.outcome);
+        let outcomes = new.iter().chain(&amended.after).flat_map(Entry::outcomes);
         let outcomes = self.contents.resolve_outcomes(shared, outcomes, &mut raised).await?;
         let entries = new.iter().chain(&amended.after);
         self.days.raise(shared, &mut raised, entries, &reviews, &outcomes).await?;
@@ -158,9 +161,14 @@ impl Memory {
         amendment::update(&mut tx, &amended.after, &outcomes).await?;
         let mut facts = Facts::new(&names, &reviews);
         let (added, changed) = (facts.of_all(&new)?, facts.of_all(&amended.after)?);
-        let (ours, theirs) = (new.iter().map(|entry| entry.key), amended.after.iter().map(|entry| entry.key));
-        insert_causes(&mut tx, ours.zip(&added), ["", ""]).await?;
-        insert_causes(&mut tx, theirs.zip(&changed), AMENDED).await?;
+        let replaced = facts.of_all(&amended.before)?;
+        let keys = |entries: &[Entry<'_>]| entries.iter().map(|entry| entry.key).collect::<Vec<_>>();
+        let (ours, theirs) = (keys(&new), keys(&amended.after));
+        insert_causes(&mut tx, ours.iter().copied().zip(&added), ["", ""]).await?;
+        insert_causes(&mut tx, theirs.iter().copied().zip(&changed), AMENDED).await?;
+        comparison::delete(&mut tx, cells(&theirs, &replaced)).await?;
+        comparison::insert(&mut tx, cells(&theirs, &changed)).await?;
+        comparison::insert(&mut tx, cells(&ours, &added)).await?;
         objects::insert(&mut tx, &batch.objects, self.objects, &names).await?;
         spans::upsert_gaps(&mut tx, batch.gaps.values().copied(), &names).await?;
         presence::upsert(&mut tx, &batch.presence, &names, &replicas).await?;
@@ -169,9 +177,8 @@ impl Memory {
         for fact in added {
             tally.add(fact);
         }
-        for (before, after) in amended.before.iter().zip(&changed) {
-            let outcome = Outcome::of(&before.verdicts)?.hash;
-            tally.replace(&facts.of(before, outcome)?, after);
+        for (before, after) in replaced.iter().zip(&changed) {
+            tally.replace(before, after);
         }
         for unjudged in spans::insert_unjudged(&mut tx, &batch.unjudged, &names).await? {
             let bucket = window.possible(unjudged.bucket).unwrap_or(now);
@@ -304,7 +311,7 @@ async fn new_entries<'a>(
         batch.decisions.values().copied().filter(|decision| located.key(decision.id).is_none()).collect();
     let mut late = amendment::take_early(tx, &new).await?;
     for amendment in &batch.amendments {
-        late.entry(amendment.decision).or_default().push(amendment.verdict.clone());
+        late.entry(amendment.decision).or_default().push((*amendment).into());
     }
     let mut outcomes = Outcomes::default();
     let mut entries = Vec::with_capacity(new.len());
@@ -319,16 +326,40 @@ async fn new_entries<'a>(
             applied.clock_suspects += 1;
         }
         let key = located.assign(decision.at, decision.id)?;
-        for verdict in late.get(&decision.id).into_iter().flatten() {
-            applied.amendments += u64::from(outcome::amend(decision.to_mut(), verdict));
+        for late in late.get(&decision.id).into_iter().flatten() {
+            applied.amendments += u64::from(outcome::amend(decision.to_mut(), late));
         }
-        let outcome = match &decision {
-            Cow::Borrowed(decision) => outcomes.of(decision)?,
-            Cow::Owned(decision) => Outcome::of(&decision.verdicts)?,
-        };
-        entries.push(Entry { key, decision, outcome, clock_suspect });
+        entries.push(match decision {
+            Cow::Borrowed(decision) => Entry::borrowed(key, decision, &mut outcomes)?,
+            Cow::Owned(decision) => Entry { clock_suspect, ..Entry::owned(key, decision)? },
+        });
     }
     Ok(entries)
+}
+
+// === impl Entry ===
+
+impl<'a> Entry<'a> {
+    fn borrowed(key: i64, decision: &'a Decision, outcomes: &mut Outcomes<'a>) -> Result<Self, StoreError> {
+        let outcome = outcomes.of(decision.review, &decision.verdicts)?;
+        let candidates = match decision.candidates.as_slice() {
+            [] => None,
+            verdicts => Some(outcomes.of(decision.review, verdicts)?),
+        };
+        Ok(Self { key, decision: Cow::Borrowed(decision), outcome, candidates, clock_suspect: false })
+    }
+
+    /// Of one that is not as it came.
+    pub fn owned(key: i64, decision: Decision) -> Result<Self, StoreError> {
+        let outcome = Outcome::of(&decision.verdicts)?;
+        let silent = Some(&decision.candidates).filter(|verdicts| !verdicts.is_empty());
+        let candidates = silent.map(|verdicts| Outcome::of(verdicts)).transpose()?;
+        Ok(Self { key, decision: Cow::Owned(decision), outcome, candidates, clock_suspect: false })
+    }
+
+    pub fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+        [&self.outcome].into_iter().chain(&self.candidates)
+    }
 }
 
 // === impl Rows ===
@@ -342,7 +373,9 @@ impl Rows<'_> {
         let mut displaced = Insert::into("displaced_ids", &["id", "key"], "");
         for entry in entries {
             let outcome = self.outcomes[&entry.outcome.hash];
-            let numbers = Numbers { batch, ..self.names.numbers(&entry.decision, self.reviews, outcome)? };
+            let candidates = entry.candidates.as_ref().map(|silent| self.outcomes[&silent.hash]);
+            let numbers = self.names.numbers(&entry.decision, self.reviews, (outcome, candidates))?;
+            let numbers = Numbers { batch, ..numbers };
             let workload = self.reviews.get(&entry.decision.review).map_or("", |review| &review.workload.name);
             decisions.row(row::values(entry, numbers, workload)?);
             if key::time_of(entry.decision.id) != Some(key::at(entry.key)) {
@@ -366,6 +399,13 @@ impl Rows<'_> {
         let rows = tx.fetch(sql).await?;
         rows.first().ok_or_else(|| StoreError::broken("a batch got no number"))?.int(0)
     }
+}
+
+/// What each of the decisions says of its candidates.
+fn cells(keys: &[i64], facts: &[Fact]) -> Vec<(Cell, i64)> {
+    let of_decision =
+        |(key, fact): (&i64, &Fact)| fact.alike.cells.iter().map(|cell| (*cell, *key)).collect::<Vec<_>>();
+    keys.iter().zip(facts).flat_map(of_decision).collect()
 }
 
 /// Of the rows of causes of a decision that is stored. A late verdict may make a rule or a repository one to blame, and

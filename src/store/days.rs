@@ -105,7 +105,8 @@ impl Days {
         outcomes: &HashMap<[u8; 32], i64>,
     ) -> Result<(), StoreError> {
         let (mut of_reviews, mut of_outcomes) = (BTreeMap::new(), BTreeMap::new());
-        for Entry { decision, outcome, .. } in entries {
+        for entry in entries {
+            let decision = &entry.decision;
             let needed = Needed::since(Day::of(decision.at).max(raised.today), row::is_notable(decision));
             let add = |all: &mut BTreeMap<i64, Needed>, id| {
                 all.entry(id).and_modify(|known| *known = known.max(needed)).or_insert(needed);
@@ -113,7 +114,9 @@ impl Days {
             if let Some(review) = reviews.get(&decision.review) {
                 add(&mut of_reviews, review.id);
             }
-            add(&mut of_outcomes, outcomes[&outcome.hash]);
+            for outcome in entry.outcomes() {
+                add(&mut of_outcomes, outcomes[&outcome.hash]);
+            }
         }
         raise(tx, "reviews", of_reviews, &self.reviews, &mut raised.reviews).await?;
         raise(tx, "outcomes", of_outcomes, &self.outcomes, &mut raised.outcomes).await

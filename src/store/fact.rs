@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map};
 use std::sync::Arc;
 
 use super::batch::{Batch, Entry};
+use super::comparison::Cell;
 use super::database::Transaction;
 use super::error::StoreError;
 use super::name::{Dimensions, Ids, Name, Place};
@@ -12,6 +13,7 @@ use super::review::{Reviews, StoredReview};
 use super::rollup::{Alike, Blame, Fact};
 use super::row::Numbers;
 use super::sql::Value;
+use crate::review::comparison::Comparison;
 use crate::review::decision::{Answer, Decision, ReviewHash};
 
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub(super) struct Names {
     users: Ids,
     revisions: Ids,
     callers: Ids,
+    candidates: Ids,
     places: Places,
 }
 
@@ -49,6 +52,7 @@ struct Saying<'a> {
     cluster: &'a str,
     review: ReviewHash,
     outcome: [u8; 32],
+    candidates: Option<[u8; 32]>,
     answer: Answer,
     would_reject: bool,
     dry_run: bool,
@@ -110,7 +114,10 @@ impl Names {
         let revisions = dimensions.revisions.resolve(tx, names_of(revisions)).await?;
         let callers = decisions.iter().filter_map(|decision| decision.caller.as_deref());
         let callers = dimensions.callers.resolve(tx, names_of(callers)).await?;
-        Ok(Self { clusters, namespaces, workloads, policies, rules, users, revisions, callers, places })
+        let candidates = decisions.iter().flat_map(|decision| &decision.candidates);
+        let candidates = names_of(candidates.map(|verdict| verdict.policy.as_str()));
+        let candidates = dimensions.candidates.resolve(tx, candidates).await?;
+        Ok(Self { clusters, namespaces, workloads, policies, rules, users, revisions, callers, candidates, places })
     }
 
     /// To be called once the transaction is committed.
@@ -123,6 +130,7 @@ impl Names {
         dimensions.users.remember(self.users);
         dimensions.revisions.remember(self.revisions);
         dimensions.callers.remember(self.callers);
+        dimensions.candidates.remember(self.candidates);
         for sent in self.places.found {
             dimensions.places.insert(sent, self.places.known[&sent]);
         }
@@ -142,7 +150,12 @@ impl Names {
     }
 
     /// Of a decision's row; the batch is left at 0.
-    pub fn numbers(&self, decision: &Decision, reviews: &Reviews, outcome: i64) -> Result<Numbers, StoreError> {
+    pub fn numbers(
+        &self,
+        decision: &Decision,
+        reviews: &Reviews,
+        (outcome, candidates): (i64, Option<i64>),
+    ) -> Result<Numbers, StoreError> {
         let review = review_of(decision, reviews)?;
         let Place { cluster, namespace, workload } = self.place(decision)?;
         Ok(Numbers {
@@ -155,6 +168,7 @@ impl Names {
             revision: self.revisions.id_of(&decision.revision)?,
             review: review.id,
             outcome,
+            candidates,
         })
     }
 
@@ -171,6 +185,9 @@ impl Names {
             would_reject: decision.would_reject,
             rules: rules.map(|(rule, standing)| Ok((self.rule(rule)?, standing))).collect::<Result<_, StoreError>>()?,
             repositories: blames(decision.into(), &review.images),
+            cells: Comparison::of(decision)
+                .map(|one| Ok(Cell::of_comparison(self.candidates.id_of(one.candidate)?, &one)))
+                .collect::<Result<_, StoreError>>()?,
         })
     }
 }
@@ -213,13 +230,20 @@ impl<'a> Facts<'a> {
     }
 
     pub fn of_all(&mut self, entries: &'a [Entry<'_>]) -> Result<Vec<Fact>, StoreError> {
-        entries.iter().map(|entry| self.of(&entry.decision, entry.outcome.hash)).collect()
+        let candidates = |entry: &Entry<'_>| entry.candidates.as_ref().map(|outcome| outcome.hash);
+        entries.iter().map(|entry| self.of(&entry.decision, entry.outcome.hash, candidates(entry))).collect()
     }
 
-    /// Of a decision with this outcome.
-    pub fn of(&mut self, decision: &'a Decision, outcome: [u8; 32]) -> Result<Fact, StoreError> {
+    /// Of a decision with this outcome, and that of its candidates.
+    pub fn of(
+        &mut self,
+        decision: &'a Decision,
+        outcome: [u8; 32],
+        candidates: Option<[u8; 32]>,
+    ) -> Result<Fact, StoreError> {
         let Decision { at, ref cluster, review, answer, would_reject, dry_run, .. } = *decision;
-        let alike = match self.known.entry(Saying { cluster, review, outcome, answer, would_reject, dry_run }) {
+        let saying = Saying { cluster, review, outcome, candidates, answer, would_reject, dry_run };
+        let alike = match self.known.entry(saying) {
             hash_map::Entry::Occupied(known) => Arc::clone(known.get()),
             hash_map::Entry::Vacant(place) => {
                 Arc::clone(place.insert(Arc::new(self.names.alike(decision, self.reviews)?)))

@@ -1,9 +1,10 @@
 //! Figures and charts, all from roll-ups.
 
 use super::bucket::{Piece, Step, Width, pieces, widen};
+use super::comparison::Cell;
 use super::database::Database;
 use super::error::StoreError;
-use super::read::{Bucket, DryRuns, Figures, Hit, Range, Scope, Summary};
+use super::read::{Bucket, Compared, Comparisons, DryRuns, Figures, Hit, Range, Scope, Summary};
 use super::sql::{FOR_EACH_JOIN, Row, Sql, Value};
 use super::{horizon, spans};
 use crate::review::clock::Timestamp;
@@ -107,11 +108,7 @@ pub(super) async fn top(
         Hits::Repositories => ("r.name", "repositories r ON r.id = h.subject"),
         Hits::Namespaces => ("n.name", "namespaces n ON n.id = h.subject"),
     };
-    let dry_runs = match scope.dry_run {
-        DryRuns::Exclude => " AND NOT t.dry_run",
-        DryRuns::Only => " AND t.dry_run",
-        DryRuns::Include => "",
-    };
+    let dry_runs = but_dry_runs(scope.dry_run);
     // Put together by number first: a name is looked up and compared once for each, not for each of their buckets.
     sql.push(&format!(
         ", hits(subject, reviews, would_reject, denied, standing) AS (\
@@ -123,6 +120,39 @@ pub(super) async fn top(
     ));
     sql.push(" LIMIT ").bind(i64::from(limit));
     database.fetch(sql).await?.into_iter().map(hit).collect()
+}
+
+/// What candidates said beside the policies in force.
+pub(super) async fn comparisons(database: &Database, scope: &Scope, now: Timestamp) -> Result<Comparisons, StoreError> {
+    let span = Span::of(database, scope, now).await?;
+    let mut compared = Vec::new();
+    if let Some(mut sql) = span.with_pieces(&span.places, Width::Day) {
+        let candidate = Cell::candidate_of("h.cell");
+        sql.push(&format!(
+            ", hits(cluster, cell, reviews) AS (SELECT t.cluster, t.cell, sum(t.reviews) \
+             FROM pieces s {FOR_EACH_JOIN} rollup_candidates t \
+             WHERE t.namespace = s.namespace AND {IN_PIECE}{} GROUP BY t.cluster, t.cell) \
+             SELECT a.name, c.name, h.cell, CAST(h.reviews AS BIGINT) FROM hits h \
+             JOIN candidates a ON a.id = {candidate} JOIN clusters c ON c.id = h.cluster \
+             WHERE h.reviews > 0 ORDER BY a.name, c.name, h.cell",
+            but_dry_runs(scope.dry_run)
+        ));
+        for mut row in database.fetch(sql).await? {
+            let (live, silent) = Cell(row.int(2)?).stances()?;
+            let (candidate, cluster) = (row.text(0)?, row.text(1)?);
+            compared.push(Compared { candidate, cluster, live, silent, reviews: row.count(3)? });
+        }
+    }
+    let horizons = horizon::all(database).await?;
+    Ok(Comparisons { since: span.since, until: span.until, compared, horizons })
+}
+
+fn but_dry_runs(dry_runs: DryRuns) -> &'static str {
+    match dry_runs {
+        DryRuns::Exclude => " AND NOT t.dry_run",
+        DryRuns::Only => " AND t.dry_run",
+        DryRuns::Include => "",
+    }
 }
 
 /// The rows of a roll-up `t` that a piece `s` covers, its namespace aside.

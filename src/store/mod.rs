@@ -11,6 +11,7 @@ mod amendment;
 mod batch;
 mod bucket;
 pub mod ceiling;
+mod comparison;
 mod database;
 mod days;
 mod driver;
@@ -69,7 +70,8 @@ use self::database::Database;
 use self::figures::Hits;
 use self::places::{KnownRule, Namespace};
 use self::read::{
-    Bucket, Cursor, Filter, Hit, Horizons, Page, PolicyRules, Range, Scope, Standing, StoredDecision, Summary, Uses,
+    Bucket, Comparisons, Cursor, Filter, Hit, Horizons, Page, PolicyRules, Range, Scope, Standing, StoredDecision,
+    Summary, Uses,
 };
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
@@ -248,6 +250,11 @@ impl Store {
 
     pub async fn top_repositories(&self, scope: &Scope, limit: u16) -> Result<Vec<Hit>, StoreError> {
         figures::top(&self.database, Hits::Repositories, scope, limit, Timestamp::now()).await
+    }
+
+    /// How often candidates said what beside the policies in force, over the same span as the [`summary`](Self::summary).
+    pub async fn comparisons(&self, scope: &Scope) -> Result<Comparisons, StoreError> {
+        figures::comparisons(&self.database, scope, Timestamp::now()).await
     }
 
     /// Those that touch the range, of the cluster (any, when `None`) and of every cluster; oldest first.

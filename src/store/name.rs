@@ -51,6 +51,7 @@ pub(super) struct Dimensions {
     pub users: Dimension,
     pub revisions: Dimension,
     pub callers: Dimension,
+    pub candidates: Dimension,
     /// By the number of the cluster and the review that it sent.
     pub places: Cache<(i64, ReviewHash), Place>,
 }
@@ -76,13 +77,15 @@ impl Dimensions {
             users: Dimension::new("users", &["name"]),
             revisions: Dimension::new("revisions", &["name"]),
             callers: Dimension::new("callers", &["name"]),
+            candidates: Dimension::new("candidates", &["name"]),
             places: Cache::new(PLACES),
         }
     }
 
     pub fn forget(&self) {
-        let Self { clusters, namespaces, workloads, policies, rules, users, revisions, callers, places } = self;
-        for dimension in [clusters, namespaces, workloads, policies, rules, users, revisions, callers] {
+        let Self { clusters, namespaces, workloads, policies, rules, users, revisions, callers, candidates, places } =
+            self;
+        for dimension in [clusters, namespaces, workloads, policies, rules, users, revisions, callers, candidates] {
             dimension.remembered.clear();
         }
         places.clear();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
-use crate::review::decision::{Answer, Decision, PolicyVerdict, ReviewHash, Verdict, Violation};
+use crate::review::decision::{Amendment, Answer, Decision, PolicyVerdict, ReviewHash, Verdict, Violation};
 
 /// The verdicts of a decision as rows hold them.
 #[derive(Debug, Clone)]
@@ -29,6 +29,13 @@ pub(super) struct Outcomes<'a>(HashMap<Option<ReviewHash>, Vec<(&'a [PolicyVerdi
 
 /// Outcomes that are compared with before another is made.
 const COMPARED: usize = 8;
+
+/// A verdict that came after the answer.
+#[derive(Debug, Clone)]
+pub(super) struct Late {
+    pub candidate: bool,
+    pub verdict: PolicyVerdict,
+}
 
 /// How one rule stands in one decision.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -83,12 +90,11 @@ impl Outcome {
 // === impl Outcomes ===
 
 impl<'a> Outcomes<'a> {
-    /// As [`Outcome::of`], which is asked only for what was not said before.
-    pub fn of(&mut self, decision: &'a Decision) -> Result<Outcome, StoreError> {
-        let verdicts = decision.verdicts.as_slice();
+    /// As [`Outcome::of`], of the verdicts of a decision on that review; it is asked only for what was not said before.
+    pub fn of(&mut self, review: ReviewHash, verdicts: &'a [PolicyVerdict]) -> Result<Outcome, StoreError> {
         let is_plain =
             |one: &PolicyVerdict| one.violations.is_empty() && one.standing.is_empty() && one.error.is_none();
-        let of_review = if verdicts.iter().all(is_plain) { None } else { Some(decision.review) };
+        let of_review = if verdicts.iter().all(is_plain) { None } else { Some(review) };
         let known = self.0.entry(of_review).or_default();
         if let Some((_, alike)) = known.iter().find(|(said, _)| is_alike(said, verdicts)) {
             return Ok(Outcome { durations: durations(verdicts)?, ..alike.clone() });
@@ -132,6 +138,12 @@ fn durations(verdicts: &[PolicyVerdict]) -> Result<Option<String>, StoreError> {
     Ok(if any { Some(serde_json::to_string(&durations)?) } else { None })
 }
 
+impl From<&Amendment> for Late {
+    fn from(amendment: &Amendment) -> Self {
+        Self { candidate: amendment.candidate, verdict: amendment.verdict.clone() }
+    }
+}
+
 impl<'a> From<&'a Decision> for Said<'a> {
     fn from(decision: &'a Decision) -> Self {
         Self { verdicts: &decision.verdicts, answer: decision.answer, would_reject: decision.would_reject }
@@ -139,11 +151,12 @@ impl<'a> From<&'a Decision> for Said<'a> {
 }
 
 /// Puts a late verdict in the place of the pending one of its policy. False: there is none, so it was done before.
-pub(super) fn amend(decision: &mut Decision, late: &PolicyVerdict) -> bool {
+pub(super) fn amend(decision: &mut Decision, Late { candidate, verdict: late }: &Late) -> bool {
     let pending = |verdict: &&mut PolicyVerdict| verdict.policy == late.policy && verdict.verdict == Verdict::Pending;
-    let Some(place) = decision.verdicts.iter_mut().find(pending) else { return false };
+    let verdicts = if *candidate { &mut decision.candidates } else { &mut decision.verdicts };
+    let Some(place) = verdicts.iter_mut().find(pending) else { return false };
     *place = late.clone();
-    if decision.answer == Answer::Allowed {
+    if !candidate && decision.answer == Answer::Allowed {
         let rejected = rejections(&decision.verdicts, Violation::would_reject).next().is_some();
         decision.would_reject |= rejected;
     }

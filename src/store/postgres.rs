@@ -51,7 +51,7 @@ const READ: Duration = Duration::from_secs(35);
 const KEPT: usize = 16;
 
 /// The tables that are partitioned by day.
-const BY_DAY: [&str; 3] = ["decisions", "decision_rules", "decision_repositories"];
+const BY_DAY: [&str; 4] = ["decisions", "decision_rules", "decision_repositories", "decision_candidates"];
 
 /// Who makes or drops partitions holds this: "Rehearsal" in ASCII, as far as it fits.
 pub(super) const PARTITIONS_LOCK: i64 = 0x5265_6865_6172_7361;
@@ -189,9 +189,9 @@ impl Dialect for Postgres {
         }
         let mut tx = self.begin().await?;
         lock_partitions(&mut tx).await?;
-        let there = partitions(&mut tx, BY_DAY[0]).await?;
-        for &day in wanted.iter().filter(|day| !there.contains(&partition(BY_DAY[0], **day))) {
-            for table in BY_DAY {
+        for table in BY_DAY {
+            let there = partitions(&mut tx, table).await?;
+            for &day in wanted.iter().filter(|day| !there.contains(&partition(table, **day))) {
                 add_partition(&mut tx, table, day).await?;
             }
         }

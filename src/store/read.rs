@@ -4,6 +4,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::review::clock::{DecisionId, Timestamp};
+use crate::review::comparison::Stance;
 use crate::review::decision::{Answer, Decision, Gap, ReviewRecord};
 
 /// Half open: `since` is in it, `until` is not.
@@ -33,6 +34,17 @@ pub struct Filter {
     pub answer: Option<Answer>,
     pub would_reject: Option<bool>,
     pub dry_run: Option<bool>,
+    pub compared: Option<ComparedFilter>,
+}
+
+/// Decisions on which a candidate said something; `None` is anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComparedFilter {
+    pub candidate: String,
+    /// By the policies in force.
+    pub live: Option<Stance>,
+    /// By the candidate.
+    pub silent: Option<Stance>,
 }
 
 /// What a rule or a repository has to do with a decision that a list shows for it.
@@ -171,6 +183,27 @@ pub struct Hit {
     pub denied: u64,
     /// Of a rule: decisions in which an image that was there before violated it.
     pub standing: u64,
+}
+
+/// How many reviews of a cluster a candidate and the policies in force said that of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared {
+    pub candidate: String,
+    pub cluster: String,
+    pub live: Stance,
+    pub silent: Stance,
+    pub reviews: u64,
+}
+
+/// Over a span that is widened to roll-up bucket edges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparisons {
+    pub since: Timestamp,
+    pub until: Timestamp,
+    /// By candidate and cluster, in alphabetical order.
+    pub compared: Vec<Compared>,
+    /// What of its rows is gone.
+    pub horizons: Horizons,
 }
 
 /// How far a replica has stored its decisions. Times are by its own clock.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::bucket::{Day, Width};
+use super::comparison::Cell;
 use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::fact;
@@ -16,10 +17,11 @@ use super::rollup::{Alike, Blame, Fact, Tally};
 use super::row;
 use super::sql::{Row, Sql};
 use crate::review::clock::Timestamp;
+use crate::review::comparison::Comparison;
 use crate::review::decision::{Answer, PolicyVerdict};
 
-const FIGURES: [&str; 5] =
-    ["rollup_totals", "rollup_rules", "rollup_repositories", "workload_totals", "workload_rules"];
+const FIGURES: [&str; 6] =
+    ["rollup_totals", "rollup_rules", "rollup_repositories", "rollup_candidates", "workload_totals", "workload_rules"];
 
 /// What is needed beside the rows of decisions.
 struct Contents {
@@ -27,7 +29,18 @@ struct Contents {
     /// By review: each image's text and repository.
     images: HashMap<i64, Vec<(String, Option<i64>)>>,
     rules: HashMap<(String, String), i64>,
-    meanings: HashMap<(i64, i64, i64, bool), Arc<Meaning>>,
+    candidates: HashMap<String, i64>,
+    meanings: HashMap<Content, Arc<Meaning>>,
+}
+
+/// What of a decision's row says what it means, as numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Content {
+    review: i64,
+    outcome: i64,
+    candidates: Option<i64>,
+    answer: i64,
+    would_reject: bool,
 }
 
 /// What decisions with one review, outcome and answer say to the figures.
@@ -35,6 +48,7 @@ struct Meaning {
     answer: Answer,
     rules: Vec<(i64, Violated)>,
     repositories: Vec<(i64, Blame)>,
+    cells: Vec<Cell>,
 }
 
 /// All that is written is of `replica`, its number. `finest` says which buckets of a day are written.
@@ -72,8 +86,13 @@ pub(super) async fn recount(
 
 impl Contents {
     async fn read(tx: &mut Transaction) -> Result<Self, StoreError> {
-        let mut contents =
-            Self { verdicts: HashMap::new(), images: HashMap::new(), rules: HashMap::new(), meanings: HashMap::new() };
+        let mut contents = Self {
+            verdicts: HashMap::new(),
+            images: HashMap::new(),
+            rules: HashMap::new(),
+            candidates: HashMap::new(),
+            meanings: HashMap::new(),
+        };
         for mut row in tx.fetch(Sql::new("SELECT id, verdicts FROM outcomes")).await? {
             contents.verdicts.insert(row.int(0)?, Outcome::join(&row.text(1)?, None)?);
         }
@@ -85,14 +104,16 @@ impl Contents {
         for mut row in tx.fetch(Sql::new(rules)).await? {
             contents.rules.insert((row.text(0)?, row.text(1)?), row.int(2)?);
         }
+        for mut row in tx.fetch(Sql::new("SELECT name, id FROM candidates")).await? {
+            contents.candidates.insert(row.text(0)?, row.int(1)?);
+        }
         Ok(contents)
     }
 
     /// Of one day, in the buckets that are kept. The database puts together what says the same, an hour at a time, so
     /// that few rows come of many, and few are in memory.
     async fn tally(&mut self, tx: &mut Transaction, day: Day, finest: Width) -> Result<Tally, StoreError> {
-        const ALIKE: &str =
-            "d.cluster, d.namespace, d.workload, d.review, d.outcome, d.answer, d.would_reject, d.dry_run";
+        const ALIKE: &str = "d.cluster, d.namespace, d.workload, d.review, d.outcome, d.answer, d.would_reject, d.dry_run, d.candidates";
         let minute = 60_000;
         let (hour, quarter) = (Width::Hour.minutes() * minute, Width::Quarter.minutes() * minute);
         let mut tally = Tally::default();
@@ -104,7 +125,7 @@ impl Contents {
             sql.push(&format!(" GROUP BY {ALIKE}, (d.key >> 21) / {quarter}"));
             for row in tx.fetch(sql).await? {
                 let fact = self.fact(&row)?;
-                tally.add_many(&fact, key::at(row.int(9)?), row.int(10)?);
+                tally.add_many(&fact, key::at(row.int(10)?), row.int(11)?);
             }
             tally.keep(finest);
         }
@@ -112,7 +133,13 @@ impl Contents {
     }
 
     fn fact(&mut self, row: &Row) -> Result<Fact, StoreError> {
-        let meaning = self.meaning(row.int(3)?, row.int(4)?, row.int(5)?, row.flag(6)?)?;
+        let meaning = self.meaning(Content {
+            review: row.int(3)?,
+            outcome: row.int(4)?,
+            candidates: row.opt_int(8)?,
+            answer: row.int(5)?,
+            would_reject: row.flag(6)?,
+        })?;
         let alike = Alike {
             cluster: row.int(0)?,
             namespace: row.int(1)?,
@@ -122,23 +149,28 @@ impl Contents {
             would_reject: row.flag(6)?,
             rules: meaning.rules.clone(),
             repositories: meaning.repositories.clone(),
+            cells: meaning.cells.clone(),
         };
-        Ok(Fact { at: key::at(row.int(8)?), alike: Arc::new(alike) })
+        Ok(Fact { at: key::at(row.int(9)?), alike: Arc::new(alike) })
     }
 
-    fn meaning(
-        &mut self,
-        review: i64,
-        outcome: i64,
-        answer: i64,
-        would_reject: bool,
-    ) -> Result<Arc<Meaning>, StoreError> {
-        let alike = (review, outcome, answer, would_reject);
-        if let Some(meaning) = self.meanings.get(&alike) {
+    fn meaning(&mut self, content: Content) -> Result<Arc<Meaning>, StoreError> {
+        if let Some(meaning) = self.meanings.get(&content) {
             return Ok(Arc::clone(meaning));
         }
-        let missing = |what: &str, id: i64| StoreError::broken(format!("{what} {id} of a decision is not there"));
-        let verdicts = self.verdicts.get(&outcome).ok_or_else(|| missing("the outcome", outcome))?;
+        let Content { review, outcome, candidates, answer, would_reject } = content;
+        let verdicts_of = |outcome: i64| {
+            let missing = || StoreError::broken(format!("the outcome {outcome} of a decision is not there"));
+            self.verdicts.get(&outcome).ok_or_else(missing)
+        };
+        let verdicts = verdicts_of(outcome)?;
+        let silent = candidates.map_or(Ok(&[][..]), |outcome| verdicts_of(outcome).map(Vec::as_slice))?;
+        let cells = Comparison::between(verdicts, silent).map(|one| {
+            let id = self.candidates.get(one.candidate).copied();
+            let id = id.ok_or_else(|| StoreError::broken(format!("the candidate {} has no number", one.candidate)))?;
+            Ok(Cell::of_comparison(id, &one))
+        });
+        let cells = cells.collect::<Result<_, StoreError>>()?;
         let said = Said { verdicts, answer: row::answer_of(answer)?, would_reject };
         let rules = outcome::rules(said).into_iter().map(|((policy, rule), violated)| {
             let id = self.rules.get(&(policy.to_owned(), rule.to_owned()));
@@ -149,8 +181,9 @@ impl Contents {
             answer: said.answer,
             rules: rules.collect::<Result<_, StoreError>>()?,
             repositories: self.images.get(&review).map_or_else(Vec::new, |images| fact::blames(said, images)),
+            cells,
         });
-        self.meanings.insert(alike, Arc::clone(&meaning));
+        self.meanings.insert(content, Arc::clone(&meaning));
         Ok(meaning)
     }
 }

@@ -9,6 +9,7 @@
 //! after their own time, notable or not. Objects go with the plain decisions of their day, but those of a review that had
 //! a notable decision then or later with the notable ones.
 
+mod cells;
 mod contents;
 mod decisions;
 mod events;
@@ -18,6 +19,7 @@ mod rollups;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use self::cells::Cells;
 use self::decisions::Rules;
 use self::pace::Pace;
 use super::bucket::Day;
@@ -82,6 +84,7 @@ pub(super) struct Sweep {
     pub delayed: Option<StoreError>,
     pace: Pace,
     rules: Rules,
+    cells: Cells,
 }
 
 /// A transaction of a sweep, timed.
@@ -105,8 +108,8 @@ pub(super) async fn sweep(
     let holds = hold::active(&mut tx).await?;
     tx.commit().await?;
     let due = Due::at(now, settings, holds);
-    let (pace, rules) = (Pace::new(), Rules::default());
-    let mut sweep = Sweep { due, swept: std::mem::take(swept), delayed: None, pace, rules };
+    let (pace, rules, cells) = (Pace::new(), Rules::default(), Cells::default());
+    let mut sweep = Sweep { due, swept: std::mem::take(swept), delayed: None, pace, rules, cells };
     let done = sweep.run(database).await;
     *swept = sweep.swept;
     done.map(Some)
@@ -116,7 +119,7 @@ pub(super) async fn sweep(
 
 impl Swept {
     /// Whose rows it counts.
-    pub const KINDS: [&'static str; 17] = [
+    pub const KINDS: [&'static str; 18] = [
         "decisions",
         "notable decisions",
         "dry runs",
@@ -131,6 +134,7 @@ impl Swept {
         "rollup_totals",
         "rollup_rules",
         "rollup_repositories",
+        "rollup_candidates",
         "workload_rules",
         "reviews",
         "outcomes",

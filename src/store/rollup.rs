@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::bucket::Width;
+use super::comparison::Cell;
 use super::database::Transaction;
 use super::error::StoreError;
 use super::outcome::Violated;
@@ -31,6 +32,8 @@ pub(super) struct Alike {
     pub rules: Vec<(i64, Violated)>,
     /// By repository id, each once.
     pub repositories: Vec<(i64, Blame)>,
+    /// One for each candidate.
+    pub cells: Vec<Cell>,
 }
 
 /// What an image of a repository is to blame for.
@@ -52,6 +55,8 @@ pub(super) struct Tally {
     rules: BTreeMap<(Bucket, i64, bool), [i64; 4]>,
     /// reviews, denied, would_reject; by repository
     repositories: BTreeMap<(Bucket, i64, bool), [i64; 3]>,
+    /// reviews; by cell
+    candidates: BTreeMap<(Bucket, Cell, bool), [i64; 1]>,
     /// reviews, denied, would_reject; by workload
     workloads: BTreeMap<(i64, bool), Seen<3>>,
     /// reviews, denied, would_reject, standing; by rule, day, workload
@@ -126,6 +131,9 @@ impl Tally {
                     let counts = [sign, one(blame.denied), one(blame.would_reject)];
                     add(self.repositories.entry((bucket, *id, fact.dry_run)).or_default(), counts);
                 }
+                for cell in &fact.cells {
+                    add(self.candidates.entry((bucket, *cell, fact.dry_run)).or_default(), [sign]);
+                }
             }
         }
         let workload = self.workloads.entry((fact.workload, fact.dry_run)).or_insert_with(|| Seen::new(first));
@@ -144,6 +152,7 @@ impl Tally {
         self.totals.retain(|(bucket, _), _| is_kept(bucket));
         self.rules.retain(|(bucket, ..), _| is_kept(bucket));
         self.repositories.retain(|(bucket, ..), _| is_kept(bucket));
+        self.candidates.retain(|(bucket, ..), _| is_kept(bucket));
     }
 
     fn count_alike(&mut self) {
@@ -159,6 +168,7 @@ impl Tally {
             totals(self.totals, replica),
             rules(self.rules, replica),
             repositories(self.repositories, replica),
+            candidates(self.candidates, replica),
             workloads(self.workloads, replica),
             workload_rules(self.workload_rules, replica),
         ] {
@@ -291,6 +301,21 @@ fn repositories(tally: BTreeMap<(Bucket, i64, bool), [i64; 3]>, replica: i64) ->
     for ((bucket, repository, dry_run), counts) in tally.into_iter().filter(|(_, counts)| changes(counts)) {
         insert.values.extend(bucket.values());
         insert.values.extend([repository.into(), dry_run.into(), replica.into()]);
+        insert.values.extend(counts.map(Value::Int));
+    }
+    insert
+}
+
+fn candidates(tally: BTreeMap<(Bucket, Cell, bool), [i64; 1]>, replica: i64) -> Insert {
+    let mut insert = Insert::into(
+        "rollup_candidates",
+        &["cluster", "namespace", "width", "bucket", "cell", "dry_run", "replica", "reviews"],
+        "ON CONFLICT (cluster, namespace, width, bucket, cell, dry_run, replica) DO UPDATE SET \
+         reviews = rollup_candidates.reviews + excluded.reviews",
+    );
+    for ((bucket, Cell(cell), dry_run), counts) in tally.into_iter().filter(|(_, counts)| changes(counts)) {
+        insert.values.extend(bucket.values());
+        insert.values.extend([cell.into(), dry_run.into(), replica.into()]);
         insert.values.extend(counts.map(Value::Int));
     }
     insert

@@ -16,14 +16,14 @@ use crate::review::decision::{Answer, Decision, PolicyVerdict, ReviewHash, Revie
 /// What [`decision`] reads, of the rows that [`JOINS`] brings together.
 pub(super) const COLUMNS: &str = "d.key, d.id, c.name, v.hash, d.name, u.name, d.uid, d.uid_text, d.dry_run, d.answer, \
      d.code, d.message, d.would_reject, d.redacted, n.name, d.duration_us, d.durations, d.notes, o.verdicts, v.record, \
-     r.name, d.clock_suspect";
+     r.name, d.clock_suspect, s.verdicts, d.candidate_durations";
 
 pub(super) const JOINS: &str = "JOIN clusters c ON c.id = d.cluster JOIN revisions n ON n.id = d.revision \
      JOIN outcomes o ON o.id = d.outcome JOIN reviews v ON v.id = d.review LEFT JOIN users u ON u.id = d.by_user \
-     LEFT JOIN callers r ON r.id = d.caller";
+     LEFT JOIN callers r ON r.id = d.caller LEFT JOIN outcomes s ON s.id = d.candidates";
 
 /// The columns of a decision that [`values`] fills.
-pub(super) const STORED: [&str; 24] = [
+pub(super) const STORED: [&str; 26] = [
     "key",
     "id",
     "batch",
@@ -48,6 +48,8 @@ pub(super) const STORED: [&str; 24] = [
     "notes",
     "caller",
     "clock_suspect",
+    "candidates",
+    "candidate_durations",
 ];
 
 /// The numbers that stand for a decision's names and contents.
@@ -62,6 +64,7 @@ pub(super) struct Numbers {
     pub revision: i64,
     pub review: i64,
     pub outcome: i64,
+    pub candidates: Option<i64>,
 }
 
 /// A uid as it is stored, and looked for: nearly all are UUIDs, which take half the space as bytes.
@@ -155,8 +158,8 @@ fn whole(held: String, workload: &str) -> String {
 }
 
 /// `workload`: the name of its review's.
-pub(super) fn values(entry: &Entry<'_>, numbers: Numbers, workload: &str) -> Result<[Value; 24], StoreError> {
-    let Entry { key: place, decision, outcome, clock_suspect } = entry;
+pub(super) fn values(entry: &Entry<'_>, numbers: Numbers, workload: &str) -> Result<[Value; 26], StoreError> {
+    let Entry { key: place, decision, outcome, candidates, clock_suspect } = entry;
     let (uid, uid_text) = match decision.uid.as_deref().map(Uid::of) {
         Some(Uid::Uuid(uuid)) => (uuid.into(), Value::Null),
         Some(Uid::Text(text)) => (Value::Null, text.into()),
@@ -188,6 +191,8 @@ pub(super) fn values(entry: &Entry<'_>, numbers: Numbers, workload: &str) -> Res
         notes.into(),
         numbers.caller.into(),
         (*clock_suspect).into(),
+        numbers.candidates.into(),
+        candidates.as_ref().and_then(|outcome| outcome.durations.as_deref()).into(),
     ])
 }
 
@@ -202,6 +207,7 @@ pub(super) fn decision(mut row: Row) -> Result<StoredDecision, StoreError> {
     let review: ReviewRecord = serde_json::from_str(&row.text(19)?)?;
     let durations = row.opt_text(16)?;
     let notes = row.opt_text(17)?;
+    let (silent, silent_durations) = (row.opt_text(22)?, row.opt_text(23)?);
     let decision = Decision {
         id: row.id_at(place, 1)?,
         at: key::at(place),
@@ -220,6 +226,7 @@ pub(super) fn decision(mut row: Row) -> Result<StoredDecision, StoreError> {
         revision: row.text(14)?,
         duration_us: row.count(15)?,
         verdicts: Outcome::join(&row.text(18)?, durations.as_deref())?,
+        candidates: silent.map_or(Ok(Vec::new()), |verdicts| Outcome::join(&verdicts, silent_durations.as_deref()))?,
         notes: notes.map_or(Ok(Vec::new()), |notes| serde_json::from_str(&notes))?,
     };
     Ok(StoredDecision { decision, review })

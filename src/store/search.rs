@@ -1,8 +1,9 @@
 //! What each filter of a list means in SQL, and which index finds it.
 
+use super::comparison::Cell;
 use super::database::{Database, NEWEST};
 use super::error::StoreError;
-use super::read::{Blame, Filter, Range};
+use super::read::{Blame, ComparedFilter, Filter, Range};
 use super::row::{self, Uid};
 use super::sql::Sql;
 use super::stretch::Bounds;
@@ -19,6 +20,8 @@ pub(super) enum Source {
     Namespaces(Vec<i64>),
     Reviews(Vec<i64>),
     Rules(Vec<i64>),
+    /// Of comparisons with a candidate.
+    Cells(Vec<i64>),
     /// Where an image of this repository is to blame.
     Blamed(i64),
     /// In the range or beside it: where to look.
@@ -66,6 +69,10 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
     if filter.policy.is_some() || filter.rule.is_some() {
         let Some(rules) = rules(database, filter).await? else { return Ok(None) };
         found.extend(of_rules(rules, filter.blame));
+    }
+    if let Some(compared) = &filter.compared {
+        let Some(predicate) = of_comparison(database, compared).await? else { return Ok(None) };
+        found.push(predicate);
     }
     if let Some(image) = &filter.image {
         let Some(predicate) = of_image(database, &Named::Text(image)).await? else { return Ok(None) };
@@ -154,7 +161,7 @@ impl Source {
     /// How many ranges it merges.
     pub fn ranges(&self) -> usize {
         match self {
-            Self::Namespaces(ids) | Self::Reviews(ids) | Self::Rules(ids) => ids.len().max(1),
+            Self::Namespaces(ids) | Self::Reviews(ids) | Self::Rules(ids) | Self::Cells(ids) => ids.len().max(1),
             _ => 1,
         }
     }
@@ -195,6 +202,7 @@ impl Source {
             Self::Namespaces(ids) => Some(("decisions d WHERE d.namespace", ids)),
             Self::Reviews(ids) => Some(("decisions d WHERE d.review", ids)),
             Self::Rules(ids) => Some(("decision_rules d WHERE d.rule", ids)),
+            Self::Cells(cells) => Some(("decision_candidates d WHERE d.cell", cells)),
             _ => None,
         }
     }
@@ -208,7 +216,9 @@ impl Source {
             return sql;
         }
         match self {
-            Self::All | Self::Namespaces(_) | Self::Reviews(_) | Self::Rules(_) => sql.push("decisions d WHERE 1 = 1"),
+            Self::All | Self::Namespaces(_) | Self::Reviews(_) | Self::Rules(_) | Self::Cells(_) => {
+                sql.push("decisions d WHERE 1 = 1")
+            }
             Self::Blamed(repository) => sql.push("decision_repositories d WHERE d.repository = ").bind(*repository),
             Self::Uid(uid, within) => sql.append(uid.source(database, *within)),
             Self::Keys(keys) => sql.push("decisions d WHERE d.key IN ").list(keys.iter().copied()),
@@ -260,6 +270,18 @@ fn of_rules(rules: Vec<i64>, blame: Blame) -> Vec<Predicate> {
     let violated = condition("");
     let source = (rules.len() <= MERGED).then_some(Source::Rules(rules));
     blamed.into_iter().chain([Predicate::new(violated, source)]).collect()
+}
+
+/// `None`: there is no such candidate.
+async fn of_comparison(database: &Database, filter: &ComparedFilter) -> Result<Option<Predicate>, StoreError> {
+    let mut sql = Sql::new("SELECT id FROM candidates WHERE name = ");
+    sql.bind(filter.candidate.as_str());
+    let Some(candidate) = ids(database, sql).await?.pop() else { return Ok(None) };
+    let cells = Cell::of_candidate(candidate, filter.live, filter.silent);
+    let cells: Vec<i64> = cells.into_iter().map(|Cell(cell)| cell).collect();
+    let mut condition = Sql::new("EXISTS (SELECT 1 FROM decision_candidates x WHERE x.key = d.key AND x.cell IN ");
+    condition.list(cells.iter().copied());
+    Ok(Some(Predicate::new(Condition::Has(condition), Some(Source::Cells(cells)))))
 }
 
 async fn of_repository(database: &Database, name: &str, blame: Blame) -> Result<Option<Predicate>, StoreError> {

@@ -130,6 +130,7 @@ impl Pattern {
             message: (self.answer != Answer::Allowed).then(|| "images: it runs as root".to_owned()),
             would_reject: self.would_reject,
             verdicts: self.verdicts.clone(),
+            candidates: Vec::new(),
             redacted: false,
             revision: "synthetic".to_owned(),
             duration_us: 420,

@@ -105,7 +105,14 @@ impl TestStore {
     /// Everything in the tables of figures.
     async fn figures(&self) -> Vec<String> {
         let mut all = Vec::new();
-        for table in ["rollup_totals", "rollup_rules", "rollup_repositories", "workload_totals", "workload_rules"] {
+        for table in [
+            "rollup_totals",
+            "rollup_rules",
+            "rollup_repositories",
+            "rollup_candidates",
+            "workload_totals",
+            "workload_rules",
+        ] {
             all.extend(self.dump(&format!("SELECT '{table}', t.* FROM {table} t")).await);
         }
         all.sort();

@@ -14,6 +14,7 @@ use super::query::{FILTERS, Now, Parameters};
 use super::sentence;
 use super::zone::Zone;
 use crate::review::clock::Timestamp;
+use crate::review::comparison::Comparison;
 use crate::review::decision::{PolicyVerdict, Violation};
 use crate::store::read::{Filter, StoredDecision};
 
@@ -26,7 +27,7 @@ pub enum Format {
 }
 
 /// The columns of [`Format::Csv`].
-pub const COLUMNS: [&str; 25] = [
+pub const COLUMNS: [&str; 26] = [
     "id",
     "at",
     "cluster",
@@ -52,6 +53,7 @@ pub const COLUMNS: [&str; 25] = [
     "revision",
     "duration_us",
     "notes",
+    "candidates",
 ];
 
 /// Which decisions, as the parameters of a list say it: `(name, value)`, by the same names.
@@ -97,6 +99,8 @@ fn cells(StoredDecision { decision, review }: &StoredDecision) -> [String; COLUM
     let images: Vec<&str> = review.images.iter().map(|image| image.text.as_str()).collect();
     let verdicts: Vec<String> =
         decision.verdicts.iter().map(|verdict| format!("{}: {}", verdict.policy, verdict.verdict.as_str())).collect();
+    let candidate = |one: Comparison<'_>| format!("{}: {} ({})", one.candidate, one.silent.as_str(), one.live.as_str());
+    let candidates: Vec<String> = Comparison::of(decision).map(candidate).collect();
     [
         decision.id.to_string(),
         time(decision.at),
@@ -123,6 +127,7 @@ fn cells(StoredDecision { decision, review }: &StoredDecision) -> [String; COLUM
         decision.revision.clone(),
         decision.duration_us.to_string(),
         decision.notes.join("; "),
+        candidates.join("; "),
     ]
 }
 

@@ -15,7 +15,7 @@ use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
 
 /// Every page that one can go to from every other.
-const PAGES: [(&str, &str); 2] = [("/", "Overview"), ("/decisions", "Decisions")];
+const PAGES: [(&str, &str); 3] = [("/", "Overview"), ("/decisions", "Decisions"), ("/candidates", "Candidates")];
 
 /// One request for a page.
 #[derive(Debug)]
@@ -225,14 +225,20 @@ impl Notice {
 
     /// Figures outlive the decisions that they count.
     pub fn of_figures_without_rows(summary: &Summary, scope: &Scope, zone: &Zone) -> Option<Self> {
-        let since = summary.horizons.recountable_since(scope.dry_run)?;
-        (summary.since < since && summary.figures != Figures::default()).then(|| Self {
+        let is_any = summary.figures != Figures::default();
+        Self::of_counted(summary.since, &summary.horizons, scope, zone).filter(|_| is_any)
+    }
+
+    /// The same of figures since then, whatever they count.
+    pub fn of_counted(counted: Timestamp, horizons: &Horizons, scope: &Scope, zone: &Zone) -> Option<Self> {
+        let since = horizons.recountable_since(scope.dry_run)?;
+        (counted < since).then(|| Self {
             class: "deleted",
             heading: format!("Cannot be recounted before {}", zone.second(since)),
             text: format!(
                 "These figures are those of when the decisions were made. Of the decisions themselves, which the lists \
                  show, older ones are deleted: {}.",
-                Self::why(&summary.horizons, zone)
+                Self::why(horizons, zone)
             ),
         })
     }

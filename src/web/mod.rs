@@ -31,6 +31,7 @@ mod address;
 mod api;
 mod assets;
 mod chart;
+mod comparison;
 pub mod completeness;
 mod error;
 pub mod export;
@@ -69,6 +70,8 @@ pub struct Live {
     pub ceilings: Vec<Ceiling>,
     /// In the order in which they are asked.
     pub policies: Vec<LoadedPolicy>,
+    /// In their order.
+    pub candidates: Vec<LoadedCandidate>,
     /// The name of the loaded revision.
     pub revision: String,
     /// The command line that sends a first review, ready to paste.
@@ -88,6 +91,13 @@ pub struct LoadedPolicy {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedCandidate {
+    pub name: String,
+    /// The policy of its name, which it is compared with; `None`: with all of them together.
+    pub beside: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadedRule {
     pub id: String,
     pub mode: Mode,
@@ -100,10 +110,12 @@ pub fn router(state: WebState) -> Router {
     let hosts = Arc::new(Hosts::of(&state.settings));
     let routes = Router::new()
         .route("/", get(pages::overview::show))
+        .route("/candidates", get(pages::candidates::show))
         .route("/decisions", get(pages::decisions::list))
         .route("/decisions/{id}", get(pages::decision::show))
         .route("/revisions/{id}", get(pages::revision::show))
         .route("/api/v1/summary", get(api::summary::show))
+        .route("/api/v1/candidates", get(api::candidates::show))
         .route("/api/v1/decisions", get(api::decisions::list))
         .route("/api/v1/decisions/{id}", get(api::decision::show))
         .route("/api/v1/break-glass", get(api::break_glass::list))

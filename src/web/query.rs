@@ -7,8 +7,9 @@ use percent_encoding::percent_decode_str;
 use super::address::Address;
 use super::zone::Zone;
 use crate::review::clock::Timestamp;
+use crate::review::comparison::Stance;
 use crate::review::decision::Answer;
-use crate::store::read::{Blame, DryRuns, Filter, Scope, Uses};
+use crate::store::read::{Blame, ComparedFilter, DryRuns, Filter, Scope, Uses};
 
 pub mod cursor;
 pub mod moment;
@@ -17,7 +18,7 @@ pub mod moment;
 const MAX_VALUE: usize = 16 * 1024;
 
 /// What selects decisions, in the order in which a page offers it.
-pub const FILTERS: [&str; 13] = [
+pub const FILTERS: [&str; 16] = [
     "since",
     "until",
     "cluster",
@@ -31,6 +32,9 @@ pub const FILTERS: [&str; 13] = [
     "answer",
     "would_reject",
     "dry_run",
+    "candidate",
+    "candidate_live",
+    "candidate_verdict",
 ];
 
 /// A query string, decoded. A parameter with an empty value is an absent one.
@@ -135,7 +139,21 @@ impl Parameters {
             answer: self.choice("answer", &ANSWERS)?,
             would_reject: self.choice("would_reject", &YES_NO)?,
             dry_run: self.choice("dry_run", &YES_NO)?,
+            compared: self.compared()?,
         })
+    }
+
+    fn compared(&self) -> Result<Option<ComparedFilter>, BadParameter> {
+        let stance = |name| self.choice(name, &Stance::ALL.map(|stance| (stance.as_str(), stance)));
+        let (live, silent) = (stance("candidate_live")?, stance("candidate_verdict")?);
+        match (self.text("candidate"), live.is_some() || silent.is_some()) {
+            (Some(candidate), _) => Ok(Some(ComparedFilter { candidate: candidate.to_owned(), live, silent })),
+            (None, false) => Ok(None),
+            (None, true) => {
+                let problem = "candidate_live and candidate_verdict are of a candidate, which this names";
+                Err(BadParameter::new("candidate", problem.to_owned()))
+            }
+        }
     }
 
     /// What figures are over: `since`, `until`, `cluster`, `namespace`, `dry_run`.

@@ -83,6 +83,7 @@ fn live() -> Live {
                 rules: Vec::new(),
             },
         ],
+        candidates: Vec::new(),
         revision: "9f2c61d07b7e4f01".into(),
         first_review: "curl --cacert rehearsal-data/ca.crt https://127.0.0.1:8443/review \\\n  -H 'Content-Type: application/json' -d '{}'".into(),
     }

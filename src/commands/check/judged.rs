@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use crate::admission::opinion::{Force, Glass, Occasion, Opinion};
+use crate::admission::opinion::{Glass, Occasion, Opinion};
 use crate::policy::Revision;
 use crate::policy::break_glass::Remembered;
 use crate::policy::evaluated;
 use crate::policy::rego::input::View;
 use crate::policy::revision::{Policy, Source};
-use crate::policy::rollout::Place as Where;
 use crate::review::Review;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Exempted, Mode, Protocol, Violation};
@@ -22,21 +21,27 @@ pub struct Judged {
     pub place: Place,
     pub name: String,
     pub namespace: Option<String>,
+    /// Those of candidates come last.
     pub violations: Vec<Found>,
     /// Why it, or a policy, could not be judged.
     pub errors: Vec<String>,
+    /// Why a candidate could not.
+    pub silent_errors: Vec<String>,
 }
 
 #[derive(Debug)]
 pub struct Found {
     pub policy: String,
+    /// Nothing acts on it.
+    pub by_candidate: bool,
     pub violation: Violation,
 }
 
-/// As `cluster`. Webhooks are not asked.
-pub fn judge(revision: &Revision, cluster: &str, subject: &Subject) -> Judged {
+/// As `cluster`, by the policies and by `candidates`. Webhooks are not asked.
+pub fn judge(revision: &Revision, candidates: &[Policy], cluster: &str, subject: &Subject) -> Judged {
     let (place, name, namespace) = (subject.place.clone(), subject.name.clone(), subject.namespace.clone());
-    let mut judged = Judged { place, name, namespace, violations: Vec::new(), errors: Vec::new() };
+    let (violations, errors, silent_errors) = Default::default();
+    let mut judged = Judged { place, name, namespace, violations, errors, silent_errors };
     let document = match strict::parse(subject.body.as_bytes()) {
         Ok(document) => document,
         Err(error) => {
@@ -52,24 +57,21 @@ pub fn judge(revision: &Revision, cluster: &str, subject: &Subject) -> Judged {
         }
     };
     let (now, break_glass) = (Timestamp::now(), &revision.break_glass);
-    // No ticket is used up here, and which are is not known.
+    // No ticket is used up here, and which are is not known. Ceilings are of a night, and not of what is configured.
     let appeal = break_glass.appeal(&review, subject.body.as_bytes(), now, |_| Remembered::Unknown);
-    let occasion = Occasion {
-        place: Where { cluster, namespace: review.record.namespace.as_deref().unwrap_or_default() },
-        workload: &review.record.workload,
-        now,
-        exemptions: &revision.exemptions,
-        glass: appeal.as_ref().map(|appeal| Glass { break_glass, appeal }),
-        // They are of a night, and not of what is configured.
-        ceilings: None,
-        force: if review.exempt_from_denial { Force::None } else { Force::Full },
-    };
+    let glass = appeal.as_ref().map(|appeal| Glass { break_glass, appeal });
+    let occasion = Occasion { glass, ..Occasion::of(revision, cluster, &review, now) };
     let object = (review.protocol == Protocol::AdmissionReview).then(|| ObjectView::of(&review, &document).encode());
-    for policy in &revision.policies {
+    let policies = revision.policies.iter().map(|policy| (policy, false));
+    for (policy, by_candidate) in policies.chain(candidates.iter().map(|policy| (policy, true))) {
         let Some(opinion) = opinion(policy, occasion, &review, object.as_deref()) else { continue };
-        let verdict = opinion.verdict;
-        judged.errors.extend(verdict.error.map(|error| format!("policy {} could not judge: {error}", policy.name)));
-        let found = |violation| Found { policy: policy.name.clone(), violation };
+        let (verdict, name) = (opinion.verdict, &policy.name);
+        let (kind, errors) = match by_candidate {
+            true => ("candidate", &mut judged.silent_errors),
+            false => ("policy", &mut judged.errors),
+        };
+        errors.extend(verdict.error.map(|error| format!("{kind} {name} could not judge: {error}")));
+        let found = |violation| Found { policy: name.clone(), by_candidate, violation };
         judged.violations.extend(verdict.violations.into_iter().map(found));
     }
     judged
@@ -101,11 +103,15 @@ fn opinion<'a>(
 impl Found {
     /// Whether it counts where violations from that mode on are failures.
     pub fn reaches(&self, fail_on: Mode) -> bool {
-        self.violation.exempted.is_none() && self.violation.mode >= fail_on
+        !self.by_candidate && self.violation.exempted.is_none() && self.violation.mode >= fail_on
     }
 
-    /// What comes of it: a mode, or that it is exempted.
+    /// What comes of it: a mode, or why nothing does.
     pub fn force(&self) -> &'static str {
-        self.violation.exempted.as_ref().map_or(self.violation.mode.as_str(), Exempted::word)
+        match &self.violation.exempted {
+            _ if self.by_candidate => "candidate",
+            Some(exempted) => exempted.word(),
+            None => self.violation.mode.as_str(),
+        }
     }
 }

@@ -51,6 +51,7 @@ fn table(judged: &[Judged]) -> String {
         let found = |found: &Found| row(found.force(), found.rule(), &found.violation.message);
         rows.extend(one.violations.iter().map(found));
         rows.extend(one.errors.iter().map(|error| row("error", String::new(), error)));
+        rows.extend(one.silent_errors.iter().map(|error| row("candidate", String::new(), error)));
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2)];
@@ -59,9 +60,16 @@ fn table(judged: &[Judged]) -> String {
         let [first, second, third] = widths;
         writeln!(out, "{place:first$}  {object:second$}  {rule:third$}  {text}").expect("a String takes everything");
     }
-    let violations: usize = judged.iter().map(|one| one.violations.len()).sum();
-    let (objects, violations) = (count(judged.len() as u64, "object"), count(violations as u64, "violation"));
-    writeln!(out, "{objects}, {violations}").expect("a String takes everything");
+    let found = |by_candidate| {
+        let all = judged.iter().flat_map(|one| &one.violations);
+        all.filter(|found| found.by_candidate == by_candidate).count() as u64
+    };
+    let (objects, violations) = (count(judged.len() as u64, "object"), count(found(false), "violation"));
+    let silent = match found(true) {
+        0 => String::new(),
+        number => format!(", {} by candidates", count(number, "violation")),
+    };
+    writeln!(out, "{objects}, {violations}{silent}").expect("a String takes everything");
     out
 }
 
@@ -71,13 +79,14 @@ fn object(one: &Judged) -> Value {
     let violation = |found: &Found| {
         let violation = &found.violation;
         json!({
-            "policy": found.policy, "rule": violation.rule, "mode": violation.mode, "image": violation.image,
+            "policy": found.policy, "candidate": found.by_candidate, "rule": violation.rule, "mode": violation.mode, "image": violation.image,
             "container": violation.container, "exempted": violation.exempted, "message": violation.message, "help": violation.help,
         })
     };
     json!({
         "file": one.place.file, "line": one.place.line, "object": one.name, "namespace": one.namespace,
         "violations": one.violations.iter().map(violation).collect::<Vec<_>>(), "errors": one.errors,
+        "candidate_errors": one.silent_errors,
     })
 }
 
@@ -93,18 +102,19 @@ fn sarif(judged: &[Judged]) -> Value {
     };
     let result = |(one, found): (&Judged, &Found)| {
         let level = match found.violation.mode {
-            _ if found.violation.exempted.is_some() => "none",
+            _ if found.by_candidate || found.violation.exempted.is_some() => "none",
             Mode::Enforce => "error",
             Mode::Warn => "warning",
             Mode::Audit => "note",
         };
-        let text = format!("{}: {}", one.name, found.violation.message);
+        let by = if found.by_candidate { "candidate, " } else { "" };
+        let text = format!("{by}{}: {}", one.name, found.violation.message);
         json!({"ruleId": found.rule(), "level": level, "message": {"text": text}, "locations": location(one)})
     };
     let failed = |one: &Judged| -> Vec<Value> {
-        let notification =
-            |error: &String| json!({"level": "error", "message": {"text": error}, "locations": location(one)});
-        one.errors.iter().map(notification).collect()
+        let notification = |level: &str, error: &String| json!({"level": level, "message": {"text": error}, "locations": location(one)});
+        let silent = one.silent_errors.iter().map(|error| notification("note", error));
+        one.errors.iter().map(|error| notification("error", error)).chain(silent).collect()
     };
     let failures: Vec<Value> = judged.iter().flat_map(failed).collect();
     json!({
@@ -114,7 +124,7 @@ fn sarif(judged: &[Judged]) -> Value {
                 "name": "rehearsal", "version": env!("CARGO_PKG_VERSION"),
                 "rules": rules.iter().map(|rule| json!({"id": rule})).collect::<Vec<_>>(),
             }},
-            "invocations": [{"executionSuccessful": failures.is_empty(), "toolExecutionNotifications": failures}],
+            "invocations": [{"executionSuccessful": judged.iter().all(|one| one.errors.is_empty()), "toolExecutionNotifications": failures}],
             "results": found().map(result).collect::<Vec<_>>(),
         }]
     })

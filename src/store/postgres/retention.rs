@@ -362,8 +362,7 @@ async fn lock(tx: &mut database::Transaction) -> Result<Instant, StoreError> {
     }
     tx.execute(Sql::new(PATIENCE)).await?;
     // In the order in which everyone else takes them.
-    let [decisions, rules, repositories] = BY_DAY;
-    let all = format!("LOCK TABLE ONLY {decisions}, ONLY {rules}, ONLY {repositories} IN ACCESS EXCLUSIVE MODE");
+    let all = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", BY_DAY.map(|table| format!("ONLY {table}")).join(", "));
     tx.execute(Sql::new(&all)).await?;
     Ok(Instant::now())
 }

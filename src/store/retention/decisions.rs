@@ -1,7 +1,8 @@
-//! Decisions one by one, each with what only it has: its rules, its repositories, the place of an odd id.
+//! Decisions one by one, each with what only it has: its rules, its repositories, its cells, the place of an odd id.
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::super::comparison;
 use super::super::database::{Database, Transaction};
 use super::super::error::StoreError;
 use super::super::horizon::{self, Mark, mark};
@@ -9,6 +10,7 @@ use super::super::key;
 use super::super::outcome::Outcome;
 use super::super::sql::{Row, Sql, storable};
 use super::Sweep;
+use super::cells::Cells;
 use crate::review::clock::{DecisionId, Timestamp};
 
 /// Pairs or keys in one statement.
@@ -32,6 +34,7 @@ struct Found {
     key: i64,
     id: DecisionId,
     outcome: i64,
+    candidates: Option<i64>,
     notable: bool,
 }
 
@@ -105,7 +108,7 @@ async fn step(
     let holds = &sweep.due.holds;
     let due = |one: &Found| kind.takes(one) && !holds.iter().any(|hold| hold.has_key(one.key));
     let gone: Vec<Found> = found.into_iter().filter(due).collect();
-    delete(&mut step.tx, &gone, &mut sweep.rules).await?;
+    delete(&mut step.tx, &gone, &mut sweep.rules, &mut sweep.cells).await?;
     if !gone.is_empty() {
         for kind in [Some(kind.horizon()), also].into_iter().flatten() {
             horizon::deleted(&mut step.tx, kind, end).await?;
@@ -180,7 +183,7 @@ impl Kind {
     ) -> Result<Vec<Found>, StoreError> {
         let mut sql = Sql::new(
             "SELECT d.key, d.id, d.outcome, (d.answer <> 0 OR d.would_reject OR d.outcome IN \
-             (SELECT o.id FROM outcomes o WHERE o.exempted = TRUE)) FROM decisions d WHERE d.key >= ",
+             (SELECT o.id FROM outcomes o WHERE o.exempted = TRUE)), d.candidates FROM decisions d WHERE d.key >= ",
         );
         sql.bind(key::start(from)).push(" AND d.key < ").bind(key::start(below));
         if self == Self::DryRun {
@@ -194,13 +197,14 @@ impl Kind {
         sql.push(tx.for_update());
         let found = |row: &Row| -> Result<Found, StoreError> {
             let key = row.int(0)?;
-            Ok(Found { key, id: row.id_at(key, 1)?, outcome: row.int(2)?, notable: row.flag(3)? })
+            let (outcome, candidates) = (row.int(2)?, row.opt_int(4)?);
+            Ok(Found { key, id: row.id_at(key, 1)?, outcome, candidates, notable: row.flag(3)? })
         };
         tx.fetch(sql).await?.iter().map(found).collect()
     }
 }
 
-async fn delete(tx: &mut Transaction, gone: &[Found], rules: &mut Rules) -> Result<(), StoreError> {
+async fn delete(tx: &mut Transaction, gone: &[Found], rules: &mut Rules, cells: &mut Cells) -> Result<(), StoreError> {
     let mut pairs = Vec::new();
     rules.learn(tx, gone).await?;
     for one in gone {
@@ -233,6 +237,10 @@ async fn delete(tx: &mut Transaction, gone: &[Found], rules: &mut Rules) -> Resu
         sql.list(keys.iter().copied()).push(")");
         tx.execute(sql).await?;
     }
+    let compared = || gone.iter().filter_map(|one| Some((one.key, (one.outcome, one.candidates?))));
+    cells.learn(tx, compared().map(|(_, pair)| pair)).await?;
+    let of_decision = |(key, pair)| cells.of(pair).iter().map(move |cell| (*cell, key));
+    comparison::delete(tx, compared().flat_map(of_decision).collect()).await?;
     for gone in gone.chunks(AT_ONCE) {
         let mut sql = Sql::new("DELETE FROM decisions WHERE key IN ");
         sql.list(gone.iter().map(|one| one.key));

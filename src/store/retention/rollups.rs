@@ -22,7 +22,7 @@ struct Rolled {
     at: &'static str,
 }
 
-const ROLLUPS: [Rolled; 3] = [
+const ROLLUPS: [Rolled; 4] = [
     Rolled {
         table: "rollup_totals",
         place: &["cluster", "namespace"],
@@ -39,6 +39,12 @@ const ROLLUPS: [Rolled; 3] = [
         table: "rollup_repositories",
         place: &["cluster", "namespace"],
         key: &["cluster", "namespace", "width", "bucket", "repository", "dry_run", "replica"],
+        at: "bucket",
+    },
+    Rolled {
+        table: "rollup_candidates",
+        place: &["cluster", "namespace"],
+        key: &["cluster", "namespace", "width", "bucket", "cell", "dry_run", "replica"],
         at: "bucket",
     },
 ];

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::history::History;
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{Answer, Decision, Mode, ObjectSample, Record, Verdict};
+use crate::review::decision::{Answer, Decision, Mode, ObjectSample, PolicyVerdict, Record, Verdict};
 use crate::store::bucket::Width;
 use crate::store::key;
 use crate::store::read::{Filter, StoredDecision};
@@ -68,7 +68,9 @@ async fn a_batch_sent_again_changes_nothing(kind: Kind) {
     let other = TestStore::new(kind, &HISTORY).await;
     apply(&other, &twice, usize::MAX).await;
     assert_eq!(all(&other).await, decisions, "twice in one batch");
-    assert_eq!(other.count("decision_rules").await, test.count("decision_rules").await);
+    for table in ["decision_rules", "decision_candidates"] {
+        assert_eq!(other.count(table).await, test.count(table).await);
+    }
 }
 
 async fn every_figure_can_be_recounted_from_the_rows(kind: Kind) {
@@ -104,6 +106,12 @@ async fn every_figure_can_be_recounted_from_the_rows(kind: Kind) {
             "'repository|' || PLACE || '|' || r.name, t.reviews, t.denied, t.would_reject, 0, 0",
             "rollup_repositories",
             "JOIN repositories r ON r.id = t.repository",
+        ),
+        (
+            "'candidate|' || PLACE || '|' || a.name || '|' || t.cell % 25, t.reviews, 0, 0, 0, 0",
+            "rollup_candidates",
+            // What was pending is counted elsewhere by now.
+            "JOIN candidates a ON a.id = t.cell / 25 WHERE t.reviews <> 0",
         ),
     ] {
         let select = select.replace("PLACE", place);
@@ -143,8 +151,11 @@ async fn a_recount_by_the_database_finds_the_same_figures(kind: Kind) {
 }
 
 /// Without the rows in which a late verdict took back all that was counted.
-fn nonzero(mut figures: Vec<String>) -> Vec<String> {
-    let is_counted = |line: &String| !line.starts_with("rollup") || line.split('|').skip(7).any(|count| count != "0");
+pub fn nonzero(mut figures: Vec<String>) -> Vec<String> {
+    // All but the totals have a subject, too.
+    let key = |line: &String| if line.starts_with("rollup_totals") { 7 } else { 8 };
+    let is_counted =
+        |line: &String| !line.starts_with("rollup") || line.split('|').skip(key(line)).any(|count| count != "0");
     figures.retain(is_counted);
     figures
 }
@@ -181,7 +192,35 @@ fn recount_decision(counts: &mut Counts, stored: &StoredDecision, assigned: &BTr
         for (name, [denied, rejected]) in recount_repositories(stored, assigned) {
             add(format!("repository|{base}|{name}"), [1, number(denied), number(rejected), 0, 0]);
         }
+        for (name, cell) in recount_candidates(decision) {
+            add(format!("candidate|{base}|{name}|{cell}"), [1, 0, 0, 0, 0]);
+        }
     }
+}
+
+/// The candidate's name, and five times what is said in force and what by it.
+fn recount_candidates(decision: &Decision) -> Vec<(&str, i64)> {
+    let number = |verdict: Verdict| match verdict {
+        Verdict::Allow => 0,
+        Verdict::Deny => 1,
+        Verdict::Error => 2,
+        Verdict::None => 3,
+        Verdict::Pending => 4,
+    };
+    let said = |verdict: &PolicyVerdict| {
+        let exempted = verdict.violations.iter().filter(|violation| violation.exempted.is_some()).count();
+        let all_exempted = exempted > 0 && exempted == verdict.violations.len();
+        if all_exempted { Verdict::Allow } else { verdict.verdict }
+    };
+    let live: Vec<(&str, Verdict)> = decision.verdicts.iter().map(|one| (one.policy.as_str(), said(one))).collect();
+    let any = |wanted| live.iter().any(|(_, said)| *said == wanted);
+    let order = [Verdict::Deny, Verdict::Pending, Verdict::Error, Verdict::Allow];
+    let together = order.into_iter().find(|wanted| any(*wanted)).unwrap_or(Verdict::None);
+    let cell = |candidate: &'_ PolicyVerdict| {
+        let same = live.iter().find(|(name, _)| *name == candidate.policy).map(|(_, said)| *said);
+        number(same.unwrap_or(together)) * 5 + number(said(candidate))
+    };
+    decision.candidates.iter().map(|candidate| (candidate.policy.as_str(), cell(candidate))).collect()
 }
 
 fn recount_rules(decision: &Decision) -> BTreeMap<String, [bool; 4]> {

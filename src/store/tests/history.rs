@@ -48,6 +48,10 @@ impl History {
             let decision = decision(&mut rng, at, review);
             records.push(Record::Review(review.clone()));
             let mut after = decision.clone();
+            for amendment in candidate_amendments(&mut rng.clone(), &decision) {
+                amended(&mut after, &amendment);
+                late.push(Record::Amendment(amendment));
+            }
             if let Some(amendment) = amendment(&mut rng, &decision) {
                 amended(&mut after, &amendment);
                 late.push(Record::Amendment(amendment));
@@ -68,7 +72,8 @@ impl History {
 
 /// What a late verdict makes of a decision.
 fn amended(decision: &mut Decision, amendment: &Amendment) {
-    for verdict in &mut decision.verdicts {
+    let verdicts = if amendment.candidate { &mut decision.candidates } else { &mut decision.verdicts };
+    for verdict in verdicts {
         if verdict.verdict == Verdict::Pending && verdict.policy == amendment.verdict.policy {
             *verdict = amendment.verdict.clone();
         }
@@ -141,6 +146,7 @@ fn decision(rng: &mut Rng, at: Timestamp, review: &ReviewRecord) -> Decision {
         message: (answer != Answer::Allowed).then(|| "no".to_owned()),
         would_reject: false,
         verdicts,
+        candidates: candidates(&mut rng.clone()),
         redacted: rng.bool(),
         revision: format!("rev{}", rng.u8(0..3)),
         duration_us: rng.u64(0..1_000_000),
@@ -202,7 +208,34 @@ fn amendment(rng: &mut Rng, decision: &Decision) -> Option<Amendment> {
         said.verdict = Verdict::Deny;
         said.violations.push(violation("bouncer", Mode::Audit, None));
     }
-    Some(Amendment { decision: decision.id, at: decision.at, verdict: said })
+    Some(Amendment { decision: decision.id, at: decision.at, candidate: false, verdict: said })
+}
+
+/// One has the name of a policy, which its late verdict must not be taken for; the other comes and goes.
+fn candidates(rng: &mut Rng) -> Vec<PolicyVerdict> {
+    let mut names = vec!["bouncer"];
+    names.extend(rng.bool().then_some("next"));
+    names.retain(|_| rng.u8(0..5) > 0);
+    let said = [Verdict::Pending, Verdict::Allow, Verdict::Error, Verdict::None, Verdict::Deny];
+    let candidate = |name| candidate(rng.choice(said).expect("one"), name, rng.u64(0..900));
+    names.into_iter().map(candidate).collect()
+}
+
+fn candidate(said: Verdict, name: &str, duration_us: u64) -> PolicyVerdict {
+    let mut verdict = verdict(name, said, (said != Verdict::Pending).then_some(duration_us));
+    verdict.violations.extend((said == Verdict::Deny).then(|| violation("other", Mode::Enforce, None)));
+    verdict
+}
+
+/// Of candidates: all of them come, in the end or at once.
+fn candidate_amendments(rng: &mut Rng, decision: &Decision) -> Vec<Amendment> {
+    let pending = decision.candidates.iter().filter(|verdict| verdict.verdict == Verdict::Pending);
+    let amendment = |verdict: &PolicyVerdict| {
+        let said = if rng.bool() { Verdict::Deny } else { Verdict::Allow };
+        let verdict = candidate(said, &verdict.policy, 7);
+        Amendment { decision: decision.id, at: decision.at, candidate: true, verdict }
+    };
+    pending.map(amendment).collect()
 }
 
 fn exempted(rng: &mut Rng) -> Exempted {

@@ -1,10 +1,11 @@
 use super::history::History;
 use super::{HISTORY, Kind, TestStore, line, on_both};
 use crate::review::clock::{DecisionId, Timestamp};
+use crate::review::comparison::{Comparison, Stance};
 use crate::review::decision::{Answer, Decision, ImageRecord, Mode, Record, Verdict, Violation};
-use crate::store::figures::{Hits, summary, top};
+use crate::store::figures::{Hits, comparisons, summary, top};
 use crate::store::list::{self, SCANNED};
-use crate::store::read::{Blame, Filter, Scope, StoredDecision};
+use crate::store::read::{Blame, Compared, ComparedFilter, Filter, Scope, StoredDecision};
 use crate::store::settings::StoreSettings;
 use crate::store::sql::Sql;
 
@@ -49,8 +50,15 @@ fn matching(filter: &Filter, history: &History) -> Vec<StoredDecision> {
             && filter.answer.is_none_or(|answer| answer == decision.answer)
             && filter.would_reject.is_none_or(|would_reject| would_reject == decision.would_reject)
             && filter.dry_run.is_none_or(|dry_run| dry_run == decision.dry_run)
+            && filter.compared.as_ref().is_none_or(|compared| is_compared(compared, decision))
     };
     history.decisions.iter().filter(matches).cloned().collect()
+}
+
+fn is_compared(filter: &ComparedFilter, decision: &Decision) -> bool {
+    let fits = |wanted: Option<Stance>, said| wanted.is_none_or(|stance| stance == said);
+    Comparison::of(decision)
+        .any(|one| one.candidate == filter.candidate && fits(filter.live, one.live) && fits(filter.silent, one.silent))
 }
 
 fn is_of(image: &ImageRecord, name: &str) -> bool {
@@ -79,6 +87,10 @@ fn is_to_blame(filter: &Filter, decision: &Decision, images: &[ImageRecord]) -> 
         })
     });
     (filter.policy.is_none() && filter.rule.is_none() || of_rule) && of_repository
+}
+
+fn compared(live: Option<Stance>, silent: Option<Stance>) -> Option<ComparedFilter> {
+    Some(ComparedFilter { candidate: "bouncer".to_owned(), live, silent })
 }
 
 /// Each filter alone, then pairs and triples of them.
@@ -111,6 +123,8 @@ fn filters(history: &History) -> Vec<Filter> {
         Filter { would_reject: Some(false), ..Filter::default() },
         Filter { dry_run: Some(true), ..Filter::default() },
         Filter { dry_run: Some(false), ..Filter::default() },
+        Filter { compared: compared(None, None), ..Filter::default() },
+        Filter { compared: compared(Some(Stance::Allow), Some(Stance::Deny)), ..Filter::default() },
     ];
     let mut all = vec![
         Filter::default(),
@@ -145,6 +159,7 @@ fn both(one: &Filter, two: &Filter) -> Filter {
         answer: one.answer.or(two.answer),
         would_reject: one.would_reject.or(two.would_reject),
         dry_run: one.dry_run.or(two.dry_run),
+        compared: one.compared.or(two.compared),
     }
 }
 
@@ -207,6 +222,15 @@ async fn the_list_of_a_figure_has_as_many_rows_as_it_says(kind: Kind) {
         }
     }
     assert!(followed >= 8, "only {followed} figures");
+    let compared = comparisons(&test.store.database, &scope, NOW).await.expect("comparisons").compared;
+    for one in &compared {
+        let cell = ComparedFilter { candidate: one.candidate.clone(), live: Some(one.live), silent: Some(one.silent) };
+        let cluster = Some(one.cluster.clone());
+        let of_cell = Filter { compared: Some(cell), cluster, blame: Blame::Any, ..whole.clone() };
+        assert_eq!(walk(&test, &of_cell, 50).await.len() as u64, one.reviews, "{one:?}");
+    }
+    let is_pending = |one: &&Compared| one.silent == Stance::Pending;
+    assert!(compared.len() > 20 && compared.iter().find(is_pending).is_none(), "{compared:?}");
 }
 
 /// The index over uids of SQLite has a part for each 2^23 ms: its first moment, its last, and times with nothing between.

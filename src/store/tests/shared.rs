@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::batches::nonzero;
 use super::history::History;
 use super::{HISTORY, Kind, TestStore, on_both, postgres};
 use crate::review::clock::{DecisionId, Timestamp};
@@ -205,7 +206,7 @@ async fn a_verdict_that_is_stored_twice_at_once_counts_once(kind: Kind) {
     }
     assert!(expected > 10, "{expected} verdicts");
     assert_eq!(counted, expected);
-    assert_eq!(test.figures().await, once.figures().await);
+    assert_eq!(nonzero(test.figures().await), nonzero(once.figures().await));
 }
 
 async fn a_newer_schema_stops_what_is_written(kind: Kind) {

@@ -11,6 +11,7 @@ use crate::review::clock::Timestamp;
 
 pub mod break_glass;
 pub mod ceilings;
+pub mod candidates;
 pub mod decision;
 pub mod decisions;
 pub mod revision;

@@ -3,8 +3,10 @@
 use serde::Serialize;
 
 use crate::review::clock::Timestamp;
+use crate::review::comparison::{Comparison, Stance};
 use crate::review::decision::{
-    Answer, Exempted, Gap, ImageRecord, Mode, Operation, PolicyVerdict, Presented, Protocol, Verdict, Violation,
+    Answer, Decision, Exempted, Gap, ImageRecord, Mode, Operation, PolicyVerdict, Presented, Protocol, Verdict,
+    Violation,
 };
 use crate::review::held_back::HeldBack;
 use crate::review::image::Role;
@@ -37,6 +39,8 @@ pub struct DecisionShape<'a> {
     answer: Answer,
     would_reject: bool,
     verdicts: Vec<VerdictShape<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    candidates: Option<Vec<CandidateShape<'a>>>,
     redacted: bool,
     revision: &'a str,
     duration_us: u64,
@@ -69,6 +73,16 @@ struct VerdictShape<'a> {
     duration_us: Option<u64>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     more: Option<MoreOfVerdict<'a>>,
+}
+
+/// What a candidate says, and what it is compared with.
+#[derive(Debug, Serialize)]
+struct CandidateShape<'a> {
+    #[serde(flatten)]
+    verdict: VerdictShape<'a>,
+    /// The policy of its name; `None`: all of them together.
+    beside: Option<&'a str>,
+    live: Stance,
 }
 
 #[derive(Debug, Serialize)]
@@ -173,6 +187,7 @@ impl<'a> DecisionShape<'a> {
             answer: decision.answer,
             would_reject: decision.would_reject,
             verdicts: decision.verdicts.iter().map(|verdict| VerdictShape::of(verdict, depth)).collect(),
+            candidates: depth.whole(|| CandidateShape::all(decision)),
             redacted: decision.redacted,
             revision: &decision.revision,
             duration_us: decision.duration_us,
@@ -216,6 +231,17 @@ impl<'a> VerdictShape<'a> {
                 presented: verdict.presented,
             }),
         }
+    }
+}
+
+impl<'a> CandidateShape<'a> {
+    fn all(decision: &'a Decision) -> Vec<Self> {
+        let shape = |(verdict, compared): (&'a PolicyVerdict, Comparison<'a>)| Self {
+            verdict: VerdictShape::of(verdict, Depth::Whole),
+            beside: compared.beside,
+            live: compared.live,
+        };
+        decision.candidates.iter().zip(Comparison::of(decision)).map(shape).collect()
     }
 }
 

@@ -10,14 +10,15 @@ use uuid::Uuid;
 use self::object::{Fragment, fragments};
 use super::html;
 use crate::review::clock::DecisionId;
-use crate::review::decision::{ImageRecord, PolicyVerdict, Verdict, Violation};
+use crate::review::comparison::Comparison;
+use crate::review::decision::{Decision, ImageRecord, PolicyVerdict, Verdict, Violation};
 use crate::store::read::StoredDecision;
 use crate::web::address::Address;
 use crate::web::error::{PageError, WebError};
 use crate::web::filters;
 use crate::web::frame::{Frame, Visit};
 use crate::web::sentence::{Fate, Sentence, answer, rule_name, workload};
-use crate::web::{Live, WebState};
+use crate::web::{Live, WebState, comparison};
 
 mod object;
 
@@ -32,6 +33,7 @@ struct DecisionPage {
     zone: String,
     facts: Vec<Fact>,
     verdicts: Vec<VerdictCard>,
+    candidates: Vec<CandidateCard>,
     images: Vec<ImageRow>,
     object: Option<Vec<Fragment>>,
     back: Address,
@@ -51,6 +53,13 @@ struct VerdictCard {
     verdict: PolicyVerdict,
     violations: Vec<ViolationLine>,
     standing: Vec<ViolationLine>,
+}
+
+/// What a candidate says, and how that compares.
+struct CandidateCard {
+    sentence: String,
+    differs: bool,
+    card: VerdictCard,
 }
 
 struct ViolationLine {
@@ -106,6 +115,7 @@ impl DecisionPage {
             zone: visit.zone.abbreviation(decision.at),
             facts: facts(&stored, &list),
             verdicts: decision.verdicts.iter().map(|verdict| VerdictCard::of(verdict, &list)).collect(),
+            candidates: CandidateCard::all(decision, &list),
             images: stored.review.images.iter().map(|image| ImageRow::of(image, &list)).collect(),
             object,
             api: here.at(format!("/api/v1/decisions/{}", decision.id)).without("tz"),
@@ -163,6 +173,23 @@ impl VerdictCard {
             Verdict::Deny if self.violations.iter().any(enforced) => "enforced",
             verdict => verdict.as_str(),
         }
+    }
+}
+
+// === impl CandidateCard ===
+
+impl CandidateCard {
+    fn all(decision: &Decision, list: &Address) -> Vec<Self> {
+        let card = |(verdict, compared): (&PolicyVerdict, Comparison<'_>)| {
+            // No figure and no list of violations is of a candidate: its rules lead to what it said.
+            let list = list.clone().with("candidate", &verdict.policy);
+            let mut card = VerdictCard::of(verdict, &list);
+            for line in card.violations.iter_mut().chain(&mut card.standing) {
+                line.href = list.clone().with("candidate_verdict", compared.silent.as_str());
+            }
+            Self { sentence: comparison::sentence(&compared), differs: compared.differs(), card }
+        };
+        decision.candidates.iter().zip(Comparison::of(decision)).map(card).collect()
     }
 }
 

@@ -24,7 +24,19 @@ const ROWS: u16 = 50;
 const IMAGES: usize = 3;
 
 /// Filters that a page hides until they are asked for.
-const MORE: [&str; 8] = ["since", "until", "policy", "rule", "repository", "to_blame", "dry_run", "uid"];
+const MORE: [&str; 11] = [
+    "since",
+    "until",
+    "policy",
+    "rule",
+    "repository",
+    "to_blame",
+    "dry_run",
+    "uid",
+    "candidate",
+    "candidate_live",
+    "candidate_verdict",
+];
 
 /// What `since` says, and its name.
 const RANGES: [(&str, &str); 5] =
@@ -153,6 +165,8 @@ fn chips(here: &Address) -> Vec<Chip> {
             "would_reject" => "would be rejected",
             "to_blame" => "is to blame",
             "dry_run" => "dry run",
+            "candidate_live" => "in force",
+            "candidate_verdict" => "candidate says",
             name => name,
         },
         value: match value {

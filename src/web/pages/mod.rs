@@ -5,10 +5,12 @@ use axum::response::Html;
 
 use super::error::PageError;
 
+pub mod candidates;
 pub mod decision;
 pub mod decisions;
 pub mod overview;
 pub mod revision;
+mod span;
 
 fn html(page: &impl Template) -> Result<Html<String>, PageError> {
     Ok(Html(page.render()?))

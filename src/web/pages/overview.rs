@@ -8,27 +8,18 @@ use axum::response::{Html, IntoResponse, Response};
 
 use self::tables::{Cell, HitRow, cells, image_rows, namespace_rows, rule_rows};
 use super::html;
+use super::span::{RangeChoice, Span, lead, ranges, scope_of};
 use crate::policy::ceiling::Ceiling;
-use crate::review::clock::{DAY, Timestamp};
-use crate::store::read::{Bucket, Hit, Range, Scope, Summary};
+use crate::review::clock::Timestamp;
+use crate::store::read::{Bucket, Hit, Scope, Summary};
 use crate::web::address::Address;
 use crate::web::chart::Chart;
 use crate::web::error::PageError;
 use crate::web::frame::{Frame, Notice, Visit};
-use crate::web::query::BadParameter;
 use crate::web::sentence::{Counted, Sentence, state as state_of};
 use crate::web::{Live, WebState, filters, gaps};
 
 mod tables;
-
-/// A choice of the range: what `since` says, its name, and how a sentence over it begins.
-const RANGES: [(&str, &str, &str); 4] = [
-    ("1h", "1 hour", "In the last hour"),
-    ("24h", "24 hours", "In the last 24 hours"),
-    ("7d", "7 days", "In the last 7 days"),
-    ("30d", "30 days", "In the last 30 days"),
-];
-const DEFAULT_RANGE: &str = "24h";
 
 /// Columns that can still be told apart on a telephone.
 const MAX_COLUMNS: usize = 64;
@@ -64,18 +55,6 @@ struct FirstReview {
     frame: Frame,
     command: String,
     policies: Vec<PolicyLine>,
-}
-
-struct RangeChoice {
-    label: &'static str,
-    href: Address,
-    current: bool,
-}
-
-struct Span {
-    text: String,
-    /// The figures are over more than was asked for.
-    widened: bool,
 }
 
 struct Table {
@@ -125,18 +104,6 @@ pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         None => FirstReview::of(&visit, &live)?.into_response(),
         Some(_) => Overview::of(visit, &scope, &live, found)?.into_response(),
     })
-}
-
-/// Without a span, the last [`DEFAULT_RANGE`].
-fn scope_of(visit: &Visit) -> Result<Scope, BadParameter> {
-    let mut scope = visit.parameters.without(&["dry_run"]).scope(visit.now())?;
-    if scope.since.is_none() {
-        let until = scope.until.unwrap_or(visit.now);
-        scope.since = Some(Timestamp(until.0.saturating_sub(DAY)));
-    }
-    // A span up to now has an end, so that the lists behind its figures hold what they counted.
-    scope.until.get_or_insert(visit.now);
-    Ok(scope)
 }
 
 // === impl Found ===
@@ -221,7 +188,7 @@ impl Overview {
         html(&Self {
             ranges: ranges(&visit, &here),
             sentence,
-            span: Span::of(&visit, scope, &summary),
+            span: Span::of(&visit, scope, (summary.since, summary.until)),
             cells: cells(&summary.figures, &list),
             chart: Chart::of(found.buckets, &gaps, &visit.zone, &list),
             rules: Table::of(rule_rows(found.rules, &list)),
@@ -241,31 +208,6 @@ impl Overview {
     }
 }
 
-fn ranges(visit: &Visit, here: &Address) -> Vec<RangeChoice> {
-    let own = visit.parameters.text("until").is_some();
-    let since = visit.parameters.text("since").unwrap_or(DEFAULT_RANGE);
-    let choice = |(value, label, _)| RangeChoice {
-        label,
-        href: here.clone().with("since", value).without("until"),
-        current: !own && since == value,
-    };
-    RANGES.into_iter().map(choice).collect()
-}
-
-/// How the sentence begins.
-fn lead(visit: &Visit, scope: &Scope) -> String {
-    let since = visit.parameters.text("since").unwrap_or(DEFAULT_RANGE);
-    let named = RANGES.iter().find(|(value, ..)| *value == since && visit.parameters.text("until").is_none());
-    let place = match (&scope.namespace, &scope.cluster) {
-        (Some(namespace), Some(cluster)) => format!(", in the namespace {namespace} of {cluster},"),
-        (Some(namespace), None) => format!(", in the namespace {namespace},"),
-        (None, Some(cluster)) => format!(", in the cluster {cluster},"),
-        (None, None) => String::new(),
-    };
-    let time = named.map_or("In the chosen time", |(.., lead)| lead);
-    format!("{time}{place}")
-}
-
 fn policies(live: &Live) -> Vec<PolicyLine> {
     let rule = |rule: &crate::web::LoadedRule| RuleLine {
         id: rule.id.clone(),
@@ -280,21 +222,6 @@ fn policies(live: &Live) -> Vec<PolicyLine> {
         rules: policy.rules.iter().map(rule).collect(),
     };
     live.policies.iter().map(line).collect()
-}
-
-// === impl Span ===
-
-impl Span {
-    fn of(visit: &Visit, scope: &Scope, summary: &Summary) -> Self {
-        let zone = &visit.zone;
-        let until = match summary.until >= visit.now {
-            true => "now".to_owned(),
-            false => zone.minute(summary.until),
-        };
-        let widened = scope.since.is_some_and(|since| summary.since < since)
-            || scope.until.is_some_and(|until| summary.until > until && until < visit.now);
-        Self { text: format!("{} to {until}, {}", zone.minute(summary.since), zone.abbreviation(visit.now)), widened }
-    }
 }
 
 // === impl Table ===

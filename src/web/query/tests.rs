@@ -20,7 +20,8 @@ fn filter(query: &str) -> Result<Filter, BadParameter> {
 fn every_filter_is_read() {
     let got = filter(
         "since=2026-11-23T10:00:00Z&until=2026-11-23T11:00:00.250Z&cluster=prod&namespace=shop&policy=images&rule=no-latest\
-         &image=docker.io%2F**&repository=docker.io/library/nginx&to_blame=true&uid=u-1&answer=failed&would_reject=false&dry_run=true",
+         &image=docker.io%2F**&repository=docker.io/library/nginx&to_blame=true&uid=u-1&answer=failed&would_reject=false&dry_run=true\
+         &candidate=images-next&candidate_live=allow&candidate_verdict=deny",
     );
     let want = Filter {
         since: Some(Timestamp(NOON.0 - 7_200_000)),
@@ -36,6 +37,11 @@ fn every_filter_is_read() {
         answer: Some(Answer::Failed),
         would_reject: Some(false),
         dry_run: Some(true),
+        compared: Some(ComparedFilter {
+            candidate: "images-next".into(),
+            live: Some(Stance::Allow),
+            silent: Some(Stance::Deny),
+        }),
     };
     assert_eq!(got, Ok(want));
 }

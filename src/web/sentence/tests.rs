@@ -46,6 +46,7 @@ fn decision(answer: Answer, would_reject: bool, verdicts: Vec<PolicyVerdict>) ->
         message: None,
         would_reject,
         verdicts,
+        candidates: Vec::new(),
         redacted: false,
         revision: "r".into(),
         duration_us: 1,

@@ -179,6 +179,7 @@ impl Draft {
             message: None,
             would_reject: verdict.verdict == Verdict::Deny,
             verdicts: vec![verdict, self::verdict("bouncer", Mode::Enforce, Vec::new())],
+            candidates: Vec::new(),
             redacted: false,
             revision: "9f2c61d07b7e4f01".into(),
             duration_us: 1_240,

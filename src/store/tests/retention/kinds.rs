@@ -15,7 +15,7 @@ on_both![
 
 async fn figures_go_by_their_own_age_and_are_never_changed(kind: Kind) {
     let (test, _) = stored(kind, 41, 700).await;
-    let tables = ["rollup_totals", "rollup_rules", "rollup_repositories"];
+    let tables = ["rollup_totals", "rollup_rules", "rollup_repositories", "rollup_candidates"];
     let rows = async || {
         let mut all = Vec::new();
         for table in tables {
@@ -83,7 +83,12 @@ async fn events_go_when_they_are_due(kind: Kind) {
             error: None,
             duration_us: None,
         };
-        Record::Amendment(Amendment { decision: DecisionId::at(later(days)), at: later(days), verdict })
+        Record::Amendment(Amendment {
+            decision: DecisionId::at(later(days)),
+            at: later(days),
+            candidate: false,
+            verdict,
+        })
     };
     let records = [
         gap(-100, Some(-99)),

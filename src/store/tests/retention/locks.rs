@@ -34,7 +34,8 @@ async fn a_decision_that_is_amended_while_it_is_deleted_leaves_nothing() {
     let (rule, outcome) = (of_another.int(0).expect("a rule"), of_another.int(1).expect("an outcome"));
     let mut due = Sql::new("SELECT d.key FROM decisions d WHERE d.dry_run AND d.key < ");
     due.bind(crate::store::key::start(later(-40)));
-    due.push(" AND NOT EXISTS (SELECT 1 FROM decision_rules x WHERE x.key = d.key) LIMIT 1 FOR UPDATE OF d");
+    due.push(" AND d.candidates IS NULL AND NOT EXISTS (SELECT 1 FROM decision_rules x WHERE x.key = d.key)");
+    due.push(" LIMIT 1 FOR UPDATE OF d");
     let key = verdict.fetch(due).await.expect("rows")[0].int(0).expect("a key");
 
     let mut swept = Swept::default();

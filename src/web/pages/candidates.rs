@@ -1,0 +1,160 @@
+//! `/candidates`: what candidates say beside what is in force, counted over a span.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::response::Html;
+
+use super::html;
+use super::span::{RangeChoice, Span, ranges, scope_of};
+use crate::review::comparison::Stance;
+use crate::store::read::{Compared, Comparisons, Scope};
+use crate::web::address::Address;
+use crate::web::error::PageError;
+use crate::web::filters::{self, count};
+use crate::web::frame::{Frame, Notice, Visit};
+use crate::web::{Live, LoadedCandidate, WebState, comparison};
+
+#[derive(Template)]
+#[template(path = "pages/candidates.html")]
+struct CandidatesPage {
+    frame: Frame,
+    here: Address,
+    ranges: Vec<RangeChoice>,
+    clusters: Vec<String>,
+    namespaces: Vec<String>,
+    span: Span,
+    cards: Vec<Card>,
+    api: Address,
+}
+
+/// One candidate.
+struct Card {
+    name: String,
+    beside: String,
+    /// It judges now, in this process.
+    is_loaded: bool,
+    matrices: Vec<Matrix>,
+}
+
+/// Its reviews of one cluster.
+struct Matrix {
+    cluster: String,
+    sentence: String,
+    /// What may be said; what never was said to be pending is left out.
+    stances: Vec<&'static str>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    live: &'static str,
+    cells: Vec<Cell>,
+}
+
+struct Cell {
+    reviews: u64,
+    differs: bool,
+    href: Address,
+}
+
+pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Html<String>, PageError> {
+    let visit = Visit::of(&state, query.as_deref())?;
+    let scope = scope_of(&visit)?;
+    let live = state.live().await?;
+    let store = &state.store;
+    let (found, clusters, namespaces) =
+        tokio::try_join!(store.comparisons(&scope), store.clusters(), store.namespaces(scope.cluster.as_deref()))?;
+    html(&CandidatesPage::of(&visit, &scope, &live, found, [clusters, namespaces]))
+}
+
+// === impl CandidatesPage ===
+
+impl CandidatesPage {
+    fn of(
+        visit: &Visit,
+        scope: &Scope,
+        live: &Live,
+        found: Comparisons,
+        [clusters, namespaces]: [Vec<String>; 2],
+    ) -> Self {
+        let here = visit.to("/candidates");
+        let mut frame = Frame::of("Candidates", visit, live, here.clone());
+        if !found.compared.is_empty() {
+            frame.notices.extend(Notice::of_counted(found.since, &found.horizons, scope, &visit.zone));
+        }
+        // The lists behind the figures: of the span that was really counted, dry runs left out as there.
+        let list = visit
+            .to("/decisions")
+            .with("since", found.since.to_string())
+            .with("until", found.until.to_string())
+            .with("dry_run", "false");
+        Self {
+            frame,
+            ranges: ranges(visit, &here),
+            span: Span::of(visit, scope, (found.since, found.until)),
+            cards: cards(&live.candidates, found.compared, &list),
+            clusters: filters::proposed(clusters),
+            namespaces: filters::proposed(namespaces),
+            api: here.at("/api/v1/candidates").without("tz"),
+            here,
+        }
+    }
+
+    fn asked(&self, name: &str) -> &str {
+        self.here.value(name).unwrap_or_default()
+    }
+}
+
+/// Those that are loaded first, in their order.
+fn cards(loaded: &[LoadedCandidate], compared: Vec<Compared>, list: &Address) -> Vec<Card> {
+    let mut found: BTreeMap<String, BTreeMap<String, Vec<Compared>>> = BTreeMap::new();
+    for one in compared {
+        found.entry(one.candidate.clone()).or_default().entry(one.cluster.clone()).or_default().push(one);
+    }
+    let card = |name: String, beside: String, is_loaded, by_cluster: BTreeMap<String, Vec<Compared>>| {
+        let matrices = by_cluster.into_iter().map(|(cluster, cells)| Matrix::of(&name, cluster, &beside, &cells, list));
+        Card { matrices: matrices.collect(), name, beside, is_loaded }
+    };
+    let mut cards: Vec<Card> = Vec::new();
+    for LoadedCandidate { name, beside } in loaded {
+        let of_it = found.remove(name).unwrap_or_default();
+        cards.push(card(name.clone(), comparison::beside(beside.as_deref()), true, of_it));
+    }
+    let gone = "the policy of its name, or else the policies that were in force";
+    cards.extend(found.into_iter().map(|(name, of_it)| card(name, gone.to_owned(), false, of_it)));
+    cards
+}
+
+// === impl Matrix ===
+
+impl Matrix {
+    fn of(candidate: &str, cluster: String, beside: &str, cells: &[Compared], list: &Address) -> Self {
+        let reviews = |live: Stance, silent: Stance| {
+            cells.iter().filter(|cell| (cell.live, cell.silent) == (live, silent)).map(|cell| cell.reviews).sum()
+        };
+        let is_pending = cells.iter().any(|cell| cell.live == Stance::Pending || cell.silent == Stance::Pending);
+        let stances = || Stance::ALL.into_iter().filter(|stance| *stance != Stance::Pending || is_pending);
+        let list = list.clone().with("cluster", &cluster).with("candidate", candidate);
+        let row = |live: Stance| {
+            let list = list.clone().with("candidate_live", live.as_str());
+            let cell = |silent: Stance| Cell {
+                reviews: reviews(live, silent),
+                differs: live != silent && live != Stance::Pending && silent != Stance::Pending,
+                href: list.clone().with("candidate_verdict", silent.as_str()),
+            };
+            Row { live: live.as_str(), cells: stances().map(cell).collect() }
+        };
+        let all: u64 = cells.iter().map(|cell| cell.reviews).sum();
+        let (denied, allowed): (u64, u64) =
+            (reviews(Stance::Allow, Stance::Deny), reviews(Stance::Deny, Stance::Allow));
+        let sentence = format!(
+            "Of {} in {cluster} it would deny {} that {beside} let through, and allow {} that stood against them.",
+            count(all, "review"),
+            filters::group(denied),
+            filters::group(allowed),
+        );
+        Self { sentence, cluster, stances: stances().map(Stance::as_str).collect(), rows: stances().map(row).collect() }
+    }
+}
