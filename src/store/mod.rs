@@ -19,6 +19,7 @@ mod figures;
 mod generate;
 pub mod hold;
 mod horizon;
+pub mod inventory;
 mod key;
 mod list;
 mod locate;
@@ -153,6 +154,27 @@ impl Store {
 
     pub async fn revision(&self, id: &str) -> Result<Option<StoredRevision>, StoreError> {
         revision::one(&self.database, id).await
+    }
+
+    /// Clusters that have an inventory, in alphabetical order.
+    pub async fn inventoried_clusters(&self) -> Result<Vec<String>, StoreError> {
+        inventory::read::clusters(&self.database).await
+    }
+
+    /// The inventories of a cluster that are kept, newest first.
+    pub async fn inventories(&self, cluster: &str) -> Result<Vec<inventory::read::Stored>, StoreError> {
+        inventory::read::of_cluster(&self.database, cluster).await
+    }
+
+    /// At most `limit` workloads of an inventory, after the place.
+    pub async fn inventory(
+        &self,
+        id: i64,
+        shown: &inventory::read::Shown,
+        limit: u16,
+        after: Option<i64>,
+    ) -> Result<inventory::read::Page, StoreError> {
+        inventory::read::page(&self.database, id, shown, limit, after).await
     }
 
     /// Every namespace that something came of.

@@ -14,7 +14,7 @@ use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
 
 /// Every page that one can go to from every other.
-const PAGES: [(&str, &str); 2] = [("/", "Overview"), ("/decisions", "Decisions")];
+const PAGES: [(&str, &str); 3] = [("/", "Overview"), ("/decisions", "Decisions"), ("/inventory", "Inventory")];
 
 /// One request for a page.
 #[derive(Debug)]

@@ -38,6 +38,7 @@ mod frame;
 mod gaps;
 mod headers;
 mod host;
+pub mod inventory;
 mod pages;
 mod query;
 mod sentence;
@@ -99,10 +100,12 @@ pub fn router(state: WebState) -> Router {
         .route("/", get(pages::overview::show))
         .route("/decisions", get(pages::decisions::list))
         .route("/decisions/{id}", get(pages::decision::show))
+        .route("/inventory", get(pages::inventory::show))
         .route("/revisions/{id}", get(pages::revision::show))
         .route("/api/v1/summary", get(api::summary::show))
         .route("/api/v1/decisions", get(api::decisions::list))
         .route("/api/v1/decisions/{id}", get(api::decision::show))
+        .route("/api/v1/inventory", get(api::inventory::show))
         .route("/api/v1/revisions", get(api::revisions::list))
         .route("/api/v1/revisions/{id}", get(api::revision::show))
         .route(&assets::STYLE_PATH, get(assets::style))

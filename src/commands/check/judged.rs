@@ -10,7 +10,8 @@ use crate::policy::revision::{Policy, Source};
 use crate::policy::rollout::Place as Where;
 use crate::review::Review;
 use crate::review::clock::Timestamp;
-use crate::review::decision::{Mode, Protocol, Violation};
+use crate::review::decision::{Mode, PolicyVerdict, Protocol, Violation};
+use crate::review::json::Document;
 use crate::review::view::{ObjectView, object_hash};
 use crate::review::{decode, strict};
 
@@ -32,8 +33,16 @@ pub struct Found {
     pub violation: Violation,
 }
 
-/// As `cluster`. Webhooks are not asked.
-pub fn judge(revision: &Revision, cluster: &str, subject: &Subject) -> Judged {
+/// A subject that could be read, and what each local policy says of it.
+#[derive(Debug)]
+pub struct Heard<'a> {
+    pub review: &'a Review,
+    pub document: &'a Document<'a>,
+    pub verdicts: &'a [PolicyVerdict],
+}
+
+/// As `cluster`. Webhooks are not asked. `hear` is told of one that could be read.
+pub fn judge(revision: &Revision, cluster: &str, subject: &Subject, hear: impl FnOnce(Heard<'_>)) -> Judged {
     let (place, name, namespace) = (subject.place.clone(), subject.name.clone(), subject.namespace.clone());
     let mut judged = Judged { place, name, namespace, violations: Vec::new(), errors: Vec::new() };
     let document = match strict::parse(subject.body.as_bytes()) {
@@ -50,6 +59,18 @@ pub fn judge(revision: &Revision, cluster: &str, subject: &Subject) -> Judged {
             return judged;
         }
     };
+    let verdicts = verdicts(revision, cluster, &review, &document);
+    hear(Heard { review: &review, document: &document, verdicts: &verdicts });
+    for verdict in verdicts {
+        let policy = verdict.policy;
+        judged.errors.extend(verdict.error.map(|error| format!("policy {policy} could not judge: {error}")));
+        let found = |violation| Found { policy: policy.clone(), violation };
+        judged.violations.extend(verdict.violations.into_iter().map(found));
+    }
+    judged
+}
+
+fn verdicts(revision: &Revision, cluster: &str, review: &Review, document: &Document<'_>) -> Vec<PolicyVerdict> {
     let occasion = Occasion {
         place: Where { cluster, namespace: review.record.namespace.as_deref().unwrap_or_default() },
         workload: &review.record.workload,
@@ -57,15 +78,9 @@ pub fn judge(revision: &Revision, cluster: &str, subject: &Subject) -> Judged {
         exemptions: &revision.exemptions,
         force: if review.exempt_from_denial { Force::None } else { Force::Full },
     };
-    let object = (review.protocol == Protocol::AdmissionReview).then(|| ObjectView::of(&review, &document).encode());
-    for policy in &revision.policies {
-        let Some(opinion) = opinion(policy, occasion, &review, object.as_deref()) else { continue };
-        let verdict = opinion.verdict;
-        judged.errors.extend(verdict.error.map(|error| format!("policy {} could not judge: {error}", policy.name)));
-        let found = |violation| Found { policy: policy.name.clone(), violation };
-        judged.violations.extend(verdict.violations.into_iter().map(found));
-    }
-    judged
+    let object = (review.protocol == Protocol::AdmissionReview).then(|| ObjectView::of(review, document).encode());
+    let opinions = revision.policies.iter().filter_map(|policy| opinion(policy, occasion, review, object.as_deref()));
+    opinions.map(|opinion| opinion.verdict).collect()
 }
 
 /// `None`: of a webhook.

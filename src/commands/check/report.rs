@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::review::decision::Mode;
 use crate::web::count;
 
+use super::columns::aligned;
 use super::judged::{Found, Judged};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,13 +53,7 @@ fn table(judged: &[Judged]) -> String {
         rows.extend(one.violations.iter().map(found));
         rows.extend(one.errors.iter().map(|error| row("error", String::new(), error)));
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2)];
-    let mut out = String::new();
-    for [place, object, rule, text] in &rows {
-        let [first, second, third] = widths;
-        writeln!(out, "{place:first$}  {object:second$}  {rule:third$}  {text}").expect("a String takes everything");
-    }
+    let mut out = aligned(&rows);
     let violations: usize = judged.iter().map(|one| one.violations.len()).sum();
     let (objects, violations) = (count(judged.len() as u64, "object"), count(violations as u64, "violation"));
     writeln!(out, "{objects}, {violations}").expect("a String takes everything");

@@ -11,6 +11,7 @@ use crate::review::clock::Timestamp;
 
 pub mod decision;
 pub mod decisions;
+pub mod inventory;
 pub mod revision;
 pub mod revisions;
 pub mod shape;

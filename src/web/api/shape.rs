@@ -91,7 +91,7 @@ struct ViolationShape<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "by", rename_all = "kebab-case")]
-enum ExemptedShape<'a> {
+pub enum ExemptedShape<'a> {
     Exemption { ticket: Option<&'a str>, owner: Option<&'a str>, reason: Option<&'a str>, until: Option<String> },
 }
 
@@ -223,7 +223,7 @@ impl<'a> ViolationShape<'a> {
 }
 
 impl<'a> ExemptedShape<'a> {
-    fn of(exempted: &'a Exempted) -> Self {
+    pub fn of(exempted: &'a Exempted) -> Self {
         match exempted {
             Exempted::Exemption { ticket, owner, reason, until } => Self::Exemption {
                 ticket: ticket.as_deref(),

@@ -7,6 +7,7 @@ use super::error::PageError;
 
 pub mod decision;
 pub mod decisions;
+pub mod inventory;
 pub mod overview;
 pub mod revision;
 
