@@ -50,7 +50,7 @@ pub struct CheckArgs {
     pub record: bool,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
-    /// The lightest mode of a violation that makes the exit code 1.
+    /// The lightest mode of a violation that makes the exit code 1; `never`: none does.
     #[arg(long, value_enum, default_value_t = Reach::Enforce)]
     pub fail_on: Reach,
 }
@@ -61,6 +61,7 @@ pub enum Reach {
     Audit,
     Warn,
     Enforce,
+    Never,
 }
 
 /// What was found, and what runs where that was asked for.
@@ -91,11 +92,11 @@ pub fn run(args: &CheckArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
         Ok(checked) => checked,
         Err(unreadable) => return Ok(mistaken(&unreadable)),
     };
-    super::config::print(&report::write(args.format, &judged, args.fail_on.into()))?;
+    super::config::print(&report::write(args.format, &judged, args.fail_on.mode()))?;
     if let Some(warning) = warning(cut) {
         eprintln!("warning: {warning}");
     }
-    let code = ExitCode::from(code(&judged, args.fail_on.into()));
+    let code = ExitCode::from(code(&judged, args.fail_on.mode()));
     if !args.record {
         return Ok(code);
     }
@@ -136,11 +137,12 @@ fn check(args: &CheckArgs, cluster: &str, revision: &Revision) -> Result<Checked
 
 fn warning(cut: Cut) -> Option<String> {
     let lacks = cut.missing.map_or_else(|| "more than it has".to_owned(), |missing| count(missing, "object") + " more");
-    let said = format!("the API server gave only a part of {}, and has {lacks}: ask for all of it", count(cut.lists, "list"));
+    let said =
+        format!("the API server gave only a part of {}, and has {lacks}: ask for all of it", count(cut.lists, "list"));
     (cut.lists > 0).then_some(said)
 }
 
-fn code(judged: &[Judged], fail_on: Mode) -> u8 {
+fn code(judged: &[Judged], fail_on: Option<Mode>) -> u8 {
     if judged.iter().any(|one| !one.errors.is_empty()) {
         return MISTAKEN;
     }
@@ -150,12 +152,13 @@ fn code(judged: &[Judged], fail_on: Mode) -> u8 {
 
 // === impl Reach ===
 
-impl From<Reach> for Mode {
-    fn from(reach: Reach) -> Self {
-        match reach {
-            Reach::Audit => Self::Audit,
-            Reach::Warn => Self::Warn,
-            Reach::Enforce => Self::Enforce,
+impl Reach {
+    fn mode(self) -> Option<Mode> {
+        match self {
+            Self::Audit => Some(Mode::Audit),
+            Self::Warn => Some(Mode::Warn),
+            Self::Enforce => Some(Mode::Enforce),
+            Self::Never => None,
         }
     }
 }

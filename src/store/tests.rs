@@ -3,6 +3,7 @@
 mod batches;
 mod figures;
 mod history;
+mod inventories;
 mod lists;
 mod opening;
 mod places;

@@ -81,7 +81,7 @@ impl WebError {
             Self::Parameter(_) => StatusCode::BAD_REQUEST,
             Self::NoSuchDecision(_) | Self::NoSuchRevision(_) | Self::NoSuchInventory(_) | Self::NoSuchPage => {
                 StatusCode::NOT_FOUND
-            },
+            }
             Self::Store(_) | Self::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Template(_) | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -28,11 +28,15 @@ pub fn of_coverage(coverage: &Coverage) -> Vec<String> {
             || "nobody knows how much is missing".to_owned(),
             |missing| format!("{} missing", count(missing, "object")),
         );
-        sentences.push(format!("It is a part: the API server cut {} of the input, {lacks}.", count(coverage.cut_lists, "list")));
+        sentences.push(format!(
+            "It is a part: the API server cut {} of the input, {lacks}.",
+            count(coverage.cut_lists, "list")
+        ));
     }
     if coverage.namespaces == 0 {
         sentences.push(
-            "No namespaces were in the input: their labels are not known, nor whether all of them are covered.".to_owned(),
+            "No namespaces were in the input: their labels are not known, nor whether all of them are covered."
+                .to_owned(),
         );
     }
     if let Some(only) = &coverage.only_namespace {
@@ -119,7 +123,8 @@ impl Selected {
             None => kept.first(),
             Some(id) => {
                 let found = kept.iter().find(|stored| stored.id == id);
-                let missing = || WebError::NoSuchInventory(format!("{id} of {}", cluster.as_deref().unwrap_or_default()));
+                let missing =
+                    || WebError::NoSuchInventory(format!("{id} of {}", cluster.as_deref().unwrap_or_default()));
                 Some(found.ok_or_else(missing)?)
             }
         };

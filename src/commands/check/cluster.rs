@@ -20,7 +20,9 @@ pub fn named(args: &CheckArgs, config: &Config) -> Result<String, String> {
 fn known(cluster: &str, declared: &[&str]) -> Result<(), String> {
     let is_declared = declared.is_empty() || declared.contains(&cluster);
     if cluster == UNDECLARED {
-        Err(format!("--cluster {cluster} is the name of what comes from senders that are not declared: give the cluster's own"))
+        Err(format!(
+            "--cluster {cluster} is the name of what comes from senders that are not declared: give the cluster's own"
+        ))
     } else if !crate::config::is_label(cluster) {
         Err(format!("--cluster {cluster:?} is not a DNS label: no review comes of a cluster of that name"))
     } else if !is_declared {
@@ -34,7 +36,12 @@ fn of_configuration(config: &Config, declared: &[&str]) -> Result<String, String
     match declared {
         [only] => Ok((*only).to_owned()),
         [] if config.names_cluster() => Ok(config.cluster.clone()),
-        [] => Err("--record needs the name of the cluster: give --cluster NAME, or `cluster` in the configuration".to_owned()),
-        several => Err(format!("--record needs the name of the cluster: give --cluster with one of {}", several.join(", "))),
+        [] => {
+            Err("--record needs the name of the cluster: give --cluster NAME, or `cluster` in the configuration"
+                .to_owned())
+        }
+        several => {
+            Err(format!("--record needs the name of the cluster: give --cluster with one of {}", several.join(", ")))
+        }
     }
 }

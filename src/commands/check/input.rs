@@ -55,11 +55,7 @@ struct Lines<'a> {
 ///
 /// # Errors
 /// The text is neither, or `take` says so.
-pub fn each(
-    file: &str,
-    text: &str,
-    mut take: impl FnMut(Item<'_>) -> Result<(), String>,
-) -> Result<Cut, String> {
+pub fn each(file: &str, text: &str, mut take: impl FnMut(Item<'_>) -> Result<(), String>) -> Result<Cut, String> {
     let mut cut = Cut::default();
     if text.trim_start().starts_with('{') {
         let values: Result<Vec<&RawValue>, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
@@ -72,7 +68,10 @@ pub fn each(
                 return Ok(cut);
             }
             Err(error) if error.is_eof() => {
-                return Err(format!("{file} ends in the middle of an object, in line {}: it is not whole", error.line()));
+                return Err(format!(
+                    "{file} ends in the middle of an object, in line {}: it is not whole",
+                    error.line()
+                ));
             }
             // YAML may begin so, too.
             Err(_) => {}
@@ -176,7 +175,8 @@ mod tests {
 
     #[test]
     fn every_object_of_json_and_yaml_has_its_line_and_its_kind() {
-        let json = "\n{\"kind\": \"List\", \"items\": [\n{\"kind\": \"A\"},\n\n{\"kind\": \"B\"}]}\n{\"kind\": \"C\"}\n";
+        let json =
+            "\n{\"kind\": \"List\", \"items\": [\n{\"kind\": \"A\"},\n\n{\"kind\": \"B\"}]}\n{\"kind\": \"C\"}\n";
         let expected = [(3, "A"), (5, "B"), (6, "C")].map(|(line, kind)| (line, kind.to_owned()));
         assert_eq!(found(json).0, expected);
         let yaml = "# x\nkind: List\nitems:\n- {kind: A}\n- kind: B\n---\n---\nkind: C\n";
@@ -184,14 +184,18 @@ mod tests {
         assert_eq!(found(yaml).0, expected);
         let flow = found("{kind: A, items: {}}").0;
         assert_eq!(flow, [(1, "A".to_owned())], "YAML that begins as JSON does");
-        for text in ["{\"kind\": \"PodList\", \"apiVersion\": \"v1\", \"items\": [{}]}", "kind: PodList\napiVersion: v1\nitems: [{}]"] {
+        for text in [
+            "{\"kind\": \"PodList\", \"apiVersion\": \"v1\", \"items\": [{}]}",
+            "kind: PodList\napiVersion: v1\nitems: [{}]",
+        ] {
             assert_eq!(found(text).0[0].1, "v1 Pod", "{text}");
         }
     }
 
     #[test]
     fn a_list_that_was_cut_is_told_with_what_it_lacks() {
-        let list = |metadata: &str| found(&format!("{{\"kind\": \"PodList\", \"metadata\": {metadata}, \"items\": []}}")).1;
+        let list =
+            |metadata: &str| found(&format!("{{\"kind\": \"PodList\", \"metadata\": {metadata}, \"items\": []}}")).1;
         assert_eq!(list("{}"), Cut::default());
         assert_eq!(list("{\"continue\": \"\", \"remainingItemCount\": null}"), Cut::default());
         assert_eq!(list("{\"continue\": \"x\"}"), Cut { lists: 1, missing: None });

@@ -78,9 +78,15 @@ fn verdicts(revision: &Revision, cluster: &str, review: &Review, document: &Docu
         exemptions: &revision.exemptions,
         force: if review.exempt_from_denial { Force::None } else { Force::Full },
     };
-    let object = (review.protocol == Protocol::AdmissionReview).then(|| ObjectView::of(review, document).encode());
+    let has_object = review.protocol == Protocol::AdmissionReview && revision.policies.iter().any(sees_object);
+    let object = has_object.then(|| ObjectView::of(review, document).encode());
     let opinions = revision.policies.iter().filter_map(|policy| opinion(policy, occasion, review, object.as_deref()));
     opinions.map(|opinion| opinion.verdict).collect()
+}
+
+/// Of others the view would be made for nothing.
+fn sees_object(policy: &Policy) -> bool {
+    policy.evaluated().is_some_and(|evaluated| matches!(evaluated.form().view(true), View::Object))
 }
 
 /// `None`: of a webhook.
@@ -107,9 +113,9 @@ fn opinion<'a>(
 // === impl Found ===
 
 impl Found {
-    /// Whether it counts where violations from that mode on are failures.
-    pub fn reaches(&self, fail_on: Mode) -> bool {
-        self.violation.exempted.is_none() && self.violation.mode >= fail_on
+    /// Whether it counts where violations from that mode on are failures. `None`: none are.
+    pub fn reaches(&self, fail_on: Option<Mode>) -> bool {
+        self.violation.exempted.is_none() && fail_on.is_some_and(|fail_on| self.violation.mode >= fail_on)
     }
 
     /// What comes of it: a mode, or that it is exempted.

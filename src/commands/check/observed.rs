@@ -10,7 +10,8 @@ use crate::store::inventory::RunningImage;
 /// What of them is text.
 pub fn labels(namespace: Node<'_>) -> BTreeMap<String, String> {
     let labels = namespace.member("metadata").and_then(|metadata| metadata.member("labels"));
-    let texts = labels.into_iter().flat_map(Node::members).filter_map(|(key, value)| Some((key.text()?, value.text()?)));
+    let texts =
+        labels.into_iter().flat_map(Node::members).filter_map(|(key, value)| Some((key.text()?, value.text()?)));
     texts.map(|(key, value)| (key.into_owned(), value.into_owned())).collect()
 }
 

@@ -37,12 +37,7 @@ pub fn record(
     })
 }
 
-async fn store(
-    inventories: &Inventories,
-    gathered: Gathered,
-    ground: Ground<'_>,
-    cut: Cut,
-) -> anyhow::Result<String> {
+async fn store(inventories: &Inventories, gathered: Gathered, ground: Ground<'_>, cut: Cut) -> anyhow::Result<String> {
     let reviews = inventories.last_reviews(ground.cluster, &gathered.names()).await?;
     let inventory: Inventory = gathered.inventory(ground, cut, reviews);
     let known = inventories.reviewed_clusters().await?;

@@ -24,7 +24,7 @@ pub enum Format {
 }
 
 /// `fail_on`: the lightest mode of what is a failure.
-pub fn write(format: Format, judged: &[Judged], fail_on: Mode) -> String {
+pub fn write(format: Format, judged: &[Judged], fail_on: Option<Mode>) -> String {
     match format {
         Format::Table => table(judged),
         Format::Json => pretty(&json!(judged.iter().map(object).collect::<Vec<_>>())),
@@ -119,7 +119,7 @@ fn sarif(judged: &[Judged]) -> Value {
 #[template(path = "check/junit.xml")]
 struct Junit<'a> {
     judged: &'a [Judged],
-    fail_on: Mode,
+    fail_on: Option<Mode>,
 }
 
 // === impl Junit ===

@@ -93,7 +93,8 @@ fn text(file: &Path) -> Result<(String, String), String> {
 impl Subject {
     fn of(file: &str, item: &Item<'_>, namespace: &str) -> Result<Self, String> {
         let place = Place { file: file.to_owned(), line: item.line };
-        let document = strict::parse(item.json.as_bytes()).map_err(|error| format!("{place}: {error} of the object"))?;
+        let document =
+            strict::parse(item.json.as_bytes()).map_err(|error| format!("{place}: {error} of the object"))?;
         let root = document.root();
         let own = said(root, &["kind"]).zip(said(root, &["apiVersion"]));
         let listed_as = item.listed_as.map(|(kind, version)| (kind.to_owned(), version.to_owned()));
@@ -118,8 +119,7 @@ impl Subject {
         let name = said(object, &["metadata", "name"]).or_else(|| said(object, &["metadata", "generateName"]));
         let name = name.unwrap_or_default();
         let own = said(object, &["metadata", "namespace"]);
-        let namespace =
-            own.or_else(|| (!OF_THE_CLUSTER.contains(&kind.as_str())).then(|| namespace.to_owned()));
+        let namespace = own.or_else(|| (!OF_THE_CLUSTER.contains(&kind.as_str())).then(|| namespace.to_owned()));
         let request = json!({
             "uid": "check", "operation": "CREATE", "name": name, "namespace": namespace,
             "kind": {"group": group, "version": version, "kind": kind},

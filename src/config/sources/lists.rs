@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn each_item_of_a_list_has_its_line_and_nothing_else_has() {
-        let text = "a: 1\nitems: {x: y}\n---\nkind: List\nitems:\n- a: 1\n  b: [{c: 2}]\n\n- {d: 3}\n---\n- 1\n---\nx\n";
+        let text =
+            "a: 1\nitems: {x: y}\n---\nkind: List\nitems:\n- a: 1\n  b: [{c: 2}]\n\n- {d: 3}\n---\n- 1\n---\nx\n";
         let found: Vec<Vec<usize>> = lines(text).into_iter().map(|lines| lines.0).collect();
         assert_eq!(found, [vec![], vec![6, 9], vec![], vec![]]);
     }
