@@ -139,6 +139,14 @@ fn every_kind_of_workload_is_judged_and_so_are_lists_as_json() {
     assert!(ended.stderr.contains(cut), "{}", ended.stderr);
 }
 
+#[test]
+fn that_a_webhook_was_not_asked_is_told() {
+    let webhook = "- {name: gate, mode: enforce, webhook: {url: 'https://127.0.0.1:1/', ca: /nowhere/ca.crt, speaks: image-review}}";
+    let ended = run(desk(&format!("{CONFIG}{webhook}\n")).dir(), &["check", "-c", "r.yaml", "all.yaml"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), "note: webhooks were not asked: gate\n"));
+    assert!(ended.stdout.ends_with("3 objects, 4 violations\n"), "{}", ended.stdout);
+}
+
 /// What a desk has not, a desk does not need.
 #[test]
 fn certificates_and_keys_of_the_listener_are_not_asked_for() {

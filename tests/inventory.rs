@@ -261,6 +261,38 @@ async fn what_had_no_review_since_its_policy_was_loaded_is_told() {
 }
 
 #[tokio::test]
+async fn pods_that_differ_in_their_generated_names_say_the_same_and_one_that_cannot_be_judged_is_told() {
+    let teams = "package main
+deny[msg] { not input.metadata.labels.team; msg := sprintf(\"Pod %s says not whose it is\", [input.metadata.name]) }";
+    let config = CONFIG.replace(
+        "exemptions:",
+        "- {name: teams, mode: warn, rego: {files: [teams.rego], entrypoint: data.main.deny}}\nexemptions:",
+    );
+    let rehearsal = Rehearsal::builder().file("teams.rego", teams).config(&config).start().await;
+    let many: Vec<Value> = (0..1_001).map(|n| json!({"name": format!("c{n}"), "image": format!("a:{n}")})).collect();
+    let input = list(&[
+        namespace("blog"),
+        pod("blog", "posts", 1, "a:1"),
+        pod("blog", "posts", 2, "a:1"),
+        with(pod("shop", "huge", 1, "a:1"), "/spec/containers", json!(many)),
+    ]);
+    let ended = record(rehearsal.dir(), &[], &input);
+    assert_eq!(ended.code, Some(2), "one could not be judged: {}", ended.stdout);
+    let answer = rehearsal.get_json("/api/v1/inventory").await;
+    assert_eq!(
+        workloads(&answer),
+        [("shop", "Deployment/huge", "unjudged"), ("blog", "Deployment/posts", "warned")],
+        "it is recorded all the same"
+    );
+    let violations = &answer["workloads"][1]["verdicts"][1]["violations"];
+    assert_eq!(violations.as_array().expect("a list").len(), 1, "{violations}");
+    let first = (&violations[0]["message"], &violations[0]["pods"]);
+    assert_eq!(first, (&json!("Pod posts says not whose it is"), &json!(2)));
+    let huge = &answer["workloads"][0];
+    assert_eq!((huge["images"].as_array().expect("a list").len(), &huge["more_images"]), (100, &json!(true)));
+}
+
+#[tokio::test]
 async fn what_is_not_covered_is_told() {
     let rehearsal = started(false).await;
     let whole = |answer: &Value| answer["inventory"]["whole"].clone();

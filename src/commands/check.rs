@@ -98,6 +98,10 @@ pub fn run(args: &CheckArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
     }
     let code = ExitCode::from(code(&judged, args.fail_on.mode()));
     if !args.record {
+        let webhooks = running::webhooks(&revision);
+        if !webhooks.is_empty() {
+            eprintln!("note: webhooks were not asked: {}", webhooks.join(", "));
+        }
         return Ok(code);
     }
     drop(judged);

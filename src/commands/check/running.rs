@@ -118,10 +118,9 @@ impl Gathered {
             figures.add(&contents);
             workloads.push(Running { namespace, contents });
         }
-        let webhooks = ground.revision.policies.iter().filter(|policy| matches!(policy.source, Source::Webhook(_)));
         let account = Account {
             revision: ground.revision.id.clone(),
-            webhooks: webhooks.map(|policy| policy.name.clone()).collect(),
+            webhooks: webhooks(ground.revision),
             policies,
             coverage: Coverage { only_namespace, cut_lists: cut.lists, missing: cut.missing, ..self.coverage },
             figures,
@@ -140,6 +139,12 @@ impl Gathered {
 
 fn is_core(subject: &Subject, kind: &str) -> bool {
     !subject.is_review && subject.kind == kind
+}
+
+/// Names of those that are asked only by `serve`.
+pub fn webhooks(revision: &Revision) -> Vec<String> {
+    let webhooks = revision.policies.iter().filter(|policy| matches!(policy.source, Source::Webhook(_)));
+    webhooks.map(|policy| policy.name.clone()).collect()
 }
 
 /// Local policies with their versions.

@@ -11,7 +11,6 @@ use super::super::database::Database;
 use super::super::error::StoreError;
 use super::super::key;
 use super::super::sql::{FOR_EACH_JOIN, Row, Sql, Value};
-use super::super::stretch::Bounds;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{PolicyVerdict, Verdict};
 use crate::review::workload::Workload;
@@ -90,14 +89,18 @@ async fn last_seen(
 async fn decided(database: &Database, seen: &[Seen]) -> Result<HashMap<usize, (i64, i64)>, StoreError> {
     let after = |at: Timestamp| key::start(Timestamp(at.0 + 1));
     let (Some(first), Some(last)) = (seen.first(), seen.last()) else { return Ok(HashMap::new()) };
-    let bounds = Bounds { from: key::start(first.at), below: after(last.at) };
     let rows = seen.iter().map(|seen| -> [Value; 4] {
         [(seen.place as i64).into(), seen.workload.into(), key::start(seen.at).into(), after(seen.at).into()]
     });
+    // With the ends of all, in numbers, so that a plan names the days between them and no others.
+    let condition = format!(
+        "t.key >= v.low AND t.key < v.high AND t.workload = v.workload AND t.dry_run = FALSE AND t.key >= {} AND t.key < {}",
+        key::start(first.at),
+        after(last.at)
+    );
     let mut sql = Sql::new("WITH wanted (place, workload, low, high) AS (");
-    sql.values(rows).push(&format!(") SELECT v.place, d.key, d.outcome FROM wanted v {FOR_EACH_JOIN} decisions d "));
-    sql.push("WHERE d.key >= v.low AND d.key < v.high AND d.workload = v.workload AND d.dry_run = FALSE");
-    sql.append(database.pruned("d", bounds));
+    sql.values(rows).push(") SELECT v.place, t.key, t.outcome FROM wanted v ");
+    sql.push(&database.looked_up("decisions", &condition)).push("WHERE ").push(&condition);
     let mut found: HashMap<usize, (i64, i64)> = HashMap::new();
     for row in database.fetch(sql).await? {
         let place = usize::try_from(row.int(0)?).map_err(StoreError::broken)?;
