@@ -47,10 +47,11 @@ use self::policies::ReadPolicies;
 use self::tree::Node;
 use self::written::Document;
 
+pub use self::form::is_label;
 pub use self::mistake::{ConfigErrors, Mistake, Place, Wrong, suggestion};
 pub use self::policies::Compile;
 pub use self::shape::schema;
-pub use self::sources::manifests;
+pub use self::sources::{ManifestDocument, documents, manifests};
 pub use self::store::kept;
 
 /// What `serve` runs on: complete, absolute or relative to the working directory, every default filled in.
@@ -181,10 +182,20 @@ pub fn check(
 ) -> Result<Loaded, ConfigErrors> {
     let mut draft = Draft::read(file, env);
     draft.open_files();
-    draft.read_policies();
-    policies::compile(&draft.policies, &draft.tree, compile, &mut draft.mistakes);
-    draft.read_candidates(compile);
-    draft.finish()
+    draft.compile(compile)
+}
+
+/// As [`check`], for who judges as `serve` does and serves nothing: certificates, keys and tokens, which are mostly not
+/// where that is, are not opened.
+///
+/// # Errors
+/// Every mistake, with its place.
+pub fn judging(
+    file: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+    compile: Compile<'_>,
+) -> Result<Loaded, ConfigErrors> {
+    Draft::read(file, env).compile(compile)
 }
 
 /// A configuration on its way, with what is known to be wrong in it.
@@ -205,6 +216,11 @@ struct Draft {
 // === impl Config ===
 
 impl Config {
+    /// Whether the one cluster has a name of its own.
+    pub fn names_cluster(&self) -> bool {
+        self.cluster != written::CLUSTER
+    }
+
     /// The clusters that are known to send reviews.
     pub fn served(&self) -> impl Iterator<Item = &str> {
         let alone = self.clusters.is_empty().then_some(self.cluster.as_str());
@@ -314,6 +330,13 @@ impl Draft {
             &mut self.policy_files,
         );
         self.config.staging.exemptions.clone_from(&self.exemptions.settings);
+    }
+
+    fn compile(mut self, compile: Compile<'_>) -> Result<Loaded, ConfigErrors> {
+        self.read_policies();
+        policies::compile(&self.policies, &self.tree, compile, &mut self.mistakes);
+        self.read_candidates(compile);
+        self.finish()
     }
 
     fn read_candidates(&mut self, compile: Compile<'_>) {

@@ -46,10 +46,10 @@ fn every_object_is_judged_and_named_with_its_place() {
     assert_eq!(
         ended.stdout.lines().collect::<Vec<_>>(),
         [
-            "all.yaml:2  Deployment/web in shop  enforce images/no-latest  nginx uses the tag latest",
-            "all.yaml:2  Deployment/web in shop  warn images/ours          nginx is not from an allowed registry",
-            "all.yaml:7  CronJob/two in default  warn images/ours          x:1 is not from an allowed registry",
-            "all.yaml:7  CronJob/two in default  audit teams/deny          CronJob two says not whose it is",
+            "all.yaml:2   Deployment/web in shop  enforce images/no-latest  nginx uses the tag latest",
+            "all.yaml:2   Deployment/web in shop  warn images/ours          nginx is not from an allowed registry",
+            "all.yaml:11  CronJob/two in default  warn images/ours          x:1 is not from an allowed registry",
+            "all.yaml:11  CronJob/two in default  audit teams/deny          CronJob two says not whose it is",
             "3 objects, 4 violations",
         ]
     );
@@ -64,6 +64,7 @@ fn the_exit_code_is_by_what_reaches_fail_on() {
     assert_eq!(code(&["all.yaml"]), Some(0), "nothing enforces");
     assert_eq!(code(&["--fail-on", "warn", "all.yaml"]), Some(1));
     assert_eq!(code(&["--fail-on", "audit", "fine.yaml"]), Some(0));
+    assert_eq!(code(&["--fail-on", "never", "all.yaml"]), Some(0));
     assert_eq!(code(&["absent.yaml"]), Some(2));
     let text = run(desk.dir(), &["check", "teams.rego"]);
     assert_eq!(text.code, Some(2), "{}", text.stdout);
@@ -98,6 +99,62 @@ fn reviews_and_standard_input_are_taken() {
     assert!(stdout.starts_with("-:1  Pod/p in elsewhere  enforce images/no-latest"), "{stdout}");
 }
 
+/// Of every kind that makes pods, and of what `kubectl get --raw` gives, whose items say no kind.
+#[test]
+fn every_kind_of_workload_is_judged_and_so_are_lists_as_json() {
+    let pod = json!({"spec": {"containers": [{"name": "a", "image": "nginx"}]}});
+    let of = |version: &str, kind: &str, spec: Value| json!({"apiVersion": version, "kind": kind, "metadata": {"name": "x", "labels": {"team": "a"}}, "spec": spec});
+    let template = || json!({"template": pod});
+    let items = [
+        of("v1", "Pod", pod["spec"].clone()),
+        of("v1", "ReplicationController", template()),
+        of("apps/v1", "Deployment", template()),
+        of("apps/v1", "ReplicaSet", template()),
+        of("apps/v1", "StatefulSet", template()),
+        of("apps/v1", "DaemonSet", template()),
+        of("batch/v1", "Job", template()),
+        of("batch/v1", "CronJob", json!({"jobTemplate": {"spec": template()}})),
+        json!({"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "x", "labels": {"team": "a"}}, "template": pod}),
+    ];
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    let bare = json!({"apiVersion": "apps/v1", "kind": "DeploymentList", "metadata": {"continue": "t", "remainingItemCount": 3},
+        "items": [{"metadata": {"name": "bare", "labels": {"team": "a"}}, "spec": template()}]});
+    let desk = desk(CONFIG)
+        .file("list.json", serde_json::to_string_pretty(&list).expect("JSON"))
+        .file("bare.json", bare.to_string());
+    let ended = run(desk.dir(), &["check", "-c", "r.yaml", "--format", "json", "list.json", "bare.json"]);
+    let found: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let found = found.as_array().expect("a list");
+    assert_eq!(found.len(), items.len() + 1, "{}", ended.stdout);
+    let mut line = 0;
+    for (one, item) in found.iter().zip(&items) {
+        assert_eq!(one["object"], format!("{}/x", item["kind"].as_str().expect("a kind")));
+        assert_eq!(one["violations"][0]["rule"], "no-latest", "{one}");
+        assert!(one["line"].as_u64() > Some(line), "{one}");
+        line = one["line"].as_u64().expect("a line");
+    }
+    assert_eq!(found[items.len()]["object"], "Deployment/bare");
+    assert_eq!(found[items.len()]["violations"][0]["rule"], "no-latest");
+    let cut = "warning: the API server gave only a part of 1 list, and has 3 objects more: ask for all of it";
+    assert!(ended.stderr.contains(cut), "{}", ended.stderr);
+}
+
+#[test]
+fn that_a_webhook_was_not_asked_is_told() {
+    let webhook = "- {name: gate, mode: enforce, webhook: {url: 'https://127.0.0.1:1/', ca: /nowhere/ca.crt, speaks: image-review}}";
+    let ended = run(desk(&format!("{CONFIG}{webhook}\n")).dir(), &["check", "-c", "r.yaml", "all.yaml"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), "note: webhooks were not asked: gate\n"));
+    assert!(ended.stdout.ends_with("3 objects, 4 violations\n"), "{}", ended.stdout);
+}
+
+/// What a desk has not, a desk does not need.
+#[test]
+fn certificates_and_keys_of_the_listener_are_not_asked_for() {
+    let config = format!("webhook: {{tls: {{certificate: /nowhere/tls.crt, key: /nowhere/tls.key}}}}\n{CONFIG}");
+    let ended = run(desk(&config).dir(), &["check", "-c", "r.yaml", "all.yaml"]);
+    assert_eq!(ended.code, Some(1), "{}{}", ended.stdout, ended.stderr);
+}
+
 #[test]
 fn machines_are_told_too() {
     let desk = desk(CONFIG);
@@ -107,7 +164,7 @@ fn machines_are_told_too() {
     let results = sarif["runs"][0]["results"].as_array().expect("results");
     let levels: Vec<_> = results.iter().map(|result| result["level"].as_str().expect("a level")).collect();
     assert_eq!(levels, ["error", "warning", "warning", "note"]);
-    assert_eq!(results[2]["locations"][0]["physicalLocation"]["region"]["startLine"], 7);
+    assert_eq!(results[2]["locations"][0]["physicalLocation"]["region"]["startLine"], 11);
 
     let junit = run(desk.dir(), &["check", "-c", "r.yaml", "--format", "junit", "all.yaml"]).stdout;
     assert!(junit.contains("tests=\"3\" failures=\"1\" errors=\"0\""), "{junit}");

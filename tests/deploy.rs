@@ -168,3 +168,77 @@ fn the_webhook_leaves_the_system_and_itself_alone() {
         (&service["metadata"]["name"], &service["metadata"]["namespace"])
     );
 }
+
+/// The YAML of docs/inventory.md.
+fn inventory_job() -> String {
+    let text = std::fs::read_to_string(repository().join("docs/inventory.md")).expect("the page");
+    let (_, text) = text.split_once("```yaml\n").expect("a block of YAML");
+    text.split_once("```").expect("its end").0.to_owned()
+}
+
+#[test]
+fn the_nightly_inventory_may_list_namespaces_and_pods_and_nothing_else() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = inventory_job();
+    std::fs::write(dir.path().join("job.yaml"), &text).expect("writable");
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+    let kinds: Vec<&str> = documents.iter().map(|one| one["kind"].as_str().expect("a kind")).collect();
+    assert_eq!(kinds, ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "CronJob"]);
+    let role = of_kind(&documents, "ClusterRole");
+    let rules = json!([{"apiGroups": [""], "resources": ["namespaces", "pods"], "verbs": ["list"]}]);
+    assert_eq!(role["rules"], rules);
+    let binding = of_kind(&documents, "ClusterRoleBinding");
+    assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
+    let account = of_kind(&documents, "ServiceAccount");
+    assert_eq!(binding["subjects"][0]["name"], account["metadata"]["name"]);
+    assert_eq!(binding["subjects"][0]["namespace"], account["metadata"]["namespace"]);
+
+    let pod = of_kind(&documents, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"].clone();
+    assert_eq!(
+        (&pod["serviceAccountName"], &pod["automountServiceAccountToken"]),
+        (&account["metadata"]["name"], &json!(false))
+    );
+    let (list, record) = (&pod["initContainers"][0], &pod["containers"][0]);
+    let mounts = |container: &Value| -> Vec<String> {
+        let mounts = container["volumeMounts"].as_array().expect("a list").iter();
+        mounts.map(|mount| mount["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    assert!(mounts(list).contains(&"token".to_owned()) && !mounts(record).contains(&"token".to_owned()));
+    let volumes: Vec<&str> =
+        pod["volumes"].as_array().expect("a list").iter().map(|one| one["name"].as_str().expect("a name")).collect();
+    for container in [list, record] {
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+        assert!(mounts(container).iter().all(|mount| volumes.contains(&mount.as_str())), "{container}");
+    }
+
+    // The arguments are those of a command that there is, over what the other container writes.
+    let arguments = words(&record["args"]);
+    assert_eq!(arguments[..2], ["check", "--record"]);
+    let written = words(&list["command"])[2].rsplit_once('>').expect("a file").1;
+    assert_eq!(arguments.last(), Some(&written));
+    std::fs::write(dir.path().join("rehearsal.yaml"), JUDGING).expect("writable");
+    let input = dir.path().join("cluster.json");
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}});
+    std::fs::write(&input, json!({"apiVersion": "v1", "kind": "List", "items": [namespace]}).to_string())
+        .expect("writable");
+    assert_eq!(run(dir.path(), &["migrate", "--config", "rehearsal.yaml"]).code, Some(0));
+    let here = |argument: &&str| match *argument {
+        last if last == written => "cluster.json".to_owned(),
+        other => other.replace("/etc/rehearsal/", ""),
+    };
+    let arguments: Vec<String> = arguments.iter().map(here).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let recorded = run(dir.path(), &arguments);
+    assert_eq!(recorded.code, Some(0), "{}", recorded.stderr);
+    assert!(recorded.stdout.contains("inventory 1 of prod-eu"), "{}", recorded.stdout);
+
+    // As any manifest, judged by our own.
+    let judged = run(dir.path(), &["check", "-c", "rehearsal.yaml", "job.yaml"]);
+    assert_eq!((judged.code, judged.stdout.as_str()), (Some(0), "4 objects, 0 violations\n"), "{}", judged.stderr);
+    let latest = text.replace("/rehearsal:0.1.0", "/rehearsal");
+    std::fs::write(dir.path().join("job.yaml"), latest).expect("writable");
+    let judged = run(dir.path(), &["check", "-c", "rehearsal.yaml", "job.yaml"]);
+    assert_eq!(judged.code, Some(1), "{}", judged.stdout);
+}
+
+const JUDGING: &str = "policies: [{name: images, mode: enforce, rules: [{id: no-latest, deny: {tag: latest}}]}]";

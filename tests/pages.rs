@@ -27,7 +27,25 @@ async fn populated() -> Rehearsal {
     rehearsal.review("/review/lab", &pod_review("long", "team-a", &"n".repeat(63), &[&long])).await;
     rehearsal.review("/review/lab", &pod_review("denied", "team-b", "denied", &["blocked.test/x:1"])).await;
     rehearsal.decisions("", captures().len() + 2).await;
+    recorded(&rehearsal, &long);
     rehearsal
+}
+
+/// What runs, with names as long as they come.
+fn recorded(rehearsal: &Rehearsal, long: &str) {
+    let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"a".repeat(63): "b".repeat(63)}}});
+    let pod = |name: &str, image: &str| {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "team-a"},
+            "spec": {"containers": [{"name": "main", "image": image}]}, "status": {"phase": "Running", "containerStatuses": [
+                {"name": "main", "imageID": format!("x@sha256:{:064x}", 7)}]}})
+    };
+    let items =
+        [namespace("team-a"), pod(&"n".repeat(253), long), pod("denied", "blocked.test/x:1"), pod("latest", "nginx")];
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    std::fs::write(rehearsal.dir().join("running.json"), list.to_string()).expect("the test's directory is writable");
+    let check = ["check", "--record", "--cluster", "lab", "-c", "rehearsal.yaml", "running.json"];
+    let ended = harness::run(rehearsal.dir(), &check);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
 }
 
 async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
@@ -35,6 +53,7 @@ async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
         ["/", "/decisions", "/decisions?would_reject=true", "/decisions?namespace=nowhere", "/decisions?limit=5"]
             .map(str::to_owned)
             .into();
+    paths.extend(["/inventory", "/inventory?outlook=refused", "/inventory?cluster=nowhere"].map(str::to_owned));
     for query in ["uid=long", "uid=denied", "image=UPPER/Case:bad tag!&limit=1"] {
         let query = query.replace(' ', "%20");
         let page = rehearsal.get_json(&format!("/api/v1/decisions?{query}")).await;

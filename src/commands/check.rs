@@ -1,22 +1,33 @@
 //! `rehearsal check`: judges files before they meet a cluster, with the engine, the modes and the words of `serve`.
 
+mod cluster;
+mod columns;
+mod input;
 mod judged;
+mod observed;
+mod record;
 mod report;
+mod running;
 mod subject;
+mod told;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::{self, Config};
+use crate::config;
+use crate::logging::LogArgs;
 use crate::policy::Revision;
 use crate::review::decision::Mode;
+use crate::web::count;
 
+use self::input::Cut;
 use self::judged::{Judged, judge};
 use self::report::Format;
-use self::subject::Subject;
+use self::running::Gathered;
 use super::config::{MISTAKEN, environment};
+use super::start_logging;
 
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
@@ -32,9 +43,14 @@ pub struct CheckArgs {
     /// As which they are judged. Without it: the configuration's own.
     #[arg(long, value_name = "NAME")]
     pub cluster: Option<String>,
+    /// Also store what runs, by the pods and namespaces in the input, as an inventory of the cluster.
+    ///
+    /// In the history that the configuration names, beside whoever serves from it; never counted as reviews.
+    #[arg(long)]
+    pub record: bool,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
-    /// The lightest mode of a violation that makes the exit code 1.
+    /// The lightest mode of a violation that makes the exit code 1; `never`: none does.
     #[arg(long, value_enum, default_value_t = Reach::Enforce)]
     pub fail_on: Reach,
     /// Judge by candidates too, and mark what they say: it is no failure.
@@ -48,40 +64,93 @@ pub enum Reach {
     Audit,
     Warn,
     Enforce,
+    Never,
 }
 
-/// Exit code 1 where a violation reaches `--fail-on`, 2 where something could not be judged.
+/// What was found, and what runs where that was asked for.
+struct Checked {
+    judged: Vec<Judged>,
+    gathered: Gathered,
+    cut: Cut,
+}
+
+/// Exit code 1 where a violation reaches `--fail-on`, 2 where something could not be judged or recorded.
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let config = match config::check(args.config.as_deref(), environment(), &super::compile) {
+pub fn run(args: &CheckArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
+    let config = match config::judging(args.config.as_deref(), environment(), &super::compile) {
         Ok(loaded) => loaded.config,
         Err(mistakes) => {
             eprintln!("{mistakes}");
             return Ok(ExitCode::from(MISTAKEN));
         }
     };
-    let subjects = match subject::read(&args.files, &args.namespace) {
-        Ok(subjects) => subjects,
-        Err(unreadable) => {
-            eprintln!("error: {unreadable}");
-            return Ok(ExitCode::from(MISTAKEN));
-        }
+    let cluster = match cluster::named(args, &config) {
+        Ok(cluster) => cluster,
+        Err(problem) => return Ok(mistaken(&problem)),
     };
-    let judged = all(&config, args, &subjects);
-    super::config::print(&report::write(args.format, &judged, args.fail_on.into()))?;
-    Ok(ExitCode::from(code(&judged, args.fail_on.into())))
-}
-
-fn all(config: &Config, args: &CheckArgs, subjects: &[Subject]) -> Vec<Judged> {
     let revision = Revision::load(&config.policies, &config.staging).expect("a configuration without mistakes");
-    let candidates = if args.candidates { revision.candidates.as_slice() } else { &[] };
-    let cluster = args.cluster.as_deref().unwrap_or(&config.cluster);
-    subjects.iter().map(|subject| judge(&revision, candidates, cluster, subject)).collect()
+    let Checked { judged, gathered, cut } = match check(args, &cluster, &revision) {
+        Ok(checked) => checked,
+        Err(unreadable) => return Ok(mistaken(&unreadable)),
+    };
+    super::config::print(&report::write(args.format, &judged, args.fail_on.mode()))?;
+    if let Some(warning) = warning(cut) {
+        eprintln!("warning: {warning}");
+    }
+    let code = ExitCode::from(code(&judged, args.fail_on.mode()));
+    if !args.record {
+        let webhooks = running::webhooks(&revision);
+        if !webhooks.is_empty() {
+            eprintln!("note: webhooks were not asked: {}", webhooks.join(", "));
+        }
+        return Ok(code);
+    }
+    drop(judged);
+    start_logging(log, config.log);
+    match record::record(&config, &revision, &cluster, gathered, cut) {
+        Ok(told) if args.format == Format::Table => {
+            super::config::print(&format!("\n{told}"))?;
+        }
+        // What a machine reads is left as it is.
+        Ok(told) => eprint!("{told}"),
+        Err(error) => return Ok(mistaken(&format!("the inventory was not recorded: {}", super::sentence(&error)))),
+    }
+    Ok(code)
 }
 
-fn code(judged: &[Judged], fail_on: Mode) -> u8 {
+fn mistaken(problem: &str) -> ExitCode {
+    eprintln!("error: {problem}");
+    ExitCode::from(MISTAKEN)
+}
+
+fn check(args: &CheckArgs, cluster: &str, revision: &Revision) -> Result<Checked, String> {
+    let candidates = if args.candidates { revision.candidates.as_slice() } else { &[] };
+    let (mut judged, mut gathered) = (Vec::new(), Gathered::default());
+    let cut = subject::each(&args.files, &args.namespace, |subject| {
+        let mut is_heard = false;
+        judged.push(judge(revision, candidates, cluster, subject, |heard| {
+            is_heard = true;
+            if args.record {
+                gathered.add(subject, &heard);
+            }
+        }));
+        if args.record && !is_heard {
+            gathered.miss(subject);
+        }
+    })?;
+    Ok(Checked { judged, gathered, cut })
+}
+
+fn warning(cut: Cut) -> Option<String> {
+    let lacks = cut.missing.map_or_else(|| "more than it has".to_owned(), |missing| count(missing, "object") + " more");
+    let said =
+        format!("the API server gave only a part of {}, and has {lacks}: ask for all of it", count(cut.lists, "list"));
+    (cut.lists > 0).then_some(said)
+}
+
+fn code(judged: &[Judged], fail_on: Option<Mode>) -> u8 {
     if judged.iter().any(|one| !one.errors.is_empty()) {
         return MISTAKEN;
     }
@@ -91,12 +160,13 @@ fn code(judged: &[Judged], fail_on: Mode) -> u8 {
 
 // === impl Reach ===
 
-impl From<Reach> for Mode {
-    fn from(reach: Reach) -> Self {
-        match reach {
-            Reach::Audit => Self::Audit,
-            Reach::Warn => Self::Warn,
-            Reach::Enforce => Self::Enforce,
+impl Reach {
+    fn mode(self) -> Option<Mode> {
+        match self {
+            Self::Audit => Some(Mode::Audit),
+            Self::Warn => Some(Mode::Warn),
+            Self::Enforce => Some(Mode::Enforce),
+            Self::Never => None,
         }
     }
 }

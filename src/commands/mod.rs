@@ -41,7 +41,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Migrate(args) => migrate::run(args, cli.log),
         Command::Ready(args) => ready::run(args),
         Command::Verify(args) => verify::run(args),
-        Command::Check(args) => check::run(args),
+        Command::Check(args) => check::run(args, cli.log),
         Command::Rollout(command) => rollout::run(command, cli.log),
         Command::Config(command) => config::run(command, &compile),
     };

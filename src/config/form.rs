@@ -20,7 +20,7 @@ use crate::store::settings::{PostgresUrl, UrlMistake};
 use super::mistake::{Wrong, nearest, shown};
 
 pub use self::moment::Moment;
-pub use self::names::{CertificateName, HostName, Label, Name, Text};
+pub use self::names::{CertificateName, HostName, Label, Name, Text, is_label};
 
 /// A type whose values a person writes as one text.
 pub trait Form: Sized {

@@ -4,6 +4,7 @@
 //! where a folder or a bundle does.
 
 mod bundle;
+mod lists;
 
 use std::path::{Path, PathBuf};
 
@@ -158,25 +159,55 @@ impl Sources {
     }
 }
 
+/// One document of a text.
+#[derive(Debug)]
+pub struct ManifestDocument {
+    /// Where it begins.
+    pub line: usize,
+    /// Of a list, without its items.
+    pub json: serde_json::Value,
+    /// The items of a list, and where each begins.
+    pub items: Option<Vec<(usize, serde_json::Value)>>,
+}
+
 /// The objects of a text of any number of documents, those of lists each for itself.
 pub fn manifests(file: &str, text: &str) -> Result<Vec<Manifest>, Wrong> {
+    let objects = documents(file, text)?.into_iter().flat_map(|document| match document.items {
+        Some(items) => items,
+        None => vec![(document.line, document.json)],
+    });
+    Ok(objects.map(|(line, json)| Manifest { file: file.to_owned(), line, json }).collect())
+}
+
+/// Those of a YAML text that are not empty.
+pub fn documents(file: &str, text: &str) -> Result<Vec<ManifestDocument>, Wrong> {
     let documents: Vec<Spanned<serde_json::Value>> =
         serde_saphyr::from_multiple(text).map_err(|error| not_yaml(file, &error))?;
+    let has_list = documents.iter().any(|document| is_list(&document.value));
+    // Read a second time, for where they begin.
+    let lines = if has_list { lists::lines(text) } else { Vec::new() };
+    let mut lines = lines.into_iter();
     let mut found = Vec::with_capacity(documents.len());
     for document in documents {
-        let (line, json) = (usize::try_from(document.referenced.line()).unwrap_or(1), document.value);
-        let is_list = json["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) && json["items"].is_array();
-        let objects = match json {
-            serde_json::Value::Object(mut list) if is_list => match list.remove("items") {
-                Some(serde_json::Value::Array(items)) => items,
-                _ => Vec::new(),
-            },
-            serde_json::Value::Null => Vec::new(),
-            object => vec![object],
+        let (line, mut json) = (usize::try_from(document.referenced.line()).unwrap_or(1), document.value);
+        let lists::Lines(lines) = lines.next().unwrap_or_default();
+        let items = match is_list(&json).then(|| json["items"].take()) {
+            Some(serde_json::Value::Array(items)) => Some(items),
+            _ => None,
         };
-        found.extend(objects.into_iter().map(|json| Manifest { file: file.to_owned(), line, json }));
+        let items = items.map(|items| {
+            let lines = lines.into_iter().chain(std::iter::repeat(line));
+            lines.zip(items).collect()
+        });
+        if !json.is_null() {
+            found.push(ManifestDocument { line, json, items });
+        }
     }
     Ok(found)
+}
+
+fn is_list(json: &serde_json::Value) -> bool {
+    json["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) && json["items"].is_array()
 }
 
 /// The one document of a YAML text.

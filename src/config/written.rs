@@ -33,6 +33,9 @@ pub use self::exemptions::{Exemption, Exemptions};
 pub use self::policies::{Gatekeeper, Match, OneOrMore, Policy, Rego, Remote, Rule, Stage, WEBHOOK_TIMEOUT};
 pub use self::store::{History, Retention, Store};
 
+/// The cluster that nobody named.
+pub const CLUSTER: &str = "default";
+
 /// Configuration of `rehearsal serve`. Relative paths are relative to this file.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -247,7 +250,7 @@ const fn loopback(port: u16) -> Written<SocketAddr> {
 impl Default for Document {
     fn default() -> Self {
         Self {
-            cluster: Written(Label("default".to_owned())),
+            cluster: Written(Label(CLUSTER.to_owned())),
             clusters: None,
             data_dir: Written(PathBuf::from("./rehearsal-data")),
             webhook: Webhook::default(),

@@ -56,7 +56,7 @@ impl Workload {
 
     /// Of the pods that an ImageReview is about, which are known by what they run. Two sets never share a name: one
     /// that is too long to be spelled out ends in its hash.
-    pub(super) fn running(images: &[Image]) -> Self {
+    pub fn running(images: &[Image]) -> Self {
         let names: BTreeSet<String> = images
             .iter()
             .map(|image| {

@@ -21,6 +21,7 @@ mod figures;
 mod generate;
 pub mod hold;
 mod horizon;
+pub mod inventory;
 mod key;
 mod list;
 mod locate;
@@ -197,6 +198,27 @@ impl Store {
     /// Those that were in force in the range; oldest first.
     pub async fn ceilings_within(&self, range: Range) -> Result<Vec<Ceiling>, StoreError> {
         ceiling::within(&self.database, range).await
+    }
+
+    /// Clusters that have an inventory, in alphabetical order.
+    pub async fn inventoried_clusters(&self) -> Result<Vec<String>, StoreError> {
+        inventory::read::clusters(&self.database).await
+    }
+
+    /// The inventories of a cluster that are kept, newest first.
+    pub async fn inventories(&self, cluster: &str) -> Result<Vec<inventory::read::Stored>, StoreError> {
+        inventory::read::of_cluster(&self.database, cluster).await
+    }
+
+    /// At most `limit` workloads of an inventory, after the place.
+    pub async fn inventory(
+        &self,
+        id: i64,
+        shown: &inventory::read::Shown,
+        limit: u16,
+        after: Option<i64>,
+    ) -> Result<inventory::read::Page, StoreError> {
+        inventory::read::page(&self.database, id, shown, limit, after).await
     }
 
     /// Every namespace that something came of.

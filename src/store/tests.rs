@@ -4,6 +4,7 @@ mod batches;
 mod ceilings;
 mod figures;
 mod history;
+mod inventories;
 mod lists;
 mod opening;
 mod places;

@@ -23,6 +23,8 @@ pub enum WebError {
     NoSuchDecision(String),
     #[error("there is no revision with the id {0}")]
     NoSuchRevision(String),
+    #[error("there is no inventory {0}")]
+    NoSuchInventory(String),
     #[error("there is nothing at this address")]
     NoSuchPage,
     #[error("the history could not be read: {0}")]
@@ -77,7 +79,9 @@ impl WebError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Parameter(_) => StatusCode::BAD_REQUEST,
-            Self::NoSuchDecision(_) | Self::NoSuchRevision(_) | Self::NoSuchPage => StatusCode::NOT_FOUND,
+            Self::NoSuchDecision(_) | Self::NoSuchRevision(_) | Self::NoSuchInventory(_) | Self::NoSuchPage => {
+                StatusCode::NOT_FOUND
+            }
             Self::Store(_) | Self::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Template(_) | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -88,6 +92,7 @@ impl WebError {
             Self::Parameter(_) => "This address asks for something that cannot be read",
             Self::NoSuchDecision(_) => "No such decision",
             Self::NoSuchRevision(_) => "No such revision",
+            Self::NoSuchInventory(_) => "No such inventory",
             Self::NoSuchPage => "No such page",
             Self::Store(_) | Self::Closed { .. } => "The history cannot be read just now",
             Self::Template(_) | Self::Panic => "Something went wrong here",
@@ -104,7 +109,12 @@ impl WebError {
             Self::NoSuchRevision(_) => {
                 "A decision names the one that judged it, and /api/v1/revisions has all that are known."
             }
-            Self::NoSuchPage => "There are the overview, the list of decisions, and the API under /api/v1.",
+            Self::NoSuchInventory(_) => {
+                "`rehearsal check --record` makes one. The newest of each cluster are kept; /inventory has those that are."
+            }
+            Self::NoSuchPage => {
+                "There are the overview, the list of decisions, the inventory, and the API under /api/v1."
+            }
             Self::Closed { is_recording: false, .. } => {
                 "Decisions made now are in no journal and will not be in the history: a gap counts them, and journal.on_failure \
                  says whether they are answered. The log of this process says what is wrong; reload this page when that is \
@@ -128,8 +138,12 @@ impl WebError {
             Self::Template(error) => tracing::error!(%error, "a page could not be written"),
             // Whoever tries to open the history logs why it cannot.
             Self::Closed { .. } => {}
-            Self::Parameter(_) | Self::NoSuchDecision(_) | Self::NoSuchRevision(_) | Self::NoSuchPage | Self::Panic => {
-            }
+            Self::Parameter(_)
+            | Self::NoSuchDecision(_)
+            | Self::NoSuchRevision(_)
+            | Self::NoSuchInventory(_)
+            | Self::NoSuchPage
+            | Self::Panic => {}
         }
     }
 }

@@ -40,6 +40,7 @@ mod frame;
 mod gaps;
 mod headers;
 mod host;
+pub mod inventory;
 mod pages;
 mod query;
 mod sentence;
@@ -113,6 +114,7 @@ pub fn router(state: WebState) -> Router {
         .route("/candidates", get(pages::candidates::show))
         .route("/decisions", get(pages::decisions::list))
         .route("/decisions/{id}", get(pages::decision::show))
+        .route("/inventory", get(pages::inventory::show))
         .route("/revisions/{id}", get(pages::revision::show))
         .route("/api/v1/summary", get(api::summary::show))
         .route("/api/v1/candidates", get(api::candidates::show))
@@ -120,6 +122,7 @@ pub fn router(state: WebState) -> Router {
         .route("/api/v1/decisions/{id}", get(api::decision::show))
         .route("/api/v1/break-glass", get(api::break_glass::list))
         .route("/api/v1/ceilings", get(api::ceilings::list))
+        .route("/api/v1/inventory", get(api::inventory::show))
         .route("/api/v1/revisions", get(api::revisions::list))
         .route("/api/v1/revisions/{id}", get(api::revision::show))
         .route(&assets::STYLE_PATH, get(assets::style))

@@ -9,6 +9,8 @@ use super::zone::Zone;
 use crate::review::clock::Timestamp;
 use crate::review::comparison::Stance;
 use crate::review::decision::Answer;
+use crate::store::inventory::Outlook;
+use crate::store::inventory::read::Shown;
 use crate::store::read::{Blame, ComparedFilter, DryRuns, Filter, Scope, Uses};
 
 pub mod cursor;
@@ -173,6 +175,21 @@ impl Parameters {
         let (since, until) = self.span(now)?;
         let text = |name| self.text(name).map(str::to_owned);
         Ok(Uses { since, until, cluster: text("cluster"), namespace: text("namespace") })
+    }
+
+    /// Which workloads of an inventory: `outlook`, `unreviewed`, `namespace`.
+    pub fn shown(&self) -> Result<Shown, BadParameter> {
+        Ok(Shown {
+            outlook: self.choice("outlook", &Outlook::ALL.map(|outlook| (outlook.as_str(), outlook)))?,
+            unreviewed: self.choice("unreviewed", &YES_NO)?,
+            namespace: self.text("namespace").map(str::to_owned),
+        })
+    }
+
+    /// A number that a page or an answer gave.
+    pub fn number(&self, name: &str, what: &str) -> Result<Option<i64>, BadParameter> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| BadParameter::new(name, format!("{text:?} is not {what}")))
     }
 
     /// A whole number from `1` to `most`.

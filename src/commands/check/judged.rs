@@ -10,7 +10,8 @@ use crate::policy::rego::input::View;
 use crate::policy::revision::{Policy, Source};
 use crate::review::Review;
 use crate::review::clock::Timestamp;
-use crate::review::decision::{Exempted, Mode, Protocol, Violation};
+use crate::review::decision::{Mode, PolicyVerdict, Protocol, Violation};
+use crate::review::json::Document;
 use crate::review::view::{ObjectView, object_hash};
 use crate::review::{decode, strict};
 
@@ -37,8 +38,22 @@ pub struct Found {
     pub violation: Violation,
 }
 
-/// As `cluster`, by the policies and by `candidates`. Webhooks are not asked.
-pub fn judge(revision: &Revision, candidates: &[Policy], cluster: &str, subject: &Subject) -> Judged {
+/// A subject that could be read, and what each local policy says of it.
+#[derive(Debug)]
+pub struct Heard<'a> {
+    pub review: &'a Review,
+    pub document: &'a Document<'a>,
+    pub verdicts: &'a [PolicyVerdict],
+}
+
+/// As `cluster`, by the policies and by `candidates`. Webhooks are not asked. `hear` is told of one that could be read.
+pub fn judge(
+    revision: &Revision,
+    candidates: &[Policy],
+    cluster: &str,
+    subject: &Subject,
+    hear: impl FnOnce(Heard<'_>),
+) -> Judged {
     let (place, name, namespace) = (subject.place.clone(), subject.name.clone(), subject.namespace.clone());
     let (violations, errors, silent_errors) = Default::default();
     let mut judged = Judged { place, name, namespace, violations, errors, silent_errors };
@@ -61,20 +76,23 @@ pub fn judge(revision: &Revision, candidates: &[Policy], cluster: &str, subject:
     let appeal = break_glass.appeal(&review, subject.body.as_bytes(), now, |_| Remembered::Unknown);
     let glass = appeal.as_ref().map(|appeal| Glass { break_glass, appeal });
     let occasion = Occasion { glass, ..Occasion::of(revision, cluster, &review, now) };
-    let object = (review.protocol == Protocol::AdmissionReview).then(|| ObjectView::of(&review, &document).encode());
-    let policies = revision.policies.iter().map(|policy| (policy, false));
-    for (policy, by_candidate) in policies.chain(candidates.iter().map(|policy| (policy, true))) {
-        let Some(opinion) = opinion(policy, occasion, &review, object.as_deref()) else { continue };
-        let (verdict, name) = (opinion.verdict, &policy.name);
-        let (kind, errors) = match by_candidate {
-            true => ("candidate", &mut judged.silent_errors),
-            false => ("policy", &mut judged.errors),
-        };
-        errors.extend(verdict.error.map(|error| format!("{kind} {name} could not judge: {error}")));
-        let found = |violation| Found { policy: name.clone(), by_candidate, violation };
-        judged.violations.extend(verdict.violations.into_iter().map(found));
-    }
+    let sees_object = revision.policies.iter().chain(candidates).any(sees_object);
+    let has_object = review.protocol == Protocol::AdmissionReview && sees_object;
+    let object = has_object.then(|| ObjectView::of(&review, &document).encode());
+    let verdicts = |policies: &[Policy]| -> Vec<PolicyVerdict> {
+        let opinions = policies.iter().filter_map(|policy| opinion(policy, occasion, &review, object.as_deref()));
+        opinions.map(|opinion| opinion.verdict).collect()
+    };
+    let live = verdicts(&revision.policies);
+    hear(Heard { review: &review, document: &document, verdicts: &live });
+    live.into_iter().for_each(|verdict| judged.add(verdict, false));
+    verdicts(candidates).into_iter().for_each(|verdict| judged.add(verdict, true));
     judged
+}
+
+/// Of others the view would be made for nothing.
+fn sees_object(policy: &Policy) -> bool {
+    policy.evaluated().is_some_and(|evaluated| matches!(evaluated.form().view(true), View::Object))
 }
 
 /// `None`: of a webhook.
@@ -98,12 +116,28 @@ fn opinion<'a>(
     Some(Opinion::local(policy, evaluated.version(), &finding, occasion, Duration::ZERO))
 }
 
+// === impl Judged ===
+
+impl Judged {
+    fn add(&mut self, verdict: PolicyVerdict, by_candidate: bool) {
+        let policy = verdict.policy;
+        let (kind, errors) = match by_candidate {
+            true => ("candidate", &mut self.silent_errors),
+            false => ("policy", &mut self.errors),
+        };
+        errors.extend(verdict.error.map(|error| format!("{kind} {policy} could not judge: {error}")));
+        let found = |violation| Found { policy: policy.clone(), by_candidate, violation };
+        self.violations.extend(verdict.violations.into_iter().map(found));
+    }
+}
+
 // === impl Found ===
 
 impl Found {
-    /// Whether it counts where violations from that mode on are failures.
-    pub fn reaches(&self, fail_on: Mode) -> bool {
-        !self.by_candidate && self.violation.exempted.is_none() && self.violation.mode >= fail_on
+    /// Whether it counts where violations from that mode on are failures. `None`: none are.
+    pub fn reaches(&self, fail_on: Option<Mode>) -> bool {
+        let acts = !self.by_candidate && self.violation.exempted.is_none();
+        acts && fail_on.is_some_and(|fail_on| self.violation.mode >= fail_on)
     }
 
     /// What comes of it: a mode, or why nothing does.

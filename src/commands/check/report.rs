@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::review::decision::Mode;
 use crate::web::count;
 
+use super::columns::aligned;
 use super::judged::{Found, Judged};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -23,7 +24,7 @@ pub enum Format {
 }
 
 /// `fail_on`: the lightest mode of what is a failure.
-pub fn write(format: Format, judged: &[Judged], fail_on: Mode) -> String {
+pub fn write(format: Format, judged: &[Judged], fail_on: Option<Mode>) -> String {
     match format {
         Format::Table => table(judged),
         Format::Json => pretty(&json!(judged.iter().map(object).collect::<Vec<_>>())),
@@ -53,13 +54,7 @@ fn table(judged: &[Judged]) -> String {
         rows.extend(one.errors.iter().map(|error| row("error", String::new(), error)));
         rows.extend(one.silent_errors.iter().map(|error| row("candidate", String::new(), error)));
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2)];
-    let mut out = String::new();
-    for [place, object, rule, text] in &rows {
-        let [first, second, third] = widths;
-        writeln!(out, "{place:first$}  {object:second$}  {rule:third$}  {text}").expect("a String takes everything");
-    }
+    let mut out = aligned(&rows);
     let found = |by_candidate| {
         let all = judged.iter().flat_map(|one| &one.violations);
         all.filter(|found| found.by_candidate == by_candidate).count() as u64
@@ -134,7 +129,7 @@ fn sarif(judged: &[Judged]) -> Value {
 #[template(path = "check/junit.xml")]
 struct Junit<'a> {
     judged: &'a [Judged],
-    fail_on: Mode,
+    fail_on: Option<Mode>,
 }
 
 // === impl Junit ===

@@ -47,7 +47,7 @@ impl Form for Label {
     }
 }
 
-fn is_label(text: &str) -> bool {
+pub fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !text.starts_with('-')

@@ -10,10 +10,11 @@ use super::zone::Zone;
 use crate::review::clock::Timestamp;
 
 pub mod break_glass;
-pub mod ceilings;
 pub mod candidates;
+pub mod ceilings;
 pub mod decision;
 pub mod decisions;
+pub mod inventory;
 pub mod revision;
 pub mod revisions;
 pub mod shape;

@@ -116,7 +116,7 @@ struct ViolationShape<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "by", rename_all = "kebab-case")]
-enum ExemptedShape<'a> {
+pub enum ExemptedShape<'a> {
     Exemption { ticket: Option<&'a str>, owner: Option<&'a str>, reason: Option<&'a str>, until: Option<String> },
     BreakGlass { ticket: &'a str, person: &'a str, since: String, until: String, without: Answer },
 }
@@ -268,7 +268,7 @@ impl<'a> HeldBackShape<'a> {
 }
 
 impl<'a> ExemptedShape<'a> {
-    fn of(exempted: &'a Exempted) -> Self {
+    pub fn of(exempted: &'a Exempted) -> Self {
         match exempted {
             Exempted::Exemption { ticket, owner, reason, until } => Self::Exemption {
                 ticket: ticket.as_deref(),

@@ -8,6 +8,7 @@ use super::error::PageError;
 pub mod candidates;
 pub mod decision;
 pub mod decisions;
+pub mod inventory;
 pub mod overview;
 pub mod revision;
 mod span;

@@ -11,7 +11,7 @@ use super::html;
 use super::span::{RangeChoice, Span, lead, ranges, scope_of};
 use crate::policy::ceiling::Ceiling;
 use crate::review::clock::Timestamp;
-use crate::store::read::{Bucket, Hit, Scope, Summary};
+use crate::store::read::{Bucket, Hit, Range, Scope, Summary};
 use crate::web::address::Address;
 use crate::web::chart::Chart;
 use crate::web::error::PageError;

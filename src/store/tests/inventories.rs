@@ -1,0 +1,204 @@
+//! What runs, beside what came.
+
+use super::history::History;
+use super::{HISTORY, Kind, TestStore, on_both};
+use crate::review::clock::Timestamp;
+use crate::review::decision::{Mode, Verdict, Violation};
+use crate::review::workload::Workload;
+use crate::store::inventory::read::Shown;
+use crate::store::inventory::{
+    Account, Contents, Coverage, Found, Inventories, Inventory, Judged, KEPT, Namespace, Outlook, Running,
+};
+use crate::store::read::Filter;
+use crate::store::{Store, Synthetic};
+
+on_both![
+    the_newest_of_each_cluster_are_kept_and_its_newest_whole_one,
+    a_list_is_by_outlook_and_goes_on_where_it_ended,
+    nothing_of_it_is_counted,
+    the_last_review_of_each_workload_is_found,
+    what_judged_a_review_that_is_deleted_is_not_known,
+];
+
+const NOW: Timestamp = Timestamp(1_790_000_000_123);
+
+fn workload(name: &str) -> Workload {
+    Workload { kind: "Deployment".to_owned(), name: name.to_owned() }
+}
+
+fn running(namespace: &str, name: &str, mode: Option<Mode>, reviewed: bool) -> Running {
+    let violation = |mode| Violation {
+        rule: "no-latest".to_owned(),
+        mode,
+        image: None,
+        container: None,
+        message: "no\0tag".to_owned(),
+        help: None,
+        exempted: None,
+    };
+    let judged = Judged {
+        policy: "images".to_owned(),
+        verdict: if mode.is_some() { Verdict::Deny } else { Verdict::Allow },
+        violations: mode.map(|mode| Found { violation: violation(mode), pods: 1 }).into_iter().collect(),
+        omitted: 0,
+        error: None,
+        reviewed,
+    };
+    let contents = Contents {
+        workload: workload(name),
+        pods: 1,
+        images: Vec::new(),
+        more_images: false,
+        verdicts: vec![judged],
+        last_review: None,
+    };
+    Running { namespace: namespace.to_owned(), contents }
+}
+
+fn inventory(cluster: &str, at: i64, is_whole: bool) -> Inventory {
+    let coverage = Coverage { namespaces: u64::from(is_whole), ..Coverage::default() };
+    let labels = Some([("team".to_owned(), "web".to_owned())].into());
+    Inventory {
+        cluster: cluster.to_owned(),
+        at: Timestamp(at),
+        account: Account { coverage, ..Account::default() },
+        workloads: vec![
+            running("shop", "fine", None, true),
+            running("shop", "web", Some(Mode::Enforce), false),
+            running("blog", "web", Some(Mode::Audit), false),
+            running("blog", "cart", Some(Mode::Enforce), true),
+        ],
+        namespaces: vec![Namespace { name: "shop".to_owned(), pods: 2, labels }],
+    }
+}
+
+async fn ats(store: &Store, cluster: &str) -> Vec<i64> {
+    store.inventories(cluster).await.expect("a list").iter().map(|stored| stored.at.0).collect()
+}
+
+async fn the_newest_of_each_cluster_are_kept_and_its_newest_whole_one(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let inventories = Inventories::open(&test.settings).await.expect("opened");
+    let kept = i64::try_from(KEPT).expect("few");
+    inventories.add(&inventory("other", 5, true)).await.expect("stored");
+    for at in 1..=kept + 3 {
+        inventories.add(&inventory("prod", at, at <= 2)).await.expect("stored");
+    }
+    let newest_whole = 2;
+    let expected: Vec<i64> = (4..=kept + 3).rev().chain([newest_whole]).collect();
+    assert_eq!(ats(&test.store, "prod").await, expected);
+    assert_eq!(ats(&test.store, "other").await, [5], "of another cluster");
+    let rows = (expected.len() + 1) * 4;
+    assert_eq!(test.count("inventory_workloads").await, rows.to_string(), "what is deleted goes whole");
+    assert_eq!(test.count("inventory_namespaces").await, (expected.len() + 1).to_string());
+    inventories.add(&inventory("prod", kept + 9, true)).await.expect("stored");
+    assert!(!ats(&test.store, "prod").await.contains(&newest_whole), "a later one is whole");
+    inventories.close().await;
+}
+
+async fn a_list_is_by_outlook_and_goes_on_where_it_ended(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let inventories = Inventories::open(&test.settings).await.expect("opened");
+    let id = inventories.add(&inventory("prod", 1, true)).await.expect("stored");
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let page = test.store.inventory(id, &Shown::default(), 3, after).await.expect("a page");
+        found.extend(page.workloads.into_iter().map(|one| (one.namespace, one.contents.workload.name, one.labels)));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let names: Vec<(&str, &str)> = found.iter().map(|(namespace, name, _)| (&**namespace, &**name)).collect();
+    assert_eq!(names, [("blog", "cart"), ("shop", "web"), ("blog", "web"), ("shop", "fine")]);
+    let labelled: Vec<bool> = found.iter().map(|(_, _, labels)| labels.is_some()).collect();
+    assert_eq!(labelled, [false, true, false, true], "labels come with their namespace");
+    let shown = |outlook, unreviewed, namespace: Option<&str>| {
+        let (store, namespace) = (test.store.clone(), namespace.map(str::to_owned));
+        async move {
+            let shown = Shown { outlook, unreviewed, namespace };
+            store.inventory(id, &shown, 10, None).await.expect("a page").workloads.len()
+        }
+    };
+    assert_eq!(shown(Some(Outlook::Refused), None, None).await, 2);
+    assert_eq!(shown(Some(Outlook::Refused), Some(true), None).await, 1);
+    assert_eq!(shown(None, Some(false), Some("shop")).await, 1);
+    assert_eq!(shown(Some(Outlook::Warned), None, None).await, 0);
+    inventories.close().await;
+}
+
+async fn nothing_of_it_is_counted(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let history = History::new(1, 60, 3, NOW);
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    let names = "SELECT (SELECT count(*) FROM clusters), (SELECT count(*) FROM namespaces), \
+                 (SELECT count(*) FROM workloads), (SELECT count(*) FROM rules), (SELECT count(*) FROM decisions)";
+    let before = (test.figures().await, test.dump(names).await);
+    let inventories = Inventories::open(&test.settings).await.expect("opened");
+    inventories.add(&inventory("nowhere", NOW.0, true)).await.expect("stored");
+    assert_eq!((test.figures().await, test.dump(names).await), before);
+    assert!(!test.store.clusters().await.expect("names").contains(&"nowhere".to_owned()));
+    assert_eq!(test.store.inventoried_clusters().await.expect("names"), ["nowhere"]);
+    inventories.close().await;
+}
+
+/// Against the walk through all decisions that it spares.
+async fn the_last_review_of_each_workload_is_found(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let wanted = Synthetic { decisions: 1_500, days: 20, seed: 3 };
+    test.store.generate_until(wanted, NOW, |_| {}).await.expect("a history");
+    let mut tx = test.store.database.begin().await.expect("a transaction");
+    // What is made up names no versions.
+    let versions =
+        "UPDATE outcomes SET verdicts = replace(verdicts, '\"version\":null', '\"version\":\"v' || id || '\"')";
+    tx.execute(crate::store::Sql::new(versions)).await.expect("changed");
+    tx.commit().await.expect("changed");
+    let page = test.store.decisions(&Filter::default(), u16::MAX, None).await.expect("a page");
+    let cluster = page.decisions[0].decision.cluster.clone();
+    let mut newest: Vec<((String, Workload), Timestamp, Vec<(String, String)>)> = Vec::new();
+    for stored in page.decisions.iter().filter(|one| one.decision.cluster == cluster && !one.decision.dry_run) {
+        let place = (stored.review.namespace.clone().unwrap_or_default(), stored.review.workload.clone());
+        if newest.iter().all(|(other, ..)| *other != place) {
+            let verdicts = stored.decision.verdicts.iter();
+            let judged = verdicts.filter(|one| matches!(one.verdict, Verdict::Allow | Verdict::Deny));
+            let judges = judged.filter_map(|one| Some((one.policy.clone(), one.version.clone()?)));
+            newest.push((place, stored.decision.at, judges.collect()));
+        }
+    }
+    assert!(newest.len() > 50 && newest.iter().any(|(_, _, judges)| !judges.is_empty()), "{}", newest.len());
+    let mut wanted: Vec<(String, Workload)> = newest.iter().map(|(place, ..)| place.clone()).collect();
+    wanted.insert(7, ("shop".to_owned(), workload("never")));
+    let inventories = Inventories::open(&test.settings).await.expect("opened");
+    let mut found = inventories.last_reviews(&cluster, &wanted).await.expect("a read");
+    assert_eq!(found.remove(7), None);
+    for ((place, at, judges), review) in newest.iter().zip(found) {
+        let review = review.unwrap_or_else(|| panic!("{place:?} at {at}"));
+        assert_eq!((review.at, &review.judges), (*at, judges), "{place:?}");
+    }
+    let elsewhere = inventories.last_reviews("elsewhere", &wanted).await.expect("a read");
+    assert!(elsewhere.iter().all(Option::is_none), "of another cluster");
+    inventories.close().await;
+}
+
+async fn what_judged_a_review_that_is_deleted_is_not_known(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let history = History::new(4, 30, 1, NOW);
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    let page = test.store.decisions(&Filter::default(), 1, None).await.expect("a page");
+    let newest = &page.decisions[0];
+    let place = (newest.review.namespace.clone().unwrap_or_default(), newest.review.workload.clone());
+    let inventories = Inventories::open(&test.settings).await.expect("opened");
+    let last = async || {
+        let found = inventories.last_reviews(&newest.decision.cluster, &[place.clone()]).await.expect("a read");
+        found[0].clone()
+    };
+    let before = last().await;
+    let mut tx = test.store.database.begin().await.expect("a transaction");
+    tx.execute(crate::store::Sql::new("DELETE FROM decisions")).await.expect("deleted");
+    tx.commit().await.expect("deleted");
+    let after = last().await.expect("its time is kept");
+    assert_eq!(Some(after.at), before.map(|review| review.at));
+    assert_eq!(after.judges, []);
+    inventories.close().await;
+}
