@@ -219,10 +219,6 @@ impl Course {
         }
     }
 
-    fn place(&self) -> Place<'_> {
-        self.occasion().place
-    }
-
     /// The mode of the policy at `at` for this review.
     fn mode(&self, at: usize) -> Mode {
         self.occasion().mode(&self.loaded.revision.policies[at]).0

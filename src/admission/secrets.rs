@@ -77,6 +77,7 @@ mod tests {
             violations: messages.iter().map(violation).collect(),
             standing: Vec::new(),
             omitted: 0,
+            held_back: None,
             presented: None,
             error: None,
             duration_us: None,

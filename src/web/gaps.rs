@@ -91,6 +91,7 @@ mod tests {
             degraded: Vec::new(),
             ceilings: Vec::new(),
             policies: Vec::new(),
+            candidates: Vec::new(),
             revision: String::new(),
             first_review: String::new(),
         };
