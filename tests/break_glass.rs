@@ -2,6 +2,8 @@
 
 mod harness;
 
+use std::path::Path;
+
 use harness::backend::{Backend, Script};
 use harness::http::Response;
 use harness::reviews::{image_review, pod_review};
@@ -165,7 +167,8 @@ async fn a_ticket_is_used_up_after_its_time_also_over_a_restart() {
     // From its own disk, without what the history has.
     let mut rehearsal = rehearsal;
     rehearsal.kill9();
-    let history: Vec<_> = harness::files(&data_dir).into_iter().map(|(path, _)| path).filter(is_history).collect();
+    let history: Vec<_> =
+        harness::files(&data_dir).into_iter().map(|(path, _)| path).filter(|path| is_history(path)).collect();
     assert!(!history.is_empty(), "{data_dir:?}");
     history.iter().for_each(|path| std::fs::remove_file(path).expect("ours"));
     let rehearsal = rehearsal.restart().await;
@@ -178,7 +181,7 @@ async fn a_ticket_is_used_up_after_its_time_also_over_a_restart() {
     assert_eq!(counted(&rehearsal).await, 0);
 }
 
-fn is_history(path: &std::path::PathBuf) -> bool {
+fn is_history(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("history.sqlite"))
 }
 

@@ -159,7 +159,7 @@ fn pods_inherit_from_whoever_changed_their_workload_last() {
         }
     }
     let forged = review("mallory", "x", false, &tickets());
-    assert_eq!(found(&[of_alice.clone()], &forged, &alice), None, "an owner that anybody can write");
+    assert_eq!(found(std::slice::from_ref(&of_alice), &forged, &alice), None, "an owner that anybody can write");
     let own_hands = review("alice", "x", false, &tickets());
     assert_eq!(through(found(&[of_alice], &own_hands, &alice)), Some(("alice".to_owned(), 1_000)));
 }
