@@ -235,10 +235,11 @@ impl App {
         rest.spawn(self.retention.run(accepting.clone()));
         rest.spawn(self.revisions.run(Arc::clone(&self.history), accepting.clone()));
         rest.spawn(self.tickets.run(reporting.clone()));
-        self.ceilings.begin(&self.history).await;
-        rest.spawn(self.ceilings.run(Arc::clone(&self.history), accepting.clone()));
         let declared = !self.config.clusters.is_empty();
-        let heart = Heart::new(&self.history, &self.recorder, &self.service, &self.condition, declared).begin().await;
+        let heart = Heart::new(&self.history, &self.recorder, &self.service, &self.condition, declared);
+        // Before the first review; side by side, since each may have to wait for the history.
+        let (heart, ()) = tokio::join!(heart.begin(), self.ceilings.begin(&self.history));
+        rest.spawn(self.ceilings.run(Arc::clone(&self.history), accepting.clone()));
         rest.spawn(self.upkeep.run(reload, reporting.clone()));
         reviews.spawn(self.webhook.serve(webhook, terms, accepting.clone(), reviews.clone()));
         rest.spawn(self.report.serve(report, report_terms("report", &self.metrics), reporting.clone(), rest.clone()));
