@@ -90,6 +90,7 @@ mod tests {
             gaps: vec![closed.clone(), gap(600, None, None), gap(10, Some(20), None), gap(450, None, Some("other"))],
             degraded: Vec::new(),
             policies: Vec::new(),
+            candidates: Vec::new(),
             revision: String::new(),
             first_review: String::new(),
         };
