@@ -70,12 +70,13 @@ async fn exposition() -> String {
     let config = format!(
         "warn_wait: 15s\nwebhook: {{limits: {{max_in_flight: 1}}}}\npolicies:\n- {{name: \
          images, rules: [{{id: no-latest, deny: {{tag: latest}}}}]}}\n- {{name: gate, mode: warn, webhook: {{url: \
-         '{}/', speaks: admission-review}}}}\n- {{name: slow, rego: {{files: [slow.rego], entrypoint: data.p.deny}}}}
-break_glass: {{annotation: '**', value: glass}}",
+         '{}/', speaks: admission-review}}}}\n- {{name: slow, rego: {{files: [slow.rego], entrypoint: data.p.deny}}}}\n\
+         break_glass: {{annotation: '**', value: glass}}\ncandidates: [next.yaml]",
         backend.url
     );
+    let next = "policies: [{name: next, rego: {files: [slow.rego], entrypoint: data.p.deny}}]";
     let slow = "package p\ndeny[msg] { n := numbers.range(1, 3000); n[_] * n[_] == -1; msg := input.request.name }";
-    let builder = Rehearsal::builder().file("slow.rego", slow).limited_disk();
+    let builder = Rehearsal::builder().file("slow.rego", slow).file("next.yaml", next).limited_disk();
     let rehearsal = builder.config(&config).start().await;
     let url = format!("{}/review/lab", rehearsal.webhook_url());
     let (client, held) = (rehearsal.client().clone(), url.clone());
@@ -92,7 +93,9 @@ break_glass: {{annotation: '**', value: glass}}",
     assert_eq!(rehearsal.post("/review/undeclared", fixture(LATEST_POD)).await.status, 200);
     wait_for("a suspension", || async {
         assert_eq!(rehearsal.post("/review/lab", fixture(LATEST_POD)).await.status, 200);
-        rehearsal.get("/metrics").await.text().contains("\nrehearsal_policy_suspensions_total").then_some(())
+        let text = rehearsal.get("/metrics").await.text();
+        let is_suspended = |kind| text.contains(&format!("\nrehearsal_{kind}_suspensions_total"));
+        (is_suspended("policy") && is_suspended("candidate")).then_some(())
     })
     .await;
     rehearsal.fill_disk();
@@ -106,6 +109,9 @@ break_glass: {{annotation: '**', value: glass}}",
         let counted = [
             "backend_errors",
             "break_glass_uses",
+            "candidate_differences",
+            "candidate_overruns",
+            "candidate_verdicts",
             "connections_refused",
             "journal_missed",
             "refused",

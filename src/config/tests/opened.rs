@@ -194,6 +194,6 @@ fn exemptions_come_from_files_of_their_own_and_their_mistakes_from_there() {
             format!("{at}:2:3: [1]: a mapping is expected, found \"7\"; write a mapping"),
         ]
     );
-    assert!(lines[2].contains("exemptions.files[1]: the file cannot be read"), "{lines:?}");
+    assert!(lines[2].contains("exemptions.files[1]: one.yaml: the file cannot be read"), "{lines:?}");
     assert_eq!(lines.len(), 3);
 }

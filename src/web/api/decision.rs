@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::shape::{CompletenessShape, DecisionShape, Depth};
+use super::shape::{CandidateShape, CompletenessShape, DecisionShape, Depth};
 use super::{Call, json};
 use crate::store::read::StoredDecision;
 use crate::web::WebState;
@@ -34,6 +34,7 @@ pub struct Whole<'a> {
     code: u16,
     message: Option<&'a str>,
     notes: &'a [String],
+    candidates: Vec<CandidateShape<'a>>,
     /// The subject of the sender's certificate, or the name of its token; `None`: unproven.
     caller: Option<&'a str>,
     api_version: &'a str,
@@ -73,6 +74,7 @@ impl<'a> Whole<'a> {
             code: decision.code,
             message: decision.message.as_deref(),
             notes: &decision.notes,
+            candidates: CandidateShape::all(decision),
             caller: decision.caller.as_deref(),
             api_version: &review.api_version,
             subresource: review.subresource.as_deref(),

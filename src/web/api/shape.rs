@@ -39,8 +39,6 @@ pub struct DecisionShape<'a> {
     answer: Answer,
     would_reject: bool,
     verdicts: Vec<VerdictShape<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    candidates: Option<Vec<CandidateShape<'a>>>,
     redacted: bool,
     revision: &'a str,
     duration_us: u64,
@@ -77,7 +75,7 @@ struct VerdictShape<'a> {
 
 /// What a candidate says, and what it is compared with.
 #[derive(Debug, Serialize)]
-struct CandidateShape<'a> {
+pub struct CandidateShape<'a> {
     #[serde(flatten)]
     verdict: VerdictShape<'a>,
     /// The policy of its name; `None`: all of them together.
@@ -187,7 +185,6 @@ impl<'a> DecisionShape<'a> {
             answer: decision.answer,
             would_reject: decision.would_reject,
             verdicts: decision.verdicts.iter().map(|verdict| VerdictShape::of(verdict, depth)).collect(),
-            candidates: depth.whole(|| CandidateShape::all(decision)),
             redacted: decision.redacted,
             revision: &decision.revision,
             duration_us: decision.duration_us,
@@ -235,7 +232,7 @@ impl<'a> VerdictShape<'a> {
 }
 
 impl<'a> CandidateShape<'a> {
-    fn all(decision: &'a Decision) -> Vec<Self> {
+    pub fn all(decision: &'a Decision) -> Vec<Self> {
         let shape = |(verdict, compared): (&'a PolicyVerdict, Comparison<'a>)| Self {
             verdict: VerdictShape::of(verdict, Depth::Whole),
             beside: compared.beside,
