@@ -14,7 +14,6 @@ use crate::backend::answer::{BackendAnswer, BackendError};
 use crate::backend::{Backend, Question, budget};
 use crate::policy::ceiling::Ceilings;
 use crate::policy::revision::{Policy, Source};
-use crate::policy::rollout::Place;
 use crate::recorder::NotRecorded;
 use crate::recorder::settings::OnFailure;
 use crate::review::Review;
