@@ -114,12 +114,12 @@ async fn it_holds_modes_back_is_told_everywhere_and_ends_by_itself() {
     assert!(denied["verdicts"][0].get("held_back").is_none(), "{denied}");
 }
 
-/// The best of three: the machine may be busy with something else once.
+/// In all but one of five rounds: the machine may be busy with something else once.
 #[tokio::test]
 async fn it_is_in_force_within_a_second() {
     let rehearsal = with(ENFORCE).await;
-    let mut best = Duration::MAX;
-    for round in 0..3 {
+    let mut took = Vec::new();
+    for round in 0..5 {
         let ticket = format!("INC-{round}");
         let (dir, config) = (rehearsal.dir().to_owned(), rehearsal.dir().join("rehearsal.yaml").display().to_string());
         let args = ["ceiling", "audit", "--for", "1h", "--ticket", &ticket, "--config", &config].map(str::to_owned);
@@ -133,12 +133,13 @@ async fn it_is_in_force_within_a_second() {
         .await;
         let written = Instant::now();
         wait_for("it to be in force", || async { told(&rehearsal, "shop").await.0.then_some(()) }).await;
-        best = best.min(written.elapsed());
+        took.push(written.elapsed());
         assert_eq!(ordering.await.expect("no panic").code, Some(0));
         said(&rehearsal, &["lift", "--ticket", &ticket]);
         is_denied(&rehearsal, "shop").await;
     }
-    assert!(best < Duration::from_secs(1), "{best:?}");
+    took.sort();
+    assert!(took[3] < Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test]

@@ -53,26 +53,26 @@ async fn every_replica_is_under_it_within_seconds_and_out_again() {
     let (one, other) =
         (database.enforcing(database.port()).start().await, database.enforcing(database.port()).start().await);
     assert!(!is_held_back(&one).await && !is_held_back(&other).await);
-    let mut slowest = Duration::MAX;
-    for ticket in ["INC-1", "INC-2"] {
+    let mut took = Vec::new();
+    for ticket in ["INC-1", "INC-2", "INC-3"] {
         let said = ceiling(&one, &["audit", "--for", "1h", "--ticket", ticket, "--by", "ana"]).await.stdout;
         assert!(said.contains("by it to the history: every process over that knows within five seconds"), "{said}");
         assert!(is_held_back(&one).await);
-        let heard = becomes(&other, true).await;
+        took.push(becomes(&other, true).await);
         let log = other.log();
         assert!(log.contains(&format!("in force: ceiling {ticket}")), "{log}");
         // Whoever is on call may be anywhere.
         let shown = ceiling(&other, &["show"]).await.stdout;
         assert!(shown.contains(ticket) && shown.contains("by ana"), "{shown}");
         ceiling(&other, &["lift", "--ticket", ticket, "--by", "bo"]).await;
-        let lifted = becomes(&one, false).await;
-        slowest = slowest.min(heard.max(lifted));
+        took.push(becomes(&one, false).await);
         becomes(&other, false).await;
     }
-    assert!(slowest < SHARED, "the better of two rounds: {slowest:?}");
+    took.sort();
+    assert!(took[4] < SHARED, "all but one: {took:?}");
     for replica in [&one, &other] {
         let listed = replica.get_json("/api/v1/ceilings").await;
-        assert_eq!(tickets(&listed), ["INC-2", "INC-1"]);
+        assert_eq!(tickets(&listed), ["INC-3", "INC-2", "INC-1"]);
         assert_eq!(
             (&listed["ceilings"][0]["by"], &listed["ceilings"][0]["lifted"]["by"]),
             (&"ana".into(), &"bo".into())

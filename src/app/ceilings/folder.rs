@@ -73,7 +73,10 @@ impl Folder {
             let read = if let Some(id) = name.strip_suffix(LIFTED) {
                 parse::<Lift>(&path, id).map(|found| found.map(|(id, lift)| drop(lifts.insert(id, lift))))
             } else if let Some(id) = name.strip_suffix(CEILING) {
-                parse::<Ceiling>(&path, id).map(|found| found.map(|(id, ceiling)| drop(ceilings.insert(id, ceiling))))
+                parse::<Ceiling>(&path, id).and_then(|found| match found {
+                    Some((id, ceiling)) if ceiling.id != id => Err("its name is that of another".to_owned()),
+                    found => Ok(found.map(|(id, ceiling)| drop(ceilings.insert(id, ceiling)))),
+                })
             } else {
                 // One that is being written.
                 continue;
@@ -226,9 +229,12 @@ mod tests {
         fs::write(dir.path().join("ceilings").join(&torn), "{").unwrap();
         fs::write(dir.path().join("ceilings/mine.json"), "{}").unwrap();
         fs::write(dir.path().join("ceilings/x.json.7.new"), "{").unwrap();
+        let copied = dir.path().join(format!("ceilings/{}.json", DecisionId::at(Timestamp(7))));
+        fs::copy(dir.path().join(format!("ceilings/{}.json", one.id)), copied).unwrap();
         let found = folder.read().unwrap();
-        assert_eq!((&found.ceilings[..], found.broken.len()), (&[one][..], 2), "{found:?}");
-        assert!(found.broken[0].contains(&torn) && found.broken[1].contains("its name is no id"), "{found:?}");
+        assert_eq!((&found.ceilings[..], found.broken.len()), (&[one][..], 3), "{found:?}");
+        assert!(found.broken.iter().any(|broken| broken.ends_with("its name is that of another")), "{found:?}");
+        assert!(found.broken[0].contains(&torn) && found.broken[2].contains("its name is no id"), "{found:?}");
     }
 
     #[test]

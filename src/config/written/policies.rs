@@ -168,7 +168,7 @@ pub struct Remote {
     #[serde(default = "webhook_calls")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_in_flight: u64,
-    /// What loosens local policies (exemptions, break-glass, `system_max_mode`) loosens it too, in `enforce`.
+    /// What loosens local policies (exemptions, break-glass, `system_max_mode`, ceilings) loosens it too, in `enforce`.
     #[serde(default)]
     pub overridable: bool,
 }

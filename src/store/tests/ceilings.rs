@@ -47,7 +47,7 @@ async fn a_ceiling_is_kept_once_and_lifted_once(kind: Kind) {
         let range = Range { since: Some(Timestamp(since)), until: Some(Timestamp(until)) };
         store.ceilings_within(range).await.expect("read")
     };
-    assert_eq!(within(0, 15).await, [early.clone()]);
+    assert_eq!(within(0, 15).await, std::slice::from_ref(&early));
     assert_eq!(within(20, 71).await, [late.clone(), plain.clone()]);
     assert_eq!(within(40, 70).await, [], "it was lifted");
 }
