@@ -15,11 +15,14 @@ policies:
       - {id: no-latest, deny: {tag: latest}, message: '{image} uses the tag latest', help: 'Pin a version.'}
       - {id: approved, allow: {registry: registry.acmecorp.com}, mode: audit}
       - {id: blocked, deny: {registry: blocked.test}, mode: enforce}
+candidates: [next.yaml]
 ";
+
+const CANDIDATE: &str = "policies: [{name: images-of-next-quarter, rules: [{id: pinned, require: digest}]}]";
 
 /// A history with something of everything.
 async fn populated() -> Rehearsal {
-    let rehearsal = Rehearsal::builder().config(CONFIG).start().await;
+    let rehearsal = Rehearsal::builder().config(CONFIG).file("next.yaml", CANDIDATE).start().await;
     for (_, body) in captures() {
         rehearsal.post("/review/lab", body).await;
     }
@@ -49,10 +52,16 @@ fn recorded(rehearsal: &Rehearsal, long: &str) {
 }
 
 async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
-    let mut paths: Vec<String> =
-        ["/", "/decisions", "/decisions?would_reject=true", "/decisions?namespace=nowhere", "/decisions?limit=5"]
-            .map(str::to_owned)
-            .into();
+    let mut paths: Vec<String> = [
+        "/",
+        "/decisions",
+        "/decisions?would_reject=true",
+        "/decisions?namespace=nowhere",
+        "/decisions?limit=5",
+        "/candidates",
+    ]
+    .map(str::to_owned)
+    .into();
     paths.extend(["/inventory", "/inventory?outlook=refused", "/inventory?cluster=nowhere"].map(str::to_owned));
     for query in ["uid=long", "uid=denied", "image=UPPER/Case:bad tag!&limit=1"] {
         let query = query.replace(' ', "%20");
@@ -136,7 +145,7 @@ async fn the_overview_leads_to_the_decisions_and_they_to_one() {
 /// Reviews in which several images, rules and repositories stand in one decision, so that a list that is only about the
 /// names would have more rows than its figure.
 async fn entangled() -> Rehearsal {
-    let rehearsal = Rehearsal::builder().config(CONFIG).start().await;
+    let rehearsal = Rehearsal::builder().config(CONFIG).file("next.yaml", CANDIDATE).start().await;
     for (_, body) in captures() {
         rehearsal.post("/review/lab", body).await;
     }

@@ -108,7 +108,7 @@ async fn every_figure_can_be_recounted_from_the_rows(kind: Kind) {
             "JOIN repositories r ON r.id = t.repository",
         ),
         (
-            "'candidate|' || PLACE || '|' || a.name || '|' || t.cell % 25, t.reviews, 0, 0, 0, 0",
+            "'candidate|' || PLACE || '|' || a.name || '|' || (t.cell % 25), t.reviews, 0, 0, 0, 0",
             "rollup_candidates",
             // What was pending is counted elsewhere by now.
             "JOIN candidates a ON a.id = t.cell / 25 WHERE t.reviews <> 0",
