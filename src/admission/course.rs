@@ -53,8 +53,8 @@ struct Course {
     begun: Instant,
     /// When what ends is compared with.
     now: Timestamp,
-    /// Of break-glass tickets.
-    shown: Option<Shown>,
+    /// Of break-glass tickets. Few reviews show any, and a box is smaller.
+    shown: Option<Box<Shown>>,
     /// A late verdict amends only a decision that was recorded.
     fate: watch::Sender<Fate>,
 }
@@ -86,7 +86,7 @@ struct Late {
     presented: Option<Presented>,
     bearing: Bearing,
     /// Where a rejection would use a ticket up.
-    holder: Option<Holder>,
+    holder: Option<Box<Holder>>,
     fate: watch::Receiver<Fate>,
 }
 
@@ -126,7 +126,8 @@ impl Course {
 
     async fn remember(&self, decision: &Decision) {
         if let Some(shown) = &self.shown {
-            shown.remember(&self.shared, decision, !self.review.exempt_from_denial).await;
+            // What it needs is not to be a part of every review.
+            Box::pin(shown.remember(&self.shared, decision, !self.review.exempt_from_denial)).await;
         }
     }
 
@@ -256,7 +257,7 @@ impl Course {
             loaded: Arc::clone(&self.loaded),
             policy: at,
             presented: self.shown(policy),
-            holder: self.shown.as_ref().filter(|_| !self.review.dry_run).map(|shown| shown.holder.clone()),
+            holder: self.shown.as_ref().filter(|_| !self.review.dry_run).map(|shown| Box::new(shown.holder.clone())),
             bearing,
             fate: self.fate.subscribe(),
         };

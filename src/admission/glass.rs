@@ -37,7 +37,7 @@ pub(super) fn shown(
     review: &Review,
     body: &[u8],
     now: Timestamp,
-) -> Option<Shown> {
+) -> Option<Box<Shown>> {
     if break_glass.is_empty() || review.record.annotations.is_empty() {
         return None;
     }
@@ -50,7 +50,7 @@ pub(super) fn shown(
         None => Remembered::NoRoom,
     };
     let appeal = break_glass.appeal(review, body, now, remembered)?;
-    Some(Shown { appeal, holder })
+    Some(Box::new(Shown { appeal, holder }))
 }
 
 // === impl Shown ===

@@ -59,25 +59,24 @@ pub struct Glass<'a> {
 }
 
 /// Why a violation is not acted on, or acts all the same.
-#[derive(Debug, Default)]
-struct Relief {
-    exempted: Option<Exempted>,
-    /// What is told of an exemption that ends soon.
-    ending: Option<String>,
-    refusal: Option<Refusal>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Relief {
+    Exempted {
+        by: Exempted,
+        /// What is told of an exemption that ends soon.
+        ending: Option<String>,
+    },
+    /// By a ticket that does not let it through any more.
+    Refused(Refusal),
 }
 
 /// How a rejection by a webhook acts on one review: known before it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bearing {
     pub mode: Mode,
-    /// By what that is lighter than it would have been.
-    pub held_back: Option<HeldBack>,
-    pub exempted: Option<Exempted>,
-    /// What is told of an exemption that ends soon.
-    pub ending: Option<String>,
-    /// Of a ticket that does not let it through any more.
-    pub refusal: Option<Refusal>,
+    /// By what that is lighter than it would have been. In a box, as what follows: few have any.
+    pub held_back: Option<Box<HeldBack>>,
+    pub relief: Option<Box<Relief>>,
 }
 
 /// What comes of an opinion.
@@ -128,25 +127,29 @@ impl<'a> Occasion<'a> {
                 image: violation.image.as_deref(),
                 container: violation.container.as_deref(),
             };
-            let Relief { exempted, ending, refusal } = self.relief(offence, violation.mode);
-            violation.exempted = exempted;
-            opinion.endings.extend(ending.filter(|ending| !opinion.endings.contains(ending)));
-            opinion.refusals.extend(refusal.filter(|refusal| !opinion.refusals.contains(refusal)));
+            match self.relief(offence, violation.mode) {
+                Some(Relief::Exempted { by, ending }) => {
+                    violation.exempted = Some(by);
+                    opinion.endings.extend(ending.filter(|ending| !opinion.endings.contains(ending)));
+                }
+                Some(Relief::Refused(refusal)) if !opinion.refusals.contains(&refusal) => {
+                    opinion.refusals.push(refusal);
+                }
+                Some(Relief::Refused(_)) | None => {}
+            }
         }
     }
 
     /// An exemption costs no ticket.
-    fn relief(&self, offence: Offence<'_>, mode: Mode) -> Relief {
+    fn relief(&self, offence: Offence<'_>, mode: Mode) -> Option<Relief> {
         if let Some(exemption) = self.exemptions.find(offence, self.now) {
-            let (exempted, ending) = (Some(exemption.record()), exemption.ending(self.now));
-            return Relief { exempted, ending, refusal: None };
+            return Some(Relief::Exempted { by: exemption.record(), ending: exemption.ending(self.now) });
         }
-        let found = self.glass.and_then(|glass| glass.break_glass.find(offence, mode, glass.appeal, self.now));
-        match found {
-            Some(Found::LetThrough(by)) => Relief { exempted: Some(by), ..Relief::default() },
-            Some(Found::Refused(refusal)) => Relief { refusal: Some(refusal), ..Relief::default() },
-            None => Relief::default(),
-        }
+        let glass = self.glass?;
+        Some(match glass.break_glass.find(offence, mode, glass.appeal, self.now)? {
+            Found::LetThrough(by) => Relief::Exempted { by, ending: None },
+            Found::Refused(refusal) => Relief::Refused(refusal),
+        })
     }
 
     /// Of a webhook. While it enforces, nothing of ours loosens it unless it says so.
@@ -161,9 +164,20 @@ impl<'a> Occasion<'a> {
             container: None,
         };
         let may_be_loosened = mode != Mode::Enforce || policy.may_be_loosened();
-        let relief = if may_be_loosened { self.relief(offence, mode) } else { Relief::default() };
-        let Relief { exempted, ending, refusal } = relief;
-        Bearing { mode, held_back: ceiling.map(Ceiling::record), exempted, ending, refusal }
+        let relief = if may_be_loosened { self.relief(offence, mode) } else { None };
+        let held_back = ceiling.map(|ceiling| Box::new(ceiling.record()));
+        Bearing { mode, held_back, relief: relief.map(Box::new) }
+    }
+}
+
+// === impl Bearing ===
+
+impl Bearing {
+    fn exempted(&self) -> Option<Exempted> {
+        match self.relief.as_deref()? {
+            Relief::Exempted { by, .. } => Some(by.clone()),
+            Relief::Refused(_) => None,
+        }
     }
 }
 
@@ -229,8 +243,12 @@ impl<'a> Opinion<'a> {
         took: Duration,
     ) -> Self {
         let verdict = remote_verdict(policy, bearing, &result, took);
-        let endings = bearing.ending.iter().filter(|_| verdict.has_exempted()).cloned().collect();
-        let refusals = bearing.refusal.iter().filter(|_| verdict.verdict == Verdict::Deny).cloned().collect();
+        let (mut endings, mut refusals) = (Vec::new(), Vec::new());
+        match bearing.relief.as_deref().filter(|_| verdict.verdict == Verdict::Deny) {
+            Some(Relief::Exempted { ending, .. }) => endings.extend(ending.clone()),
+            Some(Relief::Refused(refusal)) => refusals.push(refusal.clone()),
+            None => {}
+        }
         let may_reject = bearing.mode == Mode::Enforce;
         let (answer, error) = match result {
             Ok(answer) => (Some(answer), None),
@@ -306,7 +324,7 @@ pub fn remote_verdict(
     took: Duration,
 ) -> PolicyVerdict {
     let blank = |verdict| PolicyVerdict {
-        held_back: bearing.held_back.clone(),
+        held_back: bearing.held_back.as_deref().cloned(),
         ..blank(policy, bearing.mode, verdict, Some(took))
     };
     match result {
@@ -324,7 +342,7 @@ pub fn remote_verdict(
                 container: None,
                 message: answer.violation_text().to_owned(),
                 help: None,
-                exempted: bearing.exempted.clone(),
+                exempted: bearing.exempted(),
             };
             PolicyVerdict { violations: vec![violation], ..blank(Verdict::Deny) }
         }
@@ -363,5 +381,5 @@ fn settled(violation: &RuleViolation, mode: Mode) -> Violation {
 
 /// Of an OPA, whose rules have names of their own.
 fn of_opa(violation: &RuleViolation, bearing: &Bearing) -> Violation {
-    Violation { exempted: bearing.exempted.clone(), ..settled(violation, bearing.mode) }
+    Violation { exempted: bearing.exempted(), ..settled(violation, bearing.mode) }
 }

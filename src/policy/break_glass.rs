@@ -74,7 +74,7 @@ pub enum Found {
 /// Why a ticket lets nothing through any more; for whoever showed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    UsedUp { ticket: String, first: FirstUse, ended: Timestamp },
+    UsedUp { ticket: String, first: Box<FirstUse>, ended: Timestamp },
     NoRoom { ticket: String },
 }
 
@@ -139,7 +139,7 @@ impl BreakGlass {
                 match (&shown.remembered, shown.first_use()) {
                     (_, Some(first)) if now < entry.end(first.at) => return Some(used(first.at, person)),
                     (_, Some(first)) => {
-                        let (first, ended) = (first.clone(), entry.end(first.at));
+                        let (first, ended) = (Box::new(first.clone()), entry.end(first.at));
                         refusal.get_or_insert_with(|| Refusal::UsedUp { ticket: ticket(), first, ended });
                     }
                     (Remembered::NoRoom, None) => {
@@ -277,7 +277,8 @@ impl Shown {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UsedUp { ticket, first: FirstUse { at, person, .. }, ended } => {
+            Self::UsedUp { ticket, first, ended } => {
+                let FirstUse { at, person, .. } = &**first;
                 write!(
                     f,
                     "The break-glass ticket {ticket} is used up: first used at {at} by {person}, ended at {ended}"

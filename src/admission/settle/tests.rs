@@ -53,7 +53,7 @@ fn response(members: &str) -> Result<BackendAnswer, BackendError> {
 }
 
 fn remote(policy: &Policy, result: Result<BackendAnswer, BackendError>) -> Opinion<'_> {
-    let bearing = Bearing { mode: policy.mode, held_back: None, exempted: None, ending: None, refusal: None };
+    let bearing = Bearing { mode: policy.mode, held_back: None, relief: None };
     Opinion::remote(policy, &bearing, result, Duration::from_millis(1))
 }
 
