@@ -20,6 +20,12 @@ on_both![
     what_judged_a_review_that_is_deleted_is_not_known,
 ];
 
+/// Namespace and workload.
+type Place = (String, Workload);
+
+/// Of policies, each with its version.
+type Versions = Vec<(String, String)>;
+
 const NOW: Timestamp = Timestamp(1_790_000_000_123);
 
 fn workload(name: &str) -> Workload {
@@ -156,7 +162,7 @@ async fn the_last_review_of_each_workload_is_found(kind: Kind) {
     tx.commit().await.expect("changed");
     let page = test.store.decisions(&Filter::default(), u16::MAX, None).await.expect("a page");
     let cluster = page.decisions[0].decision.cluster.clone();
-    let mut newest: Vec<((String, Workload), Timestamp, Vec<(String, String)>)> = Vec::new();
+    let mut newest: Vec<(Place, Timestamp, Versions)> = Vec::new();
     for stored in page.decisions.iter().filter(|one| one.decision.cluster == cluster && !one.decision.dry_run) {
         let place = (stored.review.namespace.clone().unwrap_or_default(), stored.review.workload.clone());
         if newest.iter().all(|(other, ..)| *other != place) {
@@ -190,7 +196,8 @@ async fn what_judged_a_review_that_is_deleted_is_not_known(kind: Kind) {
     let place = (newest.review.namespace.clone().unwrap_or_default(), newest.review.workload.clone());
     let inventories = Inventories::open(&test.settings).await.expect("opened");
     let last = async || {
-        let found = inventories.last_reviews(&newest.decision.cluster, &[place.clone()]).await.expect("a read");
+        let found =
+            inventories.last_reviews(&newest.decision.cluster, std::slice::from_ref(&place)).await.expect("a read");
         found[0].clone()
     };
     let before = last().await;
