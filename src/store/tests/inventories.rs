@@ -1,10 +1,12 @@
 //! What runs, beside what came.
 
 use super::history::History;
+use super::lists::plan;
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Mode, Verdict, Violation};
 use crate::review::workload::Workload;
+use crate::store::inventory::last_review::of_their_milliseconds;
 use crate::store::inventory::read::Shown;
 use crate::store::inventory::{
     Account, Contents, Coverage, Found, Inventories, Inventory, Judged, KEPT, Namespace, Outlook, Running,
@@ -18,6 +20,7 @@ on_both![
     nothing_of_it_is_counted,
     the_last_review_of_each_workload_is_found,
     what_judged_a_review_that_is_deleted_is_not_known,
+    a_last_review_is_looked_up_by_its_key_alone,
 ];
 
 const NOW: Timestamp = Timestamp(1_790_000_000_123);
@@ -201,4 +204,20 @@ async fn what_judged_a_review_that_is_deleted_is_not_known(kind: Kind) {
     assert_eq!(Some(after.at), before.map(|review| review.at));
     assert_eq!(after.judges, []);
     inventories.close().await;
+}
+
+/// Found by a measurement: with a test of the workload in it SQLite made an index of all decisions first.
+async fn a_last_review_is_looked_up_by_its_key_alone(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let history = History::new(5, 100, 6, NOW);
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    let times = history.decisions.iter().rev().map(|stored| stored.decision.at);
+    let sql = of_their_milliseconds(&test.store.database, times).expect("some");
+    let steps = plan(&test, sql).await;
+    let (wanted, refused) = match kind {
+        Kind::Sqlite => ("SEARCH t USING INTEGER PRIMARY KEY", "AUTOMATIC"),
+        Kind::Postgres => ("Index Cond: ((key >= ", "Seq Scan on decision"),
+    };
+    assert!(steps.iter().any(|step| step.contains(wanted)), "{steps:#?}");
+    assert!(!steps.iter().any(|step| step.contains(refused)), "{steps:#?}");
 }
