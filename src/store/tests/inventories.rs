@@ -25,6 +25,9 @@ on_both![
 
 const NOW: Timestamp = Timestamp(1_790_000_000_123);
 
+/// Namespace and workload.
+type Place = (String, Workload);
+
 fn workload(name: &str) -> Workload {
     Workload { kind: "Deployment".to_owned(), name: name.to_owned() }
 }
@@ -159,7 +162,7 @@ async fn the_last_review_of_each_workload_is_found(kind: Kind) {
     tx.commit().await.expect("changed");
     let page = test.store.decisions(&Filter::default(), u16::MAX, None).await.expect("a page");
     let cluster = page.decisions[0].decision.cluster.clone();
-    let mut newest: Vec<((String, Workload), Timestamp, Vec<(String, String)>)> = Vec::new();
+    let mut newest: Vec<(Place, Timestamp, Vec<(String, String)>)> = Vec::new();
     for stored in page.decisions.iter().filter(|one| one.decision.cluster == cluster && !one.decision.dry_run) {
         let place = (stored.review.namespace.clone().unwrap_or_default(), stored.review.workload.clone());
         if newest.iter().all(|(other, ..)| *other != place) {
@@ -170,7 +173,7 @@ async fn the_last_review_of_each_workload_is_found(kind: Kind) {
         }
     }
     assert!(newest.len() > 50 && newest.iter().any(|(_, _, judges)| !judges.is_empty()), "{}", newest.len());
-    let mut wanted: Vec<(String, Workload)> = newest.iter().map(|(place, ..)| place.clone()).collect();
+    let mut wanted: Vec<Place> = newest.iter().map(|(place, ..)| place.clone()).collect();
     wanted.insert(7, ("shop".to_owned(), workload("never")));
     let inventories = Inventories::open(&test.settings).await.expect("opened");
     let mut found = inventories.last_reviews(&cluster, &wanted).await.expect("a read");
@@ -193,7 +196,8 @@ async fn what_judged_a_review_that_is_deleted_is_not_known(kind: Kind) {
     let place = (newest.review.namespace.clone().unwrap_or_default(), newest.review.workload.clone());
     let inventories = Inventories::open(&test.settings).await.expect("opened");
     let last = async || {
-        let found = inventories.last_reviews(&newest.decision.cluster, &[place.clone()]).await.expect("a read");
+        let found =
+            inventories.last_reviews(&newest.decision.cluster, std::slice::from_ref(&place)).await.expect("a read");
         found[0].clone()
     };
     let before = last().await;
