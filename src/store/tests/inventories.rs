@@ -27,6 +27,8 @@ const NOW: Timestamp = Timestamp(1_790_000_000_123);
 
 /// Namespace and workload.
 type Place = (String, Workload);
+/// Policies and their versions.
+type Judges = Vec<(String, String)>;
 
 fn workload(name: &str) -> Workload {
     Workload { kind: "Deployment".to_owned(), name: name.to_owned() }
@@ -162,7 +164,7 @@ async fn the_last_review_of_each_workload_is_found(kind: Kind) {
     tx.commit().await.expect("changed");
     let page = test.store.decisions(&Filter::default(), u16::MAX, None).await.expect("a page");
     let cluster = page.decisions[0].decision.cluster.clone();
-    let mut newest: Vec<(Place, Timestamp, Vec<(String, String)>)> = Vec::new();
+    let mut newest: Vec<(Place, Timestamp, Judges)> = Vec::new();
     for stored in page.decisions.iter().filter(|one| one.decision.cluster == cluster && !one.decision.dry_run) {
         let place = (stored.review.namespace.clone().unwrap_or_default(), stored.review.workload.clone());
         if newest.iter().all(|(other, ..)| *other != place) {
