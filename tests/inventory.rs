@@ -157,9 +157,7 @@ async fn counted(rehearsal: &Rehearsal) -> Vec<String> {
     let figures = ["reviews", "allowed", "denied", "failed", "would_reject", "unjudged", "dry_runs", "gaps"];
     let mut counted: Vec<String> = figures.iter().map(|figure| summary[figure].to_string()).collect();
     counted.push(rehearsal.get_json("/api/v1/decisions").await["decisions"].to_string());
-    for metric in ["rehearsal_reviews_total", "rehearsal_journal_drained_total"] {
-        counted.push(rehearsal.metric(metric, &[]).await.to_string());
-    }
+    counted.push(rehearsal.metric("rehearsal_reviews_total", &[]).await.to_string());
     counted.push(run(rehearsal.dir(), &["rollout", "show", "-c", "rehearsal.yaml"]).stdout);
     counted
 }

@@ -87,28 +87,34 @@ async fn last_seen(
 
 /// By place: the key of the last decision of each, and its outcome.
 async fn decided(database: &Database, seen: &[Seen]) -> Result<HashMap<usize, (i64, i64)>, StoreError> {
-    let after = |at: Timestamp| key::start(Timestamp(at.0 + 1));
-    let (Some(first), Some(last)) = (seen.first(), seen.last()) else { return Ok(HashMap::new()) };
-    let rows = seen.iter().map(|seen| -> [Value; 4] {
-        [(seen.place as i64).into(), seen.workload.into(), key::start(seen.at).into(), after(seen.at).into()]
-    });
-    // With the ends of all, in numbers, so that a plan names the days between them and no others.
-    let condition = format!(
-        "t.key >= v.low AND t.key < v.high AND t.workload = v.workload AND t.dry_run = FALSE AND t.key >= {} AND t.key < {}",
-        key::start(first.at),
-        after(last.at)
-    );
-    let mut sql = Sql::new("WITH wanted (place, workload, low, high) AS (");
-    sql.values(rows).push(") SELECT v.place, t.key, t.outcome FROM wanted v ");
-    sql.push(&database.looked_up("decisions", &condition)).push("WHERE ").push(&condition);
+    let Some(sql) = of_their_milliseconds(database, seen.iter().map(|seen| seen.at)) else { return Ok(HashMap::new()) };
     let mut found: HashMap<usize, (i64, i64)> = HashMap::new();
     for row in database.fetch(sql).await? {
-        let place = usize::try_from(row.int(0)?).map_err(StoreError::broken)?;
-        let (key, outcome) = (row.int(1)?, row.int(2)?);
-        let newest = found.entry(place).or_insert((key, outcome));
+        let at = usize::try_from(row.int(0)?).map_err(StoreError::broken)?;
+        let (key, outcome, workload, dry_run) = (row.int(1)?, row.int(2)?, row.int(3)?, row.flag(4)?);
+        let Some(seen) = seen.get(at).filter(|seen| seen.workload == workload && !dry_run) else { continue };
+        let newest = found.entry(seen.place).or_insert((key, outcome));
         *newest = (*newest).max((key, outcome));
     }
     Ok(found)
+}
+
+/// All decisions of these milliseconds, in order, each with the number of its own. They are a few, and which of them are
+/// wanted is told later: a test of anything but the key has SQLite make an index of the whole table for it.
+pub(in crate::store) fn of_their_milliseconds(
+    database: &Database,
+    times: impl Iterator<Item = Timestamp>,
+) -> Option<Sql> {
+    let spans: Vec<(i64, i64)> = times.map(|at| (key::start(at), key::start(Timestamp(at.0 + 1)))).collect();
+    let (first, last) = (spans.first()?.0, spans.last()?.1);
+    let row = |(at, (low, high)): (usize, &(i64, i64))| -> [i64; 3] { [at as i64, *low, *high] };
+    // With the ends of all, in numbers, so that a plan on Postgres names the days between them and no others.
+    let condition = format!("t.key >= v.low AND t.key < v.high AND t.key >= {first} AND t.key < {last}");
+    let mut sql = Sql::new("WITH wanted (place, low, high) AS (");
+    sql.values(spans.iter().enumerate().map(row));
+    sql.push(") SELECT v.place, t.key, t.outcome, t.workload, t.dry_run FROM wanted v ");
+    sql.push(&database.looked_up("decisions", &condition)).push("WHERE ").push(&condition);
+    Some(sql)
 }
 
 /// Of each outcome the local policies that judged, with their versions.

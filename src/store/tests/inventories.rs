@@ -1,10 +1,12 @@
 //! What runs, beside what came.
 
 use super::history::History;
+use super::lists::plan;
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Mode, Verdict, Violation};
 use crate::review::workload::Workload;
+use crate::store::inventory::last_review::of_their_milliseconds;
 use crate::store::inventory::read::Shown;
 use crate::store::inventory::{
     Account, Contents, Coverage, Found, Inventories, Inventory, Judged, KEPT, Namespace, Outlook, Running,
@@ -18,15 +20,15 @@ on_both![
     nothing_of_it_is_counted,
     the_last_review_of_each_workload_is_found,
     what_judged_a_review_that_is_deleted_is_not_known,
+    a_last_review_is_looked_up_by_its_key_alone,
 ];
+
+const NOW: Timestamp = Timestamp(1_790_000_000_123);
 
 /// Namespace and workload.
 type Place = (String, Workload);
-
-/// Of policies, each with its version.
-type Versions = Vec<(String, String)>;
-
-const NOW: Timestamp = Timestamp(1_790_000_000_123);
+/// Policies and their versions.
+type Judges = Vec<(String, String)>;
 
 fn workload(name: &str) -> Workload {
     Workload { kind: "Deployment".to_owned(), name: name.to_owned() }
@@ -162,7 +164,7 @@ async fn the_last_review_of_each_workload_is_found(kind: Kind) {
     tx.commit().await.expect("changed");
     let page = test.store.decisions(&Filter::default(), u16::MAX, None).await.expect("a page");
     let cluster = page.decisions[0].decision.cluster.clone();
-    let mut newest: Vec<(Place, Timestamp, Versions)> = Vec::new();
+    let mut newest: Vec<(Place, Timestamp, Judges)> = Vec::new();
     for stored in page.decisions.iter().filter(|one| one.decision.cluster == cluster && !one.decision.dry_run) {
         let place = (stored.review.namespace.clone().unwrap_or_default(), stored.review.workload.clone());
         if newest.iter().all(|(other, ..)| *other != place) {
@@ -173,7 +175,7 @@ async fn the_last_review_of_each_workload_is_found(kind: Kind) {
         }
     }
     assert!(newest.len() > 50 && newest.iter().any(|(_, _, judges)| !judges.is_empty()), "{}", newest.len());
-    let mut wanted: Vec<(String, Workload)> = newest.iter().map(|(place, ..)| place.clone()).collect();
+    let mut wanted: Vec<Place> = newest.iter().map(|(place, ..)| place.clone()).collect();
     wanted.insert(7, ("shop".to_owned(), workload("never")));
     let inventories = Inventories::open(&test.settings).await.expect("opened");
     let mut found = inventories.last_reviews(&cluster, &wanted).await.expect("a read");
@@ -208,4 +210,20 @@ async fn what_judged_a_review_that_is_deleted_is_not_known(kind: Kind) {
     assert_eq!(Some(after.at), before.map(|review| review.at));
     assert_eq!(after.judges, []);
     inventories.close().await;
+}
+
+/// Found by a measurement: with a test of the workload in it SQLite made an index of all decisions first.
+async fn a_last_review_is_looked_up_by_its_key_alone(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let history = History::new(5, 100, 6, NOW);
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    let times = history.decisions.iter().rev().map(|stored| stored.decision.at);
+    let sql = of_their_milliseconds(&test.store.database, times).expect("some");
+    let steps = plan(&test, sql).await;
+    let (wanted, refused) = match kind {
+        Kind::Sqlite => ("SEARCH t USING INTEGER PRIMARY KEY", "AUTOMATIC"),
+        Kind::Postgres => ("Index Cond: ((key >= ", "Seq Scan on decision"),
+    };
+    assert!(steps.iter().any(|step| step.contains(wanted)), "{steps:#?}");
+    assert!(!steps.iter().any(|step| step.contains(refused)), "{steps:#?}");
 }

@@ -346,7 +346,7 @@ async fn no_list_reads_the_whole_table(kind: Kind) {
 
 /// How the database would run it. Postgres is told to read a whole table only where no index can answer: these are
 /// too small for it to matter.
-async fn plan(test: &TestStore, sql: Sql) -> Vec<String> {
+pub(super) async fn plan(test: &TestStore, sql: Sql) -> Vec<String> {
     let (setting, explain) = match test.settings {
         StoreSettings::Sqlite(_) => (None, "EXPLAIN QUERY PLAN "),
         StoreSettings::Postgres(_) => (Some("SET LOCAL enable_seqscan = off"), "EXPLAIN "),
