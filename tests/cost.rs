@@ -184,7 +184,8 @@ fn configuration(dir: &TempDir, policy: &str) -> Config {
         "webhook: {{tls: off}}\njournal: {{durability: process}}\npolicies:\n  - {{name: images, {rules}}}\n{policy}"
     );
     std::fs::write(&path, text).expect("the test's directory is writable");
-    config::load(Some(&path), std::iter::empty()).unwrap_or_else(|mistakes| panic!("{mistakes}")).config
+    let loaded = config::judging(Some(&path), std::iter::empty(), &|_| Vec::new());
+    loaded.unwrap_or_else(|mistakes| panic!("{mistakes}")).config
 }
 
 fn service(config: &Config) -> Service {

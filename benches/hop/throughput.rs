@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::Rehearsal;
+use crate::harness::{Rehearsal, fixtures};
 use crate::support::bare::{self, Role, Served, Tls};
 use crate::support::load::{Load, Speaks};
 use crate::support::reviews;
@@ -57,8 +57,15 @@ pub fn measure(run: &Run, runtime: &Runtime) {
             let traffic = Traffic { run, runtime, bytes, tls, speaks };
             let name = format!("forwarding {size}, {transport}");
             if run.wants(&format!("throughput, {name}")) {
-                traffic.forwarded(&name, Target::AtLeast(target), &mut tables);
+                traffic.forwarded(&name, RULES, Target::AtLeast(target), &mut tables);
             }
+        }
+    }
+    for (size, bytes, target) in [("3 KB", 3_000, 0.55), ("20 KB", 20_000, 0.35)] {
+        let traffic = Traffic { run, runtime, bytes, tls: None, speaks: Speaks::Http1 };
+        let name = format!("forwarding {size} beside Rego that sees objects, plain");
+        if run.wants(&format!("throughput, {name}")) {
+            traffic.forwarded(&name, &whitelist(), Target::AtLeast(target), &mut tables);
         }
     }
     for (size, bytes) in [("3 KB", 3_000), ("20 KB", 20_000)] {
@@ -75,10 +82,10 @@ pub fn measure(run: &Run, runtime: &Runtime) {
 // === impl Traffic ===
 
 impl Traffic<'_> {
-    fn forwarded(&self, name: &str, target: Target, tables: &mut Tables) {
+    fn forwarded(&self, name: &str, local: &str, target: Target, tables: &mut Tables) {
         let judge = Role::Judge { after: Duration::ZERO };
         let backend = self.runtime.block_on(bare::spawn(judge, self.tls.clone()));
-        let policies = format!("policies:{RULES}\n{}", webhook(&backend, self.tls.is_some()));
+        let policies = format!("policies:{local}\n{}", webhook(&backend, self.tls.is_some()));
         let rehearsal = self.runtime.block_on(start(&policies, self.tls.as_ref()));
         let hop = Served::start(Role::Hop { to: backend }, self.tls.as_ref());
         self.compare(name, &rehearsal, &hop, target, tables);
@@ -122,6 +129,12 @@ impl Side {
 }
 
 // === the process ===
+
+/// The mission's policy, which is given the whole object.
+fn whitelist() -> String {
+    let file = fixtures().join("examples/container-image-whitelist.rego");
+    format!("\n  - {{name: whitelist, rego: {{files: ['{}'], entrypoint: data.admission.deny}}}}", file.display())
+}
 
 fn webhook(url: &str, is_tls: bool) -> String {
     let ca = if is_tls { ", ca: ca.crt" } else { "" };

@@ -55,7 +55,8 @@ fn revision() -> Revision {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("rehearsal.yaml");
     std::fs::write(&path, policy()).expect("written");
-    let loaded = config::load(Some(&path), std::iter::empty()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let loaded = config::judging(Some(&path), std::iter::empty(), &|_| Vec::new())
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"));
     Revision::load(&loaded.config.policies, &loaded.config.staging).expect("it loads")
 }
 
