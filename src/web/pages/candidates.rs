@@ -101,10 +101,6 @@ impl CandidatesPage {
             here,
         }
     }
-
-    fn asked(&self, name: &str) -> &str {
-        self.here.value(name).unwrap_or_default()
-    }
 }
 
 /// Those that are loaded first, in their order.

@@ -202,10 +202,6 @@ impl Overview {
             here,
         })
     }
-
-    fn asked(&self, name: &str) -> &str {
-        self.here.value(name).unwrap_or_default()
-    }
 }
 
 fn policies(live: &Live) -> Vec<PolicyLine> {
