@@ -171,6 +171,47 @@ fn machines_are_told_too() {
     assert!(junit.contains("enforce images/no-latest: nginx uses the tag latest</failure>"), "{junit}");
 }
 
+#[test]
+fn what_is_exempted_is_suppressed_and_said_as_the_api_says_it() {
+    let exemption = "exemptions: [{namespaces: shop, ticket: SEC-1, until: 2999-12-01}]\n";
+    let desk = desk(&format!("{exemption}{CONFIG}"));
+    let format = |format: &str| run(desk.dir(), &["check", "-c", "r.yaml", "--format", format, "all.yaml"]);
+    let json: Value = serde_json::from_str(&format("json").stdout).expect("JSON");
+    let exempted = json!({"by": "exemption", "ticket": "SEC-1", "owner": null, "reason": null, "until": "2999-12-02T00:00:00.000Z"});
+    assert_eq!(json[0]["violations"][0]["exempted"], exempted);
+    let sarif: Value = serde_json::from_str(&format("sarif").stdout).expect("JSON");
+    let results = sarif["runs"][0]["results"].as_array().expect("results");
+    let suppressed: Vec<bool> = results.iter().map(|result| result["suppressions"].is_array()).collect();
+    assert_eq!((suppressed, &results[0]["level"]), (vec![true, true, false, false], &json!("error")));
+    assert_eq!(format("table").code, Some(0), "nothing that is not exempted enforces");
+}
+
+/// A manifest of a pull request could else write lines of the table, and colour them.
+#[test]
+fn what_a_manifest_says_is_no_word_to_a_terminal() {
+    let mut evil = pod("nginx:latest\n-:1  Pod/a  all is well \u{1b}[31m");
+    evil["metadata"]["name"] = json!("a\u{1b}[31mred\nx");
+    let desk = desk(CONFIG).file("evil.json", evil.to_string());
+    let text = run(desk.dir(), &["check", "-c", "r.yaml", "evil.json"]).stdout;
+    assert!(text.lines().count() > 1, "{text}");
+    assert!(text.lines().all(|line| line.starts_with("evil.json:1 ") || line.starts_with("1 object")), "{text:?}");
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    let junit = run(desk.dir(), &["check", "-c", "r.yaml", "--format", "junit", "evil.json"]).stdout;
+    assert!(!junit.contains('\u{1b}'), "{junit:?}");
+}
+
+#[test]
+fn a_list_in_a_list_is_not_passed_over() {
+    let inner = json!({"kind": "PodList", "apiVersion": "v1", "items": [pod("nginx")]});
+    let outer = json!({"kind": "List", "apiVersion": "v1", "items": [inner]});
+    let desk = desk(CONFIG).file("nested.json", outer.to_string()).file("nested.yaml", format!("# YAML\n{outer}"));
+    for file in ["nested.json", "nested.yaml"] {
+        let ended = run(desk.dir(), &["check", "-c", "r.yaml", file]);
+        assert_eq!(ended.code, Some(2), "{}", ended.stdout);
+        assert!(ended.stderr.contains("is a list in a list"), "{}", ended.stderr);
+    }
+}
+
 /// The same policy, live and on a desk.
 #[tokio::test]
 async fn it_says_what_the_running_process_says() {

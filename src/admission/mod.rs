@@ -25,7 +25,7 @@ pub mod shed;
 mod staying;
 pub mod suspension;
 mod views;
-mod warning;
+pub mod warning;
 
 pub use reply::Reply;
 pub use sender::Sender;

@@ -95,7 +95,7 @@ fn cut(line: String) -> String {
 }
 
 /// The API server drops a warning that holds a control character; a terminal would obey marks of direction.
-pub(super) fn printable(line: &str) -> String {
+pub fn printable(line: &str) -> String {
     line.chars().map(|c| if c.is_control() || is_mark_of_direction(c) { ' ' } else { c }).collect()
 }
 

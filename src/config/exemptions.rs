@@ -63,7 +63,12 @@ pub fn read_files(
         // A file that is added later is in the folder.
         looked_at.extend(pattern.parent().map(Path::to_owned).filter(|_| has_star(pattern)));
         for file in files {
-            match of_file(&file, policies, warnings) {
+            let before = warnings.len();
+            let found = of_file(&file, policies, warnings);
+            warnings[before..]
+                .iter_mut()
+                .for_each(|warning| *warning = format!("{field}: {}: {warning}", file.display()));
+            match found {
                 Ok(more) => read.settings.extend(more),
                 Err(found) => {
                     found.into_iter().for_each(|one| mistakes.add(tree.place_of(&field), &field, one.within(&file)));

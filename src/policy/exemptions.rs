@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::review::clock::Timestamp;
+use crate::review::clock::{DAY, Timestamp};
 use crate::review::decision::Exempted;
 use crate::review::reference::ImageReference;
 use crate::review::workload::Workload;
@@ -134,7 +134,9 @@ impl Exemption {
         }
         let ticket = self.told.ticket.as_ref().map(|ticket| format!(" {ticket}")).unwrap_or_default();
         let owner = self.told.owner.as_ref().map(|owner| format!(", owner {owner}")).unwrap_or_default();
-        Some(format!("exemption{ticket} ends {}{owner}", until.last_day()))
+        // The end of a day has the day's name.
+        let end = if until.0 % DAY == 0 { until.last_day() } else { until.to_string() };
+        Some(format!("exemption{ticket} ends {end}{owner}"))
     }
 }
 
@@ -224,6 +226,9 @@ mod tests {
         let told = "exemption SEC-12 ends 2026-12-01, owner payments";
         assert_eq!(last.ending(Timestamp(end - 1)).as_deref(), Some(told));
         assert!(at(end).is_none());
+        let within_a_day = Exemptions::of(&[ExemptionSettings { until: Some(Timestamp(end - 1_000)), ..exemption() }]);
+        let told = within_a_day.find(offence(&web), Timestamp(0)).expect("it holds").ending(Timestamp(end - 2_000));
+        assert_eq!(told.as_deref(), Some("exemption SEC-12 ends 2026-12-01T23:59:59.000Z, owner payments"));
         let permanent = Exemptions::of(&[ExemptionSettings { until: None, ..exemption() }]);
         let permanent = permanent.find(offence(&web), Timestamp(i64::MAX)).expect("it has no end");
         assert_eq!(permanent.ending(Timestamp(i64::MAX)), None);

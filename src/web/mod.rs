@@ -28,7 +28,7 @@ use crate::store::read::Standing;
 use crate::store::{Store, StoreError, StoredRevision};
 
 mod address;
-mod api;
+pub mod api;
 mod assets;
 mod chart;
 mod comparison;

@@ -143,7 +143,8 @@ impl Found {
     /// What comes of it: a mode, or why nothing does.
     pub fn force(&self) -> &'static str {
         match &self.violation.exempted {
-            _ if self.by_candidate => "candidate",
+            Some(_) if self.by_candidate => "candidate, exempted",
+            None if self.by_candidate => "candidate",
             Some(exempted) => exempted.word(),
             None => self.violation.mode.as_str(),
         }

@@ -6,7 +6,9 @@ use askama::Template;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
+use crate::admission::warning::printable;
 use crate::review::decision::Mode;
+use crate::web::api::shape::ExemptedShape;
 use crate::web::count;
 
 use super::columns::aligned;
@@ -47,7 +49,8 @@ fn table(judged: &[Judged]) -> String {
                 Some(namespace) => format!("{} in {namespace}", one.name),
                 None => one.name.clone(),
             };
-            [one.place.to_string(), object, format!("{mode} {rule}"), text.to_owned()]
+            // What a manifest says is no word to a terminal.
+            [one.place.to_string(), printable(&object), printable(&format!("{mode} {rule}")), printable(text)]
         };
         let found = |found: &Found| row(found.force(), found.rule(), &found.violation.message);
         rows.extend(one.violations.iter().map(found));
@@ -75,7 +78,7 @@ fn object(one: &Judged) -> Value {
         let violation = &found.violation;
         json!({
             "policy": found.policy, "candidate": found.by_candidate, "rule": violation.rule, "mode": violation.mode, "image": violation.image,
-            "container": violation.container, "exempted": violation.exempted, "message": violation.message, "help": violation.help,
+            "container": violation.container, "exempted": violation.exempted.as_ref().map(ExemptedShape::of), "message": violation.message, "help": violation.help,
         })
     };
     json!({
@@ -97,14 +100,21 @@ fn sarif(judged: &[Judged]) -> Value {
     };
     let result = |(one, found): (&Judged, &Found)| {
         let level = match found.violation.mode {
-            _ if found.by_candidate || found.violation.exempted.is_some() => "none",
+            _ if found.by_candidate => "none",
             Mode::Enforce => "error",
             Mode::Warn => "warning",
             Mode::Audit => "note",
         };
         let by = if found.by_candidate { "candidate, " } else { "" };
         let text = format!("{by}{}: {}", one.name, found.violation.message);
-        json!({"ruleId": found.rule(), "level": level, "message": {"text": text}, "locations": location(one)})
+        let mut result = json!({
+            "ruleId": found.rule(), "kind": if found.by_candidate { "informational" } else { "fail" }, "level": level,
+            "message": {"text": text}, "locations": location(one)
+        });
+        if let Some(exempted) = &found.violation.exempted {
+            result["suppressions"] = json!([{"kind": "external", "justification": exempted.word()}]);
+        }
+        result
     };
     let failed = |one: &Judged| -> Vec<Value> {
         let notification = |level: &str, error: &String| json!({"level": level, "message": {"text": error}, "locations": location(one)});
@@ -146,8 +156,16 @@ impl Junit<'_> {
     /// Each on a line of its own.
     fn text(&self, one: &Judged, failures: bool) -> String {
         let of_kind = one.violations.iter().filter(|found| found.reaches(self.fail_on) == failures);
-        let line = |found: &Found| format!("{} {}: {}", found.force(), found.rule(), found.violation.message);
+        let line = |found: &Found| {
+            let line = format!("{} {}: {}", found.force(), found.rule(), found.violation.message);
+            printable(&line)
+        };
         of_kind.map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    /// XML has no control characters.
+    fn name(&self, one: &Judged) -> String {
+        printable(&one.name)
     }
 
     fn errors(&self) -> usize {

@@ -101,6 +101,11 @@ impl Subject {
         let Some((kind, version)) = own.or(listed_as) else {
             return Err(format!("{place} is no object of Kubernetes: it has no kind and apiVersion"));
         };
+        if kind.ends_with("List") && root.member("items").is_some() {
+            return Err(format!(
+                "{place} is a list in a list, which nothing looks into: give the objects that it holds"
+            ));
+        }
         match kind.as_str() {
             "ImageReview" | "AdmissionReview" => Ok(Self::review(place, kind, root)),
             _ => Ok(Self::created(place, kind, &version, root, namespace)),

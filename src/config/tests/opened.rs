@@ -176,7 +176,9 @@ fn exemptions_come_from_files_of_their_own_and_their_mistakes_from_there() {
     let namespaces: Vec<&str> = exemptions.iter().map(|one| one.namespaces[0].as_str()).collect();
     assert_eq!(namespaces, ["a", "b"]);
     assert_eq!(exemptions[1].until, Some(crate::review::clock::Timestamp(1_796_169_600_000)), "the end of the day");
-    assert_eq!(loaded.warnings, ["[0].policy: no policy is called imagse"]);
+    let file = written.dir.path().join("exemptions/b.yaml");
+    let told = format!("exemptions.files[0]: {}: [0].policy: no policy is called imagse", file.display());
+    assert_eq!(loaded.warnings, [told]);
     let watched = ["rehearsal.yaml", "exemptions", "exemptions/a.yaml", "exemptions/b.yaml", "one.yaml"];
     assert_eq!(loaded.files, watched.map(|name| written.dir.path().join(name)));
 
