@@ -11,12 +11,13 @@ use crate::harness::{Rehearsal, fixtures};
 use crate::support::Run;
 use crate::support::load::{Load, Speaks};
 use crate::support::reviews;
-use crate::support::statistics::{Target, percentile};
+use crate::support::statistics::{Estimate, Target, percentile};
 use crate::support::table::Table;
 
 use rehearsal::config;
 use rehearsal::policy::Revision;
 use rehearsal::policy::evaluated::{Evaluated, Subject};
+use rehearsal::policy::rego::helpers;
 use rehearsal::policy::rego::input::View;
 use rehearsal::review::decode::decode;
 use rehearsal::review::strict;
@@ -91,9 +92,9 @@ fn bare() -> Engine {
         Ok(Value::from(matches))
     };
     engine.add_extension("re_match".to_owned(), 2, Box::new(re_match)).expect("a function");
-    for path in [whitelist(), fixtures().join("opa/matches.rego")] {
-        let text = std::fs::read_to_string(&path).expect("a policy");
-        engine.add_policy(path.display().to_string(), text).expect("it is one");
+    let text = std::fs::read_to_string(whitelist()).expect("a policy");
+    for (name, text) in [("whitelist.rego", text), ("matches.rego", helpers::MATCHES.to_owned())] {
+        engine.add_policy(name.to_owned(), text).expect("it is one");
     }
     engine
 }
@@ -144,11 +145,7 @@ fn repeat(run: &Run, table: &mut Table) {
     };
     once();
     let figures = run.alone(|| median(|| drop(once())));
-    table.push_figure("a repeat: view, hash, memo", "us", &rehearsal_estimate(&figures), Target::AtMost(3.0));
-}
-
-fn rehearsal_estimate(figures: &[f64]) -> crate::support::statistics::Estimate {
-    crate::support::statistics::Estimate::of(figures)
+    table.push_figure("a repeat: view, hash, memo", "us", &Estimate::of(&figures), Target::AtMost(3.0));
 }
 
 /// What it adds to the median of one review at a time, over a process without a policy that sees objects.

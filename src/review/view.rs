@@ -49,6 +49,14 @@ const ACCOUNT_VOLUME: &str = "kube-api-access-";
 /// How many characters the API server adds to a `generateName` and to [`ACCOUNT_VOLUME`].
 const RANDOM: usize = 5;
 
+/// Canonical JSON as it is written.
+#[derive(Debug)]
+struct Encoder<'a> {
+    out: String,
+    /// Of all objects that are being written, the innermost last: one list, so that none has to be made for each.
+    members: Vec<(Cow<'a, str>, Node<'a>)>,
+}
+
 /// Which part of an object is being written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -108,39 +116,39 @@ impl<'a> ObjectView<'a> {
         let part = |name: &str| request.and_then(|request| request.member(name));
         let (object, old) = (part("object"), part("oldObject"));
         let metadata = object.or(old).and_then(|object| object.member("metadata"));
-        let mut out = String::with_capacity(self.body.text().len());
+        let mut to = Encoder::with_capacity(self.body.text().len());
         let record = &self.review.record;
-        out.push_str("{\"annotations\":");
+        to.out.push_str("{\"annotations\":");
         let annotations = metadata.and_then(|metadata| metadata.member("annotations"));
-        write_or_null(annotations, Place::Annotations, &mut out);
-        out.push_str(",\"group\":");
-        write_optional(record.group.as_deref(), &mut out);
-        out.push_str(",\"groups\":");
+        to.write_or_null(annotations, Place::Annotations);
+        to.out.push_str(",\"group\":");
+        write_optional(record.group.as_deref(), &mut to.out);
+        to.out.push_str(",\"groups\":");
         let user = part("userInfo");
-        write_or_null(user.and_then(|user| user.member("groups")), Place::Plain, &mut out);
-        out.push_str(",\"image\":");
-        out.push_str(self.review.view.encoded());
-        out.push_str(",\"kind\":");
-        write_optional(record.kind.as_deref(), &mut out);
-        out.push_str(",\"labels\":");
-        write_or_null(metadata.and_then(|metadata| metadata.member("labels")), Place::Plain, &mut out);
-        out.push_str(",\"name\":");
+        to.write_or_null(user.and_then(|user| user.member("groups")), Place::Plain);
+        to.out.push_str(",\"image\":");
+        to.out.push_str(self.review.view.encoded());
+        to.out.push_str(",\"kind\":");
+        write_optional(record.kind.as_deref(), &mut to.out);
+        to.out.push_str(",\"labels\":");
+        to.write_or_null(metadata.and_then(|metadata| metadata.member("labels")), Place::Plain);
+        to.out.push_str(",\"name\":");
         let name = metadata.and_then(generated_from).or_else(|| self.review.name.clone());
-        write_optional(name.as_deref(), &mut out);
-        out.push_str(",\"object\":");
-        write_or_null(object, Place::Object, &mut out);
-        out.push_str(",\"oldObject\":");
-        write_or_null(old, Place::Object, &mut out);
-        out.push_str(",\"resource\":");
+        write_optional(name.as_deref(), &mut to.out);
+        to.out.push_str(",\"object\":");
+        to.write_or_null(object, Place::Object);
+        to.out.push_str(",\"oldObject\":");
+        to.write_or_null(old, Place::Object);
+        to.out.push_str(",\"resource\":");
         let resource = part("resource").and_then(|resource| resource.member("resource")).and_then(Node::text);
-        write_optional(resource.as_deref(), &mut out);
-        out.push_str(",\"user\":");
-        write_optional(self.review.user.as_deref(), &mut out);
-        out.push_str(",\"version\":");
+        write_optional(resource.as_deref(), &mut to.out);
+        to.out.push_str(",\"user\":");
+        write_optional(self.review.user.as_deref(), &mut to.out);
+        to.out.push_str(",\"version\":");
         let version = part("kind").and_then(|kind| kind.member("version")).and_then(Node::text);
-        write_optional(version.as_deref(), &mut out);
-        out.push('}');
-        out
+        write_optional(version.as_deref(), &mut to.out);
+        to.out.push('}');
+        to.out
     }
 }
 
@@ -153,9 +161,9 @@ pub fn object_hash(encoded: &str) -> [u8; 32] {
 
 /// A value in canonical form, nothing left out.
 pub(super) fn canonical(node: Node<'_>) -> String {
-    let mut out = String::with_capacity(node.raw().len());
-    write(node, Place::Plain, &mut out);
-    out
+    let mut to = Encoder::with_capacity(node.raw().len());
+    to.write(node, Place::Plain);
+    to.out
 }
 
 /// A Kubernetes object in canonical form, without what differs between two creations of it. Of its own result it
@@ -165,9 +173,9 @@ pub(super) fn canonical(node: Node<'_>) -> String {
 /// `object` is not JSON.
 pub fn object(object: impl AsRef<[u8]>) -> Result<String, InvalidJson> {
     let document = strict::parse(object.as_ref())?;
-    let mut out = String::with_capacity(document.text().len());
-    write(document.root(), Place::Object, &mut out);
-    Ok(out)
+    let mut to = Encoder::with_capacity(document.text().len());
+    to.write(document.root(), Place::Object);
+    Ok(to.out)
 }
 
 /// The first `digits` hexadecimal digits of a text's SHA-256.
@@ -229,61 +237,10 @@ fn write_optional(text: Option<&str>, out: &mut String) {
     }
 }
 
-fn write_or_null(node: Option<Node<'_>>, place: Place, out: &mut String) {
-    match node {
-        Some(node) => write(node, place, out),
-        None => out.push_str("null"),
-    }
-}
-
 fn comma(at: usize, out: &mut String) {
     if at > 0 {
         out.push(',');
     }
-}
-
-fn write(node: Node<'_>, place: Place, out: &mut String) {
-    match node.shape() {
-        Shape::Object => write_members(node, place, out),
-        Shape::List => {
-            out.push('[');
-            for (at, item) in node.items().enumerate() {
-                comma(at, out);
-                write(item, place, out);
-            }
-            out.push(']');
-        }
-        Shape::EscapedString => write_string(&node.text().unwrap_or_default(), out),
-        // Without an escape a string is canonical as it stands.
-        Shape::String | Shape::Null | Shape::True | Shape::False | Shape::Number => out.push_str(node.raw()),
-    }
-}
-
-fn write_members(node: Node<'_>, place: Place, out: &mut String) {
-    let mut members: Vec<_> = node.members().map(|(key, value)| (key.text().unwrap_or_default(), value)).collect();
-    members.retain(|(key, _)| !is_left_out(place, key));
-    members.sort_unstable_by(|(one, _), (other, _)| one.as_bytes().cmp(other.as_bytes()));
-    let generated_from = if place == Place::Metadata { generated_from(node) } else { None };
-    out.push('{');
-    for (at, (key, value)) in members.into_iter().enumerate() {
-        comma(at, out);
-        match &key {
-            // It stands in the text without an escape.
-            Cow::Borrowed(plain) => {
-                out.push('"');
-                out.push_str(plain);
-                out.push('"');
-            }
-            Cow::Owned(text) => write_string(text, out),
-        }
-        out.push(':');
-        match (&generated_from, place, key.as_ref()) {
-            (Some(stem), Place::Metadata, "name") => write_string(stem, out),
-            (_, Place::Volumes, "name") => write_volume_name(value, out),
-            _ => write(value, place.inside(&key, value), out),
-        }
-    }
-    out.push('}');
 }
 
 fn is_left_out(place: Place, key: &str) -> bool {
@@ -303,12 +260,78 @@ fn generated_from(metadata: Node<'_>) -> Option<String> {
     (name.strip_prefix(stem.as_ref())?.chars().count() == RANDOM).then(|| stem.into_owned())
 }
 
-fn write_volume_name(name: Node<'_>, out: &mut String) {
-    let Some(text) = name.text() else { return write(name, Place::Within, out) };
-    let random = |suffix: &str| suffix.len() == RANDOM && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    match text.strip_prefix(ACCOUNT_VOLUME) {
-        Some(suffix) if random(suffix) => write_string(ACCOUNT_VOLUME, out),
-        _ => write_string(&text, out),
+// === impl Encoder ===
+
+impl<'a> Encoder<'a> {
+    fn with_capacity(bytes: usize) -> Self {
+        Self { out: String::with_capacity(bytes), members: Vec::with_capacity(64) }
+    }
+
+    fn write_or_null(&mut self, node: Option<Node<'a>>, place: Place) {
+        match node {
+            Some(node) => self.write(node, place),
+            None => self.out.push_str("null"),
+        }
+    }
+
+    fn write(&mut self, node: Node<'a>, place: Place) {
+        match node.shape() {
+            Shape::Object => self.write_members(node, place),
+            Shape::List => {
+                self.out.push('[');
+                for (at, item) in node.items().enumerate() {
+                    comma(at, &mut self.out);
+                    self.write(item, place);
+                }
+                self.out.push(']');
+            }
+            Shape::EscapedString => write_string(&node.text().unwrap_or_default(), &mut self.out),
+            // Without an escape a string is canonical as it stands.
+            Shape::String | Shape::Null | Shape::True | Shape::False | Shape::Number => self.out.push_str(node.raw()),
+        }
+    }
+
+    fn write_members(&mut self, node: Node<'a>, place: Place) {
+        let own = self.members.len();
+        let members = node.members().map(|(key, value)| (key.text().unwrap_or_default(), value));
+        self.members.extend(members.filter(|(key, _)| !is_left_out(place, key)));
+        self.members[own..].sort_unstable_by(|(one, _), (other, _)| one.as_bytes().cmp(other.as_bytes()));
+        let generated_from = if place == Place::Metadata { generated_from(node) } else { None };
+        self.out.push('{');
+        for at in own..self.members.len() {
+            comma(at - own, &mut self.out);
+            let (key, value) = self.members[at].clone();
+            self.write_key(&key);
+            match (&generated_from, place, key.as_ref()) {
+                (Some(stem), Place::Metadata, "name") => write_string(stem, &mut self.out),
+                (_, Place::Volumes, "name") => self.write_volume_name(value),
+                _ => self.write(value, place.inside(&key, value)),
+            }
+        }
+        self.out.push('}');
+        self.members.truncate(own);
+    }
+
+    fn write_key(&mut self, key: &Cow<'a, str>) {
+        match key {
+            // It stands in the text without an escape.
+            Cow::Borrowed(plain) => {
+                self.out.push('"');
+                self.out.push_str(plain);
+                self.out.push('"');
+            }
+            Cow::Owned(text) => write_string(text, &mut self.out),
+        }
+        self.out.push(':');
+    }
+
+    fn write_volume_name(&mut self, name: Node<'a>) {
+        let Some(text) = name.text() else { return self.write(name, Place::Within) };
+        let random = |suffix: &str| suffix.len() == RANDOM && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        match text.strip_prefix(ACCOUNT_VOLUME) {
+            Some(suffix) if random(suffix) => write_string(ACCOUNT_VOLUME, &mut self.out),
+            _ => write_string(&text, &mut self.out),
+        }
     }
 }
 
