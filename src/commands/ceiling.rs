@@ -208,9 +208,10 @@ async fn lift(args: &LiftArgs, config: &Config) -> anyhow::Result<Said> {
     if named.is_empty() {
         way.close().await;
         let tickets: Vec<&str> = in_force.iter().map(|ceiling| ceiling.ticket.as_str()).collect();
-        let fix = match tickets.is_empty() {
-            true => "none is in force".to_owned(),
-            false => suggestion(&args.ticket, &tickets),
+        let fix = match (tickets.is_empty(), &unasked) {
+            (true, None) => "none is in force".to_owned(),
+            (true, Some(_)) => "none is known".to_owned(),
+            (false, _) => suggestion(&args.ticket, &tickets),
         };
         let ticket = &args.ticket;
         let Some(why) = unasked else { anyhow::bail!("no ceiling of the ticket {ticket} is in force: {fix}") };
