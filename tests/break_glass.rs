@@ -119,6 +119,24 @@ async fn a_ticket_lets_a_workload_through_and_the_first_use_is_told() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_ticket_that_two_entries_take_is_the_later_one() {
+    let entry = |rule: &str, lasts: &str| {
+        format!("{{annotation: '*.image-policy.k8s.io/ticket-*', value: break-glass, rules: {rule}, for: {lasts}}}")
+    };
+    let entries = format!("break_glass: [{}, {}]", entry("no-latest", "1h"), entry("hub", "2h"));
+    let rehearsal = Rehearsal::builder().config(&format!("{POLICIES}{entries}")).start().await;
+    assert!(rehearsal.review("/review/prod", &pod("shop", "web", "quay.io/nginx")).await.allowed());
+    let first = uses(&rehearsal, "", 1).await.remove(0);
+    assert_eq!(first["rules"], json!(["images/hub", "images/no-latest"]));
+    let decision = rehearsal.decisions("answer=allowed", 1).await.remove(0);
+    let violations = decision["verdicts"][0]["violations"].as_array().expect("a list").clone();
+    let mut ends: Vec<&str> = violations.iter().map(|one| one["exempted"]["until"].as_str().expect("an end")).collect();
+    ends.sort_unstable();
+    assert!(ends[0] < ends[1], "{decision}");
+    assert_eq!(first["until"], ends[1], "{decision}");
+}
+
+#[tokio::test]
 async fn each_field_must_match() {
     for (fields, is_through) in [
         (", policies: images, rules: [no-*], clusters: prod, namespaces: shop, users: lab-*, groups: 'system:*'", true),

@@ -177,6 +177,42 @@ async fn it_is_over_what_it_names_and_the_lowest_counts() {
 }
 
 #[tokio::test]
+async fn one_whose_policy_a_reload_renames_is_told_to_cap_nothing() {
+    let rehearsal = with(ENFORCE).await;
+    said(&rehearsal, &["audit", "--for", "1h", "--ticket", "INC-1", "--policy", "images"]);
+    assert_eq!(told(&rehearsal, "shop").await, (true, 0));
+    let idle = "no policy is called images now: it caps nothing";
+    let path = rehearsal.dir().join("rehearsal.yaml");
+    let before = std::fs::read_to_string(&path).expect("written at the start");
+    let renamed = before.replace("\"images\"", "\"pictures\"");
+    assert_ne!(before, renamed);
+    std::fs::write(&path, renamed).expect("ours");
+    rehearsal.sighup();
+    is_denied(&rehearsal, "shop").await;
+    wait_for("it to be told", || async {
+        rehearsal.log().contains(&format!("the ceiling INC-1 is in force, but {idle}")).then_some(())
+    })
+    .await;
+    let ready = rehearsal.get_json("/readyz").await;
+    assert!(ready["ceilings"][0].as_str().is_some_and(|line| line.ends_with(&format!("; {idle}"))), "{ready}");
+    let page = rehearsal.get("/").await.text();
+    assert!(page.contains("No policy is called images now: it caps nothing."), "{page}");
+    let shown = said(&rehearsal, &["show"]);
+    assert!(shown.ends_with(&format!("; {idle}\n")), "{shown}");
+    let config = path.display().to_string();
+    let checked = run(rehearsal.dir(), &["config", "check", &config]).stdout;
+    assert!(checked.contains("in force ceiling INC-1") && checked.contains(&format!("; {idle}\n")), "{checked}");
+
+    std::fs::write(&path, before).expect("ours");
+    rehearsal.sighup();
+    wait_for("it to hold again", || async { told(&rehearsal, "shop").await.0.then_some(()) }).await;
+    let ready = rehearsal.get_json("/readyz").await;
+    assert!(!ready.to_string().contains(idle) && !said(&rehearsal, &["show"]).contains(idle), "{ready}");
+    wait_for("that to be told", || async { rehearsal.log().contains("the ceiling INC-1 holds again").then_some(()) })
+        .await;
+}
+
+#[tokio::test]
 async fn a_webhook_is_left_alone_unless_it_is_said() {
     let backend = Backend::start(Script::deny("not this one"));
     let rehearsal = with(&format!(

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use harness::process::Ended;
 use harness::reviews::{image_review, pod_review};
-use harness::{Rehearsal, postgres, run};
+use harness::{Rehearsal, postgres, run, wait_for};
 use serde_json::{Value, json};
 
 const CONFIG: &str = "cluster: prod
@@ -110,7 +110,7 @@ async fn what_runs_is_recorded_beside_a_running_replica_and_counted_nowhere() {
             "  shop  Deployment/web  2 pods  images/no-latest  nginx uses the tag latest",
             "1 workload would be let in with a warning",
             "1 workload would be let in, and only recorded",
-            "1 workload would be let in by an exemption",
+            "1 workload would be let in by an exemption or a ticket",
             "4 workloads had no review since a policy was loaded as it is",
         ] {
             assert!(ended.stdout.lines().any(|own| own == line), "{line:?} in\n{}", ended.stdout);
@@ -288,6 +288,71 @@ deny[msg] { not input.metadata.labels.team; msg := sprintf(\"Pod %s says not who
     assert_eq!(first, (&json!("Pod posts says not whose it is"), &json!(2)));
     let huge = &answer["workloads"][0];
     assert_eq!((huge["images"].as_array().expect("a list").len(), &huge["more_images"]), (100, &json!(true)));
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_used_up_lets_no_next_pod_in_and_one_in_force_does() {
+    let entries = "break_glass:
+- {annotation: 'a.image-policy.k8s.io/short-*', value: break-glass, for: 1s}
+- {annotation: 'a.image-policy.k8s.io/long-*', value: break-glass, for: 1h, users: alice}
+";
+    let rehearsal = Rehearsal::builder().config(&format!("{CONFIG}{entries}")).start().await;
+    let (short, long) = ("a.image-policy.k8s.io/short-1", "a.image-policy.k8s.io/long-1");
+    let showing = |object: Value, key: &str| with(object, "/metadata/annotations", json!({key: "break-glass"}));
+    let of_pod = |deployment: &str, key: &str| {
+        let object = showing(pod("shop", deployment, 1, "nginx"), key);
+        let controller = json!({"username": "system:serviceaccount:kube-system:replicaset-controller", "groups": []});
+        let review = with(review("shop", deployment, "nginx"), "/request/object", object);
+        with(review, "/request/userInfo", controller)
+    };
+    let by_alice = {
+        let spec = json!({"containers": [{"name": "main", "image": "nginx"}]});
+        let template = json!({"metadata": {"annotations": {long: "break-glass"}}, "spec": spec});
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "api", "namespace": "shop"}, "spec": {"replicas": 1, "template": template}});
+        let review = with(pod_review("u", "shop", "api", &["nginx"]), "/request/object", object);
+        let kind = json!({"group": "apps", "version": "v1", "kind": "Deployment"});
+        with(with(review, "/request/kind", kind), "/request/userInfo", json!({"username": "alice", "groups": []}))
+    };
+    let outlooks = async || {
+        let objects = [
+            namespace("shop"),
+            showing(pod("shop", "web", 1, "nginx"), short),
+            showing(pod("shop", "api", 1, "nginx"), long),
+            showing(pod("shop", "new", 1, "nginx"), short),
+            showing(pod("shop", "anybody", 1, "nginx"), long),
+        ];
+        let ended = record(rehearsal.dir(), &[], &list(&objects));
+        let answer = rehearsal.get_json("/api/v1/inventory?cluster=prod").await;
+        let listed = workloads(&answer);
+        let of = |name: &str| listed.iter().find(|one| one.1 == name).expect("it runs").2.to_owned();
+        let names = ["Deployment/web", "Deployment/api", "Deployment/new", "Deployment/anybody"];
+        (names.map(of), ended)
+    };
+    let (before, ended) = outlooks().await;
+    assert_eq!(before, ["exempted", "refused", "exempted", "refused"], "{}", ended.stdout);
+
+    for of in [&by_alice, &of_pod("api", long), &of_pod("web", short)] {
+        let answered = rehearsal.review("/review/prod", of).await;
+        assert!(answered.allowed(), "{}", answered.text());
+    }
+    wait_for("the ticket to be used up", || async {
+        (!rehearsal.review("/review/prod", &of_pod("web", short)).await.allowed()).then_some(())
+    })
+    .await;
+    wait_for("the history to know of both", || async {
+        let uses = rehearsal.get_json("/api/v1/break-glass").await;
+        (uses["uses"].as_array().expect("a list").len() == 2).then_some(())
+    })
+    .await;
+    let (after, ended) = outlooks().await;
+    assert_eq!(after, ["refused", "exempted", "exempted", "refused"], "{}", ended.stdout);
+    assert!(ended.stdout.contains("2 workloads would be let in by an exemption or a ticket"), "{}", ended.stdout);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""));
+    // Without the history nobody knows.
+    let ended = run(rehearsal.dir(), &["check", "-c", "rehearsal.yaml", "input.json"]);
+    let web = ended.stdout.lines().find(|line| line.contains("web-")).expect("its line");
+    assert!(web.contains("break-glass"), "{}", ended.stdout);
 }
 
 #[tokio::test]

@@ -104,14 +104,14 @@ impl Holder {
         let mut is_news = false;
         let mut told: Vec<&str> = Vec::new();
         for by in verdicts.iter().flat_map(PolicyVerdict::let_through).filter_map(|one| one.exempted.as_ref()) {
-            let Exempted::BreakGlass { ticket, person, since, until, without } = by else { continue };
+            let Exempted::BreakGlass { ticket, person, since, without, .. } = by else { continue };
             if told.contains(&ticket.as_str()) {
                 continue;
             }
             told.push(ticket);
             let first_use = FirstUse {
                 at: *since,
-                until: *until,
+                until: end(verdicts, ticket).unwrap_or(*since),
                 person: person.clone(),
                 rules: rules(verdicts, ticket),
                 decision,
@@ -148,6 +148,16 @@ impl Holder {
             shared.metrics.broke_glass(&verdict.policy);
         }
     }
+}
+
+/// Of the entries by which the ticket let something through, the end of the one that lasts longest.
+fn end(verdicts: &[PolicyVerdict], ticket: &str) -> Option<Timestamp> {
+    let through = verdicts.iter().flat_map(PolicyVerdict::let_through).filter_map(|one| one.exempted.as_ref());
+    let end = |by: &Exempted| match by {
+        Exempted::BreakGlass { ticket: own, until, .. } if own == ticket => Some(*until),
+        _ => None,
+    };
+    through.filter_map(end).max()
 }
 
 /// `policy/rule` of what the ticket let through, each once.

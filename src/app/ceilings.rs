@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::admission::Service;
+use crate::policy::Revision;
 use crate::policy::ceiling::{Ceiling, Ceilings as InForce, Lift};
 use crate::recorder::metrics::gauge;
 use crate::review::clock::{DecisionId, Timestamp};
@@ -52,6 +53,8 @@ struct Known {
     ceilings: BTreeMap<DecisionId, Noted>,
     /// Those that hold, as it was last told.
     told: Vec<Ceiling>,
+    /// Of these, those that name a policy that there is not.
+    idle: Vec<DecisionId>,
     faults: Vec<String>,
 }
 
@@ -202,6 +205,7 @@ impl Ceilings {
             self.service.put_under(under);
             known.tell(holding);
         }
+        known.tell_idle(&self.service.loaded().revision);
         // One whose file stays is looked at again.
         known.ceilings.retain(|&id, Noted { ceiling, stored }| {
             ceiling.is_in_force(now) || *stored < Stored::of(ceiling) || self.folder.remove(id).is_err()
@@ -275,6 +279,25 @@ impl Known {
             warn!(ticket = ended.ticket, "the ceiling {} {how}: {} no longer holds", ended.ticket, ended.scope());
         }
         self.told = holding;
+    }
+
+    /// In the log, what holds nothing back any more since a reload took its policy away; and what does again.
+    fn tell_idle(&mut self, revision: &Revision) {
+        let mut idle = Vec::new();
+        for ceiling in &self.told {
+            let (is_told, ticket) = (self.idle.contains(&ceiling.id), &ceiling.ticket);
+            match ceiling.idle(revision.names()) {
+                Some(why) => {
+                    if !is_told {
+                        warn!(ticket, "the ceiling {ticket} is in force, but {why}");
+                    }
+                    idle.push(ceiling.id);
+                }
+                None if is_told => warn!(ticket, "the ceiling {ticket} holds again: its policy is there"),
+                None => {}
+            }
+        }
+        self.idle = idle;
     }
 }
 

@@ -117,7 +117,7 @@ impl Condition {
                 degraded: condition.degraded(&recorder),
                 complete_until: completeness.until.map(|until| until.to_string()),
                 behind: behind.collect(),
-                ceilings: in_force(&service).iter().map(Ceiling::to_string).collect(),
+                ceilings: told(&service),
             }
         })
     }
@@ -159,6 +159,13 @@ impl Condition {
 fn in_force(service: &Service) -> Vec<Ceiling> {
     let ceilings = service.ceilings();
     ceilings.iter().flat_map(|ceilings| ceilings.in_force(Timestamp::now())).cloned().collect()
+}
+
+/// For a person, a line each.
+fn told(service: &Service) -> Vec<String> {
+    let loaded = service.loaded();
+    let told = |ceiling: &Ceiling| ceiling.told_among(loaded.revision.names());
+    in_force(service).iter().map(told).collect()
 }
 
 /// Of this replica, now.

@@ -20,7 +20,7 @@ use crate::review::decision::Mode;
 use super::config::{MISTAKEN, environment, print};
 use super::{one_line, start_logging};
 
-use self::way::{Purpose, Way};
+use self::way::{Purpose, Seen, Way};
 
 #[derive(Debug, Subcommand)]
 pub enum CeilingCommand {
@@ -93,6 +93,21 @@ pub struct PlaceArgs {
     config: Option<PathBuf>,
 }
 
+/// The configuration, as far as it could be read.
+#[derive(Debug)]
+struct Written {
+    config: Config,
+    is_whole: bool,
+}
+
+/// What comes of a command.
+#[derive(Debug)]
+enum Said {
+    Done(String),
+    /// Whether there is anything to do could not be found out.
+    Unknown(String),
+}
+
 /// Longer than a night and a weekend: what is to last belongs into the configuration.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -109,17 +124,22 @@ pub fn run(command: &CeilingCommand, log: LogArgs) -> anyhow::Result<ExitCode> {
         | CeilingCommand::Lift(LiftArgs { place, .. })
         | CeilingCommand::Show { place } => place.config.as_deref(),
     };
-    let Some(config) = configuration(file) else { return Ok(ExitCode::from(MISTAKEN)) };
-    start_logging(log, config.log);
+    let Some(written) = configuration(file) else { return Ok(ExitCode::from(MISTAKEN)) };
+    start_logging(log, written.config.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let said = runtime.block_on(execute(command, &config))?;
-    print(&said)
+    match runtime.block_on(execute(command, &written))? {
+        Said::Done(said) => print(&said),
+        Said::Unknown(problem) => {
+            eprintln!("error: {problem}");
+            Ok(ExitCode::from(MISTAKEN))
+        }
+    }
 }
 
 /// A night has no time for mistakes that are elsewhere: the process that runs goes on without what is mistaken, too.
-fn configuration(file: Option<&Path>) -> Option<Config> {
+fn configuration(file: Option<&Path>) -> Option<Written> {
     let errors = match config::load(file, environment()) {
-        Ok(loaded) => return Some(loaded.config),
+        Ok(loaded) => return Some(Written { config: loaded.config, is_whole: true }),
         Err(errors) => errors,
     };
     eprintln!("{errors}");
@@ -132,18 +152,19 @@ fn configuration(file: Option<&Path>) -> Option<Config> {
         return None;
     }
     eprintln!("warning: going on in spite of these mistakes: a ceiling needs {} alone", PLACE.join(" and "));
-    Some(read.config)
+    Some(Written { config: read.config, is_whole: false })
 }
 
-async fn execute(command: &CeilingCommand, config: &Config) -> anyhow::Result<String> {
+async fn execute(command: &CeilingCommand, written: &Written) -> anyhow::Result<Said> {
+    let config = &written.config;
     match command {
-        CeilingCommand::Audit(args) => order(Mode::Audit, args, config).await,
-        CeilingCommand::Warn(args) => order(Mode::Warn, args, config).await,
+        CeilingCommand::Audit(args) => order(Mode::Audit, args, config).await.map(Said::Done),
+        CeilingCommand::Warn(args) => order(Mode::Warn, args, config).await.map(Said::Done),
         CeilingCommand::Show { .. } => {
             let way = Way::find(config, Purpose::Look).await?;
-            let in_force = way.in_force().await?;
+            let seen = way.in_force().await?;
             way.close().await;
-            Ok(table(&in_force))
+            Ok(Said::Done(table(&seen, written)))
         }
         CeilingCommand::Lift(args) => lift(args, config).await,
     }
@@ -180,18 +201,22 @@ async fn order(most: Mode, args: &OrderArgs, config: &Config) -> anyhow::Result<
     Ok(said)
 }
 
-async fn lift(args: &LiftArgs, config: &Config) -> anyhow::Result<String> {
+async fn lift(args: &LiftArgs, config: &Config) -> anyhow::Result<Said> {
     let way = Way::find(config, Purpose::Change).await?;
-    let in_force = way.in_force().await?;
+    let Seen { ceilings: in_force, unasked } = way.in_force().await?;
     let named: Vec<&Ceiling> = in_force.iter().filter(|ceiling| ceiling.ticket == args.ticket).collect();
     if named.is_empty() {
         way.close().await;
         let tickets: Vec<&str> = in_force.iter().map(|ceiling| ceiling.ticket.as_str()).collect();
-        let fix = match tickets.is_empty() {
-            true => "none is in force".to_owned(),
-            false => suggestion(&args.ticket, &tickets),
+        let fix = match (tickets.is_empty(), &unasked) {
+            (true, None) => "none is in force".to_owned(),
+            (true, Some(_)) => "none is known".to_owned(),
+            (false, _) => suggestion(&args.ticket, &tickets),
         };
-        anyhow::bail!("no ceiling of the ticket {} is in force: {fix}", args.ticket);
+        let ticket = &args.ticket;
+        let Some(why) = unasked else { anyhow::bail!("no ceiling of the ticket {ticket} is in force: {fix}") };
+        let problem = format!("no ceiling of the ticket {ticket} is known here: {fix}; {}", others(&why));
+        return Ok(Said::Unknown(problem));
     }
     let lift = Lift { at: Timestamp::now(), by: who::orders(&args.by) };
     let mut said = String::new();
@@ -201,7 +226,10 @@ async fn lift(args: &LiftArgs, config: &Config) -> anyhow::Result<String> {
         said.push_str(&format!("lifted: {ceiling}\n{done}\n"));
     }
     way.close().await;
-    Ok(said)
+    if let Some(why) = unasked {
+        said.push_str(&format!("{}\n", others(&why)));
+    }
+    Ok(Said::Done(said))
 }
 
 /// The policies that are configured and that it names.
@@ -232,11 +260,29 @@ fn may_enforce(policy: &PolicySettings) -> bool {
     is_webhook && (policy.mode == Mode::Enforce || policy.rollout.iter().any(enforces))
 }
 
-fn table(in_force: &[Ceiling]) -> String {
-    match in_force {
-        [] => "no ceiling is in force\n".to_owned(),
-        some => some.iter().map(|ceiling| format!("{ceiling}, since {}\n", ceiling.from)).collect(),
+fn table(seen: &Seen, written: &Written) -> String {
+    let row = |ceiling: &Ceiling| {
+        let names = written.config.policies.iter().map(|policy| policy.name.as_str());
+        // Of a configuration with mistakes it is not known what it calls its policies.
+        let idle = ceiling.idle(names).filter(|_| written.is_whole).map(|idle| format!("; {idle}"));
+        format!("{ceiling}, since {}{}\n", ceiling.from, idle.unwrap_or_default())
+    };
+    let mut table: String = seen.ceilings.iter().map(row).collect();
+    match &seen.unasked {
+        None if table.is_empty() => "no ceiling is in force\n".to_owned(),
+        None => table,
+        Some(why) => {
+            if table.is_empty() {
+                table.push_str("no ceiling is known here\n");
+            }
+            table + &others(why) + "\n"
+        }
     }
+}
+
+/// What a process elsewhere may be under.
+fn others(why: &str) -> String {
+    format!("the history could not be asked, so that others may be in force: {why}")
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -6,6 +6,7 @@ mod input;
 mod judged;
 mod observed;
 mod record;
+mod remembered;
 mod report;
 mod running;
 mod subject;
@@ -19,13 +20,16 @@ use clap::{Args, ValueEnum};
 use crate::config;
 use crate::logging::LogArgs;
 use crate::policy::Revision;
+use crate::review::clock::Timestamp;
 use crate::review::decision::Mode;
 use crate::web::count;
 
 use self::input::Cut;
 use self::judged::{Judged, judge};
+use self::record::Ledger;
+use self::remembered::Tickets;
 use self::report::Format;
-use self::running::Gathered;
+use self::running::{Gathered, Ground};
 use super::config::{MISTAKEN, environment};
 use super::start_logging;
 
@@ -91,33 +95,73 @@ pub fn run(args: &CheckArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
         Err(problem) => return Ok(mistaken(&problem)),
     };
     let revision = Revision::load(&config.policies, &config.staging).expect("a configuration without mistakes");
-    let Checked { judged, gathered, cut } = match check(args, &cluster, &revision) {
+    if !args.record {
+        return match check(args, &cluster, &revision, None) {
+            Ok(Checked { judged, cut, .. }) => {
+                let code = tell(args, &judged, cut)?;
+                let webhooks = running::webhooks(&revision);
+                if !webhooks.is_empty() {
+                    eprintln!("note: webhooks were not asked: {}", webhooks.join(", "));
+                }
+                Ok(code)
+            }
+            Err(unreadable) => Ok(mistaken(&unreadable)),
+        };
+    }
+    start_logging(log, config.log);
+    let ledger = Ledger::open(&config, &revision, &cluster);
+    let code = check_and_record(args, &cluster, &revision, &ledger);
+    if let Ok(ledger) = ledger {
+        ledger.close();
+    }
+    code
+}
+
+/// What cannot be recorded is judged all the same.
+fn check_and_record(
+    args: &CheckArgs,
+    cluster: &str,
+    revision: &Revision,
+    ledger: &anyhow::Result<Ledger>,
+) -> anyhow::Result<ExitCode> {
+    let tickets = ledger.as_ref().ok().map(Ledger::tickets);
+    let Checked { judged, gathered, cut } = match check(args, cluster, revision, tickets) {
         Ok(checked) => checked,
         Err(unreadable) => return Ok(mistaken(&unreadable)),
     };
-    super::config::print(&report::write(args.format, &judged, args.fail_on.mode()))?;
-    if let Some(warning) = warning(cut) {
-        eprintln!("warning: {warning}");
-    }
-    let code = ExitCode::from(code(&judged, args.fail_on.mode()));
-    if !args.record {
-        let webhooks = running::webhooks(&revision);
-        if !webhooks.is_empty() {
-            eprintln!("note: webhooks were not asked: {}", webhooks.join(", "));
-        }
-        return Ok(code);
-    }
+    let code = tell(args, &judged, cut)?;
     drop(judged);
-    start_logging(log, config.log);
-    match record::record(&config, &revision, &cluster, gathered, cut) {
+    if gathered.is_empty() {
+        let problem =
+            "the input has neither pods nor namespaces: give it the output of `kubectl get ns,pods -A -o json`";
+        return Ok(unrecorded(problem));
+    }
+    let recorded = match ledger {
+        Ok(ledger) => ledger.record(Ground { cluster, at: Timestamp::now(), revision }, gathered, cut),
+        Err(error) => return Ok(unrecorded(&super::sentence(error))),
+    };
+    match recorded {
         Ok(told) if args.format == Format::Table => {
             super::config::print(&format!("\n{told}"))?;
         }
         // What a machine reads is left as it is.
         Ok(told) => eprint!("{told}"),
-        Err(error) => return Ok(mistaken(&format!("the inventory was not recorded: {}", super::sentence(&error)))),
+        Err(error) => return Ok(unrecorded(&super::sentence(&error))),
     }
     Ok(code)
+}
+
+/// What was found.
+fn tell(args: &CheckArgs, judged: &[Judged], cut: Cut) -> anyhow::Result<ExitCode> {
+    super::config::print(&report::write(args.format, judged, args.fail_on.mode()))?;
+    if let Some(warning) = warning(cut) {
+        eprintln!("warning: {warning}");
+    }
+    Ok(ExitCode::from(code(judged, args.fail_on.mode())))
+}
+
+fn unrecorded(problem: &str) -> ExitCode {
+    mistaken(&format!("the inventory was not recorded: {problem}"))
 }
 
 fn mistaken(problem: &str) -> ExitCode {
@@ -125,12 +169,12 @@ fn mistaken(problem: &str) -> ExitCode {
     ExitCode::from(MISTAKEN)
 }
 
-fn check(args: &CheckArgs, cluster: &str, revision: &Revision) -> Result<Checked, String> {
+fn check(args: &CheckArgs, cluster: &str, revision: &Revision, tickets: Option<&Tickets>) -> Result<Checked, String> {
     let candidates = if args.candidates { revision.candidates.as_slice() } else { &[] };
     let (mut judged, mut gathered) = (Vec::new(), Gathered::default());
     let cut = subject::each(&args.files, &args.namespace, |subject| {
         let mut is_heard = false;
-        judged.push(judge(revision, candidates, cluster, subject, |heard| {
+        judged.push(judge(revision, candidates, cluster, tickets, subject, |heard| {
             is_heard = true;
             if args.record {
                 gathered.add(subject, &heard);

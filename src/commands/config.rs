@@ -11,6 +11,7 @@ use clap::Subcommand;
 use crate::app::ceilings;
 use crate::config::{self, Compile, Config, Loaded};
 use crate::policy::Revision;
+use crate::policy::ceiling::Ceiling;
 use crate::policy::settings::{PolicySettings, SourceSettings, SystemSettings};
 use crate::review::clock::Timestamp;
 use crate::server::settings::TlsSettings;
@@ -127,7 +128,8 @@ fn capped(config: &Config) -> Option<String> {
 
 /// Ceilings that the data directory knows of.
 fn in_force(config: &Config) -> Vec<String> {
-    ceilings::over(&config.data_dir, Vec::new()).in_force(Timestamp::now()).map(ToString::to_string).collect()
+    let told = |ceiling: &Ceiling| ceiling.told_among(config.policies.iter().map(|policy| policy.name.as_str()));
+    ceilings::over(&config.data_dir, Vec::new()).in_force(Timestamp::now()).map(told).collect()
 }
 
 fn clients(client_ca: Option<&Path>) -> String {

@@ -84,7 +84,7 @@ pub fn run(command: &RolloutCommand, log: LogArgs) -> anyhow::Result<ExitCode> {
 fn report(revision: &Revision, under: Under<'_>, namespaces: &[Namespace], known: &[KnownRule]) -> String {
     let mut text = String::new();
     for ceiling in under.0.in_force(under.1) {
-        writeln!(text, "In force: {ceiling}\n").expect("a String takes every text");
+        writeln!(text, "In force: {}\n", ceiling.told_among(revision.names())).expect("a String takes every text");
     }
     if namespaces.is_empty() {
         text.push_str("The history knows no namespace yet.\n\n");

@@ -247,6 +247,15 @@ impl Appeal {
         self.tickets.iter().map(|shown| shown.ticket.as_str())
     }
 
+    /// As if a controller of Kubernetes asked, where a workload's pod names nobody: the next one is made by one.
+    pub fn by_a_controller(mut self) -> Self {
+        if !self.is_own && self.protocol == Protocol::AdmissionReview {
+            let [_, manager] = CONTROLLERS;
+            self.asker.user.get_or_insert_with(|| manager.to_owned());
+        }
+        self
+    }
+
     /// Who is to be remembered for the workload: of its own review, whoever asks.
     pub fn owner(&self) -> Option<&Owner> {
         self.is_own.then_some(&self.asker)

@@ -86,6 +86,17 @@ impl Ceiling {
             && (self.include_webhooks || policy.may_be_loosened())
     }
 
+    /// Why it holds nothing back where `policies` are all that there are, for a person. `None`: it may.
+    pub fn idle<'a>(&self, mut policies: impl Iterator<Item = &'a str>) -> Option<String> {
+        let name = self.policy.as_deref()?;
+        (!policies.any(|policy| policy == name)).then(|| format!("no policy is called {name} now: it caps nothing"))
+    }
+
+    /// Its line, and why it holds nothing back where that is so.
+    pub fn told_among<'a>(&self, policies: impl Iterator<Item = &'a str>) -> String {
+        self.idle(policies).map_or_else(|| self.to_string(), |idle| format!("{self}; {idle}"))
+    }
+
     /// For a person: `at most audit for policy images in team-*`.
     pub fn scope(&self) -> String {
         let policy = match (&self.policy, self.include_webhooks) {
@@ -236,5 +247,9 @@ mod tests {
         let one =
             Ceiling { policy: Some("gate".into()), namespace: Some("team-*".into()), include_webhooks: true, ..all };
         assert_eq!(one.scope(), "at most audit for policy gate, in team-*");
+        let told = one.told_among(["gates", "images"].into_iter());
+        assert_eq!(told, format!("{one}; no policy is called gate now: it caps nothing"));
+        assert_eq!(one.told_among(["images", "gate"].into_iter()), one.to_string());
+        assert_eq!(ceiling(Mode::Audit, 0).idle(std::iter::empty()), None, "it is of every policy");
     }
 }

@@ -54,6 +54,11 @@ pub enum Source {
 // === impl Revision ===
 
 impl Revision {
+    /// Of its policies; candidates are none.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.policies.iter().map(|policy| policy.name.as_str())
+    }
+
     /// # Errors
     /// Every mistake of every policy, with the policy's place in `settings`; candidates come after those.
     pub fn load(settings: &[PolicySettings], staging: &StagingSettings) -> Result<Self, Vec<(usize, Mistake)>> {

@@ -15,8 +15,10 @@ use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::settings::StoreSettings;
 use super::sql::{Insert, Sql};
+use super::ticket;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Mode, Verdict, Violation};
+use crate::review::ticket::Ticket;
 use crate::review::workload::Workload;
 
 /// A month of nights.
@@ -184,6 +186,12 @@ impl Inventories {
     pub async fn reviewed_clusters(&self) -> Result<Vec<String>, StoreError> {
         let rows = self.database.fetch(Sql::new("SELECT name FROM clusters ORDER BY name")).await?;
         rows.into_iter().map(|mut row| row.text(0)).collect()
+    }
+
+    /// What the history knows of break-glass tickets, all of it.
+    pub async fn tickets(&self) -> Result<Vec<Ticket>, StoreError> {
+        let (tickets, _) = ticket::news(&self.database, None).await?;
+        Ok(tickets)
     }
 
     /// In one transaction, which also deletes those that are one too many. Its number.

@@ -299,7 +299,12 @@ fn notices(visit: &Visit, live: &Live) -> Vec<Notice> {
     for text in &live.degraded {
         notices.push(Notice { class: "warning", heading: "Degraded".into(), text: text.clone() });
     }
-    notices.extend(live.ceilings.iter().map(|ceiling| Notice::of_ceiling(ceiling, visit.now, &visit.zone)));
+    notices.extend(live.ceilings.iter().map(|ceiling| {
+        let mut notice = Notice::of_ceiling(ceiling, visit.now, &visit.zone);
+        let idle = ceiling.idle(live.policies.iter().map(|policy| policy.name.as_str()));
+        notice.text.extend(idle.map(|idle| format!(" {}.", capital(&idle))));
+        notice
+    }));
     notices.extend(Notice::of_completeness(&live.completeness, &visit.zone));
     notices
 }

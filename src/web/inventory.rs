@@ -64,7 +64,7 @@ pub fn of_outlook(outlook: Outlook, number: u64) -> String {
         Outlook::Unjudged => format!("{workloads} could not be judged"),
         Outlook::Warned => format!("{workloads} would be let in with a warning"),
         Outlook::Audited => format!("{workloads} would be let in, and only recorded"),
-        Outlook::Exempted => format!("{workloads} would be let in by an exemption"),
+        Outlook::Exempted => format!("{workloads} would be let in by an exemption or a ticket"),
         Outlook::Clear => format!("{workloads} with nothing against them"),
     }
 }

@@ -22,13 +22,17 @@ impl Database {
 
 /// `rehearsal ceiling ARGS` beside a replica, without an error. Not in the way of the link, which is in this process.
 async fn ceiling(replica: &Rehearsal, args: &[&str]) -> Ended {
+    let ended = tried(replica, args).await;
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    ended
+}
+
+async fn tried(replica: &Rehearsal, args: &[&str]) -> Ended {
     let (dir, config) = (replica.dir().to_owned(), replica.dir().join("rehearsal.yaml").display().to_string());
     let args: Vec<String> =
         [&["ceiling"], args, &["--config", &config]].concat().into_iter().map(str::to_owned).collect();
     let ended = tokio::task::spawn_blocking(move || run(&dir, &args.iter().map(String::as_str).collect::<Vec<_>>()));
-    let ended = ended.await.expect("no panic");
-    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
-    ended
+    ended.await.expect("no panic")
 }
 
 async fn is_held_back(replica: &Rehearsal) -> bool {
@@ -87,6 +91,16 @@ async fn without_the_history_it_holds_here_and_others_hear_of_it_when_that_is_ba
     let away = database.enforcing(link.port).start().await;
     let other = database.enforcing(database.port()).start().await;
     link.cut();
+    let unasked = "the history could not be asked, so that others may be in force: ";
+    let shown = ceiling(&away, &["show"]).await.stdout;
+    assert!(shown.starts_with(&format!("no ceiling is known here\n{unasked}")), "{shown}");
+    let lifted = tried(&away, &["lift", "--ticket", "INC-1"]).await;
+    assert_eq!(lifted.code, Some(2), "{}{}", lifted.stdout, lifted.stderr);
+    assert!(
+        lifted.stderr.contains("INC-1 is known here: none is known") && lifted.stderr.contains(unasked),
+        "{}",
+        lifted.stderr
+    );
     let said = ceiling(&away, &["audit", "--for", "1h", "--ticket", "INC-1"]).await.stdout;
     assert!(said.contains("the history has not heard of it in 5 s"), "{said}");
     assert!(is_held_back(&away).await && !is_held_back(&other).await);

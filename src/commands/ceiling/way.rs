@@ -10,7 +10,7 @@ use crate::app::ceilings::folder::Folder;
 use crate::config::Config;
 use crate::policy::ceiling::{Ceiling, Lift};
 use crate::recorder::inspect;
-use crate::review::clock::Timestamp;
+use crate::review::clock::{DecisionId, Timestamp};
 use crate::store::ceiling::SharedCeilings;
 use crate::store::settings::StoreSettings;
 
@@ -24,6 +24,14 @@ pub enum Way {
         store: StoreSettings,
     },
     History(SharedCeilings),
+}
+
+/// What is in force, as far as this way leads.
+#[derive(Debug)]
+pub struct Seen {
+    pub ceilings: Vec<Ceiling>,
+    /// Why the history, which may have others, could not be asked.
+    pub unasked: Option<String>,
 }
 
 /// What for.
@@ -70,20 +78,30 @@ impl Way {
 
     /// # Errors
     /// They cannot be read.
-    pub async fn in_force(&self) -> anyhow::Result<Vec<Ceiling>> {
+    pub async fn in_force(&self) -> anyhow::Result<Seen> {
         let now = Timestamp::now();
+        let mut unasked = None;
         let mut ceilings = match self {
-            Self::Folder { folder, .. } => {
+            Self::Folder { folder, store, .. } => {
                 let found = folder.read()?;
                 for broken in found.broken {
                     eprintln!("warning: a ceiling cannot be read, and holds nothing back: {broken}; delete the file");
                 }
-                found.ceilings
+                let mut ceilings = found.ceilings;
+                match of_others(store, now).await {
+                    // What is said here is newer.
+                    Ok(others) => {
+                        let own: Vec<DecisionId> = ceilings.iter().map(|one| one.id).collect();
+                        ceilings.extend(others.into_iter().filter(|other| !own.contains(&other.id)));
+                    }
+                    Err(error) => unasked = Some(error),
+                }
+                ceilings
             }
             Self::History(shared) => shared.current(now).await?,
         };
         ceilings.retain(|ceiling| ceiling.is_in_force(now));
-        Ok(ceilings)
+        Ok(Seen { ceilings, unasked })
     }
 
     /// Says for whom it is in force.
@@ -104,7 +122,13 @@ impl Way {
     /// It is still in force.
     pub async fn lift(&self, lifted: &Ceiling, lift: &Lift) -> anyhow::Result<String> {
         match self {
-            Self::Folder { folder, .. } => folder.lift(lifted.id, lift)?,
+            Self::Folder { folder, .. } => {
+                // Of one that the process here has not heard of yet, the lift alone would say nothing to it.
+                if folder.read()?.ceilings.iter().all(|one| one.id != lifted.id) {
+                    folder.write(&Ceiling { lifted: None, ..lifted.clone() })?;
+                }
+                folder.lift(lifted.id, lift)?;
+            }
             Self::History(shared) => shared.keep(lifted).await?,
         }
         Ok(self.done(lifted).await)
@@ -135,6 +159,23 @@ impl Way {
         if let Self::History(shared) = self {
             shared.close().await;
         }
+    }
+}
+
+/// Those that the history has of other processes, or why it could not be asked. A file's are all of the process here.
+async fn of_others(store: &StoreSettings, now: Timestamp) -> Result<Vec<Ceiling>, String> {
+    if !matches!(store, StoreSettings::Postgres(_)) {
+        return Ok(Vec::new());
+    }
+    let asked = timeout(PATIENCE, async {
+        let shared = SharedCeilings::open_for_reading(store).await?;
+        let current = shared.current(now).await;
+        shared.close().await;
+        current
+    });
+    match asked.await {
+        Ok(answered) => answered.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("it did not answer within {} s", PATIENCE.as_secs())),
     }
 }
 

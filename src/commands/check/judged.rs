@@ -15,6 +15,7 @@ use crate::review::json::Document;
 use crate::review::view::{ObjectView, object_hash};
 use crate::review::{decode, strict};
 
+use super::remembered::Tickets;
 use super::subject::{Place, Subject};
 
 #[derive(Debug)]
@@ -47,10 +48,12 @@ pub struct Heard<'a> {
 }
 
 /// As `cluster`, by the policies and by `candidates`. Webhooks are not asked. `hear` is told of one that could be read.
+/// `tickets` are remembered; `None`: which are used up is not known.
 pub fn judge(
     revision: &Revision,
     candidates: &[Policy],
     cluster: &str,
+    tickets: Option<&Tickets>,
     subject: &Subject,
     hear: impl FnOnce(Heard<'_>),
 ) -> Judged {
@@ -72,8 +75,11 @@ pub fn judge(
         }
     };
     let (now, break_glass) = (Timestamp::now(), &revision.break_glass);
-    // No ticket is used up here, and which are is not known. Ceilings are of a night, and not of what is configured.
-    let appeal = break_glass.appeal(&review, subject.body.as_bytes(), now, |_| Remembered::Unknown);
+    // No ticket is used up here. Ceilings are of a night, and not of what is configured.
+    let appeal = break_glass.appeal(&review, subject.body.as_bytes(), now, |ticket| {
+        tickets.map_or(Remembered::Unknown, |tickets| tickets.remembered(&review, ticket))
+    });
+    let appeal = appeal.map(|appeal| if tickets.is_some() { appeal.by_a_controller() } else { appeal });
     let glass = appeal.as_ref().map(|appeal| Glass { break_glass, appeal });
     let occasion = Occasion { glass, ..Occasion::of(revision, cluster, &review, now) };
     let sees_object = revision.policies.iter().chain(candidates).any(sees_object);
