@@ -194,7 +194,7 @@ fn cells(figures: &Figures, here: &Address) -> Vec<Cell> {
         outlook("Would be refused", "when a pod is next made", "denied", figures.refused, Outlook::Refused),
         outlook("Would be warned", "let in, and told", "would", figures.warned, Outlook::Warned),
         outlook("Only recorded", "let in, in audit mode", "", figures.audited, Outlook::Audited),
-        outlook("Exempted", "let in by an exemption", "", figures.exempted, Outlook::Exempted),
+        outlook("Exempted", "let in by an exemption or a ticket", "", figures.exempted, Outlook::Exempted),
         outlook("Not judged", "a policy met an error", "failed", figures.unjudged, Outlook::Unjudged),
         unreviewed,
     ]
