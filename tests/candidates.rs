@@ -208,7 +208,7 @@ async fn counts_lead_to_their_rows(rehearsal: &Rehearsal) {
     let loaded: Vec<_> = found["loaded"].as_array().expect("a list").iter().map(|one| &one["name"]).collect();
     assert_eq!(loaded, ["images", "labels", "images-rego"]);
     let page = rehearsal.get("/candidates?since=1h").await.text();
-    assert!(page.contains("it would deny 2 that policy images let through, and allow"), "{page}");
+    assert!(page.contains("the candidate would deny 2 that policy images allowed, and would allow"), "{page}");
     let link = "candidate=images&amp;candidate_live=allow&amp;candidate_verdict=deny";
     assert!(page.contains(link) || page.contains(&link.replace("&amp;", "&#38;")), "{page}");
     let alone = rehearsal.get("/api/v1/decisions?candidate_live=allow").await;

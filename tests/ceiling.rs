@@ -91,6 +91,8 @@ async fn it_holds_modes_back_is_told_everywhere_and_ends_by_itself() {
     assert!(rehearsal.metric("rehearsal_ceilings", &[]).await.abs() < 0.1);
     let text = rehearsal.get("/").await.text();
     assert!(text.contains("Held back from ") && text.contains("INC-1"), "figures of that time are explained: {text}");
+    assert!(text.contains("<summary>1 ceiling held modes back in this time and has ended</summary>"), "{text}");
+    assert!(!text.contains("class=\"notice"), "what has ended wants nobody: {text}");
     wait_for("its file to go", || async {
         let left = std::fs::read_dir(rehearsal.data_dir().join("ceilings")).expect("a folder").count();
         (left == 0).then_some(())

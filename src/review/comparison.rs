@@ -34,9 +34,8 @@ impl Stance {
     pub const ALL: [Self; 5] = [Self::Allow, Self::Deny, Self::Error, Self::None, Self::Pending];
 
     pub fn of(verdict: &PolicyVerdict) -> Self {
-        let is_exempted = || verdict.violations.iter().all(|violation| violation.exempted.is_some());
         match verdict.verdict {
-            Verdict::Deny if !verdict.violations.is_empty() && is_exempted() => Self::Allow,
+            Verdict::Deny if verdict.is_exempted() => Self::Allow,
             Verdict::Deny => Self::Deny,
             Verdict::Allow => Self::Allow,
             Verdict::Error => Self::Error,

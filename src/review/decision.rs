@@ -311,6 +311,12 @@ impl PolicyVerdict {
         self.violations.iter().any(|violation| violation.exempted.is_some())
     }
 
+    /// It denies, and all that it denies is let through: nothing acts.
+    pub fn is_exempted(&self) -> bool {
+        let is_let_through = || self.violations.iter().all(|violation| violation.exempted.is_some());
+        self.verdict == Verdict::Deny && !self.violations.is_empty() && is_let_through()
+    }
+
     /// Those that a break-glass ticket let through.
     pub fn let_through(&self) -> impl Iterator<Item = &Violation> {
         let is_broken = |one: &&Violation| one.exempted.as_ref().is_some_and(|by| by.broken_by().is_some());

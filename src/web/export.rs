@@ -9,13 +9,14 @@ use jiff::tz::TimeZone;
 
 use super::api::decision::Whole;
 use super::api::shape::time;
+use super::let_through::Passage;
 pub use super::query::BadParameter;
 use super::query::{FILTERS, Now, Parameters};
 use super::sentence;
 use super::zone::Zone;
 use crate::review::clock::Timestamp;
 use crate::review::comparison::Comparison;
-use crate::review::decision::{PolicyVerdict, Violation};
+use crate::review::decision::{Decision, PolicyVerdict, Violation};
 use crate::store::read::{Filter, StoredDecision};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,8 +122,8 @@ fn cells(StoredDecision { decision, review }: &StoredDecision) -> [String; COLUM
         text(&decision.message),
         decision.would_reject.to_string(),
         verdicts.join("; "),
-        violations(&decision.verdicts, |verdict| &verdict.violations),
-        violations(&decision.verdicts, |verdict| &verdict.standing),
+        violations(decision, |verdict| &verdict.violations),
+        violations(decision, |verdict| &verdict.standing),
         decision.redacted.to_string(),
         decision.revision.clone(),
         decision.duration_us.to_string(),
@@ -132,11 +133,11 @@ fn cells(StoredDecision { decision, review }: &StoredDecision) -> [String; COLUM
 }
 
 /// `policy/rule (mode): message`, a line each; one that is exempted says so.
-fn violations(verdicts: &[PolicyVerdict], of: impl Fn(&PolicyVerdict) -> &[Violation]) -> String {
-    let mut text = String::new();
-    for verdict in verdicts {
+fn violations(decision: &Decision, of: impl Fn(&PolicyVerdict) -> &[Violation]) -> String {
+    let (passage, mut text) = (Passage::of(decision), String::new());
+    for verdict in &decision.verdicts {
         for Violation { rule, mode, message, exempted, .. } in of(verdict) {
-            let exempted = exempted.as_ref().map(|exempted| format!(", {exempted}")).unwrap_or_default();
+            let exempted = exempted.as_ref().map(|by| format!(", {}", passage.told(by))).unwrap_or_default();
             let line_end = if text.is_empty() { "" } else { "\n" };
             write!(text, "{line_end}{}/{rule} ({mode}{exempted}): {message}", verdict.policy)
                 .expect("a String takes every text");

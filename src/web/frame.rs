@@ -64,8 +64,6 @@ pub struct Footer {
 
 /// Gaps that a page tells one by one.
 const GAPS: usize = 5;
-/// Ceilings that have ended and that a page tells one by one.
-const CEILINGS: usize = 5;
 /// Replicas that a page tells one by one.
 const REPLICAS: usize = 3;
 
@@ -169,20 +167,7 @@ impl Notice {
         }
     }
 
-    /// Those that were in force in the span of a page, as gaps are told. What is in force now is on every page.
-    pub fn of_ceilings(ceilings: &[Ceiling], live: &Live, now: Timestamp, zone: &Zone) -> Vec<Self> {
-        let is_told = |one: &&Ceiling| live.ceilings.iter().any(|ceiling| ceiling.id == one.id);
-        let ended: Vec<&Ceiling> = ceilings.iter().filter(|one| !is_told(one)).collect();
-        let (earlier, latest) = ended.split_at(ended.len().saturating_sub(CEILINGS));
-        let earlier = earlier.last().map(|last| Self {
-            class: "warning",
-            heading: format!("{} before", count(earlier.len() as u64, "more ceiling")),
-            text: format!("The last of them began at {}. The API lists all.", zone.second(last.from)),
-        });
-        earlier.into_iter().chain(latest.iter().map(|one| Self::of_ceiling(one, now, zone))).collect()
-    }
-
-    fn of_ceiling(ceiling: &Ceiling, now: Timestamp, zone: &Zone) -> Self {
+    pub fn of_ceiling(ceiling: &Ceiling, now: Timestamp, zone: &Zone) -> Self {
         let Ceiling { ticket, by, from, until, lifted, reason, .. } = ceiling;
         let (scope, end) = (ceiling.scope(), zone.second(ceiling.end()));
         let heading = match ceiling.is_in_force(now) {

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use super::filters::{count, group};
-use crate::review::decision::{Answer, Decision, Exempted, Mode, PolicyVerdict, Verdict, Violation};
+use crate::review::decision::{Answer, Decision, PolicyVerdict, Verdict, Violation};
 use crate::review::workload::Workload;
 use crate::store::read::Figures;
+
+mod glass;
 
 /// A stretch of a sentence, and what it is about, for its colour.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,79 +75,68 @@ pub fn answer(decision: &Decision) -> Sentence {
 
 fn allowed(sentence: Sentence, decision: &Decision) -> Sentence {
     let lead = sentence.to_string();
+    let sentence = sentence.phrase("allowed", cased(&lead, "Allowed"));
     if decision.would_reject {
-        let against = names(decision, |mode| mode != Mode::Enforce);
-        let sentence = sentence.phrase("allowed", cased(&lead, "Allowed")).plain(", but it ");
-        return sentence.phrase("would", "would have been rejected").plain(format!(" by {}.", listed(&against)));
+        let against = names(decision, Violation::would_reject);
+        let sentence = sentence.plain(", but it ").phrase("would", "would have been rejected");
+        return glass::broken(sentence.plain(format!(" by {}.", listed(&against))), decision);
     }
-    let sentence = sentence.phrase("allowed", cased(&lead, "Allowed")).plain(". ");
+    let sentence = sentence.plain(".");
+    let sentence = match why(decision) {
+        Some(why) => sentence.plain(format!(" {why}")),
+        None => sentence,
+    };
+    glass::broken(sentence, decision)
+}
+
+/// Why nothing stood against what was allowed. `None`: break-glass tickets are why.
+fn why(decision: &Decision) -> Option<String> {
     let said = |verdict| of_verdict(decision, verdict);
     let (pending, errors) = (said(Verdict::Pending), said(Verdict::Error));
     if !pending.is_empty() {
-        return sentence.plain(format!("{} has not answered yet.", listed(&pending)));
+        return Some(format!("{} has not answered yet.", listed(&pending)));
     }
     if !errors.is_empty() {
-        return sentence.plain(format!("{} could not judge it.", listed(&errors)));
+        return Some(format!("{} could not judge it.", listed(&errors)));
     }
-    if let Some(sentence) = broken(&sentence, decision) {
-        return sentence;
+    let verdicts = &decision.verdicts;
+    if verdicts.iter().any(|verdict| verdict.let_through().next().is_some()) {
+        return None;
     }
-    if decision.verdicts.iter().any(PolicyVerdict::has_exempted) {
-        return sentence.plain("What stands against it is exempted.");
-    }
-    if decision.verdicts.iter().any(|verdict| !verdict.standing.is_empty()) {
-        return sentence.plain(
-            "The images it brought are fine; others that were there before would not be (standing violations).",
-        );
-    }
-    if decision.verdicts.is_empty() {
-        return sentence.plain("No policy is loaded that could stand against it.");
-    }
-    if decision.verdicts.iter().all(|verdict| verdict.verdict == Verdict::None) {
-        return sentence.plain("There was nothing in it to judge.");
-    }
-    sentence.plain("No policy stood against it.")
-}
-
-/// Of what a break-glass ticket let through, if one did.
-fn broken(sentence: &Sentence, decision: &Decision) -> Option<Sentence> {
-    let by = decision.verdicts.iter().flat_map(PolicyVerdict::let_through).find_map(|one| one.exempted.as_ref())?;
-    let Exempted::BreakGlass { ticket, person, without, .. } = by else { return None };
-    let mut rules: Vec<String> = Vec::new();
-    for verdict in &decision.verdicts {
-        rules.extend(verdict.let_through().map(|violation| rule_name(verdict, violation)));
-    }
-    rules.dedup();
-    let told = format!("It broke the glass: ticket {ticket}, person {person}. Without it, it would have been ");
-    let (class, word) = if *without == Answer::Denied { ("denied", "denied") } else { ("would", "allowed") };
-    let against = match without {
-        Answer::Denied => format!(" by {}.", listed(&rules)),
-        _ => format!(" too; against it: {}.", listed(&rules)),
+    let why = if verdicts.iter().any(PolicyVerdict::has_exempted) {
+        "What stands against it is exempted."
+    } else if verdicts.iter().any(|verdict| !verdict.standing.is_empty()) {
+        "The images it brought are fine; others that were there before would not be (standing violations)."
+    } else if verdicts.is_empty() {
+        "No policy is loaded that could stand against it."
+    } else if verdicts.iter().all(|verdict| verdict.verdict == Verdict::None) {
+        "There was nothing in it to judge."
+    } else {
+        "No policy stood against it."
     };
-    Some(sentence.clone().plain(told).phrase(class, word).plain(against))
+    Some(why.to_owned())
 }
 
 fn denied(sentence: Sentence, decision: &Decision) -> Sentence {
     let lead = sentence.to_string();
     let sentence = sentence.phrase("denied", cased(&lead, "Denied"));
-    let by = names(decision, |mode| mode == Mode::Enforce);
+    let by = names(decision, Violation::rejects);
     let sentence = match by.is_empty() {
         true => sentence.plain("."),
         false => sentence.plain(format!(" by {}.", listed(&by))),
     };
-    let against = names(decision, |mode| mode != Mode::Enforce);
+    let against = names(decision, Violation::would_reject);
     match against.is_empty() {
         true => sentence,
         false => sentence.plain(format!(" Not yet enforced, but against it as well: {}.", listed(&against))),
     }
 }
 
-/// `policy/rule` of what stood against it in such a mode, each once, in the policies' order.
-fn names(decision: &Decision, mode: impl Fn(Mode) -> bool) -> Vec<String> {
+/// `policy/rule` of such violations, each once, in the policies' order.
+fn names(decision: &Decision, of: impl Fn(&Violation) -> bool) -> Vec<String> {
     let mut names = Vec::new();
     for verdict in &decision.verdicts {
-        let acting = verdict.violations.iter().filter(|violation| violation.exempted.is_none());
-        for violation in acting.filter(|violation| mode(violation.mode)) {
+        for violation in verdict.violations.iter().filter(|violation| of(violation)) {
             let name = rule_name(verdict, violation);
             if !names.contains(&name) {
                 names.push(name);

@@ -123,6 +123,10 @@ fn cards(loaded: &[LoadedCandidate], compared: Vec<Compared>, list: &Address) ->
     cards
 }
 
+fn none_or(number: u64) -> String {
+    if number == 0 { "none".to_owned() } else { filters::group(number) }
+}
+
 // === impl Matrix ===
 
 impl Matrix {
@@ -146,10 +150,11 @@ impl Matrix {
         let (denied, allowed): (u64, u64) =
             (reviews(Stance::Allow, Stance::Deny), reviews(Stance::Deny, Stance::Allow));
         let sentence = format!(
-            "Of {} in {cluster} it would deny {} that {beside} let through, and allow {} that stood against them.",
+            "Of {} in {cluster}, the candidate would deny {} that {beside} allowed, and would allow {} that {beside} stood \
+             against.",
             count(all, "review"),
-            filters::group(denied),
-            filters::group(allowed),
+            none_or(denied),
+            none_or(allowed),
         );
         Self { sentence, cluster, stances: stances().map(Stance::as_str).collect(), rows: stances().map(row).collect() }
     }

@@ -17,6 +17,7 @@ use crate::web::address::Address;
 use crate::web::error::{PageError, WebError};
 use crate::web::filters;
 use crate::web::frame::{Frame, Visit};
+use crate::web::let_through::Passage;
 use crate::web::sentence::{Fate, Sentence, answer, rule_name, workload};
 use crate::web::{Live, WebState, comparison};
 
@@ -70,6 +71,8 @@ struct ViolationLine {
     href: Address,
     /// `help`, where it is an address on the web; other schemes stay text.
     link: Option<String>,
+    /// What lets it through, in a word and in more.
+    let_through: Option<(&'static str, String)>,
 }
 
 struct ImageRow {
@@ -114,7 +117,7 @@ impl DecisionPage {
             at: visit.zone.millisecond(decision.at),
             zone: visit.zone.abbreviation(decision.at),
             facts: facts(&stored, &list),
-            verdicts: decision.verdicts.iter().map(|verdict| VerdictCard::of(verdict, &list)).collect(),
+            verdicts: VerdictCard::all(decision, &list),
             candidates: CandidateCard::all(decision, &list),
             images: stored.review.images.iter().map(|image| ImageRow::of(image, &list)).collect(),
             object,
@@ -159,9 +162,14 @@ fn facts(stored: &StoredDecision, list: &Address) -> Vec<Fact> {
 // === impl VerdictCard ===
 
 impl VerdictCard {
-    fn of(verdict: &PolicyVerdict, list: &Address) -> Self {
+    fn all(decision: &Decision, list: &Address) -> Vec<Self> {
+        let passage = Passage::of(decision);
+        decision.verdicts.iter().map(|verdict| Self::of(verdict, passage, list)).collect()
+    }
+
+    fn of(verdict: &PolicyVerdict, passage: Passage, list: &Address) -> Self {
         let lines = |violations: &[Violation]| {
-            violations.iter().map(|violation| ViolationLine::of(verdict, violation, list)).collect()
+            violations.iter().map(|violation| ViolationLine::of(verdict, violation, passage, list)).collect()
         };
         Self { violations: lines(&verdict.violations), standing: lines(&verdict.standing), verdict: verdict.clone() }
     }
@@ -171,8 +179,14 @@ impl VerdictCard {
         let enforced = |line: &ViolationLine| line.violation.rejects();
         match self.verdict.verdict {
             Verdict::Deny if self.violations.iter().any(enforced) => "enforced",
+            Verdict::Deny if self.verdict.is_exempted() => "exempted",
             verdict => verdict.as_str(),
         }
+    }
+
+    /// It denied, and what comes of that is nothing.
+    fn word(&self) -> &'static str {
+        if self.verdict.is_exempted() { "deny, exempted" } else { self.verdict.verdict.as_str() }
     }
 }
 
@@ -183,11 +197,12 @@ impl CandidateCard {
         let card = |(verdict, compared): (&PolicyVerdict, Comparison<'_>)| {
             // No figure and no list of violations is of a candidate: its rules lead to what it said.
             let list = list.clone().with("candidate", &verdict.policy);
-            let mut card = VerdictCard::of(verdict, &list);
+            let mut card = VerdictCard::of(verdict, Passage::Candidate, &list);
             for line in card.violations.iter_mut().chain(&mut card.standing) {
                 line.href = list.clone().with("candidate_verdict", compared.silent.as_str());
             }
-            Self { sentence: comparison::sentence(&compared), differs: compared.differs(), card }
+            let sentence = comparison::sentence(&compared, &decision.verdicts, verdict);
+            Self { sentence, differs: compared.differs(), card }
         };
         decision.candidates.iter().zip(Comparison::of(decision)).map(card).collect()
     }
@@ -196,13 +211,14 @@ impl CandidateCard {
 // === impl ViolationLine ===
 
 impl ViolationLine {
-    fn of(verdict: &PolicyVerdict, violation: &Violation, list: &Address) -> Self {
+    fn of(verdict: &PolicyVerdict, violation: &Violation, passage: Passage, list: &Address) -> Self {
         let web = |help: &&String| help.starts_with("https://") || help.starts_with("http://");
         Self {
             rule: rule_name(verdict, violation),
             image: violation.image.clone().filter(|image| !violation.message.contains(image.as_str())),
             href: list.clone().with("policy", &verdict.policy).with("rule", &violation.rule),
             link: violation.help.as_ref().filter(web).filter(|help| !help.contains(char::is_whitespace)).cloned(),
+            let_through: violation.exempted.as_ref().map(|by| (passage.word(by), passage.told(by))),
             violation: violation.clone(),
         }
     }

@@ -15,6 +15,7 @@ use crate::web::error::PageError;
 use crate::web::filters::{self, count};
 use crate::web::frame::{Frame, Notice, Visit};
 use crate::web::gaps;
+use crate::web::let_through::Passage;
 use crate::web::query::{BadParameter, FILTERS, cursor};
 use crate::web::sentence::{Fate, rule_name, workload};
 use crate::web::zone::Zone;
@@ -85,8 +86,18 @@ struct Row {
     operation: &'static str,
     images: Vec<String>,
     more_images: usize,
-    /// `policy/rule` and the mode.
-    against: Vec<(String, &'static str)>,
+    against: Vec<Against>,
+}
+
+/// A rule that has a violation.
+#[derive(PartialEq)]
+struct Against {
+    /// `policy/rule`.
+    rule: String,
+    /// The mode, or what lets it through.
+    word: &'static str,
+    /// Nothing lets it through.
+    acts: bool,
 }
 
 pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Html<String>, PageError> {
@@ -235,16 +246,22 @@ fn names(review: &ReviewRecord) -> Vec<String> {
     names
 }
 
-/// Each rule that stood against it once, standing violations left out.
-fn against(decision: &Decision) -> Vec<(String, &'static str)> {
-    let mut against = Vec::new();
+/// Each rule that stood against it once, standing violations left out; what is let through after what is not.
+fn against(decision: &Decision) -> Vec<Against> {
+    let passage = Passage::of(decision);
+    let (mut acting, mut let_through) = (Vec::new(), Vec::new());
     for verdict in &decision.verdicts {
         for violation in &verdict.violations {
-            let row = (rule_name(verdict, violation), violation.mode.as_str());
-            if !against.contains(&row) {
-                against.push(row);
+            let rule = rule_name(verdict, violation);
+            let (rows, row) = match &violation.exempted {
+                None => (&mut acting, Against { rule, word: violation.mode.as_str(), acts: true }),
+                Some(by) => (&mut let_through, Against { rule, word: passage.word(by), acts: false }),
+            };
+            if !rows.contains(&row) {
+                rows.push(row);
             }
         }
     }
-    against
+    acting.append(&mut let_through);
+    acting
 }

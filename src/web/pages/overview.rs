@@ -14,6 +14,7 @@ use crate::review::clock::Timestamp;
 use crate::store::read::{Bucket, Hit, Range, Scope, Summary};
 use crate::web::address::Address;
 use crate::web::chart::Chart;
+use crate::web::ended::EndedCeilings;
 use crate::web::error::PageError;
 use crate::web::frame::{Frame, Notice, Visit};
 use crate::web::sentence::{Counted, Sentence, state as state_of};
@@ -38,6 +39,7 @@ struct Overview {
     namespaces: Vec<String>,
     sentence: Sentence,
     span: Span,
+    ended: Option<EndedCeilings>,
     cells: Vec<Cell>,
     chart: Option<Chart>,
     rules: Table,
@@ -168,7 +170,6 @@ impl Overview {
         let gaps = gaps::in_span(&summary, live, scope.cluster.as_deref());
         let mut frame = Frame::of("Overview", &visit, live, here.clone());
         frame.notices.extend(Notice::of_gaps(&gaps, &visit.zone));
-        frame.notices.extend(Notice::of_ceilings(&found.ceilings, live, visit.now, &visit.zone));
         frame.notices.extend(Notice::of_unjudged(summary.figures.unjudged));
         frame.notices.extend(Notice::of_figures_without_rows(&summary, scope, &visit.zone));
         frame.notices.extend(Notice::of_undeclared(found.undeclared));
@@ -189,6 +190,7 @@ impl Overview {
             ranges: ranges(&visit, &here),
             sentence,
             span: Span::of(&visit, scope, (summary.since, summary.until)),
+            ended: EndedCeilings::of(&found.ceilings, visit.now, &visit.zone),
             cells: cells(&summary.figures, &list),
             chart: Chart::of(found.buckets, &gaps, &visit.zone, &list),
             rules: Table::of(rule_rows(found.rules, &list)),

@@ -1,6 +1,6 @@
 use super::*;
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::ReviewHash;
+use crate::review::decision::{Exempted, Mode, ReviewHash};
 
 fn violation(rule: &str, mode: Mode) -> Violation {
     Violation {
@@ -136,4 +136,41 @@ fn a_would_be_rejection_is_never_called_denied() {
     assert_eq!(Fate::of(&got), Fate::WouldReject);
     assert!(!Fate::WouldReject.label().contains("denied"));
     assert!(!answer(&got).to_string().to_lowercase().contains("denied"));
+}
+
+fn let_through(rule: &str, mode: Mode, ticket: &str) -> Violation {
+    let (ticket, person) = (ticket.to_owned(), format!("who-has-{ticket}"));
+    let (since, until, without) = (Timestamp(0), Timestamp(1), Answer::Denied);
+    let by = Exempted::BreakGlass { ticket, person, since, until, without };
+    Violation { exempted: Some(by), ..violation(rule, mode) }
+}
+
+#[test]
+fn what_broke_the_glass_is_said_with_what_would_have_rejected() {
+    let said = |would_reject, violations| {
+        answer(&decision(Answer::Allowed, would_reject, vec![verdict("images", Verdict::Deny, violations)])).to_string()
+    };
+    let both = || {
+        vec![
+            let_through("hub", Mode::Enforce, "A"),
+            let_through("no-latest", Mode::Audit, "A"),
+            let_through("pinned", Mode::Enforce, "B"),
+            let_through("hub", Mode::Enforce, "A"),
+        ]
+    };
+    let told = "It broke the glass: ticket A, person who-has-A; ticket B, person who-has-B. Without them, it would have \
+                been denied by images/hub and images/pinned.";
+    assert_eq!(said(false, both()), format!("Allowed. {told}"));
+    let and_more = [both(), vec![violation("other", Mode::Audit)]].concat();
+    assert_eq!(said(true, and_more), format!("Allowed, but it would have been rejected by images/other. {told}"));
+    let light = || vec![let_through("no-latest", Mode::Audit, "A"), let_through("hub", Mode::Warn, "A")];
+    assert_eq!(
+        said(false, light()),
+        "Allowed. It broke the glass: ticket A, person who-has-A. Without it, it would have been a would-be rejection by \
+         images/no-latest and images/hub, with a warning of images/hub."
+    );
+    let late = vec![verdict("images", Verdict::Deny, light()), verdict("opa", Verdict::Pending, Vec::new())];
+    let late = Decision { dry_run: true, ..decision(Answer::Allowed, false, late) };
+    let late = answer(&late).to_string();
+    assert!(late.starts_with("A dry run, allowed. opa has not answered yet. It would break the glass: "), "{late}");
 }
