@@ -301,7 +301,12 @@ impl<'a> Encoder<'a> {
         for at in own..self.members.len() {
             comma(at - own, &mut self.out);
             let (key, value) = self.members[at].clone();
-            self.write_key(&key);
+            match &key {
+                // It stands in the text without an escape.
+                Cow::Borrowed(plain) => self.quote(plain),
+                Cow::Owned(text) => write_string(text, &mut self.out),
+            }
+            self.out.push(':');
             match (&generated_from, place, key.as_ref()) {
                 (Some(stem), Place::Metadata, "name") => write_string(stem, &mut self.out),
                 (_, Place::Volumes, "name") => self.write_volume_name(value),
@@ -312,17 +317,10 @@ impl<'a> Encoder<'a> {
         self.members.truncate(own);
     }
 
-    fn write_key(&mut self, key: &Cow<'a, str>) {
-        match key {
-            // It stands in the text without an escape.
-            Cow::Borrowed(plain) => {
-                self.out.push('"');
-                self.out.push_str(plain);
-                self.out.push('"');
-            }
-            Cow::Owned(text) => write_string(text, &mut self.out),
-        }
-        self.out.push(':');
+    fn quote(&mut self, plain: &str) {
+        self.out.push('"');
+        self.out.push_str(plain);
+        self.out.push('"');
     }
 
     fn write_volume_name(&mut self, name: Node<'a>) {
