@@ -24,6 +24,10 @@ pub const LIMIT: Duration = Duration::from_millis(100);
 /// How long what nobody waits for waits for a thread.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What an evaluation must have had of the limit to itself before it is the policy's fault that it was not done: many that
+/// begin at once wait for threads.
+const OWN: Duration = Duration::from_millis(50);
+
 /// A view of one review, encoded once for all policies that are given it.
 #[derive(Debug, Clone)]
 pub struct Encoded {
@@ -141,7 +145,8 @@ impl Evaluation {
         let Ok(Ok(permit)) = timeout_at(begun + wait, Arc::clone(permits).acquire_owned()).await else {
             return Err(format!("no thread was free within {} ms", wait.as_millis()));
         };
-        let deadline = patience.map_or(begun, |_| Instant::now()) + LIMIT;
+        let started = Instant::now();
+        let deadline = patience.map_or(begun, |_| started) + LIMIT;
         let run = Arc::new(Run { shared: Arc::clone(&self.shared), state: AtomicU8::new(RUNNING) });
         let (theirs, loaded, view) = (OnThread(Arc::clone(&run)), Arc::clone(loaded), view.clone());
         let work = tokio::task::spawn_blocking(move || {
@@ -154,6 +159,11 @@ impl Evaluation {
         match timeout_at(deadline, work).await {
             Ok(Ok(finding)) => Ok(finding),
             Ok(Err(error)) => Err(format!("its evaluation ended without a verdict: {error}")),
+            Err(_) if deadline - started < OWN => {
+                run.left();
+                let (all, waited) = (LIMIT.as_millis(), (started - begun).as_millis());
+                Err(format!("it was not done within {all} ms, of which it waited {waited} ms for a thread"))
+            }
             Err(_) => {
                 run.left();
                 let overrun = format!("it took more than {} ms", LIMIT.as_millis());

@@ -36,6 +36,10 @@ impl Suspension {
             state.overruns = 0;
             return false;
         }
+        if state.until.is_some_and(|until| Instant::now() < until) {
+            // It was on its way when the suspension began.
+            return false;
+        }
         state.overruns += 1;
         let begins = state.overruns >= OVERRUNS;
         if begins {
@@ -57,5 +61,6 @@ mod tests {
         assert_eq!(suspension.left(), None);
         assert!(suspension.heard(true));
         assert!(suspension.left().is_some_and(|left| left <= Suspension::LENGTH));
+        assert!(!(0..3).any(|_| suspension.heard(true)), "those that were on their way begin no other");
     }
 }

@@ -10,6 +10,10 @@ use crate::harness::postgres::{self, Server};
 use crate::harness::reviews::pod_review;
 use crate::harness::{Builder, Rehearsal, wait_for};
 
+/// There is no such table before a replica has come through. While one changes it, nothing waits: the link of that replica
+/// is served by the thread that asks.
+pub const COUNT: &str = "SET lock_timeout = '1s'; SELECT count(*) FROM decisions";
+
 /// One database of the shared server.
 pub struct Database {
     server: &'static Server,
@@ -49,8 +53,7 @@ impl Database {
     /// Waits until as many decisions are stored.
     pub async fn stores(&self, count: usize) {
         wait_for(&format!("{count} stored decisions"), || async {
-            // There is no such table before a replica has come through.
-            let stored = self.server.try_psql(&self.name, "SELECT count(*) FROM decisions");
+            let stored = self.server.try_psql(&self.name, COUNT);
             (stored == Ok(count.to_string())).then_some(())
         })
         .await;

@@ -11,7 +11,7 @@ use crate::harness::link::Link;
 use crate::harness::postgres::{self, Server, give_away};
 use crate::harness::{Builder, Rehearsal, wait_for};
 
-use super::setup::{answers, degraded};
+use super::setup::{COUNT, answers, degraded};
 
 /// A server that lets nobody in without TLS; its certificate is not for the second of its addresses.
 fn server(authority: &Authority) -> Server {
@@ -43,7 +43,7 @@ fn over_tls(url: &str, ca_pem: &str) -> Builder {
 
 async fn stored(server: &Server, database: &str, count: usize) {
     wait_for(&format!("{count} stored decisions"), || async {
-        let stored = server.try_psql(database, "SELECT count(*) FROM decisions");
+        let stored = server.try_psql(database, COUNT);
         (stored == Ok(count.to_string())).then_some(())
     })
     .await;

@@ -272,7 +272,7 @@ fn an_exempted_violation_neither_rejects_nor_would_have() {
         assert_eq!((settlement.outcome.answer(), settlement.would_reject), (Answer::Allowed, false), "{mode}");
         assert_eq!(opinions[0].verdict.verdict, Verdict::Deny, "what the policy said stays");
         assert_eq!(body["response"]["auditAnnotations"].as_object().map(serde_json::Map::len), Some(1), "{body}");
-        assert_eq!(body["response"]["warnings"], serde_json::json!(["exemption SEC-1 ends 1970-01-01"]));
+        assert_eq!(body["response"]["warnings"], serde_json::json!(["exemption SEC-1 ends 1970-01-01T00:00:02.000Z"]));
         let (settlement, ..) = settled(&mut [local(&policy, &[("no-latest", "known"), ("no-latest", "other")], false)]);
         assert_eq!(settlement.outcome.answer() == Answer::Denied, mode == Mode::Enforce);
         assert_eq!(settlement.would_reject, mode != Mode::Enforce);
