@@ -126,7 +126,10 @@ async fn what_a_hold_cannot_be_is_said() {
         "a hold's span begins before it ends",
     );
     wrong(&["add", "--from", "yesterday", "--to", "2026-01-01", "--reason", "x"], "write RFC 3339");
-    wrong(&["add", "--from", "2026-01-01", "--to", "2026-01-02", "--reason", " "], "say something: whoever reads the list must know");
+    wrong(
+        &["add", "--from", "2026-01-01", "--to", "2026-01-02", "--reason", " "],
+        "say something: whoever reads the list must know",
+    );
     wrong(&["end", "7"], "there is no hold 7");
     fs::write(rehearsal.dir().join("rehearsal.yaml"), "data_dir: nowhere").expect("writable");
     wrong(&["list"], "there is no history at");

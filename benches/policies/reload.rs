@@ -40,7 +40,7 @@ pub fn measure(run: &Run, runtime: &Runtime) {
     let p99 = std::cell::RefCell::new(&mut p99);
     let reloading = || {
         round += 1;
-        let text = begins.replace("id: round-0", &format!("id: round-{round}"));
+        let text = begins.replace("round-0", &format!("round-{round}"));
         let wanted = round as f64;
         let begun = Instant::now();
         std::fs::write(&written, text).and_then(|()| std::fs::rename(&written, &path)).expect("written");
