@@ -114,6 +114,32 @@ fn candidate<'a>(decision: &'a Value, name: &str) -> &'a Value {
     all.find(|candidate| candidate["policy"] == name).unwrap_or_else(|| panic!("{name} in {decision}"))
 }
 
+/// One that is known at once and one that is evaluated after the answer differed in it.
+#[tokio::test]
+async fn a_ticket_holds_for_every_candidate_alike_and_no_ceiling_does() {
+    let config = format!("{}break_glass: {{annotation: '**', value: break-glass}}\n", with_candidates());
+    let rehearsal = builder(&config).start().await;
+    let ceiling = ["ceiling", "audit", "--for", "1h", "--ticket", "INC-1", "--config", "rehearsal.yaml"];
+    assert_eq!(run(rehearsal.dir(), &ceiling).code, Some(0));
+    wait_for("the ceiling", || async {
+        let ready = rehearsal.get_json("/readyz").await;
+        (ready["ceilings"].as_array().map(Vec::len) == Some(1)).then_some(())
+    })
+    .await;
+    let mut review = pod_review("u", "shop", "web", &["registry.acmecorp.com/web:old"]);
+    review["request"]["object"]["metadata"]["annotations"] = json!({"a.image-policy.k8s.io/ticket-7": "break-glass"});
+    assert!(rehearsal.review("/review/prod", &review).await.allowed());
+    let decision = all_whole(&rehearsal, 1).await.remove(0);
+    for name in ["images", "images-rego", "labels"] {
+        let said = candidate(&decision, name);
+        assert_eq!((&said["verdict"], said.get("held_back")), (&json!("deny"), None), "{said}");
+        assert_eq!((&said["mode"], &said["violations"][0]["mode"]), (&json!("enforce"), &json!("enforce")), "{said}");
+        assert_eq!(said["violations"][0]["exempted"]["by"], "break-glass", "{said}");
+    }
+    let uses = rehearsal.get_json("/api/v1/break-glass").await;
+    assert_eq!(uses["uses"], json!([]), "nothing in force stood against it");
+}
+
 #[tokio::test]
 async fn nothing_of_candidates_reaches_an_answer_or_a_figure() {
     let (alone, beside) = (builder(LIVE).start().await, builder(&with_candidates()).start().await);

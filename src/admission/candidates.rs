@@ -20,6 +20,7 @@ use crate::review::decision::{Amendment, Decision, PolicyVerdict, Record, Verdic
 use crate::review::strict;
 
 use super::evaluation::{Evaluation, Seat, failed};
+use super::glass::Shown;
 use super::metrics::Metrics;
 use super::opinion::{Occasion, Opinion};
 use super::secrets::{Secrets, redacted};
@@ -55,6 +56,8 @@ pub(super) struct Reviewed {
     /// Whose policies judge it.
     pub cluster: String,
     pub now: Timestamp,
+    /// Its tickets, which hold for candidates too, and are not used up by them.
+    pub shown: Option<Box<Shown>>,
     pub id: DecisionId,
     pub at: Timestamp,
 }
@@ -148,13 +151,14 @@ impl Owed {
 
 /// Has those say it that were pending when the decision was made, and amends it.
 pub(super) async fn pay(shared: Arc<Shared>, reviewed: Reviewed, owed: Owed) {
-    let Reviewed { loaded, review, body, cluster, now, id, at: decided_at } = &reviewed;
+    let Reviewed { loaded, review, body, cluster, now, shown, id, at: decided_at } = &reviewed;
     let document = strict::parse(body).expect("it was read before");
     let policies = || owed.pending.iter().map(|&at| (at, &loaded.revision.candidates[at]));
     let Some(views) = Views::of(review, policies().map(|(_, policy)| policy), &document) else { return };
     let secrets = Secrets::of(review.protocol, body, &document);
     drop(document);
-    let occasion = Occasion::of(&loaded.revision, cluster, review, *now);
+    let glass = shown.as_deref().map(|shown| shown.glass(&loaded.revision));
+    let occasion = Occasion { glass, ..Occasion::of(&loaded.revision, cluster, review, *now) };
     let judged = policies().filter_map(|(at, policy)| {
         let (form, begun) = (policy.evaluated()?.form(), Instant::now());
         let judged = shared.candidates.evaluation.judge(loaded, Seat::Candidate(at), views.view(form));

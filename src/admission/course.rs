@@ -33,7 +33,7 @@ use super::evaluation::Seat;
 use super::failure::{self, Failure};
 use super::glass::{self, Holder, Shown};
 use super::metrics::Metrics;
-use super::opinion::{self, Bearing, Glass, Occasion, Opinion};
+use super::opinion::{self, Bearing, Occasion, Opinion};
 use super::questions::Questions;
 use super::sample;
 use super::secrets::{Secrets, redacted};
@@ -198,10 +198,11 @@ impl Course {
         }
     }
 
-    /// What candidates say at once.
+    /// What candidates say at once. No ceiling is over what nothing acts on.
     fn silent(&self, views: Option<&Views>) -> (Vec<Opinion<'_>>, Option<Room>) {
         let Self { shared, loaded, arrival, review, .. } = self;
-        shared.candidates.known(loaded, review, &arrival.body, self.occasion(), views)
+        let occasion = Occasion { ceilings: None, ..self.occasion() };
+        shared.candidates.known(loaded, review, &arrival.body, occasion, views)
     }
 
     /// What a webhook that is asked is shown in place of the review.
@@ -213,7 +214,7 @@ impl Course {
     fn occasion(&self) -> Occasion<'_> {
         let revision = &self.loaded.revision;
         Occasion {
-            glass: self.shown.as_ref().map(|shown| Glass { break_glass: &revision.break_glass, appeal: &shown.appeal }),
+            glass: self.shown.as_deref().map(|shown| shown.glass(revision)),
             ceilings: self.ceilings.as_deref(),
             ..Occasion::of(revision, self.arrival.sender.judged_as(), &self.review, self.now)
         }
@@ -365,7 +366,7 @@ impl Course {
     /// of a decision that is kept.
     fn end(self, id: DecisionId, at: Timestamp, owed: Option<Owed>) {
         let is_recorded = matches!(*self.fate.borrow(), Fate::Recorded { .. });
-        let Self { shared, loaded, arrival, review, now, .. } = self;
+        let Self { shared, loaded, arrival, review, now, shown, .. } = self;
         let Arrival { sender, body, place, .. } = arrival;
         if let Some(object) = shared.settings.samples.take(&sender.cluster, &review, at) {
             let (sampled, body, cluster) = (Arc::clone(&shared), body.clone(), sender.cluster.clone());
@@ -378,7 +379,7 @@ impl Course {
         }
         if let Some(owed) = owed.filter(|_| is_recorded) {
             let cluster = sender.judged_as().to_owned();
-            let reviewed = Reviewed { loaded, review, body, cluster, now, id, at };
+            let reviewed = Reviewed { loaded, review, body, cluster, now, shown, id, at };
             shared.calls.spawn(candidates::pay(Arc::clone(&shared), reviewed, owed));
         }
     }

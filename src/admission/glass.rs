@@ -2,6 +2,7 @@
 
 use tracing::warn;
 
+use crate::policy::Revision;
 use crate::policy::break_glass::{Appeal, BreakGlass, Remembered};
 use crate::recorder::tickets::{Noted, Tickets};
 use crate::review::Review;
@@ -10,6 +11,7 @@ use crate::review::decision::{Answer, Decision, Exempted, PolicyVerdict};
 use crate::review::ticket::{FirstUse, Ticket, TicketKey};
 use crate::review::workload::Workload;
 
+use super::opinion::Glass;
 use super::sender::Sender;
 use super::service::Shared;
 
@@ -56,6 +58,11 @@ pub(super) fn shown(
 // === impl Shown ===
 
 impl Shown {
+    /// What it may let through of what that revision's policies find.
+    pub fn glass<'a>(&'a self, revision: &'a Revision) -> Glass<'a> {
+        Glass { break_glass: &revision.break_glass, appeal: &self.appeal }
+    }
+
     /// After its decision, before its answer. A dry run leaves no trace, and one that did not get through uses nothing up.
     ///
     /// `changes`: the review leaves something another than it was.
