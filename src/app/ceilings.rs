@@ -72,7 +72,7 @@ enum Stored {
     Lift,
 }
 
-/// Half of the second within which it is seen.
+/// A quarter of the second within which it is seen.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Of the five seconds within which others hear of it.
