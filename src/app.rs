@@ -1,5 +1,6 @@
 //! Wires the parts, runs them, and stops them in order.
 
+mod aside;
 mod build;
 pub mod ceilings;
 mod completeness;

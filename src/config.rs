@@ -13,6 +13,7 @@ mod files;
 mod form;
 mod meaning;
 mod mistake;
+mod path;
 mod policies;
 mod reader;
 #[cfg(test)]

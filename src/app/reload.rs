@@ -12,15 +12,17 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tokio::task::{JoinError, spawn_blocking};
 use tracing::{debug, info, warn};
 
 use crate::admission::Service;
+use crate::admission::service;
 use crate::backend;
 use crate::config::{Config, ConfigErrors, Loaded};
+use crate::policy::settings::{PolicySettings, StagingSettings};
 use crate::policy::text;
 use crate::watch::Watch;
 
+use super::aside::{AsideError, aside};
 use super::build::{BuildError, build};
 use super::condition::Condition;
 use super::last_good::LastGood;
@@ -39,8 +41,10 @@ pub struct Beginning {
 
 pub struct Reload {
     read: Read,
-    /// What the process runs on; its policies are those that loaded last.
+    /// What the process runs on, but for what judges.
     config: Config,
+    /// What loaded last.
+    judging: Arc<Judging>,
     /// Of what cannot change while it runs.
     fixed_files: Vec<PathBuf>,
     last_good: LastGood,
@@ -56,6 +60,16 @@ pub struct Reload {
     /// A start whose policies have mistakes would find what loaded last.
     is_kept: bool,
 }
+
+/// Of ten thousand rules it is neither copied nor compared where reviews are answered.
+#[derive(Debug, PartialEq)]
+struct Judging {
+    policies: Vec<PolicySettings>,
+    staging: StagingSettings,
+}
+
+/// What is in force no longer. It is as large as what took its place, and goes where that was made.
+type Past = (Arc<Judging>, Arc<service::Loaded>);
 
 /// Why it is read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,10 +127,12 @@ impl Reload {
         registry: &mut Registry,
     ) -> Self {
         let Beginning { read, loaded, mistakes } = beginning;
+        let mut config = loaded.config;
         let mut reload = Self {
             read,
-            last_good: LastGood::of(&loaded.config.data_dir),
-            config: loaded.config,
+            last_good: LastGood::of(&config.data_dir),
+            judging: Arc::new(Judging::out_of(&mut config)),
+            config,
             fixed_files,
             revisions,
             service: service.clone(),
@@ -127,11 +143,9 @@ impl Reload {
             mistakes: Vec::new(),
             is_kept: true,
         };
-        reload
-            .revisions
-            .note(&service.loaded().revision.id, text::shown(&reload.config.policies, &reload.config.staging));
+        reload.revisions.note(&service.loaded().revision.id, reload.judging.text());
         match mistakes {
-            None => reload.keep_good().await,
+            None => reload.keep_good(None).await,
             Some(mistakes) => {
                 warn!("the policies have mistakes: starting on the revision that loaded last");
                 reload.say(mistakes.sentences().collect());
@@ -158,11 +172,11 @@ impl Reload {
         }
     }
 
-    async fn read_and_watch(&self, watch: &mut Watch) -> Result<Result<Loaded, ConfigErrors>, JoinError> {
+    async fn read_and_watch(&self, watch: &mut Watch) -> Result<Result<Loaded, ConfigErrors>, AsideError> {
         let mut round = 1;
         loop {
             let read = Arc::clone(&self.read);
-            let read = spawn_blocking(move || read()).await?;
+            let read = aside(move || read()).await?;
             let named = match &read {
                 Ok(loaded) => &loaded.files,
                 Err(errors) => &errors.read.files,
@@ -194,33 +208,33 @@ impl Reload {
         }
         self.warnings = read.warnings;
         self.say_what_needs_a_restart(&read.config);
-        let (policies, staging) = (read.config.policies, read.config.staging);
-        if policies == self.config.policies && staging == self.config.staging {
-            self.unchanged(cause);
-            return self.keep_good().await;
-        }
-        let (held, metrics) = (self.service.loaded(), self.backend_metrics.clone());
-        let settings = (policies.clone(), staging.clone());
-        let revisions = Arc::clone(&self.revisions);
-        let built = spawn_blocking(move || {
-            let (policies, staging) = settings;
-            let built = build(&policies, &staging, Some(&held), &metrics)?;
+        let (mut config, held, metrics) = (read.config, self.service.loaded(), self.backend_metrics.clone());
+        let (before, revisions) = (Arc::clone(&self.judging), Arc::clone(&self.revisions));
+        let built = aside(move || {
+            let judging = Judging::out_of(&mut config);
+            if judging == *before {
+                return Ok(None);
+            }
+            let built = build(&judging.policies, &judging.staging, Some(&held), &metrics)?;
             // Before a review is judged by it.
-            revisions.note(&built.revision.id, text::shown(&policies, &staging));
-            Ok::<_, BuildError>(built)
+            revisions.note(&built.revision.id, judging.text());
+            Ok::<_, BuildError>(Some((built, Arc::new(judging))))
         });
         match built.await {
-            Ok(Ok(loaded)) => {
-                (self.config.policies, self.config.staging) = (policies, staging);
-                self.swap(loaded);
-                self.keep_good().await;
+            Ok(Ok(None)) => {
+                self.unchanged(cause);
+                self.keep_good(None).await;
+            }
+            Ok(Ok(Some((loaded, judging)))) => {
+                let past = self.swap(loaded, judging);
+                self.keep_good(Some(past)).await;
             }
             Ok(Err(error)) => self.failed(vec![error.to_string()], cause),
             Err(fault) => self.failed(vec![own_fault(&fault)], cause),
         }
     }
 
-    fn swap(&mut self, loaded: crate::admission::service::Loaded) {
+    fn swap(&mut self, loaded: service::Loaded, judging: Arc<Judging>) -> Past {
         let before = self.service.loaded();
         let revision = loaded.revision.id.clone();
         let names: Vec<String> = loaded.backends.iter().flatten().map(|backend| backend.name().to_owned()).collect();
@@ -233,6 +247,7 @@ impl Reload {
         self.mended();
         self.metrics.count("changed");
         info!(revision, before = before.revision.id, "reloaded: revision {revision} is in force");
+        (std::mem::replace(&mut self.judging, judging), before)
     }
 
     fn unchanged(&mut self, cause: Cause) {
@@ -276,11 +291,17 @@ impl Reload {
     }
 
     /// For a start whose policies have mistakes. Of a webhook's files the content may be another although no policy is.
-    async fn keep_good(&mut self) {
-        let (policies, staging) = (self.config.policies.clone(), self.config.staging.clone());
-        let last_good = self.last_good.clone();
-        let kept = spawn_blocking(move || last_good.keep(&policies, &staging)).await;
-        let kept = kept.expect("keeping a revision does not panic");
+    async fn keep_good(&mut self, past: Option<Past>) {
+        let (judging, last_good) = (Arc::clone(&self.judging), self.last_good.clone());
+        let kept = aside(move || {
+            let kept = last_good.keep(&judging.policies, &judging.staging);
+            drop(past);
+            kept
+        });
+        let kept = match kept.await {
+            Ok(kept) => kept.map_err(|error| error.to_string()),
+            Err(fault) => Err(fault.to_string()),
+        };
         let was_kept = std::mem::replace(&mut self.is_kept, kept.is_ok());
         match kept {
             Ok(()) => self.condition.clear(ABOUT_LAST_GOOD),
@@ -313,13 +334,27 @@ impl Reload {
     }
 }
 
+// === impl Judging ===
+
+impl Judging {
+    /// Leaves none in `config`.
+    fn out_of(config: &mut Config) -> Self {
+        Self { policies: std::mem::take(&mut config.policies), staging: std::mem::take(&mut config.staging) }
+    }
+
+    /// As pages show it.
+    fn text(&self) -> String {
+        text::shown(&self.policies, &self.staging)
+    }
+}
+
 /// What [`Condition`] is told about the files of a policy's webhook.
 pub fn about_files(policy: &str) -> String {
     format!("policy {policy}")
 }
 
 /// A panic is in the log with its place; what is in force goes on, and so does whoever looks for changes.
-fn own_fault(fault: &JoinError) -> String {
+fn own_fault(fault: &AsideError) -> String {
     format!("reading it met a fault of its own, please report it: {fault}")
 }
 

@@ -2,7 +2,7 @@
 
 use super::mistake::{Mistakes, Place, Wrong};
 use super::shape::{self, Leaf, PREFIX};
-use super::tree::{Content, Entry, Node, join};
+use super::tree::{Content, Entry, Node};
 
 /// Puts what `env` sets into `root`. Gives a warning for each variable that means nothing.
 pub fn overlay(root: &mut Node, env: impl Iterator<Item = (String, String)>, mistakes: &mut Mistakes) -> Vec<String> {
@@ -68,7 +68,8 @@ fn put(root: &mut Node, path: &str, leaves: &[Leaf<'_>], value: Node) -> Result<
             entries.len() - 1
         });
         node = &mut entries[at].value;
-        done = join(&done, step);
+        done.push_str(if done.is_empty() { "" } else { "." });
+        done.push_str(step);
     }
     *node = value;
     Ok(())

@@ -1,5 +1,6 @@
 //! The policies of a configuration.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use crate::policy::rules;
@@ -42,7 +43,7 @@ pub fn of(policies: Option<Vec<Policy>>, ground: &mut Ground<'_>) -> ReadPolicie
         return ReadPolicies { settings, written_as: Vec::new() };
     };
     let mut read = ReadPolicies::default();
-    let mut names: Vec<String> = Vec::new();
+    let mut names = HashSet::new();
     for (at, written) in policies.into_iter().enumerate() {
         let path = format!("policies[{at}]");
         if let Some(name) = &written.name {
@@ -177,7 +178,7 @@ fn policy(policy: Policy, path: &str, ground: &mut Ground<'_>) -> Option<(Policy
 
 /// The rules that could be read, and which ones those are.
 fn rules(rules: Vec<Rule>, path: &str, ground: &mut Ground<'_>) -> (Vec<RuleSettings>, Vec<usize>) {
-    let mut ids: Vec<String> = Vec::new();
+    let mut ids = HashSet::new();
     let mut read = Vec::with_capacity(rules.len());
     for (at, written) in rules.into_iter().enumerate() {
         let path = format!("{path}.rules[{at}]");
@@ -329,11 +330,9 @@ fn client_identity(
     Some((path, ground.file(&key, key_file, purpose)))
 }
 
-fn unique(names: &mut Vec<String>, name: &str, field: &str, of: &str, ground: &mut Ground<'_>) {
-    if names.iter().any(|known| known == name) {
+fn unique(names: &mut HashSet<String>, name: &str, field: &str, of: &str, ground: &mut Ground<'_>) {
+    if !names.insert(name.to_owned()) {
         let problem = format!("another of the {of} is called {name}");
         ground.wrong(field, Wrong::new(problem, "give each a name of its own: the history tells them apart by it"));
-    } else {
-        names.push(name.to_owned());
     }
 }

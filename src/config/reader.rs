@@ -4,12 +4,13 @@ use serde_json::{Map, Value};
 
 use super::form;
 use super::mistake::{self, Mistakes, Wrong, shown, suggestion};
+use super::path::Path;
 use super::shape::{Field, List, Scalar, Shape};
-use super::tree::{Content, Entry, Node, join};
+use super::tree::{Content, Entry, Node};
 
 /// `node` as JSON that its type accepts, mistaken parts left out; `None` when nothing of it is left.
 pub fn read(node: &Node, shape: &Shape, mistakes: &mut Mistakes) -> Option<Value> {
-    Reader { mistakes }.value(node, shape, "", None)
+    Reader { mistakes }.value(node, shape, &Path::Root, None)
 }
 
 struct Reader<'a> {
@@ -19,7 +20,7 @@ struct Reader<'a> {
 // === impl Reader ===
 
 impl Reader<'_> {
-    fn value(&mut self, node: &Node, shape: &Shape, path: &str, fix: Option<&str>) -> Option<Value> {
+    fn value(&mut self, node: &Node, shape: &Shape, path: &Path<'_>, fix: Option<&str>) -> Option<Value> {
         if node.is_null() && shape.nullable {
             return Some(Value::Null);
         }
@@ -47,16 +48,16 @@ impl Reader<'_> {
         }
     }
 
-    fn mapping(&mut self, node: &Node, entries: &[Entry], fields: &[Field], path: &str) -> Option<Value> {
+    fn mapping(&mut self, node: &Node, entries: &[Entry], fields: &[Field], path: &Path<'_>) -> Option<Value> {
         let mut map = Map::new();
         for entry in entries {
             let Some(field) = fields.iter().find(|field| field.name == entry.key) else {
                 let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
                 let wrong = Wrong::new("unknown field", suggestion(&entry.key, &names));
-                self.mistakes.add(&entry.place, &join(path, &entry.key), wrong);
+                self.mistakes.add(&entry.place, &path.field(&entry.key).to_string(), wrong);
                 continue;
             };
-            if let Some(value) = self.value(&entry.value, &field.shape, &join(path, &field.name), field.fix.as_deref())
+            if let Some(value) = self.value(&entry.value, &field.shape, &path.field(&field.name), field.fix.as_deref())
             {
                 map.entry(field.name.as_str()).or_insert(value);
             }
@@ -64,13 +65,13 @@ impl Reader<'_> {
         for field in fields.iter().filter(|field| field.required) {
             if !entries.iter().any(|entry| entry.key == field.name) {
                 let wrong = Wrong::new("is missing", format!("add `{}: ..`", field.name));
-                self.mistakes.add(&node.place, &join(path, &field.name), wrong);
+                self.mistakes.add(&node.place, &path.field(&field.name).to_string(), wrong);
             }
         }
         Some(Value::Object(map))
     }
 
-    fn list(&mut self, node: &Node, items: &[Node], list: &List, path: &str) -> Option<Value> {
+    fn list(&mut self, node: &Node, items: &[Node], list: &List, path: &Path<'_>) -> Option<Value> {
         if (items.len() as u64) < list.min {
             let wrong = Wrong::new("the list is empty", "write at least one entry, or remove the field");
             return self.wrong(node, path, wrong);
@@ -78,7 +79,7 @@ impl Reader<'_> {
         let mut values = Vec::with_capacity(items.len());
         let mut whole = true;
         for (at, item) in items.iter().enumerate() {
-            match self.value(item, &list.items, &format!("{path}[{at}]"), None) {
+            match self.value(item, &list.items, &path.item(at), None) {
                 Some(value) => values.push(value),
                 // An empty section, so that those after it keep their numbers.
                 None if list.items.mapping.is_some() => values.push(Value::Object(Map::new())),
@@ -88,8 +89,8 @@ impl Reader<'_> {
         whole.then_some(Value::Array(values))
     }
 
-    fn wrong(&mut self, node: &Node, path: &str, wrong: Wrong) -> Option<Value> {
-        self.mistakes.add(&node.place, path, wrong);
+    fn wrong(&mut self, node: &Node, path: &Path<'_>, wrong: Wrong) -> Option<Value> {
+        self.mistakes.add(&node.place, &path.to_string(), wrong);
         None
     }
 }

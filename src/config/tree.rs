@@ -3,12 +3,12 @@
 //! Scalars stay text here: what a value is (`1.10` a version or a number, `off` a word or a boolean) is decided by the
 //! field that it is for, never by YAML.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 
 use super::mistake::{Mistakes, Place, Wrong, shown};
+use super::path::Path;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
@@ -35,13 +35,14 @@ pub struct Entry {
     pub value: Node,
 }
 
-/// Aliases repeat what they point to, and repeats can nest: without a bound, a page of YAML is a gigabyte of memory.
-const MAX_NODES: usize = 100_000;
+/// Aliases repeat what they point to, and repeats can nest: without a bound, a page of YAML is a gigabyte of memory. What
+/// is written out has none but the file's own size.
+const MAX_REPEATED: usize = 100_000;
 
 /// The document of `text`; mistakes of its syntax go to `mistakes`, and where nothing can be made of the rest the tree
 /// is `None`.
 pub fn parse(text: &str, mistakes: &mut Mistakes) -> Option<Node> {
-    let mut builder = Builder { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0, mistakes };
+    let mut builder = Builder { parser: Parser::new_from_str(text), anchors: HashMap::new(), repeated: 0, mistakes };
     match builder.document() {
         Ok(root) => Some(root),
         Err(Stop { place, wrong }) => {
@@ -54,7 +55,7 @@ pub fn parse(text: &str, mistakes: &mut Mistakes) -> Option<Node> {
 struct Builder<'a> {
     parser: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, Node>,
-    nodes: usize,
+    repeated: usize,
     mistakes: &'a mut Mistakes,
 }
 
@@ -119,13 +120,6 @@ impl Node {
     }
 }
 
-/// The path of the field `name` in `path`; a name that could be taken for more than one step is quoted.
-pub fn join(path: &str, name: &str) -> String {
-    let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    let name = if plain { Cow::Borrowed(name) } else { Cow::Owned(shown(name)) };
-    if path.is_empty() { name.into_owned() } else { format!("{path}.{name}") }
-}
-
 /// `a.b[2].c` as `a`, `b`, `2`, `c`.
 fn steps(field: &str) -> impl Iterator<Item = &str> {
     field.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|step| !step.is_empty())
@@ -145,15 +139,14 @@ impl<'a> Builder<'a> {
                     let wrong = Wrong::new("a second document begins", "a configuration is one document: remove `---`");
                     return Err(Stop { place: place(span.start), wrong });
                 }
-                event => root = Some(self.node(event, span, "")?),
+                event => root = Some(self.node(event, span, &Path::Root)?),
             }
         }
         Ok(root.unwrap_or_else(|| Node::empty(Place::File { line: 1, column: 1 })))
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, path: &str) -> Result<Node, Stop> {
+    fn node(&mut self, event: Event<'a>, span: Span, path: &Path<'_>) -> Result<Node, Stop> {
         let place = place(span.start);
-        self.count(1, &place)?;
         let (content, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(tag.as_deref(), &place, path);
@@ -187,21 +180,21 @@ impl<'a> Builder<'a> {
             let wrong = Wrong::new("the alias stands inside what it points to", "write the value out");
             return Err(Stop { place, wrong });
         };
-        self.count(size(&node), &place)?;
+        self.repeat(size(&node), &place)?;
         Ok(node)
     }
 
-    fn items(&mut self, path: &str) -> Result<Vec<Node>, Stop> {
+    fn items(&mut self, path: &Path<'_>) -> Result<Vec<Node>, Stop> {
         let mut items = Vec::new();
         loop {
             match self.next()? {
                 (Event::SequenceEnd, _) => return Ok(items),
-                (event, span) => items.push(self.node(event, span, &format!("{path}[{}]", items.len()))?),
+                (event, span) => items.push(self.node(event, span, &path.item(items.len()))?),
             }
         }
     }
 
-    fn entries(&mut self, path: &str) -> Result<Vec<Entry>, Stop> {
+    fn entries(&mut self, path: &Path<'_>) -> Result<Vec<Entry>, Stop> {
         let mut entries: Vec<Entry> = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -213,11 +206,11 @@ impl<'a> Builder<'a> {
                 Content::Scalar { text, .. } => text.clone(),
                 Content::List(_) | Content::Mapping(_) => {
                     let wrong = Wrong::new(format!("a name is expected, found {}", key.kind()), "write `name: value`");
-                    self.mistakes.add(&key.place, path, wrong);
+                    self.mistakes.add(&key.place, &path.to_string(), wrong);
                     "?".to_owned()
                 }
             };
-            let field = join(path, &name);
+            let field = path.field(&name);
             let (event, span) = self.next()?;
             let value = self.node(event, span, &field)?;
             if matches!(key.content, Content::List(_) | Content::Mapping(_)) {
@@ -225,7 +218,7 @@ impl<'a> Builder<'a> {
             }
             if let Some(first) = entries.iter().find(|entry| entry.key == name) {
                 let wrong = Wrong::new(format!("is given twice, first in {}", first.place), "keep one of the two");
-                self.mistakes.add(&key.place, &field, wrong);
+                self.mistakes.add(&key.place, &field.to_string(), wrong);
             }
             // A second one stays, behind the first, so that what is wrong in it shows too.
             entries.push(Entry { key: name, place: key.place, value });
@@ -249,22 +242,19 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn refuse_tag(&mut self, tag: Option<&Tag>, place: &Place, path: &str) {
+    fn refuse_tag(&mut self, tag: Option<&Tag>, place: &Place, path: &Path<'_>) {
         if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) {
             let wrong = Wrong::new(format!("the tag {} has no meaning here", tag.original()), "write the value alone");
-            self.mistakes.add(place, path, wrong);
+            self.mistakes.add(place, &path.to_string(), wrong);
         }
     }
 
-    fn count(&mut self, more: usize, place: &Place) -> Result<(), Stop> {
-        self.nodes += more;
-        if self.nodes <= MAX_NODES {
+    fn repeat(&mut self, more: usize, place: &Place) -> Result<(), Stop> {
+        self.repeated += more;
+        if self.repeated <= MAX_REPEATED {
             return Ok(());
         }
-        let wrong = Wrong::new(
-            format!("the document has more than {MAX_NODES} values, those that aliases repeat included"),
-            "use fewer aliases",
-        );
+        let wrong = Wrong::new(format!("aliases repeat more than {MAX_REPEATED} values"), "use fewer aliases");
         Err(Stop { place: place.clone(), wrong })
     }
 }

@@ -46,7 +46,17 @@ fn aliases_cannot_blow_a_small_file_up() {
     }
     let errors = Written::new(&yaml).load().unwrap_err();
     assert_eq!(errors.mistakes.len(), 1);
-    assert!(errors.mistakes[0].wrong.problem.starts_with("the document has more than 100000 values"), "{errors}");
+    assert!(errors.mistakes[0].wrong.problem.starts_with("aliases repeat more than 100000 values"), "{errors}");
+}
+
+/// They had no room beside the bound on aliases.
+#[test]
+fn twenty_thousand_rules_are_written_out_and_loaded() {
+    let mut yaml = "policies:\n  - name: images\n    rules:\n".to_owned();
+    for number in 0..20_000 {
+        yaml.push_str(&format!("      - {{id: r{number}, deny: {{tag: v{number}}}, namespaces: [a, b]}}\n"));
+    }
+    assert!(Written::new(&yaml).load().is_ok());
 }
 
 #[test]
