@@ -11,7 +11,9 @@
 //!
 //! Everything else stands for itself. Hosts are compared in lower case.
 
-use regex::Regex;
+use std::sync::OnceLock;
+
+use regex::bytes::{Regex, RegexBuilder};
 
 /// What a glob is held against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,15 @@ enum Matcher {
     Exact,
     /// The prefix and anything.
     Open,
-    Pattern(Regex),
+    Pattern(Pattern),
+}
+
+/// Compiled for the first text that has the prefix: of ten thousand rules most never see one.
+#[derive(Debug, Clone)]
+struct Pattern {
+    glob: String,
+    subject: Subject,
+    regex: OnceLock<Regex>,
 }
 
 // === impl Glob ===
@@ -51,7 +61,7 @@ impl Glob {
         let matcher = match rest {
             "" => Matcher::Exact,
             "**" => Matcher::Open,
-            _ => Matcher::Pattern(to_regex(&pattern, subject)),
+            _ => Matcher::Pattern(Pattern { glob: pattern.clone(), subject, regex: OnceLock::new() }),
         };
         Self { prefix: prefix.to_owned(), matcher }
     }
@@ -60,7 +70,7 @@ impl Glob {
         match &self.matcher {
             Matcher::Exact => self.prefix == text,
             Matcher::Open => text.starts_with(&self.prefix),
-            Matcher::Pattern(regex) => text.starts_with(&self.prefix) && regex.is_match(text),
+            Matcher::Pattern(pattern) => text.starts_with(&self.prefix) && pattern.matches(text),
         }
     }
 
@@ -86,6 +96,14 @@ impl Glob {
             Subject::Image => image_never_matches(pattern),
             _ => None,
         }
+    }
+}
+
+// === impl Pattern ===
+
+impl Pattern {
+    fn matches(&self, text: &str) -> bool {
+        self.regex.get_or_init(|| to_regex(&self.glob, self.subject)).is_match(text.as_bytes())
     }
 }
 
@@ -131,7 +149,8 @@ fn lower_host(pattern: &str, subject: Subject) -> String {
 }
 
 fn to_regex(pattern: &str, subject: Subject) -> Regex {
-    let mut regex = String::from(r"(?s)\A");
+    // What a star ends at is a byte: characters would make large machines of small globs.
+    let mut regex = String::from(r"(?s-u)\A");
     let mut in_host = matches!(subject, Subject::Registry | Subject::Image);
     let mut rest = pattern;
     while !rest.is_empty() {
@@ -150,7 +169,7 @@ fn to_regex(pattern: &str, subject: Subject) -> Regex {
     }
     regex.push_str(r"\z");
     // A pattern of a few hundred stars would need more than the usual limit, and is still linear to match.
-    regex::RegexBuilder::new(&regex).size_limit(usize::MAX).build().expect("a glob is a regular expression")
+    RegexBuilder::new(&regex).size_limit(usize::MAX).build().expect("a glob is a regular expression")
 }
 
 #[cfg(test)]
@@ -178,6 +197,7 @@ mod tests {
         check(Subject::Name, "1.*", &["1.2", "1.2.3"], &["12", "2.1."]);
         check(Subject::Name, "a*b*c", &["abc", "axxbyyc", "abcbc"], &["abcd", "acb"]);
         check(Subject::Name, "a.c[x]?", &["a.c[x]?"], &["abc[x]?", "a.cx"]);
+        check(Subject::Name, "ä*-日*", &["ä-日", "äöü-日本"], &["a-日", "ä-本"]);
     }
 
     #[test]
