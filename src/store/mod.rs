@@ -19,6 +19,7 @@ mod error;
 mod fact;
 mod figures;
 mod generate;
+mod hits;
 pub mod hold;
 mod horizon;
 pub mod inventory;
@@ -68,11 +69,10 @@ use uuid::Uuid;
 
 use self::batch::Memory;
 use self::database::Database;
-use self::figures::Hits;
 use self::places::{KnownRule, Namespace};
 use self::read::{
-    Bucket, Comparisons, Cursor, Filter, Hit, Horizons, Page, PolicyRules, Range, Scope, Standing, StoredDecision,
-    Summary, Uses,
+    Bucket, Comparisons, Cursor, Filter, Hits, Horizons, Page, PolicyRules, Range, Ranking, Scope, Slice, Standing,
+    StoredDecision, Summary, Uses, Which,
 };
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
@@ -262,16 +262,9 @@ impl Store {
         figures::chart(&self.database, scope, max_buckets, Timestamp::now()).await
     }
 
-    pub async fn top_rules(&self, scope: &Scope, limit: u16) -> Result<Vec<Hit>, StoreError> {
-        figures::top(&self.database, Hits::Rules, scope, limit, Timestamp::now()).await
-    }
-
-    pub async fn top_namespaces(&self, scope: &Scope, limit: u16) -> Result<Vec<Hit>, StoreError> {
-        figures::top(&self.database, Hits::Namespaces, scope, limit, Timestamp::now()).await
-    }
-
-    pub async fn top_repositories(&self, scope: &Scope, limit: u16) -> Result<Vec<Hit>, StoreError> {
-        figures::top(&self.database, Hits::Repositories, scope, limit, Timestamp::now()).await
+    /// What was hit in the same span, beside the span of that length before it.
+    pub async fn hits(&self, of: Hits, scope: &Scope, which: Which, slice: Slice) -> Result<Ranking, StoreError> {
+        hits::ranking(&self.database, of, scope, (which, slice), Timestamp::now()).await
     }
 
     /// How often candidates said what beside the policies in force, over the same span as the [`summary`](Self::summary).

@@ -30,6 +30,7 @@ pub struct Visit {
 pub struct Frame {
     pub title: String,
     pub style: &'static str,
+    pub script: &'static str,
     pub icon: &'static str,
     pub nav: Vec<NavItem>,
     pub notices: Vec<Notice>,
@@ -90,7 +91,7 @@ impl Visit {
 
     /// The page of a revision.
     pub fn revision(&self, id: &str) -> Address {
-        Address::of(format!("/revisions/{id}")).with_some("tz", self.parameters.text("tz"))
+        self.to(&format!("/revisions/{id}"))
     }
 
     /// `path` with what is kept from page to page.
@@ -129,6 +130,7 @@ impl Frame {
         Self {
             title: title.into(),
             style: &assets::STYLE_PATH,
+            script: &assets::SCRIPT_PATH,
             icon: &assets::ICON_PATH,
             nav: PAGES.into_iter().map(item).collect(),
             notices: Vec::new(),

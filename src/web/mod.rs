@@ -30,6 +30,7 @@ use crate::store::{Store, StoreError, StoredRevision};
 mod address;
 pub mod api;
 mod assets;
+mod bar;
 mod chart;
 mod comparison;
 pub mod completeness;
@@ -47,6 +48,8 @@ mod pages;
 mod query;
 mod sentence;
 pub mod settings;
+mod span;
+mod trend;
 mod zone;
 
 /// What pages are made from.
@@ -124,10 +127,13 @@ pub fn router(state: WebState) -> Router {
         .route("/api/v1/decisions/{id}", get(api::decision::show))
         .route("/api/v1/break-glass", get(api::break_glass::list))
         .route("/api/v1/ceilings", get(api::ceilings::list))
+        .route("/api/v1/chart", get(api::chart::show))
+        .route("/api/v1/hits", get(api::hits::show))
         .route("/api/v1/inventory", get(api::inventory::show))
         .route("/api/v1/revisions", get(api::revisions::list))
         .route("/api/v1/revisions/{id}", get(api::revision::show))
         .route(&assets::STYLE_PATH, get(assets::style))
+        .route(&assets::SCRIPT_PATH, get(assets::script))
         .route(&assets::ICON_PATH, get(assets::icon))
         .fallback(error::no_such_page)
         .with_state(Arc::new(state));
@@ -138,6 +144,7 @@ pub fn router(state: WebState) -> Router {
 pub fn closed(settings: &ReportSettings, live: Arc<dyn Fn() -> Live + Send + Sync>) -> Router {
     let routes = Router::new()
         .route(&assets::STYLE_PATH, get(assets::style))
+        .route(&assets::SCRIPT_PATH, get(assets::script))
         .route(&assets::ICON_PATH, get(assets::icon))
         .fallback(move |uri| async move {
             let live = live();

@@ -11,7 +11,7 @@ use crate::review::comparison::Stance;
 use crate::review::decision::Answer;
 use crate::store::inventory::Outlook;
 use crate::store::inventory::read::Shown;
-use crate::store::read::{Blame, ComparedFilter, DryRuns, Filter, Scope, Uses};
+use crate::store::read::{Blame, ComparedFilter, DryRuns, Filter, Hits, Scope, Uses};
 
 pub mod cursor;
 pub mod moment;
@@ -170,6 +170,13 @@ impl Parameters {
         })
     }
 
+    /// Of what a table of hits is, and whether of what is new: `of`, `new`.
+    pub fn hits(&self) -> Result<(Hits, bool), BadParameter> {
+        let of = self.choice("of", &HITS)?;
+        let of = of.ok_or_else(|| BadParameter::new("of", "it is missing: rules, namespaces or images"))?;
+        Ok((of, self.choice("new", &YES)?.unwrap_or_default()))
+    }
+
     /// Which uses of tickets: `since`, `until`, `cluster`, `namespace`.
     pub fn uses(&self, now: Now<'_>) -> Result<Uses, BadParameter> {
         let (since, until) = self.span(now)?;
@@ -228,6 +235,9 @@ impl Parameters {
 pub const ANSWERS: [(&str, Answer); 3] =
     [("allowed", Answer::Allowed), ("denied", Answer::Denied), ("failed", Answer::Failed)];
 const YES_NO: [(&str, bool); 2] = [("true", true), ("false", false)];
+const YES: [(&str, bool); 1] = [("true", true)];
+const HITS: [(&str, Hits); 3] =
+    [("rules", Hits::Rules), ("namespaces", Hits::Namespaces), ("images", Hits::Repositories)];
 const BLAME: [(&str, Blame); 1] = [("true", Blame::Only)];
 const DRY_RUNS: [(&str, DryRuns); 2] = [("include", DryRuns::Include), ("only", DryRuns::Only)];
 

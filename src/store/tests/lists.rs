@@ -3,9 +3,10 @@ use super::{HISTORY, Kind, TestStore, line, on_both};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::comparison::{Comparison, Stance};
 use crate::review::decision::{Answer, Decision, ImageRecord, Mode, Record, Verdict, Violation};
-use crate::store::figures::{Hits, comparisons, summary, top};
+use crate::store::figures::{comparisons, summary};
+use crate::store::hits::ranking;
 use crate::store::list::{self, SCANNED};
-use crate::store::read::{Blame, Compared, ComparedFilter, Filter, Scope, StoredDecision};
+use crate::store::read::{Blame, Compared, ComparedFilter, Filter, Hits, Scope, Slice, StoredDecision, Which};
 use crate::store::settings::StoreSettings;
 use crate::store::sql::Sql;
 
@@ -208,7 +209,8 @@ async fn the_list_of_a_figure_has_as_many_rows_as_it_says(kind: Kind) {
     };
     let mut followed = 0;
     for hits in [Hits::Rules, Hits::Repositories] {
-        for hit in top(&test.store.database, hits, &scope, 100, NOW).await.expect("hits") {
+        let all = (Which::Hit, Slice { skip: 0, limit: 100 });
+        for hit in ranking(&test.store.database, hits, &scope, all, NOW).await.expect("hits").hits {
             let (policy, rule) = hit.name.split_once('/').expect("a name");
             let of_hit = match hits {
                 Hits::Rules => Filter { policy: some(policy), rule: some(rule), ..whole.clone() },

@@ -18,6 +18,7 @@ use crate::web::gaps;
 use crate::web::let_through::Passage;
 use crate::web::query::{BadParameter, FILTERS, cursor};
 use crate::web::sentence::{Fate, rule_name, workload};
+use crate::web::span::{RangeChoice, ranges_of_list};
 use crate::web::zone::Zone;
 
 const ROWS: u16 = 50;
@@ -25,30 +26,15 @@ const ROWS: u16 = 50;
 const IMAGES: usize = 3;
 
 /// Filters that a page hides until they are asked for.
-const MORE: [&str; 11] = [
-    "since",
-    "until",
-    "policy",
-    "rule",
-    "repository",
-    "to_blame",
-    "dry_run",
-    "uid",
-    "candidate",
-    "candidate_live",
-    "candidate_verdict",
-];
-
-/// What `since` says, and its name.
-const RANGES: [(&str, &str); 5] =
-    [("", "All"), ("1h", "1 hour"), ("24h", "24 hours"), ("7d", "7 days"), ("30d", "30 days")];
+const MORE: [&str; 9] =
+    ["policy", "rule", "repository", "to_blame", "dry_run", "uid", "candidate", "candidate_live", "candidate_verdict"];
 
 #[derive(Template)]
 #[template(path = "pages/decisions.html")]
 struct Decisions {
     frame: Frame,
     here: Address,
-    ranges: Vec<(&'static str, Address, bool)>,
+    ranges: Vec<RangeChoice>,
     chips: Vec<Chip>,
     /// One of the less common filters is in force.
     more: bool,
@@ -132,7 +118,7 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     let rows: Vec<Row> = page.decisions.iter().map(|stored| Row::of(stored, &visit.zone, &visit)).collect();
     html(&Decisions {
         frame,
-        ranges: ranges(&here),
+        ranges: ranges_of_list(&visit, &here),
         chips: chips(&here),
         more: MORE.iter().any(|name| here.value(name).is_some()),
         heading: heading(rows.len(), page.next.is_some(), after.is_some()),
@@ -159,13 +145,6 @@ fn heading(rows: usize, more: bool, paged: bool) -> String {
         (_, true, true) => format!("{} further back", count(rows as u64, "decision")),
         (_, false, true) => format!("The oldest {}", count(rows as u64, "decision")),
     }
-}
-
-fn ranges(here: &Address) -> Vec<(&'static str, Address, bool)> {
-    let own = here.value("until").is_some();
-    let since = here.value("since").unwrap_or_default();
-    let range = |(value, label)| (label, here.clone().with("since", value).without("until"), !own && since == value);
-    RANGES.into_iter().map(range).collect()
 }
 
 fn chips(here: &Address) -> Vec<Chip> {
@@ -209,7 +188,7 @@ impl Row {
         let StoredDecision { decision, review } = stored;
         let images = names(review);
         Self {
-            href: Address::of(format!("/decisions/{}", decision.id)).with_some("tz", visit.parameters.text("tz")),
+            href: visit.to(&format!("/decisions/{}", decision.id)),
             time: zone.time(decision.at),
             date: zone.date(decision.at),
             datetime: decision.at.to_string(),

@@ -11,7 +11,6 @@ pub mod decisions;
 pub mod inventory;
 pub mod overview;
 pub mod revision;
-mod span;
 
 fn html(page: &impl Template) -> Result<Html<String>, PageError> {
     Ok(Html(page.render()?))
