@@ -7,6 +7,7 @@
 //! The statements are the same for both databases; what only one of them does is in one file, `sqlite.rs` or
 //! `postgres.rs`, behind the traits of `database.rs`.
 
+mod against;
 mod amendment;
 mod batch;
 mod bucket;
@@ -71,8 +72,8 @@ use self::batch::Memory;
 use self::database::Database;
 use self::places::{KnownRule, Namespace};
 use self::read::{
-    Bucket, Comparisons, Cursor, Filter, Hits, Horizons, Page, PolicyRules, Range, Ranking, Scope, Slice, Standing,
-    StoredDecision, Summary, Uses, Which,
+    AgainstPage, Bucket, Comparisons, Cursor, Filter, Hits, Horizons, Page, PolicyRules, Range, Ranking, Scope, Slice,
+    Standing, StoredDecision, Summary, Uses, Which,
 };
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
@@ -221,6 +222,13 @@ impl Store {
         inventory::read::page(&self.database, id, shown, limit, after).await
     }
 
+    /// Of a namespace's workloads in an inventory, how many have each outlook, in the order of [`Outlook::ALL`].
+    ///
+    /// [`Outlook::ALL`]: inventory::Outlook::ALL
+    pub async fn outlooks(&self, id: i64, namespace: &str) -> Result<[u64; 6], StoreError> {
+        inventory::read::outlooks(&self.database, id, namespace).await
+    }
+
     /// Every namespace that something came of.
     pub async fn reviewed_namespaces(&self) -> Result<Vec<Namespace>, StoreError> {
         places::namespaces(&self.database).await
@@ -265,6 +273,12 @@ impl Store {
     /// What was hit in the same span, beside the span of that length before it.
     pub async fn hits(&self, of: Hits, scope: &Scope, which: Which, slice: Slice) -> Result<Ranking, StoreError> {
         hits::ranking(&self.database, of, scope, (which, slice), Timestamp::now()).await
+    }
+
+    /// What stands against the workloads of the one namespace that the scope names with its cluster. `None`: nothing ever
+    /// came of such a namespace.
+    pub async fn against(&self, scope: &Scope, slice: Slice) -> Result<Option<AgainstPage>, StoreError> {
+        against::page(&self.database, scope, slice).await
     }
 
     /// How often candidates said what beside the policies in force, over the same span as the [`summary`](Self::summary).

@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::comparison::Stance;
-use crate::review::decision::{Answer, Decision, Gap, ReviewRecord};
+use crate::review::decision::{Answer, Decision, Gap, Mode, ReviewRecord};
+use crate::review::workload::Workload;
 
 /// Half open: `since` is in it, `until` is not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,7 +21,11 @@ pub struct Filter {
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     pub cluster: Option<String>,
+    /// Empty: of what is in none, as cluster-wide objects are.
     pub namespace: Option<String>,
+    pub workload: Option<Workload>,
+    /// Who made or changed the object.
+    pub user: Option<String>,
     /// Decisions with a violation (standing ones included) of this policy.
     pub policy: Option<String>,
     pub rule: Option<String>,
@@ -96,6 +101,7 @@ pub struct Scope {
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     pub cluster: Option<String>,
+    /// Empty: of what is in none.
     pub namespace: Option<String>,
     pub dry_run: DryRuns,
 }
@@ -256,6 +262,57 @@ pub struct Hit {
 pub struct Rejections {
     pub would_reject: u64,
     pub denied: u64,
+}
+
+/// What stands against workloads of a namespace, over whole days (UTC), without dry runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgainstPage {
+    pub since: Timestamp,
+    pub until: Timestamp,
+    /// The most would-be rejections and denials first.
+    pub rows: Vec<Against>,
+    /// How many there are, whatever the slice; 0 also where it is past the end.
+    pub all: u64,
+}
+
+// === impl AgainstPage ===
+
+impl AgainstPage {
+    /// Where the part after that slice begins; `None` at the end.
+    pub fn next(&self, slice: Slice) -> Option<u64> {
+        let next = slice.skip + self.rows.len() as u64;
+        (!self.rows.is_empty() && next < self.all).then_some(next)
+    }
+}
+
+/// A rule that stands against a workload.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Against {
+    pub workload: Workload,
+    pub policy: String,
+    pub rule: String,
+    /// Of all that is kept.
+    pub first_at: Timestamp,
+    /// In the span.
+    pub last_at: Timestamp,
+    /// Decisions that it is a reason of.
+    pub denied: u64,
+    pub would_reject: u64,
+    /// Decisions in which an image that was there before violated it.
+    pub standing: u64,
+    /// `None`: the last of them is kept no more.
+    pub example: Option<Example>,
+}
+
+/// What the last decision says of a rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    pub decision: DecisionId,
+    pub images: Vec<String>,
+    pub mode: Mode,
+    pub message: String,
+    pub help: Option<String>,
+    pub is_exempted: bool,
 }
 
 /// How many reviews of a cluster a candidate and the policies in force said that of.

@@ -23,6 +23,8 @@ pub enum WebError {
     NoSuchDecision(String),
     #[error("there is no revision with the id {0}")]
     NoSuchRevision(String),
+    #[error("nothing ever came of {0}")]
+    NoSuchNamespace(String),
     #[error("there is no inventory {0}")]
     NoSuchInventory(String),
     #[error("there is nothing at this address")]
@@ -79,9 +81,11 @@ impl WebError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Parameter(_) => StatusCode::BAD_REQUEST,
-            Self::NoSuchDecision(_) | Self::NoSuchRevision(_) | Self::NoSuchInventory(_) | Self::NoSuchPage => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NoSuchDecision(_)
+            | Self::NoSuchRevision(_)
+            | Self::NoSuchNamespace(_)
+            | Self::NoSuchInventory(_)
+            | Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::Store(_) | Self::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Template(_) | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -92,6 +96,7 @@ impl WebError {
             Self::Parameter(_) => "This address asks for something that cannot be read",
             Self::NoSuchDecision(_) => "No such decision",
             Self::NoSuchRevision(_) => "No such revision",
+            Self::NoSuchNamespace(_) => "No such namespace",
             Self::NoSuchInventory(_) => "No such inventory",
             Self::NoSuchPage => "No such page",
             Self::Store(_) | Self::Closed { .. } => "The history cannot be read just now",
@@ -109,11 +114,14 @@ impl WebError {
             Self::NoSuchRevision(_) => {
                 "A decision names the one that judged it, and /api/v1/revisions has all that are known."
             }
+            Self::NoSuchNamespace(_) => {
+                "No review named it, and no inventory does. /namespaces has those that there are, with a cluster each."
+            }
             Self::NoSuchInventory(_) => {
                 "`rehearsal check --record` makes one. The newest of each cluster are kept; /inventory has those that are."
             }
             Self::NoSuchPage => {
-                "There are the overview, the list of decisions, the inventory, and the API under /api/v1."
+                "There are the overview, the namespaces, the list of decisions, the inventory, and the API under /api/v1."
             }
             Self::Closed { is_recording: false, .. } => {
                 "Decisions made now are in no journal and will not be in the history: a gap counts them, and journal.on_failure \
@@ -141,6 +149,7 @@ impl WebError {
             Self::Parameter(_)
             | Self::NoSuchDecision(_)
             | Self::NoSuchRevision(_)
+            | Self::NoSuchNamespace(_)
             | Self::NoSuchInventory(_)
             | Self::NoSuchPage
             | Self::Panic => {}

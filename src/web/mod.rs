@@ -45,10 +45,12 @@ mod host;
 pub mod inventory;
 mod let_through;
 mod pages;
+mod place;
 mod query;
 mod sentence;
 pub mod settings;
 mod span;
+mod tables;
 mod trend;
 mod zone;
 
@@ -120,6 +122,9 @@ pub fn router(state: WebState) -> Router {
         .route("/decisions", get(pages::decisions::list))
         .route("/decisions/{id}", get(pages::decision::show))
         .route("/inventory", get(pages::inventory::show))
+        .route("/namespaces", get(pages::namespaces::list))
+        .route("/namespaces/{cluster}", get(pages::namespace::of_cluster))
+        .route("/namespaces/{cluster}/{namespace}", get(pages::namespace::show))
         .route("/revisions/{id}", get(pages::revision::show))
         .route("/api/v1/summary", get(api::summary::show))
         .route("/api/v1/candidates", get(api::candidates::show))
@@ -130,6 +135,9 @@ pub fn router(state: WebState) -> Router {
         .route("/api/v1/chart", get(api::chart::show))
         .route("/api/v1/hits", get(api::hits::show))
         .route("/api/v1/inventory", get(api::inventory::show))
+        .route("/api/v1/namespaces", get(api::namespaces::list))
+        .route("/api/v1/namespaces/{cluster}", get(api::namespace::of_cluster))
+        .route("/api/v1/namespaces/{cluster}/{namespace}", get(api::namespace::show))
         .route("/api/v1/revisions", get(api::revisions::list))
         .route("/api/v1/revisions/{id}", get(api::revision::show))
         .route(&assets::STYLE_PATH, get(assets::style))

@@ -29,8 +29,8 @@ pub enum Fate {
     Failed,
 }
 
-/// The state over a span: "In the last 7 days 14,203 reviews; 212 would have been rejected, by 3 rules, in 5 namespaces."
-pub fn state(span: &str, figures: &Figures, rules: u64, namespaces: u64) -> Sentence {
+/// The state over a span, of one namespace where these are not counted: "In the last 7 days 14,203 reviews; 212 would have been rejected, by 3 rules, in 5 namespaces."
+pub fn state(span: &str, figures: &Figures, rules: u64, namespaces: Option<u64>) -> Sentence {
     let mut sentence = Sentence::default();
     if figures.reviews == 0 {
         return sentence.plain(format!("{span} no reviews."));
@@ -39,12 +39,9 @@ pub fn state(span: &str, figures: &Figures, rules: u64, namespaces: u64) -> Sent
     sentence = match figures.would_reject {
         0 => sentence.plain("none would have been rejected"),
         would => {
-            let places = format!(
-                " would have been rejected, by {}, in {}",
-                count(rules, "rule"),
-                count(namespaces, "namespace")
-            );
-            sentence.phrase("would", group(would)).plain(places)
+            let sentence = sentence.phrase("would", group(would)).plain(" would have been rejected, by ");
+            let sentence = sentence.plain(count(rules, "rule"));
+            namespaces.map_or(sentence.clone(), |number| sentence.plain(format!(", in {}", count(number, "namespace"))))
         }
     };
     for (number, class, what) in [(figures.denied, "denied", " denied"), (figures.failed, "failed", " failed")] {
@@ -153,6 +150,15 @@ pub fn workload(workload: &Workload) -> String {
         "Pods" => format!("pods {}", workload.name),
         kind => format!("{kind}/{}", workload.name),
     }
+}
+
+/// What [`workload`] said.
+pub fn workload_of(text: &str) -> Option<Workload> {
+    let (kind, name) = match text.strip_prefix("pods ") {
+        Some(name) => ("Pods", name),
+        None => text.split_once('/')?,
+    };
+    Some(Workload { kind: kind.to_owned(), name: name.to_owned() })
 }
 
 fn of_verdict(decision: &Decision, verdict: Verdict) -> Vec<String> {

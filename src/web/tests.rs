@@ -12,6 +12,7 @@ use super::*;
 
 mod figures;
 mod history;
+mod namespaces;
 
 struct Answer {
     status: StatusCode,
@@ -129,6 +130,9 @@ async fn every_page_is_there() {
         "/decisions?image=*nothing*",
         &format!("/decisions/{id}"),
         "/revisions/9f2c61d07b7e4f01",
+        "/namespaces",
+        "/namespaces?since=7d&cluster=staging-us&after=1",
+        "/namespaces/prod-eu/shop?since=7d",
     ] {
         let answer = report.get(target).await;
         assert_eq!(answer.status, StatusCode::OK, "{target}");
@@ -144,7 +148,9 @@ async fn every_page_is_there() {
 async fn every_answer_has_the_headers_and_every_link_of_a_page_leads_somewhere() {
     let (report, id) = small().await;
     let mut seen = std::collections::BTreeSet::new();
-    let pages = ["/?since=7d".to_owned(), "/decisions?would_reject=true".to_owned(), format!("/decisions/{id}")];
+    let pages =
+        ["/?since=7d", "/decisions?would_reject=true", "/namespaces?since=7d", "/namespaces/prod-eu/shop?since=7d"];
+    let pages: Vec<String> = pages.map(str::to_owned).into_iter().chain([format!("/decisions/{id}")]).collect();
     for page in &pages {
         let answer = report.get(page).await;
         for attribute in ["href=\"", "src=\""] {
@@ -198,10 +204,17 @@ async fn hostile_names_are_inert_on_pages_and_exact_in_the_api() {
     let object = serde_json::json!({"metadata": {"name": HOSTILE}, "spec": {"value": "[redacted]"}});
     history.add_object(&copy, &object.to_string()).await;
     let report = Report::over(history);
+    let listed = report.get("/namespaces").await.text;
+    let hostile_namespace = listed.split("class=\"main\" href=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let hostile_namespace = hostile_namespace.expect("the page of a namespace").to_owned();
+    assert_eq!(report.get(&hostile_namespace).await.status, StatusCode::OK, "{hostile_namespace}");
     for target in [
         "/".to_owned(),
         "/decisions".to_owned(),
         format!("/decisions/{id}"),
+        "/namespaces".to_owned(),
+        hostile_namespace,
+        "/namespaces/%3Cscript%3E/%22%3E%3Cimg".to_owned(),
         "/decisions?cluster=%3Cscript%3E%22%3E%3Cimg".to_owned(),
         "/decisions/%3Cscript%3E".to_owned(),
         "/?since=%3Cscript%3E".to_owned(),

@@ -3,6 +3,7 @@ use super::{HISTORY, Kind, TestStore, line, on_both};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::comparison::{Comparison, Stance};
 use crate::review::decision::{Answer, Decision, ImageRecord, Mode, Record, Verdict, Violation};
+use crate::review::workload::Workload;
 use crate::store::figures::{comparisons, summary};
 use crate::store::hits::ranking;
 use crate::store::list::{self, SCANNED};
@@ -42,7 +43,9 @@ fn matching(filter: &Filter, history: &History) -> Vec<StoredDecision> {
         filter.since.is_none_or(|since| decision.at >= since)
             && filter.until.is_none_or(|until| decision.at < until)
             && is(&filter.cluster, Some(&decision.cluster))
-            && is(&filter.namespace, review.namespace.as_deref())
+            && is(&filter.namespace, Some(review.namespace.as_deref().unwrap_or_default()))
+            && filter.workload.as_ref().is_none_or(|workload| *workload == review.workload)
+            && is(&filter.user, decision.user.as_deref())
             && ((filter.policy.is_none() && filter.rule.is_none()) || violated)
             && glob.as_ref().is_none_or(|glob| review.images.iter().any(|image| glob.is_match(&image.text)))
             && filter.repository.as_ref().is_none_or(|name| review.images.iter().any(|image| is_of(image, name)))
@@ -105,6 +108,12 @@ fn filters(history: &History) -> Vec<Filter> {
         Filter { until: Some(Timestamp(NOW.0 - 7_200_000)), ..Filter::default() },
         Filter { cluster: some("lab"), ..Filter::default() },
         Filter { namespace: some("team-1"), ..Filter::default() },
+        Filter { namespace: some(""), ..Filter::default() },
+        Filter {
+            workload: Some(Workload { kind: "Deployment".to_owned(), name: "web-1".to_owned() }),
+            ..Filter::default()
+        },
+        Filter { user: some("system:serviceaccount:kube-system:replicaset-controller"), ..Filter::default() },
         Filter { policy: some("images"), ..Filter::default() },
         Filter { rule: some("pinned"), ..Filter::default() },
         Filter { image: some("nginx"), ..Filter::default() },
@@ -151,6 +160,8 @@ fn both(one: &Filter, two: &Filter) -> Filter {
         until: one.until.or(two.until),
         cluster: one.cluster.or(two.cluster),
         namespace: one.namespace.or(two.namespace),
+        workload: one.workload.or(two.workload),
+        user: one.user.or(two.user),
         policy: one.policy.or(two.policy),
         rule: one.rule.or(two.rule),
         image: one.image.or(two.image),

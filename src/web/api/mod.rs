@@ -17,6 +17,8 @@ pub mod decision;
 pub mod decisions;
 pub mod hits;
 pub mod inventory;
+pub mod namespace;
+pub mod namespaces;
 pub mod revision;
 pub mod revisions;
 pub mod shape;

@@ -9,6 +9,8 @@ pub mod candidates;
 pub mod decision;
 pub mod decisions;
 pub mod inventory;
+pub mod namespace;
+pub mod namespaces;
 pub mod overview;
 pub mod revision;
 

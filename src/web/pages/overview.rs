@@ -7,7 +7,6 @@ use axum::extract::{RawQuery, State};
 use axum::response::{Html, IntoResponse, Response};
 
 use self::news::{New, News};
-use self::tables::{Cell, HitRow, cells, image_rows, namespace_rows, rule_rows};
 use super::html;
 use crate::policy::ceiling::Ceiling;
 use crate::review::clock::Timestamp;
@@ -21,10 +20,10 @@ use crate::web::error::PageError;
 use crate::web::frame::{Frame, Notice, Visit};
 use crate::web::sentence::{Sentence, state as state_of};
 use crate::web::span::{Span, lead, scope_of};
+use crate::web::tables::{Cell, HitRow, cells, image_rows, namespace_rows, rule_rows};
 use crate::web::{Live, WebState, filters, gaps};
 
 mod news;
-mod tables;
 
 /// Columns that can still be told apart on a telephone.
 const MAX_COLUMNS: usize = 64;
@@ -160,7 +159,7 @@ impl Overview {
             .with("until", summary.until.to_string())
             .with("dry_run", "false");
         let sentence =
-            state_of(&lead(visit, scope), &summary.figures, found.rules.rejecting, found.namespaces.rejecting);
+            state_of(&lead(visit, scope), &summary.figures, found.rules.rejecting, Some(found.namespaces.rejecting));
         let latest = found.latest.filter(|_| summary.figures.reviews + summary.figures.dry_runs == 0);
         let latest = latest.map(|at| Latest {
             at: visit.zone.second(at),

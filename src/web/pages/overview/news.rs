@@ -1,11 +1,11 @@
 //! What a span has that the one before it had not.
 
-use super::tables::{HitRow, image_rows, namespace_rows, rule_rows};
 use crate::review::clock::Timestamp;
 use crate::store::read::{Figures, Ranking, Summary};
 use crate::web::address::Address;
 use crate::web::filters::count;
 use crate::web::sentence::{Sentence, listed};
+use crate::web::tables::{HitRow, image_rows, namespace_rows, rule_rows};
 use crate::web::trend::Trend;
 use crate::web::zone::Zone;
 

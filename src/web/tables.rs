@@ -1,9 +1,9 @@
 //! The figures and the tables of what is hit most, each with the list that it counts.
 
+use super::address::Address;
+use super::filters::count;
+use super::trend::Trend;
 use crate::store::read::{Figures, Hit};
-use crate::web::address::Address;
-use crate::web::filters::count;
-use crate::web::trend::Trend;
 
 #[derive(Debug)]
 pub struct Cell {
