@@ -19,6 +19,7 @@ mod driver;
 mod error;
 mod fact;
 mod figures;
+mod find;
 mod generate;
 mod hits;
 pub mod hold;
@@ -50,8 +51,9 @@ mod sqlite;
 mod standing;
 mod stretch;
 pub mod synthetic;
+mod tail;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod ticket;
 mod window;
 
@@ -72,8 +74,8 @@ use self::batch::Memory;
 use self::database::Database;
 use self::places::{KnownRule, Namespace};
 use self::read::{
-    AgainstPage, Bucket, Comparisons, Cursor, Filter, Hits, Horizons, Page, PolicyRules, Range, Ranking, Scope, Slice,
-    Standing, StoredDecision, Summary, Uses, Which,
+    AgainstPage, Bucket, Comparisons, Cursor, Filter, Followed, Hits, Horizons, Names, News, Page, PolicyRules, Range,
+    Ranking, Scope, Slice, Standing, StoredDecision, Summary, Uses, Which,
 };
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
@@ -242,6 +244,21 @@ impl Store {
     /// At most `limit` decisions, newest first, after the cursor.
     pub async fn decisions(&self, filter: &Filter, limit: u16, after: Option<Cursor>) -> Result<Page, StoreError> {
         list::decisions(&self.database, filter, limit, after).await
+    }
+
+    /// How far the history reaches now, for [`Store::news`].
+    pub async fn end(&self) -> Result<Followed, StoreError> {
+        tail::end(&self.database).await
+    }
+
+    /// At most `limit` decisions that were stored since, in whatever order they were decided.
+    pub async fn news(&self, filter: &Filter, followed: Followed, limit: u16) -> Result<News, StoreError> {
+        tail::news(&self.database, filter, followed, limit).await
+    }
+
+    /// Names that hold the text; namespaces and workloads of the scope's place.
+    pub async fn names(&self, scope: &Scope, text: &str) -> Result<Names, StoreError> {
+        find::names(&self.database, scope, text).await
     }
 
     pub async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {

@@ -1,5 +1,7 @@
 //! What pages and the API ask of the history, and what they get.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -93,6 +95,41 @@ pub struct Page {
     pub next: Option<Cursor>,
     /// The search stopped here because it had read enough rows, not because the page was full or the range at its end.
     pub searched_until: Option<Timestamp>,
+}
+
+/// How far somebody has followed the history: the last batch of each replica, by number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Followed(pub BTreeMap<i64, i64>);
+
+/// What was stored since.
+#[derive(Debug, Clone, PartialEq)]
+pub struct News {
+    /// Oldest first.
+    pub decisions: Vec<StoredDecision>,
+    /// There were more than were asked for, which are left out.
+    pub is_more: bool,
+    pub followed: Followed,
+}
+
+/// Names that hold a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// Cluster and namespace.
+    pub namespaces: Few<(String, String)>,
+    pub workloads: Few<(String, String, Workload)>,
+    pub repositories: Few<String>,
+    /// As written.
+    pub images: Few<String>,
+    pub users: Few<String>,
+    /// Policy and rule.
+    pub rules: Few<(String, String)>,
+}
+
+/// The first in alphabetical order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Few<T> {
+    pub names: Vec<T>,
+    pub is_more: bool,
 }
 
 /// What figures are over.

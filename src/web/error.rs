@@ -27,6 +27,8 @@ pub enum WebError {
     NoSuchNamespace(String),
     #[error("there is no inventory {0}")]
     NoSuchInventory(String),
+    #[error("there are as many {what} as can be at one time, {most}")]
+    Busy { what: &'static str, most: usize },
     #[error("there is nothing at this address")]
     NoSuchPage,
     #[error("the history could not be read: {0}")]
@@ -86,7 +88,7 @@ impl WebError {
             | Self::NoSuchNamespace(_)
             | Self::NoSuchInventory(_)
             | Self::NoSuchPage => StatusCode::NOT_FOUND,
-            Self::Store(_) | Self::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy { .. } | Self::Store(_) | Self::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Template(_) | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -99,6 +101,7 @@ impl WebError {
             Self::NoSuchNamespace(_) => "No such namespace",
             Self::NoSuchInventory(_) => "No such inventory",
             Self::NoSuchPage => "No such page",
+            Self::Busy { .. } => "Too many at once",
             Self::Store(_) | Self::Closed { .. } => "The history cannot be read just now",
             Self::Template(_) | Self::Panic => "Something went wrong here",
         }
@@ -123,6 +126,7 @@ impl WebError {
             Self::NoSuchPage => {
                 "There are the overview, the namespaces, the list of decisions, the inventory, and the API under /api/v1."
             }
+            Self::Busy { .. } => "Try again in a moment: it ends for one of them, and there is room.",
             Self::Closed { is_recording: false, .. } => {
                 "Decisions made now are in no journal and will not be in the history: a gap counts them, and journal.on_failure \
                  says whether they are answered. The log of this process says what is wrong; reload this page when that is \
@@ -140,7 +144,7 @@ impl WebError {
         }
     }
 
-    fn log(&self) {
+    pub fn log(&self) {
         match self {
             Self::Store(error) => tracing::error!(%error, "the report could not read the history"),
             Self::Template(error) => tracing::error!(%error, "a page could not be written"),
@@ -152,6 +156,7 @@ impl WebError {
             | Self::NoSuchNamespace(_)
             | Self::NoSuchInventory(_)
             | Self::NoSuchPage
+            | Self::Busy { .. }
             | Self::Panic => {}
         }
     }

@@ -40,6 +40,8 @@ pub struct Frame {
     pub nav: Vec<NavItem>,
     pub notices: Vec<Notice>,
     pub footer: Option<Footer>,
+    /// Without a script the page is to be loaded again and again.
+    pub refresh: bool,
 }
 
 #[derive(Debug)]
@@ -146,6 +148,7 @@ impl Frame {
             nav: PAGES.into_iter().map(item).collect(),
             notices: Vec::new(),
             footer: None,
+            refresh: false,
         }
     }
 }

@@ -21,6 +21,7 @@ use self::completeness::Completeness;
 use self::error::WebError;
 use self::host::{HostError, Hosts};
 use self::settings::ReportSettings;
+use self::streams::Streams;
 use crate::policy::ceiling::Ceiling;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Mode};
@@ -38,6 +39,7 @@ mod ended;
 mod error;
 pub mod export;
 mod filters;
+mod found;
 mod frame;
 mod gaps;
 mod headers;
@@ -47,9 +49,11 @@ mod let_through;
 mod pages;
 mod place;
 mod query;
+mod row;
 mod sentence;
 pub mod settings;
 mod span;
+pub mod streams;
 mod tables;
 mod trend;
 mod zone;
@@ -59,6 +63,7 @@ mod zone;
 pub struct WebState {
     pub store: Store,
     pub settings: ReportSettings,
+    pub streams: Streams,
     /// Called once for each page.
     pub live: Arc<dyn Fn() -> Live + Send + Sync>,
 }
@@ -120,6 +125,7 @@ pub fn router(state: WebState) -> Router {
         .route("/", get(pages::overview::show))
         .route("/candidates", get(pages::candidates::show))
         .route("/decisions", get(pages::decisions::list))
+        .route("/decisions/tail", get(pages::tail::follow))
         .route("/decisions/{id}", get(pages::decision::show))
         .route("/inventory", get(pages::inventory::show))
         .route("/namespaces", get(pages::namespaces::list))
@@ -133,6 +139,8 @@ pub fn router(state: WebState) -> Router {
         .route("/api/v1/break-glass", get(api::break_glass::list))
         .route("/api/v1/ceilings", get(api::ceilings::list))
         .route("/api/v1/chart", get(api::chart::show))
+        .route("/api/v1/export", get(api::export::show))
+        .route("/api/v1/names", get(api::names::show))
         .route("/api/v1/hits", get(api::hits::show))
         .route("/api/v1/inventory", get(api::inventory::show))
         .route("/api/v1/namespaces", get(api::namespaces::list))

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use percent_encoding::percent_decode_str;
 
 use super::address::Address;
+use super::export::Format;
 use super::sentence;
 use super::zone::Zone;
 use crate::review::clock::Timestamp;
@@ -16,6 +17,7 @@ use crate::store::inventory::read::Shown;
 use crate::store::read::{Blame, ComparedFilter, DryRuns, Filter, Hits, Scope, Uses};
 
 pub mod cursor;
+pub mod followed;
 pub mod moment;
 
 /// More than the longest name that a cluster sends, less than what a database takes as a pattern.
@@ -207,6 +209,11 @@ impl Parameters {
         })
     }
 
+    /// How an export is written.
+    pub fn format(&self) -> Result<Format, BadParameter> {
+        Ok(self.choice("format", &FORMATS)?.unwrap_or(Format::Ndjson))
+    }
+
     /// Of what a table of hits is, and whether of what is new: `of`, `new`.
     pub fn hits(&self) -> Result<(Hits, bool), BadParameter> {
         let of = self.choice("of", &HITS)?;
@@ -280,6 +287,7 @@ pub const ANSWERS: [(&str, Answer); 3] =
     [("allowed", Answer::Allowed), ("denied", Answer::Denied), ("failed", Answer::Failed)];
 const YES_NO: [(&str, bool); 2] = [("true", true), ("false", false)];
 const YES: [(&str, bool); 1] = [("true", true)];
+const FORMATS: [(&str, Format); 2] = [("ndjson", Format::Ndjson), ("csv", Format::Csv)];
 const HITS: [(&str, Hits); 3] =
     [("rules", Hits::Rules), ("namespaces", Hits::Namespaces), ("images", Hits::Repositories)];
 const BLAME: [(&str, Blame); 1] = [("true", Blame::Only)];

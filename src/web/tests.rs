@@ -5,6 +5,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, 
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use self::history::{Draft, HOSTILE, History};
@@ -12,6 +13,7 @@ use super::*;
 
 mod figures;
 mod history;
+mod lists;
 mod namespaces;
 
 struct Answer {
@@ -23,10 +25,12 @@ struct Answer {
 struct Report {
     history: History,
     router: Router,
+    stopping: CancellationToken,
 }
 
 impl Report {
     fn over(history: History) -> Self {
+        let stopping = CancellationToken::new();
         let state = WebState {
             store: history.store.clone(),
             settings: ReportSettings {
@@ -35,9 +39,10 @@ impl Report {
                 public_url: None,
                 hosts: vec!["report.acmecorp.com".into()],
             },
+            streams: Streams::new(stopping.clone()),
             live: Arc::new(live),
         };
-        Self { history, router: router(state) }
+        Self { history, router: router(state), stopping }
     }
 
     async fn ask(&self, request: Request<Body>) -> Answer {
@@ -128,6 +133,8 @@ async fn every_page_is_there() {
         "/decisions",
         "/decisions?would_reject=true&since=24h",
         "/decisions?image=*nothing*",
+        "/decisions?q=shop&follow=true",
+        "/decisions?q=no%20such%20name&user=nobody&workload=Deployment/web",
         &format!("/decisions/{id}"),
         "/revisions/9f2c61d07b7e4f01",
         "/namespaces",
@@ -212,6 +219,8 @@ async fn hostile_names_are_inert_on_pages_and_exact_in_the_api() {
         "/".to_owned(),
         "/decisions".to_owned(),
         format!("/decisions/{id}"),
+        "/decisions?q=script&workload=%3Cscript%3E/x&user=%22%3E%3Cimg".to_owned(),
+        "/decisions?q=%3Cscript%3E&follow=true".to_owned(),
         "/namespaces".to_owned(),
         hostile_namespace,
         "/namespaces/%3Cscript%3E/%22%3E%3Cimg".to_owned(),
@@ -438,13 +447,14 @@ async fn what_only_the_process_knows_is_on_every_page() {
             public_url: None,
             hosts: Vec::new(),
         },
+        streams: Streams::new(CancellationToken::new()),
         live: Arc::new(move || Live {
             degraded: vec!["the configuration of 10:15 is in use, since the new one has mistakes".into()],
             own: standing(Timestamp(now.0 - HOUR)),
             ..live()
         }),
     };
-    let report = Report { history, router: router(state) };
+    let report = Report { history, router: router(state), stopping: CancellationToken::new() };
     for target in ["/", "/decisions"] {
         let page = report.get(target).await.text;
         assert!(page.contains("the configuration of 10:15 is in use"), "{target}");

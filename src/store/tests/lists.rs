@@ -1,5 +1,6 @@
 use super::history::History;
-use super::{HISTORY, Kind, TestStore, line, on_both};
+use super::plans::plan;
+use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::comparison::{Comparison, Stance};
 use crate::review::decision::{Answer, Decision, ImageRecord, Mode, Record, Verdict, Violation};
@@ -8,7 +9,6 @@ use crate::store::figures::{comparisons, summary};
 use crate::store::hits::ranking;
 use crate::store::list::{self, SCANNED};
 use crate::store::read::{Blame, Compared, ComparedFilter, Filter, Hits, Scope, Slice, StoredDecision, Which};
-use crate::store::settings::StoreSettings;
 use crate::store::sql::Sql;
 
 on_both![
@@ -277,7 +277,7 @@ async fn a_uid_is_found_whenever_it_was(kind: Kind) {
         }
         if kind == Kind::Sqlite {
             for sql in list::statements(&test.store.database, &of_uid).await.expect("statements") {
-                let steps = plan(&test, sql).await;
+                let steps = plan(&test.store.database, sql).await;
                 assert!(steps.iter().any(|step| step.contains("USING INDEX decisions_uid (<expr>=? AND <expr>=?")));
             }
         }
@@ -350,27 +350,11 @@ async fn no_list_reads_the_whole_table(kind: Kind) {
     for filter in filters(&history).into_iter().step_by(every) {
         for sql in list::statements(&test.store.database, &filter).await.expect("statements") {
             let text = sql.text.clone();
-            for step in plan(&test, sql).await {
+            for step in plan(&test.store.database, sql).await {
                 assert!(!reads_all(&step), "{step}\n{text}\n{filter:?}");
             }
         }
     }
-}
-
-/// How the database would run it. Postgres is told to read a whole table only where no index can answer: these are
-/// too small for it to matter.
-pub(super) async fn plan(test: &TestStore, sql: Sql) -> Vec<String> {
-    let (setting, explain) = match test.settings {
-        StoreSettings::Sqlite(_) => (None, "EXPLAIN QUERY PLAN "),
-        StoreSettings::Postgres(_) => (Some("SET LOCAL enable_seqscan = off"), "EXPLAIN "),
-    };
-    let mut tx = test.store.database.begin().await.expect("a transaction");
-    if let Some(setting) = setting {
-        tx.execute(Sql::new(setting)).await.expect("a setting");
-    }
-    let mut explained = Sql::new(explain);
-    explained.append(sql);
-    tx.fetch(explained).await.expect("a plan").iter().map(line).collect()
 }
 
 fn reads_all(step: &str) -> bool {

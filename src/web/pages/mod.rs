@@ -13,6 +13,7 @@ pub mod namespace;
 pub mod namespaces;
 pub mod overview;
 pub mod revision;
+pub mod tail;
 
 fn html(page: &impl Template) -> Result<Html<String>, PageError> {
     Ok(Html(page.render()?))
