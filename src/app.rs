@@ -232,7 +232,7 @@ impl App {
         };
         self.history.drain(&self.recorder, &rest);
         self.recorder.present(self.history.replica(), self.config.served().map(str::to_owned));
-        let (report, admin) = self.report_routers(first_review);
+        let (report, admin) = self.report_routers(first_review, accepting.clone());
         rest.spawn(self.retention.run(accepting.clone()));
         rest.spawn(self.revisions.run(Arc::clone(&self.history), accepting.clone()));
         rest.spawn(self.tickets.run(reporting.clone()));
@@ -296,7 +296,7 @@ impl App {
     }
 
     /// The report's router and, where it has a listener of its own, the admin's.
-    fn report_routers(&self, first_review: String) -> (Router, Option<Router>) {
+    fn report_routers(&self, first_review: String, stopping: CancellationToken) -> (Router, Option<Router>) {
         let health = health::router(Health {
             readiness: self.condition.readiness(
                 &self.recorder,
@@ -307,7 +307,7 @@ impl App {
             registry: Arc::clone(&self.registry),
         });
         let live = self.condition.live(&self.recorder, self.history.replica(), &self.service, first_review);
-        let pages = self.history.pages(self.config.report.clone(), live);
+        let pages = self.history.pages(self.config.report.clone(), live, stopping);
         match self.admin {
             Some(_) => (pages, Some(health)),
             None => (health.merge(pages), None),

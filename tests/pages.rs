@@ -59,6 +59,11 @@ async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
         "/decisions?namespace=nowhere",
         "/decisions?limit=5",
         "/candidates",
+        "/?since=30d&tz=Asia/Kathmandu",
+        "/namespaces",
+        "/namespaces?cluster=nowhere",
+        "/namespaces/lab/team-a",
+        "/namespaces/lab/team-b?since=1h",
     ]
     .map(str::to_owned)
     .into();
@@ -165,10 +170,12 @@ async fn entangled() -> Rehearsal {
 }
 
 #[tokio::test]
-async fn every_figure_of_the_overview_leads_to_as_many_decisions() {
+async fn every_figure_leads_to_as_many_decisions() {
     let rehearsal = entangled().await;
     let mut page = rehearsal.get("/?since=24h").await.text().to_owned();
-    page += &rehearsal.get("/?since=24h&cluster=lab&namespace=team-a").await.text();
+    for other in ["/?since=24h&cluster=lab&namespace=team-a", "/namespaces", "/namespaces/lab/team-a"] {
+        page += &rehearsal.get(other).await.text();
+    }
     // Every number in a link: the figures, the tables of what is hit most, the table of the chart.
     let number = regex::Regex::new(
         r#"<a (?:class="[^"]*" )?href="/decisions\?([^"]*)">(?:<span class="label">[^<]*</span> <span class="value">)?([0-9,]+)<"#,
@@ -183,7 +190,7 @@ async fn every_figure_of_the_overview_leads_to_as_many_decisions() {
         assert_eq!(rows, said, "{query}");
         followed += 1;
     }
-    assert!(followed > 20, "only {followed} figures in {page}");
+    assert!(followed > 40, "only {followed} figures in {page}");
     for of_images in [
         "repository=docker.io/library/nginx&",
         "policy=images&",

@@ -15,6 +15,7 @@ use axum::response::Response;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{info, warn};
@@ -28,6 +29,7 @@ use crate::review::decision::Record;
 use crate::store::settings::{HistorySettings, SQLITE_FILE, StoreSettings};
 use crate::store::{Store, StoreError};
 use crate::web::settings::ReportSettings;
+use crate::web::streams::Streams;
 use crate::web::{self, Live, WebState};
 
 use super::StartError;
@@ -201,9 +203,20 @@ impl History {
     }
 
     /// The pages; while the store is not open, one that says why.
-    pub fn pages(self: &Arc<Self>, settings: ReportSettings, live: Arc<dyn Fn() -> Live + Send + Sync>) -> Router {
+    ///
+    /// What they send for as long as somebody reads it ends when `stopping` is cancelled.
+    pub fn pages(
+        self: &Arc<Self>,
+        settings: ReportSettings,
+        live: Arc<dyn Fn() -> Live + Send + Sync>,
+        stopping: CancellationToken,
+    ) -> Router {
+        let streams = Streams::new(stopping);
         let closed = web::closed(&settings, Arc::clone(&live));
-        let open = move |store| web::router(WebState { store, settings: settings.clone(), live: Arc::clone(&live) });
+        let open = move |store| {
+            let (settings, streams, live) = (settings.clone(), streams.clone(), Arc::clone(&live));
+            web::router(WebState { store, settings, streams, live })
+        };
         let (history, wholly) = (Arc::clone(self), Arc::new(OnceLock::new()));
         Router::new().fallback_service(tower::service_fn(move |request: Request| {
             let router: Router = match history.store.borrow().clone() {

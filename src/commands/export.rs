@@ -40,6 +40,15 @@ pub struct ExportArgs {
     cluster: Option<String>,
     #[arg(long, value_name = "NAME")]
     namespace: Option<String>,
+    /// What is in no namespace, as objects of the whole cluster are.
+    #[arg(long, conflicts_with = "namespace")]
+    cluster_wide: bool,
+    /// As lists show it: Deployment/checkout.
+    #[arg(long, value_name = "KIND/NAME")]
+    workload: Option<String>,
+    /// Who made or changed the object.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// With a violation of this policy.
     #[arg(long, value_name = "NAME")]
     policy: Option<String>,
@@ -146,6 +155,9 @@ impl ExportArgs {
             ("until", self.until.clone()),
             ("cluster", self.cluster.clone()),
             ("namespace", self.namespace.clone()),
+            ("cluster_wide", self.cluster_wide.then(|| "true".to_owned())),
+            ("workload", self.workload.clone()),
+            ("user", self.user.clone()),
             ("policy", self.policy.clone()),
             ("rule", self.rule.clone()),
             ("image", self.image.clone()),

@@ -121,6 +121,8 @@ impl Database {
     }
 
     pub async fn fetch(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+        #[cfg(test)]
+        super::tests::plans::note(&sql);
         match self {
             Self::Sqlite(database) => database.fetch(sql).await,
             Self::Postgres(database) => database.fetch(sql).await,

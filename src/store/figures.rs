@@ -4,7 +4,7 @@ use super::bucket::{Piece, Step, Width, pieces, widen};
 use super::comparison::Cell;
 use super::database::Database;
 use super::error::StoreError;
-use super::read::{Bucket, Compared, Comparisons, DryRuns, Figures, Hit, Range, Scope, Summary};
+use super::read::{Before, Bucket, Compared, Comparisons, DryRuns, Figures, Range, Scope, Summary};
 use super::sql::{FOR_EACH_JOIN, Row, Sql, Value};
 use super::{horizon, spans};
 use crate::review::clock::Timestamp;
@@ -12,17 +12,17 @@ use crate::review::decision::UNDECLARED;
 
 /// A scope with its ends known: whole buckets.
 #[derive(Debug)]
-struct Span {
-    since: Timestamp,
-    until: Timestamp,
+pub(super) struct Span {
+    pub since: Timestamp,
+    pub until: Timestamp,
     /// Ids; a cluster's namespace is 0 where it is not narrowed to one.
-    places: Vec<Place>,
+    pub places: Vec<Place>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    cluster: i64,
-    namespace: i64,
+pub(super) struct Place {
+    pub cluster: i64,
+    pub namespace: i64,
 }
 
 /// One row of totals.
@@ -33,24 +33,15 @@ struct Total {
     figures: Figures,
 }
 
-/// What a table of hits is of.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Hits {
-    Rules,
-    Namespaces,
-    Repositories,
-}
-
 pub(super) async fn summary(database: &Database, scope: &Scope, now: Timestamp) -> Result<Summary, StoreError> {
     let span = Span::of(database, scope, now).await?;
-    let mut figures = Figures::default();
-    for total in totals(database, &span, Width::Day).await? {
-        figures.add(&total, scope.dry_run);
-    }
+    let figures = span.figures(database, scope.dry_run).await?;
+    let past = span.before(now);
+    let before = Before { since: past.since, until: past.until, figures: past.figures(database, scope.dry_run).await? };
     let range = Range { since: Some(span.since), until: Some(span.until) };
     let gaps = spans::gaps(database, range, scope.cluster.as_deref(), now).await?;
     let horizons = horizon::all(database).await?;
-    Ok(Summary { since: span.since, until: span.until, figures, gaps, horizons })
+    Ok(Summary { since: span.since, until: span.until, figures, before, gaps, horizons })
 }
 
 pub(super) async fn chart(
@@ -80,48 +71,6 @@ pub(super) async fn chart(
     Ok(bars)
 }
 
-/// Those with the most would-be rejections, then denials; those with neither are left out.
-pub(super) async fn top(
-    database: &Database,
-    hits: Hits,
-    scope: &Scope,
-    limit: u16,
-    now: Timestamp,
-) -> Result<Vec<Hit>, StoreError> {
-    let span = Span::of(database, scope, now).await?;
-    let Some(mut sql) = span.with_pieces(&span.places, Width::Day) else { return Ok(Vec::new()) };
-    let (subject, standing, tables, within) = match hits {
-        Hits::Rules => ("t.rule", "sum(t.standing)", "rollup_rules t".to_owned(), "t.namespace = s.namespace"),
-        Hits::Repositories => ("t.repository", "0", "rollup_repositories t".to_owned(), "t.namespace = s.namespace"),
-        Hits::Namespaces => (
-            "t.namespace",
-            "0",
-            format!(
-                "namespaces n {}",
-                database.looked_up("rollup_totals", &format!("t.namespace = n.id AND {IN_PIECE}"))
-            ),
-            "n.cluster = s.cluster AND n.name <> '' AND (s.namespace = 0 OR n.id = s.namespace) AND t.namespace = n.id",
-        ),
-    };
-    let (name, names) = match hits {
-        Hits::Rules => ("p.name || '/' || r.name", "rules r ON r.id = h.subject JOIN policies p ON p.id = r.policy"),
-        Hits::Repositories => ("r.name", "repositories r ON r.id = h.subject"),
-        Hits::Namespaces => ("n.name", "namespaces n ON n.id = h.subject"),
-    };
-    let dry_runs = but_dry_runs(scope.dry_run);
-    // Put together by number first: a name is looked up and compared once for each, not for each of their buckets.
-    sql.push(&format!(
-        ", hits(subject, reviews, would_reject, denied, standing) AS (\
-         SELECT {subject}, sum(t.reviews), sum(t.would_reject), sum(t.denied), {standing} \
-         FROM pieces s {FOR_EACH_JOIN} {tables} WHERE {within} AND {IN_PIECE}{dry_runs} GROUP BY {subject}) \
-         SELECT {name} AS name, CAST(sum(h.reviews) AS BIGINT), CAST(sum(h.would_reject) AS BIGINT) AS rejected, \
-         CAST(sum(h.denied) AS BIGINT) AS denied, CAST(sum(h.standing) AS BIGINT) FROM hits h JOIN {names} \
-         GROUP BY 1 HAVING sum(h.would_reject) > 0 OR sum(h.denied) > 0 ORDER BY rejected DESC, denied DESC, name"
-    ));
-    sql.push(" LIMIT ").bind(i64::from(limit));
-    database.fetch(sql).await?.into_iter().map(hit).collect()
-}
-
 /// What candidates said beside the policies in force.
 pub(super) async fn comparisons(database: &Database, scope: &Scope, now: Timestamp) -> Result<Comparisons, StoreError> {
     let span = Span::of(database, scope, now).await?;
@@ -147,7 +96,7 @@ pub(super) async fn comparisons(database: &Database, scope: &Scope, now: Timesta
     Ok(Comparisons { since: span.since, until: span.until, compared, horizons })
 }
 
-fn but_dry_runs(dry_runs: DryRuns) -> &'static str {
+pub(super) fn but_dry_runs(dry_runs: DryRuns) -> &'static str {
     match dry_runs {
         DryRuns::Exclude => " AND NOT t.dry_run",
         DryRuns::Only => " AND t.dry_run",
@@ -156,12 +105,13 @@ fn but_dry_runs(dry_runs: DryRuns) -> &'static str {
 }
 
 /// The rows of a roll-up `t` that a piece `s` covers, its namespace aside.
-const IN_PIECE: &str = "t.cluster = s.cluster AND t.width = s.width AND t.bucket >= s.since AND t.bucket < s.until";
+pub(super) const IN_PIECE: &str =
+    "t.cluster = s.cluster AND t.width = s.width AND t.bucket >= s.since AND t.bucket < s.until";
 
 // === impl Span ===
 
 impl Span {
-    async fn of(database: &Database, scope: &Scope, now: Timestamp) -> Result<Self, StoreError> {
+    pub async fn of(database: &Database, scope: &Scope, now: Timestamp) -> Result<Self, StoreError> {
         let places = places(database, scope).await?;
         // The present quarter hour is not over: it is in.
         let until = scope.until.unwrap_or(Timestamp(now.0 + 1));
@@ -173,8 +123,25 @@ impl Span {
         Ok(Self { since, until, places })
     }
 
+    /// As long a span that ends where this one begins.
+    pub fn before(&self, now: Timestamp) -> Self {
+        let length = self.until.0.saturating_sub(self.since.0);
+        // Further back there is nothing, and buckets can be counted.
+        let since = Timestamp(self.since.0.saturating_sub(length).max(-(1 << 42)));
+        let (since, until) = widen(since.min(self.since), self.since, now);
+        Self { since, until, places: self.places.clone() }
+    }
+
+    async fn figures(&self, database: &Database, dry_runs: DryRuns) -> Result<Figures, StoreError> {
+        let mut figures = Figures::default();
+        for total in totals(database, self, Width::Day).await? {
+            figures.add(&total, dry_runs);
+        }
+        Ok(figures)
+    }
+
     /// `WITH pieces(..) AS (..)`: each place with each piece of the range; `None` when there is nothing to read.
-    fn with_pieces(&self, places: &[Place], coarsest: Width) -> Option<Sql> {
+    pub fn with_pieces(&self, places: &[Place], coarsest: Width) -> Option<Sql> {
         let pieces = pieces(self.since, self.until, coarsest);
         if places.is_empty() || pieces.is_empty() {
             return None;
@@ -307,15 +274,5 @@ fn total(row: &Row) -> Result<Total, StoreError> {
             dry_runs: 0,
             unjudged: row.count(7)?,
         },
-    })
-}
-
-fn hit(mut row: Row) -> Result<Hit, StoreError> {
-    Ok(Hit {
-        name: row.text(0)?,
-        reviews: row.count(1)?,
-        would_reject: row.count(2)?,
-        denied: row.count(3)?,
-        standing: row.count(4)?,
     })
 }

@@ -7,6 +7,7 @@
 //! The statements are the same for both databases; what only one of them does is in one file, `sqlite.rs` or
 //! `postgres.rs`, behind the traits of `database.rs`.
 
+mod against;
 mod amendment;
 mod batch;
 mod bucket;
@@ -18,7 +19,9 @@ mod driver;
 mod error;
 mod fact;
 mod figures;
+mod find;
 mod generate;
+mod hits;
 pub mod hold;
 mod horizon;
 pub mod inventory;
@@ -48,8 +51,9 @@ mod sqlite;
 mod standing;
 mod stretch;
 pub mod synthetic;
+mod tail;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod ticket;
 mod window;
 
@@ -68,11 +72,10 @@ use uuid::Uuid;
 
 use self::batch::Memory;
 use self::database::Database;
-use self::figures::Hits;
 use self::places::{KnownRule, Namespace};
 use self::read::{
-    Bucket, Comparisons, Cursor, Filter, Hit, Horizons, Page, PolicyRules, Range, Scope, Standing, StoredDecision,
-    Summary, Uses,
+    AgainstPage, Bucket, Comparisons, Cursor, Filter, Followed, Hits, Horizons, Names, News, Page, PolicyRules, Range,
+    Ranking, Scope, Slice, Standing, StoredDecision, Summary, Uses, Which,
 };
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
@@ -221,6 +224,13 @@ impl Store {
         inventory::read::page(&self.database, id, shown, limit, after).await
     }
 
+    /// Of a namespace's workloads in an inventory, how many have each outlook, in the order of [`Outlook::ALL`].
+    ///
+    /// [`Outlook::ALL`]: inventory::Outlook::ALL
+    pub async fn outlooks(&self, id: i64, namespace: &str) -> Result<[u64; 6], StoreError> {
+        inventory::read::outlooks(&self.database, id, namespace).await
+    }
+
     /// Every namespace that something came of.
     pub async fn reviewed_namespaces(&self) -> Result<Vec<Namespace>, StoreError> {
         places::namespaces(&self.database).await
@@ -234,6 +244,21 @@ impl Store {
     /// At most `limit` decisions, newest first, after the cursor.
     pub async fn decisions(&self, filter: &Filter, limit: u16, after: Option<Cursor>) -> Result<Page, StoreError> {
         list::decisions(&self.database, filter, limit, after).await
+    }
+
+    /// How far the history reaches now, for [`Store::news`].
+    pub async fn end(&self) -> Result<Followed, StoreError> {
+        tail::end(&self.database).await
+    }
+
+    /// At most `limit` decisions that were stored since, in whatever order they were decided.
+    pub async fn news(&self, filter: &Filter, followed: Followed, limit: u16) -> Result<News, StoreError> {
+        tail::news(&self.database, filter, followed, limit).await
+    }
+
+    /// Names that hold the text; namespaces and workloads of the scope's place.
+    pub async fn names(&self, scope: &Scope, text: &str) -> Result<Names, StoreError> {
+        find::names(&self.database, scope, text).await
     }
 
     pub async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
@@ -262,16 +287,15 @@ impl Store {
         figures::chart(&self.database, scope, max_buckets, Timestamp::now()).await
     }
 
-    pub async fn top_rules(&self, scope: &Scope, limit: u16) -> Result<Vec<Hit>, StoreError> {
-        figures::top(&self.database, Hits::Rules, scope, limit, Timestamp::now()).await
+    /// What was hit in the same span, beside the span of that length before it.
+    pub async fn hits(&self, of: Hits, scope: &Scope, which: Which, slice: Slice) -> Result<Ranking, StoreError> {
+        hits::ranking(&self.database, of, scope, (which, slice), Timestamp::now()).await
     }
 
-    pub async fn top_namespaces(&self, scope: &Scope, limit: u16) -> Result<Vec<Hit>, StoreError> {
-        figures::top(&self.database, Hits::Namespaces, scope, limit, Timestamp::now()).await
-    }
-
-    pub async fn top_repositories(&self, scope: &Scope, limit: u16) -> Result<Vec<Hit>, StoreError> {
-        figures::top(&self.database, Hits::Repositories, scope, limit, Timestamp::now()).await
+    /// What stands against the workloads of the one namespace that the scope names with its cluster. `None`: nothing ever
+    /// came of such a namespace.
+    pub async fn against(&self, scope: &Scope, slice: Slice) -> Result<Option<AgainstPage>, StoreError> {
+        against::page(&self.database, scope, slice).await
     }
 
     /// How often candidates said what beside the policies in force, over the same span as the [`summary`](Self::summary).

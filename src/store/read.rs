@@ -1,11 +1,14 @@
 //! What pages and the API ask of the history, and what they get.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::comparison::Stance;
-use crate::review::decision::{Answer, Decision, Gap, ReviewRecord};
+use crate::review::decision::{Answer, Decision, Gap, Mode, ReviewRecord};
+use crate::review::workload::Workload;
 
 /// Half open: `since` is in it, `until` is not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,7 +23,11 @@ pub struct Filter {
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     pub cluster: Option<String>,
+    /// Empty: of what is in none, as cluster-wide objects are.
     pub namespace: Option<String>,
+    pub workload: Option<Workload>,
+    /// Who made or changed the object.
+    pub user: Option<String>,
     /// Decisions with a violation (standing ones included) of this policy.
     pub policy: Option<String>,
     pub rule: Option<String>,
@@ -90,12 +97,48 @@ pub struct Page {
     pub searched_until: Option<Timestamp>,
 }
 
+/// How far somebody has followed the history: the last batch of each replica, by number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Followed(pub BTreeMap<i64, i64>);
+
+/// What was stored since.
+#[derive(Debug, Clone, PartialEq)]
+pub struct News {
+    /// Oldest first.
+    pub decisions: Vec<StoredDecision>,
+    /// There were more than were asked for, which are left out.
+    pub is_more: bool,
+    pub followed: Followed,
+}
+
+/// Names that hold a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// Cluster and namespace.
+    pub namespaces: Few<(String, String)>,
+    pub workloads: Few<(String, String, Workload)>,
+    pub repositories: Few<String>,
+    /// As written.
+    pub images: Few<String>,
+    pub users: Few<String>,
+    /// Policy and rule.
+    pub rules: Few<(String, String)>,
+}
+
+/// The first in alphabetical order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Few<T> {
+    pub names: Vec<T>,
+    pub is_more: bool,
+}
+
 /// What figures are over.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Scope {
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     pub cluster: Option<String>,
+    /// Empty: of what is in none.
     pub namespace: Option<String>,
     pub dry_run: DryRuns,
 }
@@ -129,9 +172,18 @@ pub struct Summary {
     pub since: Timestamp,
     pub until: Timestamp,
     pub figures: Figures,
+    pub before: Before,
     pub gaps: Vec<Gap>,
     /// What of its rows is gone: older figures are those of when they were counted.
     pub horizons: Horizons,
+}
+
+/// As long a span that ends where another begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Before {
+    pub since: Timestamp,
+    pub until: Timestamp,
+    pub figures: Figures,
 }
 
 /// Before which moments rows were deleted; `None`: none were.
@@ -170,10 +222,66 @@ pub struct Bucket {
     pub figures: Figures,
 }
 
-/// One row of a "hit most" table: a rule (`policy/rule`), a namespace, or a repository (`registry/repository`).
+/// What a table of hits is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hits {
+    Rules,
+    /// Those of one name in several clusters are one; what is in none is left out.
+    Namespaces,
+    /// Each of its cluster; what is in none has no name.
+    Places,
+    Repositories,
+}
+
+/// Which rows of a table of hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// With a would-be rejection or a denial.
+    Hit,
+    /// Those that had none in the span before.
+    New,
+    /// With any review.
+    Seen,
+}
+
+/// So many rows after so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slice {
+    pub skip: u64,
+    pub limit: u16,
+}
+
+/// Part of a table of hits: the most would-be rejections first, then the most denials, then by name.
 #[derive(Debug, Clone, PartialEq)]
+pub struct Ranking {
+    /// The span that was counted: whole buckets.
+    pub since: Timestamp,
+    pub until: Timestamp,
+    /// The start of the one before, which ends where this one begins.
+    pub since_before: Timestamp,
+    pub hits: Vec<Hit>,
+    /// How many rows the whole table has; 0 also where a slice is past its end.
+    pub all: u64,
+    /// How many of these have a would-be rejection.
+    pub rejecting: u64,
+}
+
+// === impl Ranking ===
+
+impl Ranking {
+    /// Where the part after that slice begins; `None` at the end.
+    pub fn next(&self, slice: Slice) -> Option<u64> {
+        let next = slice.skip + self.hits.len() as u64;
+        (!self.hits.is_empty() && next < self.all).then_some(next)
+    }
+}
+
+/// One row of a table of hits: a rule (`policy/rule`), a namespace, or a repository (`registry/repository`).
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Hit {
     pub name: String,
+    /// Of [`Hits::Places`].
+    pub cluster: Option<String>,
     /// Of a namespace: all. Of a rule: those in which an image that the request brought violated it. Of a repository:
     /// those that name it.
     pub reviews: u64,
@@ -183,6 +291,65 @@ pub struct Hit {
     pub denied: u64,
     /// Of a rule: decisions in which an image that was there before violated it.
     pub standing: u64,
+    /// The same two in the span before.
+    pub before: Rejections,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Rejections {
+    pub would_reject: u64,
+    pub denied: u64,
+}
+
+/// What stands against workloads of a namespace, over whole days (UTC), without dry runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgainstPage {
+    pub since: Timestamp,
+    pub until: Timestamp,
+    /// The most would-be rejections and denials first.
+    pub rows: Vec<Against>,
+    /// How many there are, whatever the slice; 0 also where it is past the end.
+    pub all: u64,
+}
+
+// === impl AgainstPage ===
+
+impl AgainstPage {
+    /// Where the part after that slice begins; `None` at the end.
+    pub fn next(&self, slice: Slice) -> Option<u64> {
+        let next = slice.skip + self.rows.len() as u64;
+        (!self.rows.is_empty() && next < self.all).then_some(next)
+    }
+}
+
+/// A rule that stands against a workload.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Against {
+    pub workload: Workload,
+    pub policy: String,
+    pub rule: String,
+    /// Of all that is kept.
+    pub first_at: Timestamp,
+    /// In the span.
+    pub last_at: Timestamp,
+    /// Decisions that it is a reason of.
+    pub denied: u64,
+    pub would_reject: u64,
+    /// Decisions in which an image that was there before violated it.
+    pub standing: u64,
+    /// `None`: the last of them is kept no more.
+    pub example: Option<Example>,
+}
+
+/// What the last decision says of a rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    pub decision: DecisionId,
+    pub images: Vec<String>,
+    pub mode: Mode,
+    pub message: String,
+    pub help: Option<String>,
+    pub is_exempted: bool,
 }
 
 /// How many reviews of a cluster a candidate and the policies in force said that of.

@@ -8,6 +8,7 @@ use super::row::{self, Uid};
 use super::sql::Sql;
 use super::stretch::Bounds;
 use crate::review::decision::{Answer, UNDECLARED};
+use crate::review::workload::Workload;
 
 /// Ranges of one index that a list merges. A filter that would need more of them is only a condition.
 const MERGED: usize = 200;
@@ -80,6 +81,14 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
     }
     if let Some(repository) = &filter.repository {
         let Some(predicate) = of_repository(database, repository, filter.blame).await? else { return Ok(None) };
+        found.push(predicate);
+    }
+    if let Some(workload) = &filter.workload {
+        let Some(predicates) = of_workload(database, filter, workload).await? else { return Ok(None) };
+        found.extend(predicates);
+    }
+    if let Some(user) = &filter.user {
+        let Some(predicate) = of_user(database, user).await? else { return Ok(None) };
         found.push(predicate);
     }
     if let Some(would_reject) = filter.would_reject {
@@ -333,6 +342,47 @@ async fn of_place(database: &Database, filter: &Filter) -> Result<Option<Predica
     }
     let source = (namespaces.len() <= MERGED).then_some(Source::Namespaces(namespaces));
     Ok(Some(Predicate { condition: condition.into(), source, only_if_rare: filter.namespace.is_none() }))
+}
+
+/// It is a condition of its own: found in the ranges of its namespaces. `None`: there is no such workload.
+async fn of_workload(
+    database: &Database,
+    filter: &Filter,
+    workload: &Workload,
+) -> Result<Option<[Predicate; 2]>, StoreError> {
+    let mut sql = Sql::new(
+        "SELECT l.id, l.namespace FROM workloads l JOIN namespaces s ON s.id = l.namespace \
+         JOIN clusters c ON c.id = s.cluster WHERE l.name = ",
+    );
+    sql.bind(workload.name.as_str()).push(" AND l.kind = ").bind(workload.kind.as_str());
+    if let Some(cluster) = &filter.cluster {
+        sql.push(" AND c.name = ").bind(cluster.as_str());
+    }
+    if let Some(namespace) = &filter.namespace {
+        sql.push(" AND s.name = ").bind(namespace.as_str());
+    }
+    let rows = database.fetch(sql).await?;
+    let column = |at: usize| rows.iter().map(|row| row.int(at)).collect::<Result<Vec<i64>, _>>();
+    let (workloads, namespaces) = (column(0)?, column(1)?);
+    if workloads.is_empty() {
+        return Ok(None);
+    }
+    let (mut is_it, mut is_there) = (Sql::new("d.workload IN "), Sql::new("d.namespace IN "));
+    is_it.list(workloads);
+    is_there.list(namespaces.iter().copied());
+    let source = (namespaces.len() <= MERGED).then_some(Source::Namespaces(namespaces));
+    Ok(Some([Predicate::new(is_it, None), Predicate::new(is_there, source)]))
+}
+
+/// Most of what is made is made by a few controllers: no index is of users. `None`: nobody is called so.
+async fn of_user(database: &Database, user: &str) -> Result<Option<Predicate>, StoreError> {
+    let mut sql = Sql::new("SELECT id FROM users WHERE name = ");
+    sql.bind(user);
+    Ok(ids(database, sql).await?.pop().map(|id| {
+        let mut condition = Sql::new("d.by_user = ");
+        condition.bind(id);
+        Predicate::new(condition, None)
+    }))
 }
 
 async fn of_image(database: &Database, image: &Named<'_>) -> Result<Option<Predicate>, StoreError> {

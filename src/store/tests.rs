@@ -7,7 +7,9 @@ mod history;
 mod inventories;
 mod lists;
 mod opening;
+mod pages;
 mod places;
+pub(crate) mod plans;
 #[expect(dead_code, reason = "the tests of the whole binary use more of it")]
 #[path = "../../tests/harness/postgres.rs"]
 mod postgres;

@@ -15,6 +15,9 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'@')
     .remove(b'*');
 
+/// What needs no escape in one part of a path.
+const SEGMENT: &AsciiSet = &QUERY.add(b'/').add(b'*');
+
 /// Displays as a reference that begins with its path, percent-encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
@@ -27,6 +30,12 @@ pub struct Address {
 impl Address {
     pub fn of(path: impl Into<String>) -> Self {
         Self { path: path.into(), query: Vec::new() }
+    }
+
+    /// A path that goes on with these names, whatever they hold.
+    pub fn below(path: &str, names: &[&str]) -> Self {
+        let names: Vec<String> = names.iter().map(|name| format!("/{}", utf8_percent_encode(name, SEGMENT))).collect();
+        Self::of(format!("{path}{}", names.concat()))
     }
 
     /// With `name` set to `value`; an empty value is an absent one.

@@ -1,4 +1,4 @@
-//! What pages need beside their text: one stylesheet and one icon, compiled in.
+//! What pages need beside their text: one stylesheet, one script that they can do without, and one icon, compiled in.
 
 use std::sync::LazyLock;
 
@@ -7,16 +7,22 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("../../templates/assets/report.css");
+const SCRIPT: &str = include_str!("../../templates/assets/report.js");
 const ICON: &str = include_str!("../../templates/assets/icon.svg");
 
 /// Part of the address: what is found there never changes, so that browsers may keep it for good.
 const KEPT: &str = "public, max-age=31536000, immutable";
 
 pub static STYLE_PATH: LazyLock<String> = LazyLock::new(|| format!("/assets/{}.css", hash(STYLE)));
+pub static SCRIPT_PATH: LazyLock<String> = LazyLock::new(|| format!("/assets/{}.js", hash(SCRIPT)));
 pub static ICON_PATH: LazyLock<String> = LazyLock::new(|| format!("/assets/{}.svg", hash(ICON)));
 
 pub async fn style() -> Response {
     ([(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, KEPT)], STYLE).into_response()
+}
+
+pub async fn script() -> Response {
+    ([(CONTENT_TYPE, "text/javascript; charset=utf-8"), (CACHE_CONTROL, KEPT)], SCRIPT).into_response()
 }
 
 pub async fn icon() -> Response {

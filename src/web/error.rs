@@ -23,8 +23,12 @@ pub enum WebError {
     NoSuchDecision(String),
     #[error("there is no revision with the id {0}")]
     NoSuchRevision(String),
+    #[error("nothing ever came of {0}")]
+    NoSuchNamespace(String),
     #[error("there is no inventory {0}")]
     NoSuchInventory(String),
+    #[error("there are as many {what} as can be at one time, {most}")]
+    Busy { what: &'static str, most: usize },
     #[error("there is nothing at this address")]
     NoSuchPage,
     #[error("the history could not be read: {0}")]
@@ -79,10 +83,12 @@ impl WebError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Parameter(_) => StatusCode::BAD_REQUEST,
-            Self::NoSuchDecision(_) | Self::NoSuchRevision(_) | Self::NoSuchInventory(_) | Self::NoSuchPage => {
-                StatusCode::NOT_FOUND
-            }
-            Self::Store(_) | Self::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoSuchDecision(_)
+            | Self::NoSuchRevision(_)
+            | Self::NoSuchNamespace(_)
+            | Self::NoSuchInventory(_)
+            | Self::NoSuchPage => StatusCode::NOT_FOUND,
+            Self::Busy { .. } | Self::Store(_) | Self::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Template(_) | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -92,8 +98,10 @@ impl WebError {
             Self::Parameter(_) => "This address asks for something that cannot be read",
             Self::NoSuchDecision(_) => "No such decision",
             Self::NoSuchRevision(_) => "No such revision",
+            Self::NoSuchNamespace(_) => "No such namespace",
             Self::NoSuchInventory(_) => "No such inventory",
             Self::NoSuchPage => "No such page",
+            Self::Busy { .. } => "Too many at once",
             Self::Store(_) | Self::Closed { .. } => "The history cannot be read just now",
             Self::Template(_) | Self::Panic => "Something went wrong here",
         }
@@ -109,12 +117,16 @@ impl WebError {
             Self::NoSuchRevision(_) => {
                 "A decision names the one that judged it, and /api/v1/revisions has all that are known."
             }
+            Self::NoSuchNamespace(_) => {
+                "No review named it, and no inventory does. /namespaces has those that there are, with a cluster each."
+            }
             Self::NoSuchInventory(_) => {
                 "`rehearsal check --record` makes one. The newest of each cluster are kept; /inventory has those that are."
             }
             Self::NoSuchPage => {
-                "There are the overview, the list of decisions, the inventory, and the API under /api/v1."
+                "There are the overview, the namespaces, the list of decisions, the inventory, and the API under /api/v1."
             }
+            Self::Busy { .. } => "Try again in a moment: it ends for one of them, and there is room.",
             Self::Closed { is_recording: false, .. } => {
                 "Decisions made now are in no journal and will not be in the history: a gap counts them, and journal.on_failure \
                  says whether they are answered. The log of this process says what is wrong; reload this page when that is \
@@ -132,7 +144,7 @@ impl WebError {
         }
     }
 
-    fn log(&self) {
+    pub fn log(&self) {
         match self {
             Self::Store(error) => tracing::error!(%error, "the report could not read the history"),
             Self::Template(error) => tracing::error!(%error, "a page could not be written"),
@@ -141,8 +153,10 @@ impl WebError {
             Self::Parameter(_)
             | Self::NoSuchDecision(_)
             | Self::NoSuchRevision(_)
+            | Self::NoSuchNamespace(_)
             | Self::NoSuchInventory(_)
             | Self::NoSuchPage
+            | Self::Busy { .. }
             | Self::Panic => {}
         }
     }

@@ -70,6 +70,20 @@ pub fn filter(given: Vec<(String, String)>, zone: TimeZone, now: Timestamp) -> R
 // === impl Format ===
 
 impl Format {
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+        }
+    }
+
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv; charset=utf-8",
+        }
+    }
+
     /// What comes before the first decision.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::completeness::Completeness;
-use super::filters::count;
+use super::filters::{count, plain};
 use super::query::{BadParameter, Now, Parameters};
 use super::zone::Zone;
 use super::{Live, WebState, assets};
@@ -15,8 +15,13 @@ use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
 
 /// Every page that one can go to from every other.
-const PAGES: [(&str, &str); 4] =
-    [("/", "Overview"), ("/decisions", "Decisions"), ("/candidates", "Candidates"), ("/inventory", "Inventory")];
+const PAGES: [(&str, &str); 5] = [
+    ("/", "Overview"),
+    ("/namespaces", "Namespaces"),
+    ("/decisions", "Decisions"),
+    ("/candidates", "Candidates"),
+    ("/inventory", "Inventory"),
+];
 
 /// One request for a page.
 #[derive(Debug)]
@@ -30,10 +35,13 @@ pub struct Visit {
 pub struct Frame {
     pub title: String,
     pub style: &'static str,
+    pub script: &'static str,
     pub icon: &'static str,
     pub nav: Vec<NavItem>,
     pub notices: Vec<Notice>,
     pub footer: Option<Footer>,
+    /// Without a script the page is to be loaded again and again.
+    pub refresh: bool,
 }
 
 #[derive(Debug)]
@@ -84,13 +92,19 @@ impl Visit {
         Ok(Self { parameters, zone, now: Timestamp::now() })
     }
 
+    /// The same of one cluster and namespace: a page that is of these goes on to others with them.
+    pub fn at_place(mut self, cluster: &str, namespace: &str) -> Self {
+        self.parameters = self.parameters.with(&[("cluster", cluster), ("namespace", namespace)]);
+        self
+    }
+
     pub fn now(&self) -> Now<'_> {
         Now { at: self.now, zone: &self.zone }
     }
 
     /// The page of a revision.
     pub fn revision(&self, id: &str) -> Address {
-        Address::of(format!("/revisions/{id}")).with_some("tz", self.parameters.text("tz"))
+        self.to(&format!("/revisions/{id}"))
     }
 
     /// `path` with what is kept from page to page.
@@ -127,12 +141,14 @@ impl Frame {
     pub fn bare(title: impl Into<String>) -> Self {
         let item = |(path, label)| NavItem { label, href: Address::of(path), current: None };
         Self {
-            title: title.into(),
+            title: plain(&title.into()),
             style: &assets::STYLE_PATH,
+            script: &assets::SCRIPT_PATH,
             icon: &assets::ICON_PATH,
             nav: PAGES.into_iter().map(item).collect(),
             notices: Vec::new(),
             footer: None,
+            refresh: false,
         }
     }
 }

@@ -52,7 +52,7 @@ fn joined(stored: &[Gap], live: &Live, range: Range, cluster: Option<&str>) -> V
 mod tests {
     use super::*;
     use crate::review::clock::DecisionId;
-    use crate::store::read::{Figures, Horizons, Standing};
+    use crate::store::read::{Before, Figures, Horizons, Standing};
     use crate::web::completeness::Completeness;
 
     fn gap(from: i64, to: Option<i64>, cluster: Option<&str>) -> Gap {
@@ -75,6 +75,7 @@ mod tests {
             since: Timestamp(50),
             until: Timestamp(500),
             figures: Figures::default(),
+            before: Before { since: Timestamp(0), until: Timestamp(50), figures: Figures::default() },
             gaps: vec![open, old.clone()],
             horizons: Horizons::default(),
         };

@@ -21,6 +21,7 @@ use self::completeness::Completeness;
 use self::error::WebError;
 use self::host::{HostError, Hosts};
 use self::settings::ReportSettings;
+use self::streams::Streams;
 use crate::policy::ceiling::Ceiling;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Mode};
@@ -30,6 +31,7 @@ use crate::store::{Store, StoreError, StoredRevision};
 mod address;
 pub mod api;
 mod assets;
+mod bar;
 mod chart;
 mod comparison;
 pub mod completeness;
@@ -37,6 +39,7 @@ mod ended;
 mod error;
 pub mod export;
 mod filters;
+mod found;
 mod frame;
 mod gaps;
 mod headers;
@@ -44,9 +47,15 @@ mod host;
 pub mod inventory;
 mod let_through;
 mod pages;
+mod place;
 mod query;
+mod row;
 mod sentence;
 pub mod settings;
+mod span;
+pub mod streams;
+mod tables;
+mod trend;
 mod zone;
 
 /// What pages are made from.
@@ -54,6 +63,7 @@ mod zone;
 pub struct WebState {
     pub store: Store,
     pub settings: ReportSettings,
+    pub streams: Streams,
     /// Called once for each page.
     pub live: Arc<dyn Fn() -> Live + Send + Sync>,
 }
@@ -115,8 +125,12 @@ pub fn router(state: WebState) -> Router {
         .route("/", get(pages::overview::show))
         .route("/candidates", get(pages::candidates::show))
         .route("/decisions", get(pages::decisions::list))
+        .route("/decisions/tail", get(pages::tail::follow))
         .route("/decisions/{id}", get(pages::decision::show))
         .route("/inventory", get(pages::inventory::show))
+        .route("/namespaces", get(pages::namespaces::list))
+        .route("/namespaces/{cluster}", get(pages::namespace::of_cluster))
+        .route("/namespaces/{cluster}/{namespace}", get(pages::namespace::show))
         .route("/revisions/{id}", get(pages::revision::show))
         .route("/api/v1/summary", get(api::summary::show))
         .route("/api/v1/candidates", get(api::candidates::show))
@@ -124,10 +138,18 @@ pub fn router(state: WebState) -> Router {
         .route("/api/v1/decisions/{id}", get(api::decision::show))
         .route("/api/v1/break-glass", get(api::break_glass::list))
         .route("/api/v1/ceilings", get(api::ceilings::list))
+        .route("/api/v1/chart", get(api::chart::show))
+        .route("/api/v1/export", get(api::export::show))
+        .route("/api/v1/names", get(api::names::show))
+        .route("/api/v1/hits", get(api::hits::show))
         .route("/api/v1/inventory", get(api::inventory::show))
+        .route("/api/v1/namespaces", get(api::namespaces::list))
+        .route("/api/v1/namespaces/{cluster}", get(api::namespace::of_cluster))
+        .route("/api/v1/namespaces/{cluster}/{namespace}", get(api::namespace::show))
         .route("/api/v1/revisions", get(api::revisions::list))
         .route("/api/v1/revisions/{id}", get(api::revision::show))
         .route(&assets::STYLE_PATH, get(assets::style))
+        .route(&assets::SCRIPT_PATH, get(assets::script))
         .route(&assets::ICON_PATH, get(assets::icon))
         .fallback(error::no_such_page)
         .with_state(Arc::new(state));
@@ -138,6 +160,7 @@ pub fn router(state: WebState) -> Router {
 pub fn closed(settings: &ReportSettings, live: Arc<dyn Fn() -> Live + Send + Sync>) -> Router {
     let routes = Router::new()
         .route(&assets::STYLE_PATH, get(assets::style))
+        .route(&assets::SCRIPT_PATH, get(assets::script))
         .route(&assets::ICON_PATH, get(assets::icon))
         .fallback(move |uri| async move {
             let live = live();

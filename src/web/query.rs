@@ -5,26 +5,33 @@ use std::str::FromStr;
 use percent_encoding::percent_decode_str;
 
 use super::address::Address;
+use super::export::Format;
+use super::sentence;
 use super::zone::Zone;
 use crate::review::clock::Timestamp;
 use crate::review::comparison::Stance;
 use crate::review::decision::Answer;
+use crate::review::workload::Workload;
 use crate::store::inventory::Outlook;
 use crate::store::inventory::read::Shown;
-use crate::store::read::{Blame, ComparedFilter, DryRuns, Filter, Scope, Uses};
+use crate::store::read::{Blame, ComparedFilter, DryRuns, Filter, Hits, Scope, Uses};
 
 pub mod cursor;
+pub mod followed;
 pub mod moment;
 
 /// More than the longest name that a cluster sends, less than what a database takes as a pattern.
 const MAX_VALUE: usize = 16 * 1024;
 
 /// What selects decisions, in the order in which a page offers it.
-pub const FILTERS: [&str; 16] = [
+pub const FILTERS: [&str; 19] = [
     "since",
     "until",
     "cluster",
     "namespace",
+    "cluster_wide",
+    "workload",
+    "user",
     "policy",
     "rule",
     "image",
@@ -118,6 +125,14 @@ impl Parameters {
         Self { pairs: self.pairs.iter().filter(kept).cloned().collect() }
     }
 
+    /// The same with these; an empty one is an absent one.
+    pub fn with(&self, given: &[(&str, &str)]) -> Self {
+        let names: Vec<&str> = given.iter().map(|(name, _)| *name).collect();
+        let mut with = self.without(&names);
+        with.pairs.extend(given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        with
+    }
+
     /// The parameters `names` as they were given, on `path`.
     pub fn address(&self, path: &str, names: &[&'static str]) -> Address {
         names.iter().fold(Address::of(path), |address, name| address.with_some(name, self.text(name)))
@@ -131,7 +146,9 @@ impl Parameters {
             since,
             until,
             cluster: text("cluster"),
-            namespace: text("namespace"),
+            namespace: self.namespace()?,
+            workload: self.workload()?,
+            user: text("user"),
             policy: text("policy"),
             rule: text("rule"),
             image: text("image"),
@@ -143,6 +160,28 @@ impl Parameters {
             dry_run: self.choice("dry_run", &YES_NO)?,
             compared: self.compared()?,
         })
+    }
+
+    /// Empty: of what is in none, by `cluster_wide`.
+    fn namespace(&self) -> Result<Option<String>, BadParameter> {
+        match (self.text("namespace"), self.choice("cluster_wide", &YES)?) {
+            (Some(_), Some(_)) => Err(BadParameter::new(
+                "cluster_wide",
+                "what is of a whole cluster is in no namespace: give one of the two",
+            )),
+            (_, Some(_)) => Ok(Some(String::new())),
+            (namespace, None) => Ok(namespace.map(str::to_owned)),
+        }
+    }
+
+    fn workload(&self) -> Result<Option<Workload>, BadParameter> {
+        let Some(text) = self.text("workload") else { return Ok(None) };
+        let found = sentence::workload_of(text).ok_or_else(|| {
+            let problem =
+                format!("{text:?} is no workload: write it as lists show it, Deployment/checkout or pods running NAME");
+            BadParameter::new("workload", problem)
+        });
+        found.map(Some)
     }
 
     fn compared(&self) -> Result<Option<ComparedFilter>, BadParameter> {
@@ -170,6 +209,18 @@ impl Parameters {
         })
     }
 
+    /// How an export is written.
+    pub fn format(&self) -> Result<Format, BadParameter> {
+        Ok(self.choice("format", &FORMATS)?.unwrap_or(Format::Ndjson))
+    }
+
+    /// Of what a table of hits is, and whether of what is new: `of`, `new`.
+    pub fn hits(&self) -> Result<(Hits, bool), BadParameter> {
+        let of = self.choice("of", &HITS)?;
+        let of = of.ok_or_else(|| BadParameter::new("of", "it is missing: rules, namespaces or images"))?;
+        Ok((of, self.choice("new", &YES)?.unwrap_or_default()))
+    }
+
     /// Which uses of tickets: `since`, `until`, `cluster`, `namespace`.
     pub fn uses(&self, now: Now<'_>) -> Result<Uses, BadParameter> {
         let (since, until) = self.span(now)?;
@@ -184,6 +235,13 @@ impl Parameters {
             unreviewed: self.choice("unreviewed", &YES_NO)?,
             namespace: self.text("namespace").map(str::to_owned),
         })
+    }
+
+    /// How many rows a list has already shown.
+    pub fn place(&self, name: &str) -> Result<u64, BadParameter> {
+        let number = self.number(name, "a place in this list: begin again at its start")?.unwrap_or(0);
+        u64::try_from(number)
+            .map_err(|_| BadParameter::new(name, "it is not a place in this list: begin again at its start"))
     }
 
     /// A number that a page or an answer gave.
@@ -228,6 +286,10 @@ impl Parameters {
 pub const ANSWERS: [(&str, Answer); 3] =
     [("allowed", Answer::Allowed), ("denied", Answer::Denied), ("failed", Answer::Failed)];
 const YES_NO: [(&str, bool); 2] = [("true", true), ("false", false)];
+const YES: [(&str, bool); 1] = [("true", true)];
+const FORMATS: [(&str, Format); 2] = [("ndjson", Format::Ndjson), ("csv", Format::Csv)];
+const HITS: [(&str, Hits); 3] =
+    [("rules", Hits::Rules), ("namespaces", Hits::Namespaces), ("images", Hits::Repositories)];
 const BLAME: [(&str, Blame); 1] = [("true", Blame::Only)];
 const DRY_RUNS: [(&str, DryRuns); 2] = [("include", DryRuns::Include), ("only", DryRuns::Only)];
 

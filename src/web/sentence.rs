@@ -20,13 +20,6 @@ pub struct Phrase {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sentence(pub Vec<Phrase>);
 
-/// How many were counted, and whether there may be more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counted {
-    Exactly(u64),
-    AtLeast(u64),
-}
-
 /// What became of a decision, as its badge says it. A would-be rejection was let through: it is never called denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
@@ -36,8 +29,8 @@ pub enum Fate {
     Failed,
 }
 
-/// The state over a span: "In the last 7 days 14,203 reviews; 212 would have been rejected, by 3 rules, in 5 namespaces."
-pub fn state(span: &str, figures: &Figures, rules: Counted, namespaces: Counted) -> Sentence {
+/// The state over a span, of one namespace where these are not counted: "In the last 7 days 14,203 reviews; 212 would have been rejected, by 3 rules, in 5 namespaces."
+pub fn state(span: &str, figures: &Figures, rules: u64, namespaces: Option<u64>) -> Sentence {
     let mut sentence = Sentence::default();
     if figures.reviews == 0 {
         return sentence.plain(format!("{span} no reviews."));
@@ -46,9 +39,9 @@ pub fn state(span: &str, figures: &Figures, rules: Counted, namespaces: Counted)
     sentence = match figures.would_reject {
         0 => sentence.plain("none would have been rejected"),
         would => {
-            let places =
-                format!(" would have been rejected, by {}, in {}", rules.said("rule"), namespaces.said("namespace"));
-            sentence.phrase("would", group(would)).plain(places)
+            let sentence = sentence.phrase("would", group(would)).plain(" would have been rejected, by ");
+            let sentence = sentence.plain(count(rules, "rule"));
+            namespaces.map_or(sentence.clone(), |number| sentence.plain(format!(", in {}", count(number, "namespace"))))
         }
     };
     for (number, class, what) in [(figures.denied, "denied", " denied"), (figures.failed, "failed", " failed")] {
@@ -159,13 +152,22 @@ pub fn workload(workload: &Workload) -> String {
     }
 }
 
+/// What [`workload`] said.
+pub fn workload_of(text: &str) -> Option<Workload> {
+    let (kind, name) = match text.strip_prefix("pods ") {
+        Some(name) => ("Pods", name),
+        None => text.split_once('/')?,
+    };
+    Some(Workload { kind: kind.to_owned(), name: name.to_owned() })
+}
+
 fn of_verdict(decision: &Decision, verdict: Verdict) -> Vec<String> {
     let found = decision.verdicts.iter().filter(|policy| policy.verdict == verdict);
     found.map(|policy| policy.policy.clone()).collect()
 }
 
 /// `a`, `a and b`, `a, b and c`.
-fn listed(names: &[String]) -> String {
+pub fn listed(names: &[String]) -> String {
     match names {
         [] => "a policy".to_owned(),
         [one] => one.clone(),
@@ -199,23 +201,6 @@ impl Sentence {
 impl fmt::Display for Sentence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|phrase| f.write_str(&phrase.text))
-    }
-}
-
-// === impl Counted ===
-
-impl Counted {
-    /// Of a list that holds at most `limit`.
-    pub fn of(number: usize, limit: usize) -> Self {
-        let counted = number as u64;
-        if number >= limit { Self::AtLeast(counted) } else { Self::Exactly(counted) }
-    }
-
-    fn said(self, one: &str) -> String {
-        match self {
-            Self::Exactly(number) => count(number, one),
-            Self::AtLeast(number) => format!("at least {}", count(number, one)),
-        }
     }
 }
 

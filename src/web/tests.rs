@@ -5,12 +5,16 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, 
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use self::history::{Draft, HOSTILE, History};
 use super::*;
 
+mod figures;
 mod history;
+mod lists;
+mod namespaces;
 
 struct Answer {
     status: StatusCode,
@@ -21,10 +25,12 @@ struct Answer {
 struct Report {
     history: History,
     router: Router,
+    stopping: CancellationToken,
 }
 
 impl Report {
     fn over(history: History) -> Self {
+        let stopping = CancellationToken::new();
         let state = WebState {
             store: history.store.clone(),
             settings: ReportSettings {
@@ -33,9 +39,10 @@ impl Report {
                 public_url: None,
                 hosts: vec!["report.acmecorp.com".into()],
             },
+            streams: Streams::new(stopping.clone()),
             live: Arc::new(live),
         };
-        Self { history, router: router(state) }
+        Self { history, router: router(state), stopping }
     }
 
     async fn ask(&self, request: Request<Body>) -> Answer {
@@ -126,14 +133,21 @@ async fn every_page_is_there() {
         "/decisions",
         "/decisions?would_reject=true&since=24h",
         "/decisions?image=*nothing*",
+        "/decisions?q=shop&follow=true",
+        "/decisions?q=no%20such%20name&user=nobody&workload=Deployment/web",
         &format!("/decisions/{id}"),
         "/revisions/9f2c61d07b7e4f01",
+        "/namespaces",
+        "/namespaces?since=7d&cluster=staging-us&after=1",
+        "/namespaces/prod-eu/shop?since=7d",
     ] {
         let answer = report.get(target).await;
         assert_eq!(answer.status, StatusCode::OK, "{target}");
         assert_eq!(answer.headers[CONTENT_TYPE], "text/html; charset=utf-8", "{target}");
         assert!(answer.text.ends_with("</html>"), "{target}");
-        assert!(!answer.text.contains(" style=") && !answer.text.contains("<script"), "{target}");
+        assert!(!answer.text.contains(" style="), "{target}");
+        assert_eq!(answer.text.matches("<script").count(), 1, "{target}");
+        assert!(answer.text.contains("<script src=\"/assets/"), "{target}: nothing inline");
     }
 }
 
@@ -141,7 +155,9 @@ async fn every_page_is_there() {
 async fn every_answer_has_the_headers_and_every_link_of_a_page_leads_somewhere() {
     let (report, id) = small().await;
     let mut seen = std::collections::BTreeSet::new();
-    let pages = ["/?since=7d".to_owned(), "/decisions?would_reject=true".to_owned(), format!("/decisions/{id}")];
+    let pages =
+        ["/?since=7d", "/decisions?would_reject=true", "/namespaces?since=7d", "/namespaces/prod-eu/shop?since=7d"];
+    let pages: Vec<String> = pages.map(str::to_owned).into_iter().chain([format!("/decisions/{id}")]).collect();
     for page in &pages {
         let answer = report.get(page).await;
         for attribute in ["href=\"", "src=\""] {
@@ -195,16 +211,25 @@ async fn hostile_names_are_inert_on_pages_and_exact_in_the_api() {
     let object = serde_json::json!({"metadata": {"name": HOSTILE}, "spec": {"value": "[redacted]"}});
     history.add_object(&copy, &object.to_string()).await;
     let report = Report::over(history);
+    let listed = report.get("/namespaces").await.text;
+    let hostile_namespace = listed.split("class=\"main\" href=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let hostile_namespace = hostile_namespace.expect("the page of a namespace").to_owned();
+    assert_eq!(report.get(&hostile_namespace).await.status, StatusCode::OK, "{hostile_namespace}");
     for target in [
         "/".to_owned(),
         "/decisions".to_owned(),
         format!("/decisions/{id}"),
+        "/decisions?q=script&workload=%3Cscript%3E/x&user=%22%3E%3Cimg".to_owned(),
+        "/decisions?q=%3Cscript%3E&follow=true".to_owned(),
+        "/namespaces".to_owned(),
+        hostile_namespace,
+        "/namespaces/%3Cscript%3E/%22%3E%3Cimg".to_owned(),
         "/decisions?cluster=%3Cscript%3E%22%3E%3Cimg".to_owned(),
         "/decisions/%3Cscript%3E".to_owned(),
         "/?since=%3Cscript%3E".to_owned(),
     ] {
         let answer = report.get(&target).await;
-        for forbidden in ["<script", "<img onerror", "href=\"javascript:", "\u{202e}", "\0"] {
+        for forbidden in ["<script>", "<img onerror", "href=\"javascript:", "\u{202e}", "\0"] {
             assert!(!answer.text.contains(forbidden), "{target} has {forbidden:?}");
         }
     }
@@ -273,8 +298,8 @@ async fn the_summary_counts_what_the_list_shows() {
     let keys: Vec<_> = summary.as_object().expect("an object").keys().cloned().collect();
     assert_eq!(
         keys.join(" "),
-        "since until reviews allowed denied failed would_reject unjudged dry_runs undeclared gaps complete_until behind \
-         recountable_since dropped_for_size_before"
+        "since until reviews allowed denied failed would_reject unjudged dry_runs before undeclared gaps complete_until \
+         behind recountable_since dropped_for_size_before"
     );
     for (figure, filter) in [
         ("reviews", "dry_run=false"),
@@ -422,13 +447,14 @@ async fn what_only_the_process_knows_is_on_every_page() {
             public_url: None,
             hosts: Vec::new(),
         },
+        streams: Streams::new(CancellationToken::new()),
         live: Arc::new(move || Live {
             degraded: vec!["the configuration of 10:15 is in use, since the new one has mistakes".into()],
             own: standing(Timestamp(now.0 - HOUR)),
             ..live()
         }),
     };
-    let report = Report { history, router: router(state) };
+    let report = Report { history, router: router(state), stopping: CancellationToken::new() };
     for target in ["/", "/decisions"] {
         let page = report.get(target).await.text;
         assert!(page.contains("the configuration of 10:15 is in use"), "{target}");

@@ -92,6 +92,24 @@ pub(in crate::store) async fn page(
     Ok(Page { workloads, next })
 }
 
+/// How many workloads of a namespace have each outlook, in the order of [`Outlook::ALL`].
+pub(in crate::store) async fn outlooks(
+    database: &Database,
+    inventory: i64,
+    namespace: &str,
+) -> Result<[u64; 6], StoreError> {
+    let mut sql = Sql::new("SELECT outlook, count(*) FROM inventory_workloads WHERE inventory = ");
+    sql.bind(inventory).push(" AND namespace = ").bind(namespace).push(" GROUP BY outlook");
+    let mut counts = [0; 6];
+    for row in database.fetch(sql).await? {
+        let outlook = row.int(0)?;
+        if let Some(at) = Outlook::ALL.iter().position(|one| *one as i64 == outlook) {
+            counts[at] = row.count(1)?;
+        }
+    }
+    Ok(counts)
+}
+
 async fn labels(
     database: &Database,
     inventory: i64,

@@ -2,8 +2,9 @@ use super::history::History;
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Answer, Gap, Record, UNDECLARED};
-use crate::store::figures::{Hits, chart, summary, top, undeclared};
-use crate::store::read::{DryRuns, Figures, Filter, Range, Scope, StoredDecision};
+use crate::store::figures::{chart, summary, undeclared};
+use crate::store::hits::ranking;
+use crate::store::read::{DryRuns, Figures, Filter, Hits, Range, Rejections, Scope, Slice, StoredDecision, Which};
 
 on_both![
     summary_and_chart_are_what_the_decisions_add_up_to,
@@ -15,6 +16,7 @@ on_both![
 ];
 
 const QUARTER: i64 = 15 * 60_000;
+const ALL: Slice = Slice { skip: 0, limit: 1_000 };
 const NOW: Timestamp = Timestamp(1_790_000_000_123);
 
 fn expected(history: &History, scope: &Scope, since: Timestamp, until: Timestamp) -> Figures {
@@ -23,7 +25,7 @@ fn expected(history: &History, scope: &Scope, since: Timestamp, until: Timestamp
         let inside = decision.at >= since
             && decision.at < until
             && scope.cluster.as_ref().is_none_or(|cluster| *cluster == decision.cluster)
-            && scope.namespace.as_ref().is_none_or(|namespace| Some(namespace) == review.namespace.as_ref());
+            && scope.namespace.as_ref().is_none_or(|of| *of == review.namespace.clone().unwrap_or_default());
         if !inside {
             continue;
         }
@@ -67,6 +69,10 @@ async fn summary_and_chart_are_what_the_decisions_add_up_to(kind: Kind) {
     for scope in scopes() {
         let found = summary(&test.store.database, &scope, NOW).await.expect("a summary");
         assert_eq!(found.figures, expected(&history, &scope, found.since, found.until), "{scope:?}");
+        let before = &found.before;
+        assert_eq!(before.until, found.since, "{scope:?}");
+        assert!(before.until.0 - before.since.0 >= found.until.0 - found.since.0, "{scope:?}: {found:?}");
+        assert_eq!(before.figures, expected(&history, &scope, before.since, before.until), "{scope:?}");
         assert!(found.since.0 % QUARTER == 0 && found.until.0 % QUARTER == 0, "{found:?}");
         assert!(scope.since.is_none_or(|since| found.since <= since), "{scope:?}");
         assert!(found.until >= scope.until.unwrap_or(NOW), "{scope:?}");
@@ -87,7 +93,8 @@ async fn an_empty_history_has_empty_figures(kind: Kind) {
     let test = TestStore::new(kind, &HISTORY).await;
     let found = test.store.summary(&Scope::default()).await.expect("a summary");
     assert_eq!(found.figures, Figures::default());
-    assert!(test.store.top_rules(&Scope::default(), 5).await.expect("hits").is_empty());
+    let found = test.store.hits(Hits::Rules, &Scope::default(), Which::Seen, ALL).await.expect("hits");
+    assert_eq!((found.hits.len(), found.all), (0, 0));
     assert_eq!(test.store.first_at().await.expect("a time"), None);
 }
 
@@ -97,29 +104,48 @@ async fn the_most_hit_come_first(kind: Kind) {
     test.store.apply_at(&history.records, NOW).await.expect("a batch");
     for scope in scopes() {
         let range = summary(&test.store.database, &scope, NOW).await.expect("a summary");
-        for hits in [Hits::Rules, Hits::Namespaces, Hits::Repositories] {
-            let found = top(&test.store.database, hits, &scope, 100, NOW).await.expect("hits");
-            assert!(found.is_sorted_by_key(|hit| std::cmp::Reverse((hit.would_reject, hit.denied))));
-            let first = top(&test.store.database, hits, &scope, 1, NOW).await.expect("hits");
-            assert_eq!(first.first(), found.first());
-            if matches!(hits, Hits::Namespaces) {
-                for hit in found {
-                    let scope = Scope { namespace: Some(hit.name.clone()), ..scope.clone() };
-                    let of_namespace = expected(&history, &scope, range.since, range.until);
-                    let counts = (of_namespace.reviews, of_namespace.would_reject, of_namespace.denied);
-                    assert_eq!((hit.reviews, hit.would_reject, hit.denied), counts, "{hit:?}");
+        for of in [Hits::Rules, Hits::Namespaces, Hits::Places, Hits::Repositories] {
+            let asked = async |which, slice| {
+                let found = ranking(&test.store.database, of, &scope, (which, slice), NOW).await.expect("hits");
+                assert!(found.hits.is_sorted_by_key(|hit| std::cmp::Reverse((hit.would_reject, hit.denied))));
+                found
+            };
+            let found = asked(Which::Hit, ALL).await;
+            assert_eq!(found.all, found.hits.len() as u64);
+            let second = asked(Which::Hit, Slice { skip: 1, limit: 1 }).await;
+            assert_eq!(second.hits.first(), found.hits.get(1));
+            assert_eq!(second.all, if found.all > 1 { found.all } else { 0 });
+            let mut new = found.hits.clone();
+            new.retain(|hit| hit.before == Rejections::default());
+            assert_eq!(asked(Which::New, ALL).await.hits, new);
+            let mut seen = asked(Which::Seen, ALL).await.hits;
+            assert!(seen.len() as u64 >= found.all);
+            seen.retain(|hit| hit.would_reject + hit.denied > 0);
+            assert_eq!(seen, found.hits, "standing violations alone are no hit");
+            if matches!(of, Hits::Namespaces | Hits::Places) {
+                for hit in found.hits {
+                    let cluster = hit.cluster.clone().or(scope.cluster.clone());
+                    let scope = Scope { namespace: Some(hit.name.clone()), cluster, ..scope.clone() };
+                    let expected = |since, until| expected(&history, &scope, since, until);
+                    let now = expected(range.since, range.until);
+                    assert_eq!(
+                        (hit.reviews, hit.would_reject, hit.denied),
+                        (now.reviews, now.would_reject, now.denied),
+                        "{hit:?}"
+                    );
+                    let past = expected(range.before.since, range.before.until);
+                    assert_eq!(
+                        (hit.before.would_reject, hit.before.denied),
+                        (past.would_reject, past.denied),
+                        "{hit:?}"
+                    );
                 }
             }
         }
     }
-    let rules: Vec<String> = test
-        .store
-        .top_rules(&Scope { dry_run: DryRuns::Include, ..Scope::default() }, 9)
-        .await
-        .expect("hits")
-        .into_iter()
-        .map(|hit| hit.name)
-        .collect();
+    let all = Scope { dry_run: DryRuns::Include, ..Scope::default() };
+    let rules = test.store.hits(Hits::Rules, &all, Which::Hit, ALL).await.expect("hits").hits;
+    let rules: Vec<String> = rules.into_iter().map(|hit| hit.name).collect();
     assert!(
         rules.contains(&"images/no-latest".to_owned()) && rules.contains(&"bouncer/bouncer".to_owned()),
         "{rules:?}"

@@ -1,7 +1,7 @@
 //! What runs, beside what came.
 
 use super::history::History;
-use super::lists::plan;
+use super::plans::plan;
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Mode, Verdict, Violation};
@@ -219,7 +219,7 @@ async fn a_last_review_is_looked_up_by_its_key_alone(kind: Kind) {
     test.store.apply_at(&history.records, NOW).await.expect("a batch");
     let times = history.decisions.iter().rev().map(|stored| stored.decision.at);
     let sql = of_their_milliseconds(&test.store.database, times).expect("some");
-    let steps = plan(&test, sql).await;
+    let steps = plan(&test.store.database, sql).await;
     let (wanted, refused) = match kind {
         Kind::Sqlite => ("SEARCH t USING INTEGER PRIMARY KEY", "AUTOMATIC"),
         Kind::Postgres => ("Index Cond: ((key >= ", "Seq Scan on decision"),

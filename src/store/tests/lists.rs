@@ -1,12 +1,14 @@
 use super::history::History;
-use super::{HISTORY, Kind, TestStore, line, on_both};
+use super::plans::plan;
+use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::comparison::{Comparison, Stance};
 use crate::review::decision::{Answer, Decision, ImageRecord, Mode, Record, Verdict, Violation};
-use crate::store::figures::{Hits, comparisons, summary, top};
+use crate::review::workload::Workload;
+use crate::store::figures::{comparisons, summary};
+use crate::store::hits::ranking;
 use crate::store::list::{self, SCANNED};
-use crate::store::read::{Blame, Compared, ComparedFilter, Filter, Scope, StoredDecision};
-use crate::store::settings::StoreSettings;
+use crate::store::read::{Blame, Compared, ComparedFilter, Filter, Hits, Scope, Slice, StoredDecision, Which};
 use crate::store::sql::Sql;
 
 on_both![
@@ -41,7 +43,9 @@ fn matching(filter: &Filter, history: &History) -> Vec<StoredDecision> {
         filter.since.is_none_or(|since| decision.at >= since)
             && filter.until.is_none_or(|until| decision.at < until)
             && is(&filter.cluster, Some(&decision.cluster))
-            && is(&filter.namespace, review.namespace.as_deref())
+            && is(&filter.namespace, Some(review.namespace.as_deref().unwrap_or_default()))
+            && filter.workload.as_ref().is_none_or(|workload| *workload == review.workload)
+            && is(&filter.user, decision.user.as_deref())
             && ((filter.policy.is_none() && filter.rule.is_none()) || violated)
             && glob.as_ref().is_none_or(|glob| review.images.iter().any(|image| glob.is_match(&image.text)))
             && filter.repository.as_ref().is_none_or(|name| review.images.iter().any(|image| is_of(image, name)))
@@ -104,6 +108,12 @@ fn filters(history: &History) -> Vec<Filter> {
         Filter { until: Some(Timestamp(NOW.0 - 7_200_000)), ..Filter::default() },
         Filter { cluster: some("lab"), ..Filter::default() },
         Filter { namespace: some("team-1"), ..Filter::default() },
+        Filter { namespace: some(""), ..Filter::default() },
+        Filter {
+            workload: Some(Workload { kind: "Deployment".to_owned(), name: "web-1".to_owned() }),
+            ..Filter::default()
+        },
+        Filter { user: some("system:serviceaccount:kube-system:replicaset-controller"), ..Filter::default() },
         Filter { policy: some("images"), ..Filter::default() },
         Filter { rule: some("pinned"), ..Filter::default() },
         Filter { image: some("nginx"), ..Filter::default() },
@@ -150,6 +160,8 @@ fn both(one: &Filter, two: &Filter) -> Filter {
         until: one.until.or(two.until),
         cluster: one.cluster.or(two.cluster),
         namespace: one.namespace.or(two.namespace),
+        workload: one.workload.or(two.workload),
+        user: one.user.or(two.user),
         policy: one.policy.or(two.policy),
         rule: one.rule.or(two.rule),
         image: one.image.or(two.image),
@@ -208,7 +220,8 @@ async fn the_list_of_a_figure_has_as_many_rows_as_it_says(kind: Kind) {
     };
     let mut followed = 0;
     for hits in [Hits::Rules, Hits::Repositories] {
-        for hit in top(&test.store.database, hits, &scope, 100, NOW).await.expect("hits") {
+        let all = (Which::Hit, Slice { skip: 0, limit: 100 });
+        for hit in ranking(&test.store.database, hits, &scope, all, NOW).await.expect("hits").hits {
             let (policy, rule) = hit.name.split_once('/').expect("a name");
             let of_hit = match hits {
                 Hits::Rules => Filter { policy: some(policy), rule: some(rule), ..whole.clone() },
@@ -264,7 +277,7 @@ async fn a_uid_is_found_whenever_it_was(kind: Kind) {
         }
         if kind == Kind::Sqlite {
             for sql in list::statements(&test.store.database, &of_uid).await.expect("statements") {
-                let steps = plan(&test, sql).await;
+                let steps = plan(&test.store.database, sql).await;
                 assert!(steps.iter().any(|step| step.contains("USING INDEX decisions_uid (<expr>=? AND <expr>=?")));
             }
         }
@@ -337,27 +350,11 @@ async fn no_list_reads_the_whole_table(kind: Kind) {
     for filter in filters(&history).into_iter().step_by(every) {
         for sql in list::statements(&test.store.database, &filter).await.expect("statements") {
             let text = sql.text.clone();
-            for step in plan(&test, sql).await {
+            for step in plan(&test.store.database, sql).await {
                 assert!(!reads_all(&step), "{step}\n{text}\n{filter:?}");
             }
         }
     }
-}
-
-/// How the database would run it. Postgres is told to read a whole table only where no index can answer: these are
-/// too small for it to matter.
-pub(super) async fn plan(test: &TestStore, sql: Sql) -> Vec<String> {
-    let (setting, explain) = match test.settings {
-        StoreSettings::Sqlite(_) => (None, "EXPLAIN QUERY PLAN "),
-        StoreSettings::Postgres(_) => (Some("SET LOCAL enable_seqscan = off"), "EXPLAIN "),
-    };
-    let mut tx = test.store.database.begin().await.expect("a transaction");
-    if let Some(setting) = setting {
-        tx.execute(Sql::new(setting)).await.expect("a setting");
-    }
-    let mut explained = Sql::new(explain);
-    explained.append(sql);
-    tx.fetch(explained).await.expect("a plan").iter().map(line).collect()
 }
 
 fn reads_all(step: &str) -> bool {

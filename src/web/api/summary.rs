@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::shape::{CompletenessShape, GapShape, time};
 use super::{Call, json};
+use crate::store::read::{Before, Figures};
 use crate::web::WebState;
 use crate::web::error::ApiError;
 use crate::web::gaps;
@@ -23,6 +24,8 @@ struct SummaryShape<'a> {
     would_reject: u64,
     unjudged: u64,
     dry_runs: u64,
+    /// As long a span that ends where this one begins.
+    before: BeforeShape,
     /// From senders that are not declared, dry runs included: in no other figure, unless their cluster is asked for.
     undeclared: u64,
     gaps: Vec<GapShape<'a>>,
@@ -32,6 +35,14 @@ struct SummaryShape<'a> {
     recountable_since: Option<String>,
     /// Plain decisions before this went early, for the size.
     dropped_for_size_before: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct BeforeShape {
+    since: String,
+    until: String,
+    #[serde(flatten)]
+    figures: Figures,
 }
 
 pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
@@ -51,10 +62,19 @@ pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         would_reject: figures.would_reject,
         unjudged: figures.unjudged,
         dry_runs: figures.dry_runs,
+        before: BeforeShape::of(&summary.before),
         undeclared,
         gaps: gaps.iter().map(GapShape::from).collect(),
         completeness: CompletenessShape::from(&live.completeness),
         recountable_since: summary.horizons.recountable_since(scope.dry_run).map(time),
         dropped_for_size_before: summary.horizons.for_size.map(time),
     }))
+}
+
+// === impl BeforeShape ===
+
+impl BeforeShape {
+    fn of(before: &Before) -> Self {
+        Self { since: time(before.since), until: time(before.until), figures: before.figures.clone() }
+    }
 }

@@ -8,23 +8,21 @@ use axum::extract::{RawQuery, State};
 use axum::response::Html;
 
 use super::html;
-use super::span::{RangeChoice, Span, ranges, scope_of};
 use crate::review::comparison::Stance;
 use crate::store::read::{Compared, Comparisons, Scope};
 use crate::web::address::Address;
+use crate::web::bar::Bar;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count};
 use crate::web::frame::{Frame, Notice, Visit};
+use crate::web::span::{Span, scope_of};
 use crate::web::{Live, LoadedCandidate, WebState, comparison};
 
 #[derive(Template)]
 #[template(path = "pages/candidates.html")]
 struct CandidatesPage {
     frame: Frame,
-    here: Address,
-    ranges: Vec<RangeChoice>,
-    clusters: Vec<String>,
-    namespaces: Vec<String>,
+    bar: Bar,
     span: Span,
     cards: Vec<Card>,
     api: Address,
@@ -64,23 +62,16 @@ pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     let scope = scope_of(&visit)?;
     let live = state.live().await?;
     let store = &state.store;
-    let (found, clusters, namespaces) =
-        tokio::try_join!(store.comparisons(&scope), store.clusters(), store.namespaces(scope.cluster.as_deref()))?;
-    html(&CandidatesPage::of(&visit, &scope, &live, found, [clusters, namespaces]))
+    let here = visit.to("/candidates");
+    let (found, bar) = tokio::try_join!(store.comparisons(&scope), Bar::of(store, &visit, &here))?;
+    html(&CandidatesPage::of(&visit, &scope, &live, found, bar))
 }
 
 // === impl CandidatesPage ===
 
 impl CandidatesPage {
-    fn of(
-        visit: &Visit,
-        scope: &Scope,
-        live: &Live,
-        found: Comparisons,
-        [clusters, namespaces]: [Vec<String>; 2],
-    ) -> Self {
-        let here = visit.to("/candidates");
-        let mut frame = Frame::of("Candidates", visit, live, here.clone());
+    fn of(visit: &Visit, scope: &Scope, live: &Live, found: Comparisons, bar: Bar) -> Self {
+        let mut frame = Frame::of("Candidates", visit, live, bar.here.clone());
         if !found.compared.is_empty() {
             frame.notices.extend(Notice::of_counted(found.since, &found.horizons, scope, &visit.zone));
         }
@@ -92,13 +83,10 @@ impl CandidatesPage {
             .with("dry_run", "false");
         Self {
             frame,
-            ranges: ranges(visit, &here),
             span: Span::of(visit, scope, (found.since, found.until)),
             cards: cards(&live.candidates, found.compared, &list),
-            clusters: filters::proposed(clusters),
-            namespaces: filters::proposed(namespaces),
-            api: here.at("/api/v1/candidates").without("tz"),
-            here,
+            api: bar.here.at("/api/v1/candidates").without("tz"),
+            bar,
         }
     }
 }

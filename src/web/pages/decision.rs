@@ -108,7 +108,7 @@ pub async fn show(
 impl DecisionPage {
     fn of(visit: &Visit, live: &Live, stored: StoredDecision, object: Option<Vec<Fragment>>) -> Self {
         let decision = &stored.decision;
-        let here = Address::of(format!("/decisions/{}", decision.id)).with_some("tz", visit.parameters.text("tz"));
+        let here = visit.to(&format!("/decisions/{}", decision.id));
         let list = Address::of("/decisions").with_some("tz", visit.parameters.text("tz"));
         Self {
             frame: Frame::of(format!("Decision {}", decision.id), visit, live, here.clone()),
@@ -121,8 +121,8 @@ impl DecisionPage {
             candidates: CandidateCard::all(decision, &list),
             images: stored.review.images.iter().map(|image| ImageRow::of(image, &list)).collect(),
             object,
-            api: here.at(format!("/api/v1/decisions/{}", decision.id)).without("tz"),
-            back: list,
+            api: Address::of(format!("/api/v1/decisions/{}", decision.id)),
+            back: visit.to("/decisions"),
             revision: visit.revision(&decision.revision),
             stored,
         }

@@ -7,53 +7,36 @@ use axum::extract::{RawQuery, State};
 use axum::response::Html;
 
 use super::html;
-use crate::review::decision::{Decision, ReviewRecord};
-use crate::store::read::{Scope, StoredDecision};
+use crate::review::clock::Timestamp;
+use crate::store::read::{Cursor, Filter, Followed, Names, Scope};
+use crate::store::{Store, StoreError};
 use crate::web::WebState;
 use crate::web::address::Address;
+use crate::web::bar::Proposals;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count};
+use crate::web::found::FoundNames;
 use crate::web::frame::{Frame, Notice, Visit};
 use crate::web::gaps;
-use crate::web::let_through::Passage;
-use crate::web::query::{BadParameter, FILTERS, cursor};
-use crate::web::sentence::{Fate, rule_name, workload};
-use crate::web::zone::Zone;
+use crate::web::query::{BadParameter, FILTERS, cursor, followed};
+use crate::web::row::Row;
+use crate::web::span::{RangeChoice, ranges_of_list};
 
 const ROWS: u16 = 50;
-/// Images of one decision that its row names.
-const IMAGES: usize = 3;
-
 /// Filters that a page hides until they are asked for.
-const MORE: [&str; 11] = [
-    "since",
-    "until",
-    "policy",
-    "rule",
-    "repository",
-    "to_blame",
-    "dry_run",
-    "uid",
-    "candidate",
-    "candidate_live",
-    "candidate_verdict",
-];
-
-/// What `since` says, and its name.
-const RANGES: [(&str, &str); 5] =
-    [("", "All"), ("1h", "1 hour"), ("24h", "24 hours"), ("7d", "7 days"), ("30d", "30 days")];
+const MORE: [&str; 9] =
+    ["policy", "rule", "repository", "to_blame", "dry_run", "uid", "candidate", "candidate_live", "candidate_verdict"];
 
 #[derive(Template)]
 #[template(path = "pages/decisions.html")]
 struct Decisions {
     frame: Frame,
     here: Address,
-    ranges: Vec<(&'static str, Address, bool)>,
+    ranges: Vec<RangeChoice>,
     chips: Vec<Chip>,
     /// One of the less common filters is in force.
     more: bool,
-    clusters: Vec<String>,
-    namespaces: Vec<String>,
+    places: Proposals,
     policies: Vec<String>,
     rules: Vec<String>,
     zone: String,
@@ -63,7 +46,22 @@ struct Decisions {
     older: Option<Address>,
     /// The search stopped there, before the page was full: what is older has not been looked at.
     searched_until: Option<String>,
+    /// What was looked for, and the names that hold it.
+    wanted: String,
+    found: Option<FoundNames>,
+    /// `None`: the list has an end, or this is not its beginning.
+    tail: Option<Tail>,
+    /// Exactly this list, in each format.
+    exports: [(&'static str, Address); 2],
     api: Address,
+}
+
+/// Whether the page shows what comes new to its list.
+struct Tail {
+    /// The events to follow; `None`: it does not follow.
+    source: Option<Address>,
+    /// The page that does the other thing.
+    other: Address,
 }
 
 /// A filter in force, and this page without it.
@@ -71,33 +69,6 @@ struct Chip {
     name: &'static str,
     value: String,
     without: Address,
-}
-
-struct Row {
-    href: Address,
-    time: String,
-    date: String,
-    datetime: String,
-    fate: Fate,
-    dry_run: bool,
-    cluster: String,
-    namespace: Option<String>,
-    workload: String,
-    operation: &'static str,
-    images: Vec<String>,
-    more_images: usize,
-    against: Vec<Against>,
-}
-
-/// A rule that has a violation.
-#[derive(PartialEq)]
-struct Against {
-    /// `policy/rule`.
-    rule: String,
-    /// The mode, or what lets it through.
-    word: &'static str,
-    /// Nothing lets it through.
-    acts: bool,
 }
 
 pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Html<String>, PageError> {
@@ -111,13 +82,16 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     let live = state.live().await?;
     let store = &state.store;
     let span = Scope { since: filter.since, until: filter.until, ..Scope::default() };
-    let (page, undeclared, clusters, namespaces, judges, horizons) = tokio::try_join!(
+    let wanted = visit.parameters.text("q");
+    // Before the list, so that nothing falls between it and what follows.
+    let end = store.end().await?;
+    let (page, undeclared, places, judges, horizons, names) = tokio::try_join!(
         store.decisions(&filter, ROWS, after),
         store.undeclared(&span),
-        store.clusters(),
-        store.namespaces(filter.cluster.as_deref()),
+        Proposals::of(store, &visit),
         store.policies_and_rules(),
         store.horizons(),
+        names(store, &filter, wanted),
     )?;
     let gaps = gaps::of_page(store, &live, &filter, after, &page).await?;
     let here = visit.parameters.address("/decisions", &FILTERS).with_some("tz", visit.parameters.text("tz"));
@@ -129,10 +103,12 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
     let since = gaps::span_of_page(&filter, after, &page).since;
     frame.notices.extend(Notice::of_deleted_rows(&horizons, &filter, since, &visit.zone));
     frame.notices.extend(Notice::of_undeclared(undeclared));
-    let rows: Vec<Row> = page.decisions.iter().map(|stored| Row::of(stored, &visit.zone, &visit)).collect();
+    let rows: Vec<Row> = page.decisions.iter().map(|stored| Row::of(stored, &visit)).collect();
+    let tail = Tail::of(&visit, &here, &filter, after, &end);
+    frame.refresh = tail.as_ref().is_some_and(|tail| tail.source.is_some());
     html(&Decisions {
         frame,
-        ranges: ranges(&here),
+        ranges: ranges_of_list(&visit, &here),
         chips: chips(&here),
         more: MORE.iter().any(|name| here.value(name).is_some()),
         heading: heading(rows.len(), page.next.is_some(), after.is_some()),
@@ -141,13 +117,30 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         older: page.next.map(|next| here.clone().with("after", cursor::encode(next))),
         api: here.at("/api/v1/decisions").without("tz"),
         zone: visit.zone.abbreviation(visit.now),
-        clusters: filters::proposed(clusters),
-        namespaces: filters::proposed(namespaces),
+        found: names.map(|names| FoundNames::of(names, &here)),
+        wanted: wanted.unwrap_or_default().to_owned(),
+        exports: exports(&here, &filter, visit.now),
+        tail,
+        places,
         policies: filters::proposed(judges.into_iter().map(|judge| judge.policy).collect()),
         rules: filters::proposed(rules),
         rows,
         here,
     })
+}
+
+async fn names(store: &Store, filter: &Filter, wanted: Option<&str>) -> Result<Option<Names>, StoreError> {
+    let Some(text) = wanted else { return Ok(None) };
+    let scope = Scope { cluster: filter.cluster.clone(), namespace: filter.namespace.clone(), ..Scope::default() };
+    store.names(&scope, text).await.map(Some)
+}
+
+/// Of a span that has both its ends, so that what is exported is what is shown.
+fn exports(here: &Address, filter: &Filter, now: Timestamp) -> [(&'static str, Address); 2] {
+    let until = filter.until.unwrap_or(Timestamp(now.0 + 1));
+    let export = here.at("/api/v1/export").without("tz").with("until", until.to_string());
+    let export = export.with_some("since", filter.since.map(|since| since.to_string()));
+    [("CSV", "csv"), ("NDJSON", "ndjson")].map(|(label, format)| (label, export.clone().with("format", format)))
 }
 
 /// What stands above the list: how many of how many is not known without counting them all.
@@ -161,13 +154,6 @@ fn heading(rows: usize, more: bool, paged: bool) -> String {
     }
 }
 
-fn ranges(here: &Address) -> Vec<(&'static str, Address, bool)> {
-    let own = here.value("until").is_some();
-    let since = here.value("since").unwrap_or_default();
-    let range = |(value, label)| (label, here.clone().with("since", value).without("until"), !own && since == value);
-    RANGES.into_iter().map(range).collect()
-}
-
 fn chips(here: &Address) -> Vec<Chip> {
     let chip = |(name, value): (&'static str, &str)| Chip {
         name: match name {
@@ -178,6 +164,7 @@ fn chips(here: &Address) -> Vec<Chip> {
             "dry_run" => "dry run",
             "candidate_live" => "in force",
             "candidate_verdict" => "candidate says",
+            "cluster_wide" => "of the whole cluster",
             name => name,
         },
         value: match value {
@@ -190,9 +177,34 @@ fn chips(here: &Address) -> Vec<Chip> {
     here.query().filter(|(name, _)| *name != "tz").map(chip).collect()
 }
 
+// === impl Tail ===
+
+impl Tail {
+    fn of(visit: &Visit, here: &Address, filter: &Filter, after: Option<Cursor>, end: &Followed) -> Option<Self> {
+        if filter.until.is_some() || after.is_some() {
+            return None;
+        }
+        let following = here.clone().with("follow", "true");
+        let source = here.at("/decisions/tail").with("from", followed::encode(end));
+        Some(match visit.parameters.text("follow") {
+            Some("true") => Self { source: Some(source), other: here.clone() },
+            _ => Self { source: None, other: following },
+        })
+    }
+}
+
 // === impl Decisions ===
 
 impl Decisions {
+    /// The events that are followed.
+    fn source(&self) -> Option<&Address> {
+        self.tail.as_ref()?.source.as_ref()
+    }
+
+    fn follows(&self) -> bool {
+        self.source().is_some()
+    }
+
     fn asked(&self, name: &str) -> &str {
         self.here.value(name).unwrap_or_default()
     }
@@ -200,68 +212,4 @@ impl Decisions {
     fn is(&self, name: &str, value: &str) -> bool {
         self.asked(name) == value
     }
-}
-
-// === impl Row ===
-
-impl Row {
-    fn of(stored: &StoredDecision, zone: &Zone, visit: &Visit) -> Self {
-        let StoredDecision { decision, review } = stored;
-        let images = names(review);
-        Self {
-            href: Address::of(format!("/decisions/{}", decision.id)).with_some("tz", visit.parameters.text("tz")),
-            time: zone.time(decision.at),
-            date: zone.date(decision.at),
-            datetime: decision.at.to_string(),
-            fate: Fate::of(decision),
-            dry_run: decision.dry_run,
-            cluster: decision.cluster.clone(),
-            namespace: review.namespace.clone(),
-            workload: workload(&review.workload),
-            operation: review.operation.as_str(),
-            more_images: images.len().saturating_sub(IMAGES),
-            images: images.into_iter().take(IMAGES).collect(),
-            against: against(decision),
-        }
-    }
-}
-
-/// A digest is told from others by its first twelve digits.
-fn short(image: &str) -> String {
-    match image.split_once("@sha256:") {
-        Some((name, hex)) if hex.len() == 64 && hex.is_ascii() => format!("{name}@sha256:{}…", &hex[..12]),
-        _ => image.to_owned(),
-    }
-}
-
-/// Each image once.
-fn names(review: &ReviewRecord) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for image in &review.images {
-        let name = short(&image.text);
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
-}
-
-/// Each rule that stood against it once, standing violations left out; what is let through after what is not.
-fn against(decision: &Decision) -> Vec<Against> {
-    let passage = Passage::of(decision);
-    let (mut acting, mut let_through) = (Vec::new(), Vec::new());
-    for verdict in &decision.verdicts {
-        for violation in &verdict.violations {
-            let rule = rule_name(verdict, violation);
-            let (rows, row) = match &violation.exempted {
-                None => (&mut acting, Against { rule, word: violation.mode.as_str(), acts: true }),
-                Some(by) => (&mut let_through, Against { rule, word: passage.word(by), acts: false }),
-            };
-            if !rows.contains(&row) {
-                rows.push(row);
-            }
-        }
-    }
-    acting.append(&mut let_through);
-    acting
 }

@@ -9,9 +9,11 @@ pub mod candidates;
 pub mod decision;
 pub mod decisions;
 pub mod inventory;
+pub mod namespace;
+pub mod namespaces;
 pub mod overview;
 pub mod revision;
-mod span;
+pub mod tail;
 
 fn html(page: &impl Template) -> Result<Html<String>, PageError> {
     Ok(Html(page.render()?))

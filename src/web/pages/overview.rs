@@ -6,42 +6,41 @@ use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::{Html, IntoResponse, Response};
 
-use self::tables::{Cell, HitRow, cells, image_rows, namespace_rows, rule_rows};
+use self::news::{New, News};
 use super::html;
-use super::span::{RangeChoice, Span, lead, ranges, scope_of};
 use crate::policy::ceiling::Ceiling;
 use crate::review::clock::Timestamp;
-use crate::store::read::{Bucket, Hit, Range, Scope, Summary};
+use crate::store::Store;
+use crate::store::read::{Bucket, Hits, Range, Ranking, Scope, Slice, Summary, Which};
 use crate::web::address::Address;
+use crate::web::bar::Bar;
 use crate::web::chart::Chart;
 use crate::web::ended::EndedCeilings;
 use crate::web::error::PageError;
 use crate::web::frame::{Frame, Notice, Visit};
-use crate::web::sentence::{Counted, Sentence, state as state_of};
+use crate::web::sentence::{Sentence, state as state_of};
+use crate::web::span::{Span, lead, scope_of};
+use crate::web::tables::{Cell, HitRow, cells, image_rows, namespace_rows, rule_rows};
 use crate::web::{Live, WebState, filters, gaps};
 
-mod tables;
+mod news;
 
 /// Columns that can still be told apart on a telephone.
 const MAX_COLUMNS: usize = 64;
-/// Rows that are read, so that the sentence can say how many rules and namespaces there are.
-const COUNTED: u16 = 100;
 /// Rows that are shown of each table.
-const SHOWN: usize = 8;
+const SHOWN: Slice = Slice { skip: 0, limit: 8 };
 
 #[derive(Template)]
 #[template(path = "pages/overview.html")]
 struct Overview {
     frame: Frame,
-    here: Address,
-    ranges: Vec<RangeChoice>,
-    clusters: Vec<String>,
-    namespaces: Vec<String>,
+    bar: Bar,
     sentence: Sentence,
     span: Span,
     ended: Option<EndedCeilings>,
     cells: Vec<Cell>,
     chart: Option<Chart>,
+    news: News,
     rules: Table,
     by_namespace: Table,
     images: Table,
@@ -61,7 +60,7 @@ struct FirstReview {
 
 struct Table {
     rows: Vec<HitRow>,
-    more: usize,
+    more: u64,
 }
 
 struct PolicyLine {
@@ -88,67 +87,48 @@ struct Found {
     summary: Summary,
     undeclared: u64,
     buckets: Vec<Bucket>,
-    rules: Vec<Hit>,
-    namespaces: Vec<Hit>,
-    repositories: Vec<Hit>,
-    clusters: Vec<String>,
-    namespace_names: Vec<String>,
+    rules: Ranking,
+    namespaces: Ranking,
+    images: Ranking,
+    new: New,
     latest: Option<Timestamp>,
     ceilings: Vec<Ceiling>,
+    bar: Bar,
 }
 
 pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, PageError> {
     let visit = Visit::of(&state, query.as_deref())?;
     let scope = scope_of(&visit)?;
     let live = state.live().await?;
-    let found = Found::of(&state, &scope).await?;
+    let found = Found::of(&state.store, &visit, &scope).await?;
     Ok(match found.latest {
         None => FirstReview::of(&visit, &live)?.into_response(),
-        Some(_) => Overview::of(visit, &scope, &live, found)?.into_response(),
+        Some(_) => Overview::of(&visit, &scope, &live, found)?.into_response(),
     })
 }
 
 // === impl Found ===
 
 impl Found {
-    async fn of(state: &WebState, scope: &Scope) -> Result<Self, PageError> {
-        let store = &state.store;
+    async fn of(store: &Store, visit: &Visit, scope: &Scope) -> Result<Self, PageError> {
         let range = Range { since: scope.since, until: scope.until };
-        let (
-            summary,
-            undeclared,
-            buckets,
-            rules,
-            namespaces,
-            repositories,
-            clusters,
-            namespace_names,
-            latest,
-            ceilings,
-        ) = tokio::try_join!(
-            store.summary(scope),
+        let here = visit.to("/");
+        let hit = |of| store.hits(of, scope, Which::Hit, SHOWN);
+        let new = |of| store.hits(of, scope, Which::New, SHOWN);
+        let figures = async { tokio::try_join!(store.summary(scope), store.chart(scope, MAX_COLUMNS)) };
+        let hits = async { tokio::try_join!(hit(Hits::Rules), hit(Hits::Namespaces), hit(Hits::Repositories)) };
+        let news = async { tokio::try_join!(new(Hits::Rules), new(Hits::Namespaces), new(Hits::Repositories)) };
+        let ((summary, buckets), (rules, namespaces, images), news, undeclared, latest, ceilings, bar) = tokio::try_join!(
+            figures,
+            hits,
+            news,
             store.undeclared(scope),
-            store.chart(scope, MAX_COLUMNS),
-            store.top_rules(scope, COUNTED),
-            store.top_namespaces(scope, COUNTED),
-            store.top_repositories(scope, COUNTED),
-            store.clusters(),
-            store.namespaces(scope.cluster.as_deref()),
             store.last_at(),
             store.ceilings_within(range),
+            Bar::of(store, visit, &here),
         )?;
-        Ok(Self {
-            summary,
-            undeclared,
-            buckets,
-            rules,
-            namespaces,
-            repositories,
-            clusters,
-            namespace_names,
-            latest,
-            ceilings,
-        })
+        let new = New { rules: news.0, namespaces: news.1, images: news.2 };
+        Ok(Self { summary, undeclared, buckets, rules, namespaces, images, new, latest, ceilings, bar })
     }
 }
 
@@ -164,11 +144,10 @@ impl FirstReview {
 // === impl Overview ===
 
 impl Overview {
-    fn of(visit: Visit, scope: &Scope, live: &Live, found: Found) -> Result<Html<String>, PageError> {
-        let here = visit.to("/");
-        let summary = found.summary;
+    fn of(visit: &Visit, scope: &Scope, live: &Live, found: Found) -> Result<Html<String>, PageError> {
+        let Found { summary, bar, .. } = found;
         let gaps = gaps::in_span(&summary, live, scope.cluster.as_deref());
-        let mut frame = Frame::of("Overview", &visit, live, here.clone());
+        let mut frame = Frame::of("Overview", visit, live, bar.here.clone());
         frame.notices.extend(Notice::of_gaps(&gaps, &visit.zone));
         frame.notices.extend(Notice::of_unjudged(summary.figures.unjudged));
         frame.notices.extend(Notice::of_figures_without_rows(&summary, scope, &visit.zone));
@@ -179,29 +158,27 @@ impl Overview {
             .with("since", summary.since.to_string())
             .with("until", summary.until.to_string())
             .with("dry_run", "false");
-        let would = |hits: &[Hit]| Counted::of(hits.iter().filter(|hit| hit.would_reject > 0).count(), COUNTED.into());
-        let sentence = state_of(&lead(&visit, scope), &summary.figures, would(&found.rules), would(&found.namespaces));
+        let sentence =
+            state_of(&lead(visit, scope), &summary.figures, found.rules.rejecting, Some(found.namespaces.rejecting));
         let latest = found.latest.filter(|_| summary.figures.reviews + summary.figures.dry_runs == 0);
         let latest = latest.map(|at| Latest {
             at: visit.zone.second(at),
             href: visit.to("/decisions").without("since").without("until"),
         });
         html(&Self {
-            ranges: ranges(&visit, &here),
             sentence,
-            span: Span::of(&visit, scope, (summary.since, summary.until)),
+            span: Span::of(visit, scope, (summary.since, summary.until)),
             ended: EndedCeilings::of(&found.ceilings, visit.now, &visit.zone),
             cells: cells(&summary.figures, &list),
             chart: Chart::of(found.buckets, &gaps, &visit.zone, &list),
-            rules: Table::of(rule_rows(found.rules, &list)),
-            by_namespace: Table::of(namespace_rows(found.namespaces, &list)),
-            images: Table::of(image_rows(found.repositories, &list)),
-            clusters: filters::proposed(found.clusters),
-            namespaces: filters::proposed(found.namespace_names),
+            news: News::of(&summary, found.new, &list, &visit.zone),
+            rules: Table::of(found.rules.all, rule_rows(found.rules.hits, &list)),
+            by_namespace: Table::of(found.namespaces.all, namespace_rows(found.namespaces.hits, &list)),
+            images: Table::of(found.images.all, image_rows(found.images.hits, &list)),
             policies: policies(live),
             latest,
             frame,
-            here,
+            bar,
         })
     }
 }
@@ -225,9 +202,7 @@ fn policies(live: &Live) -> Vec<PolicyLine> {
 // === impl Table ===
 
 impl Table {
-    fn of(mut rows: Vec<HitRow>) -> Self {
-        let more = rows.len().saturating_sub(SHOWN);
-        rows.truncate(SHOWN);
-        Self { rows, more }
+    fn of(all: u64, rows: Vec<HitRow>) -> Self {
+        Self { more: all.saturating_sub(rows.len() as u64), rows }
     }
 }

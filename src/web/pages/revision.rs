@@ -22,6 +22,7 @@ struct RevisionPage {
     loaded_at: Option<String>,
     is_in_force: bool,
     api: Address,
+    back: Address,
 }
 
 pub async fn show(
@@ -37,7 +38,8 @@ pub async fn show(
         frame: Frame::of(format!("Revision {}", stored.id), &visit, &live, here.clone()),
         loaded_at: stored.loaded_at.map(|at| visit.zone.second(at)),
         is_in_force: stored.id == live.revision,
-        api: here.at(format!("/api/v1{}", here.path())).without("tz"),
+        api: Address::of(format!("/api/v1{}", here.path())),
+        back: visit.to("/decisions"),
         stored,
     })
 }

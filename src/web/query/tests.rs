@@ -19,7 +19,8 @@ fn filter(query: &str) -> Result<Filter, BadParameter> {
 #[test]
 fn every_filter_is_read() {
     let got = filter(
-        "since=2026-11-23T10:00:00Z&until=2026-11-23T11:00:00.250Z&cluster=prod&namespace=shop&policy=images&rule=no-latest\
+        "since=2026-11-23T10:00:00Z&until=2026-11-23T11:00:00.250Z&cluster=prod&namespace=shop&workload=Deployment/web&user=alice\
+         &policy=images&rule=no-latest\
          &image=docker.io%2F**&repository=docker.io/library/nginx&to_blame=true&uid=u-1&answer=failed&would_reject=false&dry_run=true\
          &candidate=images-next&candidate_live=allow&candidate_verdict=deny",
     );
@@ -28,6 +29,8 @@ fn every_filter_is_read() {
         until: Some(Timestamp(NOON.0 - 3_600_000 + 250)),
         cluster: Some("prod".into()),
         namespace: Some("shop".into()),
+        workload: Some(Workload { kind: "Deployment".into(), name: "web".into() }),
+        user: Some("alice".into()),
         policy: Some("images".into()),
         rule: Some("no-latest".into()),
         image: Some("docker.io/**".into()),
@@ -51,6 +54,16 @@ fn an_unknown_parameter_is_told_which_there_are() {
     let message = |known: &[&str]| parse("limt=5").only(known).expect_err("unknown").message;
     assert_eq!(message(&["limit", "after"]), "there is no such parameter; there are limit, after");
     assert_eq!(message(&[]), "there is no such parameter; this address takes none");
+}
+
+#[test]
+fn what_is_in_no_namespace_is_asked_for_by_its_own_name() {
+    assert_eq!(filter("cluster_wide=true").map(|filter| filter.namespace), Ok(Some(String::new())));
+    assert_eq!(filter("namespace=").map(|filter| filter.namespace), Ok(None));
+    for (kind, name) in [("Deployment", "web"), ("Pods", "running docker.io/library/nginx, quay.io/a/b")] {
+        let workload = Workload { kind: kind.into(), name: name.into() };
+        assert_eq!(sentence::workload_of(&sentence::workload(&workload)), Some(workload));
+    }
 }
 
 #[test]
@@ -93,6 +106,9 @@ fn what_is_wrong_is_named() {
         ("answer=Denied", "answer", "allowed, denied, failed"),
         ("would_reject=yes", "would_reject", "true, false"),
         ("dry_run=include", "dry_run", "true, false"),
+        ("workload=web", "workload", "Deployment/checkout"),
+        ("cluster_wide=false", "cluster_wide", "is none of true"),
+        ("cluster_wide=true&namespace=shop", "cluster_wide", "in no namespace"),
     ] {
         let error = filter(query).expect_err(query);
         assert_eq!(error.parameter, parameter, "{query}");

@@ -1,10 +1,10 @@
 //! The span that a page of figures is over: how it is asked for, and how it is said.
 
+use super::address::Address;
+use super::frame::Visit;
+use super::query::BadParameter;
 use crate::review::clock::{DAY, Timestamp};
 use crate::store::read::Scope;
-use crate::web::address::Address;
-use crate::web::frame::Visit;
-use crate::web::query::BadParameter;
 
 /// A choice of the range: what `since` says, its name, and how a sentence over it begins.
 const RANGES: [(&str, &str, &str); 4] = [
@@ -18,9 +18,13 @@ const DEFAULT_RANGE: &str = "24h";
 #[derive(Debug)]
 pub struct RangeChoice {
     pub label: &'static str,
-    pub href: Address,
+    /// An address, or the place on the page where one's own range is written.
+    pub href: String,
     pub current: bool,
 }
+
+/// The id of the field in which one's own range begins.
+const OWN: &str = "#since";
 
 #[derive(Debug)]
 pub struct Span {
@@ -41,15 +45,33 @@ pub fn scope_of(visit: &Visit) -> Result<Scope, BadParameter> {
     Ok(scope)
 }
 
+/// Of a page of figures.
 pub fn ranges(visit: &Visit, here: &Address) -> Vec<RangeChoice> {
-    let own = visit.parameters.text("until").is_some();
-    let since = visit.parameters.text("since").unwrap_or(DEFAULT_RANGE);
+    choices(visit, here, DEFAULT_RANGE)
+}
+
+/// Of a list, which goes back to the beginning unless it is told not to.
+pub fn ranges_of_list(visit: &Visit, here: &Address) -> Vec<RangeChoice> {
+    let all = RangeChoice {
+        label: "All",
+        href: here.clone().without("since").without("until").to_string(),
+        current: ["since", "until"].iter().all(|name| visit.parameters.text(name).is_none()),
+    };
+    std::iter::once(all).chain(choices(visit, here, "")).collect()
+}
+
+fn choices(visit: &Visit, here: &Address, default: &str) -> Vec<RangeChoice> {
+    let has_end = visit.parameters.text("until").is_some();
+    let since = visit.parameters.text("since").unwrap_or(default);
     let choice = |(value, label, _)| RangeChoice {
         label,
-        href: here.clone().with("since", value).without("until"),
-        current: !own && since == value,
+        href: here.clone().with("since", value).without("until").to_string(),
+        current: !has_end && since == value,
     };
-    RANGES.into_iter().map(choice).collect()
+    let mut choices: Vec<RangeChoice> = RANGES.into_iter().map(choice).collect();
+    let is_own = (has_end || !since.is_empty()) && choices.iter().all(|choice| !choice.current);
+    choices.push(RangeChoice { label: "Own", href: OWN.to_owned(), current: is_own });
+    choices
 }
 
 /// How the sentence begins.

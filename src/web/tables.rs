@@ -1,8 +1,9 @@
 //! The figures and the tables of what is hit most, each with the list that it counts.
 
+use super::address::Address;
+use super::filters::count;
+use super::trend::Trend;
 use crate::store::read::{Figures, Hit};
-use crate::web::address::Address;
-use crate::web::filters::count;
 
 #[derive(Debug)]
 pub struct Cell {
@@ -25,6 +26,7 @@ pub struct HitRow {
     /// Of a hundred, against the row that is hit most.
     pub would_width: u64,
     pub denied_width: u64,
+    pub trend: Trend,
 }
 
 pub fn cells(figures: &Figures, list: &Address) -> Vec<Cell> {
@@ -103,6 +105,7 @@ fn rows(hits: Vec<Hit>, list: impl Fn(&str) -> Address) -> Vec<HitRow> {
             denied_href: href.clone().with("answer", "denied"),
             would_width: width(hit.would_reject, most),
             denied_width: width(hit.denied, most),
+            trend: Trend::of_hit(&hit),
             name: hit.name,
             href,
             would_reject: hit.would_reject,
@@ -161,7 +164,7 @@ mod tests {
             reviews: would_reject + denied,
             would_reject,
             denied,
-            standing: 0,
+            ..Hit::default()
         };
         let rows = rule_rows(vec![hit("images/no-latest", 200, 0), hit("bouncer/bouncer", 0, 1)], &list);
         assert_eq!(

@@ -1,0 +1,74 @@
+//! The statements that a page has the database run, and how it runs them.
+
+use std::cell::RefCell;
+
+use super::line;
+use crate::store::Store;
+use crate::store::database::Database;
+use crate::store::sql::Sql;
+
+thread_local! {
+    /// Of this thread's test: its runtime runs on it alone.
+    static SEEN: RefCell<Vec<Sql>> = const { RefCell::new(Vec::new()) };
+}
+
+pub(in crate::store) fn note(sql: &Sql) {
+    SEEN.with_borrow_mut(|seen| seen.push(sql.clone()));
+}
+
+/// How many reads there were since the last call; none of them reads all of a table that grows with the history.
+pub(crate) async fn taken(store: &Store, what: &str) -> usize {
+    let seen = SEEN.take();
+    for sql in &seen {
+        for step in plan(&store.database, sql.clone()).await {
+            assert!(!reads_all(&step, &sql.text), "{what}: {step}\n{}", sql.text);
+        }
+    }
+    seen.len()
+}
+
+/// How the database would run it. Postgres is told to read a whole table only where no index can answer: these are
+/// too small for it to matter.
+pub(super) async fn plan(database: &Database, sql: Sql) -> Vec<String> {
+    let (setting, explain) = match database {
+        Database::Sqlite(_) => (None, "EXPLAIN QUERY PLAN "),
+        Database::Postgres(_) => (Some("SET LOCAL enable_seqscan = off"), "EXPLAIN "),
+    };
+    let mut tx = database.begin().await.expect("a transaction");
+    if let Some(setting) = setting {
+        tx.execute(Sql::new(setting)).await.expect("a setting");
+    }
+    let mut explained = Sql::new(explain);
+    explained.append(sql);
+    tx.fetch(explained).await.expect("a plan").iter().map(line).collect()
+}
+
+/// Tables that have a row for each decision, review, bucket or workload.
+const GROWING: [&str; 12] = [
+    "decisions",
+    "decision_rules",
+    "decision_repositories",
+    "decision_candidates",
+    "reviews",
+    "outcomes",
+    "review_images",
+    "rollup_totals",
+    "rollup_rules",
+    "rollup_repositories",
+    "workload_rules",
+    "batches",
+];
+
+fn reads_all(step: &str, text: &str) -> bool {
+    GROWING.iter().any(|table| {
+        if step.contains(&format!("Seq Scan on {table}")) {
+            return true;
+        }
+        // SQLite says only what the statement calls it.
+        text.match_indices(&format!("{table} ")).any(|(at, _)| {
+            let alias: String = text[at + table.len() + 1..].chars().take_while(|c| c.is_ascii_lowercase()).collect();
+            let is_alias = (1..=2).contains(&alias.len()) && alias != "on";
+            is_alias && step.ends_with(&format!("SCAN {alias}"))
+        })
+    })
+}

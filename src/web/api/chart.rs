@@ -1,0 +1,46 @@
+//! `GET /api/v1/chart`: figures over time.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::shape::time;
+use super::{Call, json};
+use crate::store::read::{Bucket, Figures};
+use crate::web::WebState;
+use crate::web::error::ApiError;
+
+const DEFAULT_LIMIT: u16 = 64;
+const MAX_LIMIT: u16 = 1_000;
+
+#[derive(Debug, Serialize)]
+struct ChartShape {
+    /// Oldest first, without a hole.
+    buckets: Vec<BucketShape>,
+}
+
+#[derive(Debug, Serialize)]
+struct BucketShape {
+    since: String,
+    until: String,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
+    let call = Call::of(&state, query.as_deref(), &["since", "until", "cluster", "namespace", "dry_run", "limit"])?;
+    let scope = call.parameters.scope(call.now())?;
+    let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
+    let buckets = state.store.chart(&scope, limit.into()).await?;
+    Ok(json(&ChartShape { buckets: buckets.into_iter().map(BucketShape::of).collect() }))
+}
+
+// === impl BucketShape ===
+
+impl BucketShape {
+    fn of(Bucket { from, to, figures }: Bucket) -> Self {
+        Self { since: time(from), until: time(to), figures }
+    }
+}

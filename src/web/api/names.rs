@@ -1,0 +1,78 @@
+//! `GET /api/v1/names`: names that hold a text, to make filters of.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::{Call, json};
+use crate::store::read::{Few, Scope};
+use crate::web::WebState;
+use crate::web::error::ApiError;
+use crate::web::query::BadParameter;
+use crate::web::sentence;
+
+#[derive(Debug, Serialize)]
+struct NamesShape {
+    namespaces: FewShape<NamespaceShape>,
+    workloads: FewShape<WorkloadShape>,
+    repositories: FewShape<String>,
+    images: FewShape<String>,
+    users: FewShape<String>,
+    rules: FewShape<RuleShape>,
+}
+
+#[derive(Debug, Serialize)]
+struct FewShape<T> {
+    names: Vec<T>,
+    more: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct NamespaceShape {
+    cluster: String,
+    namespace: String,
+}
+
+#[derive(Debug, Serialize)]
+struct WorkloadShape {
+    cluster: String,
+    /// `None`: none.
+    namespace: Option<String>,
+    workload: String,
+}
+
+#[derive(Debug, Serialize)]
+struct RuleShape {
+    policy: String,
+    rule: String,
+}
+
+pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
+    let call = Call::of(&state, query.as_deref(), &["q", "cluster", "namespace"])?;
+    let text = |name| call.parameters.text(name).map(str::to_owned);
+    let q = text("q").ok_or_else(|| BadParameter::new("q", "it is missing: a part of a name"))?;
+    let scope = Scope { cluster: text("cluster"), namespace: text("namespace"), ..Scope::default() };
+    let found = state.store.names(&scope, &q).await?;
+    Ok(json(&NamesShape {
+        namespaces: FewShape::of(found.namespaces, |(cluster, namespace)| NamespaceShape { cluster, namespace }),
+        workloads: FewShape::of(found.workloads, |(cluster, namespace, workload)| WorkloadShape {
+            cluster,
+            namespace: Some(namespace).filter(|namespace| !namespace.is_empty()),
+            workload: sentence::workload(&workload),
+        }),
+        repositories: FewShape::of(found.repositories, |name| name),
+        images: FewShape::of(found.images, |name| name),
+        users: FewShape::of(found.users, |name| name),
+        rules: FewShape::of(found.rules, |(policy, rule)| RuleShape { policy, rule }),
+    }))
+}
+
+// === impl FewShape ===
+
+impl<T> FewShape<T> {
+    fn of<N>(few: Few<N>, shape: impl Fn(N) -> T) -> Self {
+        Self { names: few.names.into_iter().map(shape).collect(), more: few.is_more }
+    }
+}
