@@ -16,6 +16,7 @@ mod database;
 mod days;
 mod driver;
 mod error;
+mod evidence;
 mod fact;
 mod figures;
 mod generate;
