@@ -4,12 +4,17 @@
 //! millisecond the later one counts, in the order of every list; a verdict that comes late only adds; a dry run says nothing;
 //! rows carry the replica, and reads take the ends of all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::database::Transaction;
+use super::database::{Database, Transaction};
 use super::error::StoreError;
-use super::outcome::{Against, Judgement};
-use super::sql::Insert;
+use super::outcome::{Against, Judgement, Outcome};
+use super::running::fault;
+use super::sql::{Insert, Sql};
+use crate::policy::readiness::census::Faults;
+use crate::policy::readiness::evidence::Fault;
+use crate::review::clock::DecisionId;
+use crate::review::decision::PolicyVerdict;
 
 /// That a version of a policy judged, and what it said of which rules, as numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +37,47 @@ pub(super) struct Evidence {
     judged: BTreeMap<(i64, Seat), (i64, i64)>,
     /// The last key of one that is not exempted, and of one that is, 0 for none; by rule and version.
     against: BTreeMap<(i64, i64, Seat), (i64, i64)>,
+}
+
+/// Decisions looked up in one statement.
+const LOOKED_UP: usize = 500;
+
+/// What the decisions at these keys say of the policy's rules, standing violations included.
+pub(super) async fn faults(database: &Database, policy: &str, keys: &[i64]) -> Result<Faults, StoreError> {
+    let mut faults = Faults::new();
+    for keys in keys.chunks(LOOKED_UP) {
+        let mut sql = Sql::new("SELECT d.key, o.verdicts FROM decisions d JOIN outcomes o ON o.id = d.outcome WHERE ");
+        at_keys(&mut sql, keys);
+        for mut row in database.fetch(sql).await? {
+            let verdicts = Outcome::join(&row.text(1)?, None)?;
+            faults.insert(row.int(0)?, of_policy(&verdicts, policy));
+        }
+    }
+    Ok(faults)
+}
+
+pub(super) async fn ids(database: &Database, keys: &[i64]) -> Result<HashMap<i64, DecisionId>, StoreError> {
+    let mut ids = HashMap::new();
+    for keys in keys.chunks(LOOKED_UP) {
+        let mut sql = Sql::new("SELECT d.key, d.id FROM decisions d WHERE ");
+        at_keys(&mut sql, keys);
+        for row in database.fetch(sql).await? {
+            let key = row.int(0)?;
+            ids.insert(key, row.id_at(key, 1)?);
+        }
+    }
+    Ok(ids)
+}
+
+/// The ends of them leave the other days' partitions alone.
+fn at_keys(sql: &mut Sql, keys: &[i64]) {
+    sql.push("d.key >= ").bind(keys.iter().min().copied()).push(" AND d.key <= ").bind(keys.iter().max().copied());
+    sql.push(" AND d.key IN ").list(keys.iter().copied());
+}
+
+fn of_policy(verdicts: &[PolicyVerdict], policy: &str) -> Vec<Fault> {
+    let own = verdicts.iter().filter(|verdict| verdict.policy == policy);
+    own.flat_map(|verdict| verdict.violations.iter().chain(&verdict.standing)).map(fault).collect()
 }
 
 // === impl Judged ===

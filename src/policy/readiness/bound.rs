@@ -65,9 +65,8 @@ mod tests {
         let integral = |from: f64, to: f64| {
             let pieces = 200_000;
             let step = (to - from) / f64::from(pieces);
-            let inner: f64 = (1..pieces)
-                .map(|at| density(from + f64::from(at) * step) * if at % 2 == 1 { 4.0 } else { 2.0 })
-                .sum();
+            let inner: f64 =
+                (1..pieces).map(|at| density(from + f64::from(at) * step) * if at % 2 == 1 { 4.0 } else { 2.0 }).sum();
             (density(from) + inner + density(to)) * step / 3.0
         };
         let below = integral(0.0, x);
@@ -76,7 +75,9 @@ mod tests {
 
     #[test]
     fn it_is_the_quantile_of_the_beta_distribution() {
-        for (rejected, seen) in [(0, 1), (0, 9), (0, 59), (1, 2), (1, 10), (2, 9), (3, 100), (17, 40), (250, 1_000), (8, 9)] {
+        for (rejected, seen) in
+            [(0, 1), (0, 9), (0, 59), (1, 2), (1, 10), (2, 9), (3, 100), (17, 40), (250, 1_000), (8, 9)]
+        {
             let bound = at_most(rejected, seen);
             let (a, b) = (rejected as f64 + 1.0, (seen - rejected) as f64);
             let found = beta(a, b, bound);
