@@ -15,6 +15,7 @@ mod meaning;
 mod mistake;
 mod policies;
 mod reader;
+mod readiness;
 #[cfg(test)]
 mod reference;
 mod rollout;
@@ -31,6 +32,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::policy::readiness::ReadinessSettings;
 use crate::policy::settings::{AnswerStyle, PolicySettings, StagingSettings};
 use crate::recorder::settings::JournalSettings;
 use crate::server::settings::{ClusterSettings, Overload, WebhookListenerSettings};
@@ -69,6 +71,7 @@ pub struct Config {
     pub store: StoreSettings,
     pub journal: JournalSettings,
     pub history: HistorySettings,
+    pub readiness: ReadinessSettings,
     pub overload: Overload,
     pub warn_wait: Duration,
     pub shutdown: ShutdownSettings,
@@ -240,6 +243,7 @@ impl Config {
             store,
             journal,
             history,
+            readiness,
             overload,
             warn_wait,
             shutdown,
@@ -261,6 +265,7 @@ impl Config {
             ("history.objects", *objects != other.history.objects),
             ("history.max_names", *max_names != other.history.max_names),
             ("retention", *retention != other.history.retention),
+            ("readiness", *readiness != other.readiness),
             ("overload", *overload != other.overload),
             ("warn_wait", *warn_wait != other.warn_wait),
             ("shutdown", *shutdown != other.shutdown),

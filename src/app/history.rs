@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::config::Config;
+use crate::policy::readiness::ReadinessSettings;
 use crate::recorder::drain::{self, Sink};
 use crate::recorder::settings::OnFailure;
 use crate::recorder::{JournalError, Recorder, replica};
@@ -201,9 +202,16 @@ impl History {
     }
 
     /// The pages; while the store is not open, one that says why.
-    pub fn pages(self: &Arc<Self>, settings: ReportSettings, live: Arc<dyn Fn() -> Live + Send + Sync>) -> Router {
+    pub fn pages(
+        self: &Arc<Self>,
+        settings: ReportSettings,
+        readiness: ReadinessSettings,
+        live: Arc<dyn Fn() -> Live + Send + Sync>,
+    ) -> Router {
         let closed = web::closed(&settings, Arc::clone(&live));
-        let open = move |store| web::router(WebState { store, settings: settings.clone(), live: Arc::clone(&live) });
+        let open = move |store| {
+            web::router(WebState { store, settings: settings.clone(), readiness, live: Arc::clone(&live) })
+        };
         let (history, wholly) = (Arc::clone(self), Arc::new(OnceLock::new()));
         Router::new().fallback_service(tower::service_fn(move |request: Request| {
             let router: Router = match history.store.borrow().clone() {

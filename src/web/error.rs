@@ -25,6 +25,8 @@ pub enum WebError {
     NoSuchRevision(String),
     #[error("there is no inventory {0}")]
     NoSuchInventory(String),
+    #[error("there is no rule {0}")]
+    NoSuchRule(String),
     #[error("there is nothing at this address")]
     NoSuchPage,
     #[error("the history could not be read: {0}")]
@@ -79,9 +81,11 @@ impl WebError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Parameter(_) => StatusCode::BAD_REQUEST,
-            Self::NoSuchDecision(_) | Self::NoSuchRevision(_) | Self::NoSuchInventory(_) | Self::NoSuchPage => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NoSuchDecision(_)
+            | Self::NoSuchRevision(_)
+            | Self::NoSuchInventory(_)
+            | Self::NoSuchRule(_)
+            | Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::Store(_) | Self::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Template(_) | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -93,6 +97,7 @@ impl WebError {
             Self::NoSuchDecision(_) => "No such decision",
             Self::NoSuchRevision(_) => "No such revision",
             Self::NoSuchInventory(_) => "No such inventory",
+            Self::NoSuchRule(_) => "No such rule",
             Self::NoSuchPage => "No such page",
             Self::Store(_) | Self::Closed { .. } => "The history cannot be read just now",
             Self::Template(_) | Self::Panic => "Something went wrong here",
@@ -111,6 +116,10 @@ impl WebError {
             }
             Self::NoSuchInventory(_) => {
                 "`rehearsal check --record` makes one. The newest of each cluster are kept; /inventory has those that are."
+            }
+            Self::NoSuchRule(_) => {
+                "/rules has those of the policies that are loaded. What the rules of a Rego policy are called is known once one \
+                 was violated."
             }
             Self::NoSuchPage => {
                 "There are the overview, the list of decisions, the inventory, and the API under /api/v1."
@@ -142,6 +151,7 @@ impl WebError {
             | Self::NoSuchDecision(_)
             | Self::NoSuchRevision(_)
             | Self::NoSuchInventory(_)
+            | Self::NoSuchRule(_)
             | Self::NoSuchPage
             | Self::Panic => {}
         }

@@ -15,8 +15,13 @@ use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
 
 /// Every page that one can go to from every other.
-const PAGES: [(&str, &str); 4] =
-    [("/", "Overview"), ("/decisions", "Decisions"), ("/candidates", "Candidates"), ("/inventory", "Inventory")];
+const PAGES: [(&str, &str); 5] = [
+    ("/", "Overview"),
+    ("/rules", "Rules"),
+    ("/decisions", "Decisions"),
+    ("/candidates", "Candidates"),
+    ("/inventory", "Inventory"),
+];
 
 /// One request for a page.
 #[derive(Debug)]

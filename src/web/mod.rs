@@ -21,7 +21,9 @@ use self::completeness::Completeness;
 use self::error::WebError;
 use self::host::{HostError, Hosts};
 use self::settings::ReportSettings;
+use crate::policy::Revision;
 use crate::policy::ceiling::Ceiling;
+use crate::policy::readiness::ReadinessSettings;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Mode};
 use crate::store::read::Standing;
@@ -45,6 +47,7 @@ pub mod inventory;
 mod let_through;
 mod pages;
 mod query;
+pub mod readiness;
 mod sentence;
 pub mod settings;
 mod zone;
@@ -54,12 +57,13 @@ mod zone;
 pub struct WebState {
     pub store: Store,
     pub settings: ReportSettings,
+    pub readiness: ReadinessSettings,
     /// Called once for each page.
     pub live: Arc<dyn Fn() -> Live + Send + Sync>,
 }
 
 /// What the running process knows and the history does not, or not yet.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Live {
     /// Of this replica.
     pub own: Standing,
@@ -77,6 +81,7 @@ pub struct Live {
     pub candidates: Vec<LoadedCandidate>,
     /// The name of the loaded revision.
     pub revision: String,
+    pub loaded: Arc<Revision>,
     /// The command line that sends a first review, ready to paste.
     pub first_review: String,
 }
@@ -118,6 +123,8 @@ pub fn router(state: WebState) -> Router {
         .route("/decisions/{id}", get(pages::decision::show))
         .route("/inventory", get(pages::inventory::show))
         .route("/revisions/{id}", get(pages::revision::show))
+        .route("/rules", get(pages::rules::show))
+        .route("/rules/{policy}/{rule}", get(pages::rule::show))
         .route("/api/v1/summary", get(api::summary::show))
         .route("/api/v1/candidates", get(api::candidates::show))
         .route("/api/v1/decisions", get(api::decisions::list))
@@ -125,6 +132,8 @@ pub fn router(state: WebState) -> Router {
         .route("/api/v1/break-glass", get(api::break_glass::list))
         .route("/api/v1/ceilings", get(api::ceilings::list))
         .route("/api/v1/inventory", get(api::inventory::show))
+        .route("/api/v1/rules", get(api::rules::list))
+        .route("/api/v1/rules/{policy}/{rule}", get(api::rule::show))
         .route("/api/v1/revisions", get(api::revisions::list))
         .route("/api/v1/revisions/{id}", get(api::revision::show))
         .route(&assets::STYLE_PATH, get(assets::style))

@@ -9,6 +9,7 @@ use tower::ServiceExt;
 
 use self::history::{Draft, HOSTILE, History};
 use super::*;
+use crate::policy::settings::{StagingSettings, built_in};
 
 mod history;
 
@@ -33,6 +34,7 @@ impl Report {
                 public_url: None,
                 hosts: vec!["report.acmecorp.com".into()],
             },
+            readiness: ReadinessSettings::DEFAULT,
             live: Arc::new(live),
         };
         Self { history, router: router(state) }
@@ -85,6 +87,7 @@ fn live() -> Live {
         ],
         candidates: Vec::new(),
         revision: "9f2c61d07b7e4f01".into(),
+        loaded: Arc::new(Revision::load(&built_in(), &StagingSettings::default()).expect("it loads")),
         first_review: "curl --cacert rehearsal-data/ca.crt https://127.0.0.1:8443/review \\\n  -H 'Content-Type: application/json' -d '{}'".into(),
     }
 }

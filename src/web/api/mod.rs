@@ -17,6 +17,8 @@ pub mod decisions;
 pub mod inventory;
 pub mod revision;
 pub mod revisions;
+pub mod rule;
+pub mod rules;
 pub mod shape;
 pub mod summary;
 

@@ -11,6 +11,8 @@ pub mod decisions;
 pub mod inventory;
 pub mod overview;
 pub mod revision;
+pub mod rule;
+pub mod rules;
 mod span;
 
 fn html(page: &impl Template) -> Result<Html<String>, PageError> {
