@@ -132,7 +132,6 @@ pub(super) async fn all(database: &Database) -> Result<Horizons, StoreError> {
             NOTABLE => horizons.notable = before,
             DRY_RUN => horizons.dry_run = before,
             SIZE => horizons.for_size = before,
-            EVIDENCE => horizons.evidence = before,
             _ => {}
         }
     }

@@ -143,8 +143,6 @@ pub struct Horizons {
     pub dry_run: Option<Timestamp>,
     /// Of `decisions`, what went before its time because the history was over `retention.max_size`.
     pub for_size: Option<Timestamp>,
-    /// No row: decisions of before are not known to whoever asks whether a rule is ready.
-    pub evidence: Option<Timestamp>,
 }
 
 // === impl Horizons ===

@@ -425,6 +425,7 @@ async fn what_only_the_process_knows_is_on_every_page() {
             public_url: None,
             hosts: Vec::new(),
         },
+        readiness: ReadinessSettings::DEFAULT,
         live: Arc::new(move || Live {
             degraded: vec!["the configuration of 10:15 is in use, since the new one has mistakes".into()],
             own: standing(Timestamp(now.0 - HOUR)),
