@@ -213,7 +213,7 @@ async fn rows(rehearsal: &Rehearsal, path: &str, query: &str) -> usize {
         let body = at.and_then(|table| table.split("</table>").next()).unwrap_or_default();
         body.matches("<th scope=\"row\">").count()
     };
-    if query.contains("workloads=") { table("running verdicts") } else { table("census") }
+    if path == "/rules" { table("census") } else if query.contains("workloads=") { table("running verdicts") } else { table("census places") }
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn what_is_proposed_loads_and_does_what_it_says() {
     }
 
     let promoted =
-        CONFIG.replace("  mode: audit\n", &format!("  mode: audit\n  {}", rollout.trim_end().replace('\n', "\n  ")));
+        CONFIG.replace("  mode: audit\n", &format!("  mode: audit\n  {}\n", rollout.trim_end().replace('\n', "\n  ")));
     std::fs::write(rehearsal.dir().join("next.yaml"), format!("{promoted}{exemptions}")).expect("writable");
     let checked = run(rehearsal.dir(), &["config", "check", "next.yaml"]);
     assert_eq!(checked.code, Some(0), "{}{}\n{promoted}{exemptions}", checked.stdout, checked.stderr);
@@ -271,14 +271,14 @@ async fn the_command_says_the_same_with_and_without_a_url() {
                     "  would be rejected: Deployment/cart, Deployment/web",
                     "prod/pay: unseen: 1 of 2",
                     "  unseen: Deployment/ledger",
-                    "prod/blog: ready",
+                    "prod/blog: ready, of what was seen",
                     "not ready: images/no-latest in 1 of 3 namespaces",
                 ][..],
             ),
             (
                 &["--rule", "images/no-latest", "--namespace", "bl*", "--cluster", "prod"],
                 0,
-                &["prod/blog: ready", "ready: images/no-latest in 1 namespace"],
+                &["prod/blog: ready, of what was seen", "ready: images/no-latest in 1 namespace"],
             ),
             (
                 &["--rule", "images/no-latest", "--namespace", "pay", "--namespace", "blog"],
@@ -286,7 +286,7 @@ async fn the_command_says_the_same_with_and_without_a_url() {
                 &[
                     "prod/pay: unseen: 1 of 2",
                     "  unseen: Deployment/ledger",
-                    "prod/blog: ready",
+                    "prod/blog: ready, of what was seen",
                     "not known: images/no-latest in 1 of 2 namespaces",
                 ],
             ),
