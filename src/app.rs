@@ -307,7 +307,7 @@ impl App {
             registry: Arc::clone(&self.registry),
         });
         let live = self.condition.live(&self.recorder, self.history.replica(), &self.service, first_review);
-        let pages = self.history.pages(self.config.report.clone(), live, stopping);
+        let pages = self.history.pages(self.config.report.clone(), self.config.readiness, live, stopping);
         match self.admin {
             Some(_) => (pages, Some(health)),
             None => (health.merge(pages), None),

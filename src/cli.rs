@@ -69,9 +69,11 @@ pub enum Command {
     /// had enough. Exit code 1 when it ends early: what was written is then not whole. 2 for mistakes in the configuration
     /// or in a filter.
     Export(ExportArgs),
-    /// Ask a running process whether it is ready, and print what it says: for health checks of containers.
+    /// Ask a running process whether it is ready, and print what it says: for health checks of containers. With --rule:
+    /// whether a rule is ready to be enforced, as the gate of a pull request.
     ///
-    /// Exit code 1 when it is not, or does not answer within 5 s.
+    /// Exit code 1 when it is not, or when a process does not answer within 5 s. Of a rule, 2 when that is not known: there
+    /// are workloads that it has not judged, nobody answers, or the configuration has mistakes.
     Ready(ReadyArgs),
     /// Judge manifests and reviews on a desk, as `serve` would judge them.
     ///

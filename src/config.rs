@@ -16,6 +16,7 @@ mod mistake;
 mod path;
 mod policies;
 mod reader;
+mod readiness;
 #[cfg(test)]
 mod reference;
 mod rollout;
@@ -32,6 +33,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::policy::readiness::ReadinessSettings;
 use crate::policy::settings::{AnswerStyle, PolicySettings, StagingSettings};
 use crate::recorder::settings::JournalSettings;
 use crate::server::settings::{ClusterSettings, Overload, WebhookListenerSettings};
@@ -70,6 +72,7 @@ pub struct Config {
     pub store: StoreSettings,
     pub journal: JournalSettings,
     pub history: HistorySettings,
+    pub readiness: ReadinessSettings,
     pub overload: Overload,
     pub warn_wait: Duration,
     pub shutdown: ShutdownSettings,
@@ -241,6 +244,7 @@ impl Config {
             store,
             journal,
             history,
+            readiness,
             overload,
             warn_wait,
             shutdown,
@@ -262,6 +266,7 @@ impl Config {
             ("history.objects", *objects != other.history.objects),
             ("history.max_names", *max_names != other.history.max_names),
             ("retention", *retention != other.history.retention),
+            ("readiness", *readiness != other.readiness),
             ("overload", *overload != other.overload),
             ("warn_wait", *warn_wait != other.warn_wait),
             ("shutdown", *shutdown != other.shutdown),

@@ -67,7 +67,7 @@ pub struct Settings {
 /// One loaded state: the policies, and the clients of those that are webhooks.
 #[derive(Debug)]
 pub struct Loaded {
-    pub revision: Revision,
+    pub revision: Arc<Revision>,
     /// In policy order; `None` for a local policy.
     pub backends: Vec<Option<Arc<Backend>>>,
     /// In policy order.
@@ -98,7 +98,7 @@ impl Loaded {
     pub fn new(revision: Revision, backends: Vec<Option<Arc<Backend>>>) -> Self {
         let suspensions = |policies: &[Policy]| policies.iter().map(|_| Suspension::default()).collect();
         let (own, silent) = (suspensions(&revision.policies), suspensions(&revision.candidates));
-        Self { revision, backends, suspensions: own, silent_suspensions: silent }
+        Self { revision: Arc::new(revision), backends, suspensions: own, silent_suspensions: silent }
     }
 
     pub fn policy(&self, seat: Seat) -> &Policy {

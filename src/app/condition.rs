@@ -144,6 +144,7 @@ impl Condition {
                 candidates: loaded.revision.candidates.iter().map(|one| candidate(one, &loaded.revision)).collect(),
                 ceilings,
                 revision: loaded.revision.id.clone(),
+                loaded: Arc::clone(&loaded.revision),
                 first_review: first_review.clone(),
             }
         })

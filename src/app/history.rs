@@ -22,6 +22,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::config::Config;
+use crate::policy::readiness::ReadinessSettings;
 use crate::recorder::drain::{self, Sink};
 use crate::recorder::settings::OnFailure;
 use crate::recorder::{JournalError, Recorder, replica};
@@ -208,6 +209,7 @@ impl History {
     pub fn pages(
         self: &Arc<Self>,
         settings: ReportSettings,
+        readiness: ReadinessSettings,
         live: Arc<dyn Fn() -> Live + Send + Sync>,
         stopping: CancellationToken,
     ) -> Router {
@@ -215,7 +217,7 @@ impl History {
         let closed = web::closed(&settings, Arc::clone(&live));
         let open = move |store| {
             let (settings, streams, live) = (settings.clone(), streams.clone(), Arc::clone(&live));
-            web::router(WebState { store, settings, streams, live })
+            web::router(WebState { store, settings, readiness, streams, live })
         };
         let (history, wholly) = (Arc::clone(self), Arc::new(OnceLock::new()));
         Router::new().fallback_service(tower::service_fn(move |request: Request| {

@@ -1,7 +1,12 @@
-//! `rehearsal ready`: ask a running process how it is, where no other program is at hand to ask.
+//! `rehearsal ready`: ask a running process how it is, where no other program is at hand to ask; or, of a rule, whether it is
+//! ready to be enforced.
+
+mod ask;
+mod rule;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -9,13 +14,29 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use http::Uri;
 
+use self::rule::{Gate, RuleName};
 use super::config::print;
 
 #[derive(Debug, Clone, Args)]
 pub struct ReadyArgs {
     /// Where `/readyz` is answered: the report's listener, or the admin's.
-    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    url: Uri,
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080", conflicts_with = "rule")]
+    process: Uri,
+    /// Instead of a process: whether this rule, POLICY/RULE, is ready to be enforced.
+    #[arg(long, value_name = "POLICY/RULE")]
+    rule: Option<RuleName>,
+    /// In these namespaces (a glob; may be given again). Without it: in all.
+    #[arg(long, value_name = "GLOB", requires = "rule")]
+    namespace: Vec<String>,
+    /// In this cluster alone.
+    #[arg(long, value_name = "NAME", requires = "rule")]
+    cluster: Option<String>,
+    /// Ask the report there, about the rules that it has loaded. Without it the history of the configuration is read.
+    #[arg(long, value_name = "URL", requires = "rule")]
+    url: Option<Uri>,
+    /// YAML file that names policies and history. Without one: the defaults, and the environment.
+    #[arg(long, short, value_name = "FILE", requires = "rule", conflicts_with = "url")]
+    config: Option<PathBuf>,
 }
 
 /// A health check waits for no longer, all in all.
@@ -24,13 +45,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// An answer of `/readyz` is a few lines.
 const LONGEST: usize = 64 * 1024;
 
-/// Prints what `/readyz` says.
+/// Prints what `/readyz` says; or, of a rule, how it stands in which namespace.
 ///
 /// # Errors
 /// Nobody answers, or the process is not ready.
 pub fn run(args: &ReadyArgs) -> anyhow::Result<ExitCode> {
-    let (Some("http"), Some(authority)) = (args.url.scheme_str(), args.url.authority()) else {
-        bail!("{} is not a URL of a listener for health: write http://HOST:PORT", args.url);
+    if let Some(rule) = &args.rule {
+        return rule::run(&Gate {
+            rule,
+            namespaces: &args.namespace,
+            cluster: args.cluster.as_deref(),
+            url: args.url.as_ref(),
+            config: args.config.as_deref(),
+        });
+    }
+    let (Some("http"), Some(authority)) = (args.process.scheme_str(), args.process.authority()) else {
+        bail!("{} is not a URL of a listener for health: write http://HOST:PORT", args.process);
     };
     let place = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
     let deadline = Instant::now() + PATIENCE;

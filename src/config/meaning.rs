@@ -19,6 +19,7 @@ use super::files::{NamedFile, Purpose};
 use super::form::{Form as _, Size, Written};
 use super::mistake::{Mistakes, Place, Wrong};
 use super::policies::{self, ReadPolicies};
+use super::readiness;
 use super::staging;
 use super::store;
 use super::tree::Node;
@@ -46,6 +47,8 @@ pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies,
     let exemptions = exemptions::of(document.exemptions, &policies.settings, ground);
     clusters::unreserved(&document.cluster.0.0, "cluster", ground);
     let webhook = webhook(document.webhook, &data_dir, ground);
+    let retention = store::retention(document.retention, ground);
+    let readiness = readiness::of(document.readiness, retention.rollups, ground);
     let config = Config {
         cluster: document.cluster.0.0,
         clusters: clusters::of(document.clusters, &webhook.tls, ground),
@@ -57,8 +60,9 @@ pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies,
         history: HistorySettings {
             objects: document.history.objects,
             max_names: document.history.max_names,
-            retention: store::retention(document.retention, ground),
+            retention,
         },
+        readiness,
         overload: document.overload,
         warn_wait: document.warn_wait.0,
         shutdown: ShutdownSettings { delay: document.shutdown.delay.0, grace: document.shutdown.grace.0 },

@@ -8,6 +8,7 @@ mod break_glass;
 mod clusters;
 mod exemptions;
 mod policies;
+mod readiness;
 mod store;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -31,6 +32,7 @@ pub use self::break_glass::BreakGlass;
 pub use self::clusters::Cluster;
 pub use self::exemptions::{Exemption, Exemptions};
 pub use self::policies::{Gatekeeper, Match, OneOrMore, Policy, Rego, Remote, Rule, Stage, WEBHOOK_TIMEOUT};
+pub use self::readiness::Readiness;
 pub use self::store::{History, Retention, Store};
 
 /// The cluster that nobody named.
@@ -64,6 +66,8 @@ pub struct Document {
     pub history: History,
     /// How long what is kept.
     pub retention: Retention,
+    /// When a rule is called ready to be enforced in a namespace.
+    pub readiness: Readiness,
     /// When there are more reviews than `webhook.limits` admit and nothing loaded can enforce: allow and count them
     /// as unjudged, or refuse them with a 503. Where something can enforce it is always a 503.
     pub overload: Overload,
@@ -260,6 +264,7 @@ impl Default for Document {
             journal: Journal::default(),
             history: History::default(),
             retention: Retention::default(),
+            readiness: Readiness::default(),
             overload: Overload::default(),
             warn_wait: Written(Duration::from_millis(200)),
             shutdown: Shutdown::default(),

@@ -70,6 +70,15 @@ impl Exemptions {
         let workload = format!("{}/{}", offence.workload.kind, offence.workload.name);
         self.0.iter().find(|exemption| exemption.holds_at(now) && exemption.takes_in(offence, &workload))
     }
+
+    /// Whether one may take in `offence` at `now`, of which image and container are not known yet.
+    pub fn may_take_in(&self, offence: Offence<'_>, now: Timestamp) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let workload = format!("{}/{}", offence.workload.kind, offence.workload.name);
+        self.0.iter().any(|exemption| exemption.holds_at(now) && exemption.is_of(offence, &workload))
+    }
 }
 
 // === impl Exemption ===
@@ -100,14 +109,18 @@ impl Exemption {
     }
 
     fn takes_in(&self, offence: Offence<'_>, workload: &str) -> bool {
-        let any = |globs: &[Glob], text: &str| globs.is_empty() || globs.iter().any(|glob| glob.matches(text));
+        self.is_of(offence, workload)
+            && (self.containers.is_empty() || offence.container.is_some_and(|name| any(&self.containers, name)))
+            && self.takes_in_image(offence.image)
+    }
+
+    /// Whatever its image and its container are.
+    fn is_of(&self, offence: Offence<'_>, workload: &str) -> bool {
         any(&self.policies, offence.policy)
             && any(&self.rules, offence.rule)
             && any(&self.clusters, offence.place.cluster)
             && any(&self.namespaces, offence.place.namespace)
             && any(&self.workloads, workload)
-            && (self.containers.is_empty() || offence.container.is_some_and(|name| any(&self.containers, name)))
-            && self.takes_in_image(offence.image)
     }
 
     /// Of an image that cannot be read nothing is known that would speak for it.
@@ -138,6 +151,10 @@ impl Exemption {
         let end = if until.0 % DAY == 0 { until.last_day() } else { until.to_string() };
         Some(format!("exemption{ticket} ends {end}{owner}"))
     }
+}
+
+fn any(globs: &[Glob], text: &str) -> bool {
+    globs.is_empty() || globs.iter().any(|glob| glob.matches(text))
 }
 
 #[cfg(test)]

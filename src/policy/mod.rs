@@ -11,6 +11,7 @@ mod index;
 mod matcher;
 mod memo;
 pub mod opa;
+pub mod readiness;
 pub mod rego;
 pub mod revision;
 pub mod rollout;

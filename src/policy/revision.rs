@@ -137,6 +137,15 @@ impl Policy {
         }
     }
 
+    /// Of its text; a webhook has none.
+    pub fn version(&self) -> Option<&str> {
+        match &self.source {
+            Source::Rules(rules) => Some(rules.version()),
+            Source::Rego(_) | Source::Gatekeeper(_) => self.evaluated().map(Evaluated::version),
+            Source::Webhook(_) => None,
+        }
+    }
+
     /// One that is evaluated on threads of their own.
     pub fn evaluated(&self) -> Option<&dyn Evaluated> {
         match &self.source {
@@ -162,6 +171,16 @@ impl Policy {
             None => self.rollout.mode(rule, place),
         };
         mode.unwrap_or(self.mode)
+    }
+
+    /// The heaviest mode that a rule can have, whatever a configuration says: a constraint of Gatekeeper names its own.
+    pub fn most_of(&self, rule: &str) -> Mode {
+        match &self.source {
+            Source::Gatekeeper(gatekeeper) => {
+                gatekeeper.rules().find(|own| own.rule == rule).map_or(Mode::Enforce, |own| own.most)
+            }
+            Source::Rules(_) | Source::Rego(_) | Source::Webhook(_) => Mode::Enforce,
+        }
     }
 
     /// Its own mode there: that of a rule which nothing names. A webhook's one rule has its name.

@@ -59,6 +59,8 @@ pub struct RuleViolation {
 pub struct RulesPolicy {
     version: String,
     rules: Vec<Rule>,
+    /// The hash of each.
+    texts: Vec<String>,
     /// The place of each by its id: what comes of a violation is asked for each, of thousands of rules.
     by_id: HashMap<String, usize>,
     index: Index,
@@ -80,6 +82,23 @@ pub(super) const MAX_VIOLATIONS: usize = 100;
 const MAX_IMAGES: usize = 1_000;
 /// Raised whenever the same rules may give another finding: it is part of a policy's version.
 const ENGINE: u32 = 1;
+
+/// 12 hexadecimal digits of the hash of a policy's text and of the engine's version.
+///
+/// The settings' debug form names every field and value in order, and changes with the code that reads them. Modes act
+/// after a policy has judged, so its version is the same in every mode.
+pub fn version_of(settings: &[RuleSettings]) -> String {
+    let judging: Vec<_> =
+        settings.iter().map(|rule| RuleSettings { mode: None, rollout: Vec::new(), ..rule.clone() }).collect();
+    digest_hex(format!("{ENGINE} {judging:?}").as_bytes(), 12)
+}
+
+/// Likewise of what one rule's verdicts follow from: what it says of an image is no part of that.
+pub fn text_of(rule: &RuleSettings) -> String {
+    let judging =
+        RuleSettings { mode: None, rollout: Vec::new(), message: None, unreadable: None, help: None, ..rule.clone() };
+    digest_hex(format!("{ENGINE} {judging:?}").as_bytes(), 12)
+}
 
 // === impl RulesPolicy ===
 
@@ -106,15 +125,11 @@ impl RulesPolicy {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        // The settings' debug form names every field and value in order, and changes with the code that reads them. Modes
-        // act after a policy has judged, so its version is the same in every mode.
-        let judging: Vec<_> =
-            settings.iter().map(|rule| RuleSettings { mode: None, rollout: Vec::new(), ..rule.clone() }).collect();
-        let text = format!("{ENGINE} {judging:?}");
         let names_clusters = rules.iter().any(Rule::names_clusters);
         let by_id = rules.iter().enumerate().map(|(at, rule)| (rule.id().to_owned(), at)).collect();
-        let (version, index) = (digest_hex(text.as_bytes(), 12), Index::of(&rules));
-        Ok(Self { version, rules, by_id, index, names_clusters, memo: Memo::default() })
+        let (version, index) = (version_of(settings), Index::of(&rules));
+        let texts = settings.iter().map(text_of).collect();
+        Ok(Self { version, rules, texts, by_id, index, names_clusters, memo: Memo::default() })
     }
 
     /// 12 hexadecimal digits of the hash of its text and of the engine's version.
@@ -130,6 +145,11 @@ impl RulesPolicy {
     /// The rule of that id.
     pub fn rule(&self, id: &str) -> Option<&Rule> {
         self.by_id.get(id).map(|&at| &self.rules[at])
+    }
+
+    /// The hash of a rule's own text, as [`text_of`] has it.
+    pub fn text_of(&self, id: &str) -> Option<&str> {
+        self.by_id.get(id).map(|&at| self.texts[at].as_str())
     }
 
     /// What it finds in `review`, evaluated once for each view.

@@ -297,6 +297,11 @@ impl Violation {
         self.mode == Mode::Enforce && self.exempted.is_none()
     }
 
+    /// An exemption lets it through, for the next pod as for this one: a ticket does for this one alone.
+    pub fn is_exempted(&self) -> bool {
+        self.exempted.as_ref().is_some_and(|by| by.broken_by().is_none())
+    }
+
     /// It would be why, if its rule were in `enforce`.
     pub fn would_reject(&self) -> bool {
         self.mode != Mode::Enforce && self.exempted.is_none()

@@ -7,6 +7,7 @@ use super::batch::{Batch, Entry};
 use super::comparison::Cell;
 use super::database::Transaction;
 use super::error::StoreError;
+use super::evidence::Judged;
 use super::name::{Dimensions, Ids, Name, Place};
 use super::outcome::{self, RuleName, Said};
 use super::review::{Reviews, StoredReview};
@@ -27,6 +28,7 @@ pub(super) struct Names {
     revisions: Ids,
     callers: Ids,
     candidates: Ids,
+    versions: Ids,
     places: Places,
 }
 
@@ -108,6 +110,11 @@ impl Names {
             rules.insert(rule_name(policies.id_of(policy)?, rule));
         }
         let rules = dimensions.rules.resolve(tx, rules).await?;
+        let mut versions = BTreeSet::new();
+        for one in different.iter().flat_map(|decision| outcome::judgements(&decision.verdicts)) {
+            versions.insert(version_name(policies.id_of(one.policy)?, one.version));
+        }
+        let versions = dimensions.versions.resolve(tx, versions).await?;
         let users = decisions.iter().filter_map(|decision| decision.user.as_deref());
         let users = dimensions.users.resolve(tx, names_of(users)).await?;
         let revisions = decisions.iter().map(|decision| decision.revision.as_str());
@@ -117,7 +124,19 @@ impl Names {
         let candidates = decisions.iter().flat_map(|decision| &decision.candidates);
         let candidates = names_of(candidates.map(|verdict| verdict.policy.as_str()));
         let candidates = dimensions.candidates.resolve(tx, candidates).await?;
-        Ok(Self { clusters, namespaces, workloads, policies, rules, users, revisions, callers, candidates, places })
+        Ok(Self {
+            clusters,
+            namespaces,
+            workloads,
+            policies,
+            rules,
+            users,
+            revisions,
+            callers,
+            candidates,
+            versions,
+            places,
+        })
     }
 
     /// To be called once the transaction is committed.
@@ -131,6 +150,7 @@ impl Names {
         dimensions.revisions.remember(self.revisions);
         dimensions.callers.remember(self.callers);
         dimensions.candidates.remember(self.candidates);
+        dimensions.versions.remember(self.versions);
         for sent in self.places.found {
             dimensions.places.insert(sent, self.places.known[&sent]);
         }
@@ -142,6 +162,10 @@ impl Names {
 
     pub fn rule(&self, (policy, rule): RuleName<'_>) -> Result<i64, StoreError> {
         self.rules.id(&rule_name(self.policies.id_of(policy)?, rule))
+    }
+
+    fn version(&self, policy: &str, version: &str) -> Result<i64, StoreError> {
+        self.versions.id(&version_name(self.policies.id_of(policy)?, version))
     }
 
     fn place(&self, decision: &Decision) -> Result<Place, StoreError> {
@@ -188,6 +212,15 @@ impl Names {
             cells: Comparison::of(decision)
                 .map(|one| Ok(Cell::of_comparison(self.candidates.id_of(one.candidate)?, &one)))
                 .collect::<Result<_, StoreError>>()?,
+            judged: outcome::judgements(&decision.verdicts)
+                .map(|one| {
+                    Judged::of(
+                        &one,
+                        |policy, name| self.version(policy, name),
+                        |policy, rule| self.rule((policy, rule)),
+                    )
+                })
+                .collect::<Result<_, _>>()?,
         })
     }
 }
@@ -231,17 +264,19 @@ impl<'a> Facts<'a> {
 
     pub fn of_all(&mut self, entries: &'a [Entry<'_>]) -> Result<Vec<Fact>, StoreError> {
         let candidates = |entry: &Entry<'_>| entry.candidates.as_ref().map(|outcome| outcome.hash);
-        entries.iter().map(|entry| self.of(&entry.decision, entry.outcome.hash, candidates(entry))).collect()
+        let of = |entry: &'a Entry<'_>| self.of(entry.key, &entry.decision, entry.outcome.hash, candidates(entry));
+        entries.iter().map(of).collect()
     }
 
-    /// Of a decision with this outcome, and that of its candidates.
-    pub fn of(
+    /// Of a decision at this key with this outcome, and that of its candidates.
+    fn of(
         &mut self,
+        key: i64,
         decision: &'a Decision,
         outcome: [u8; 32],
         candidates: Option<[u8; 32]>,
     ) -> Result<Fact, StoreError> {
-        let Decision { at, ref cluster, review, answer, would_reject, dry_run, .. } = *decision;
+        let Decision { ref cluster, review, answer, would_reject, dry_run, .. } = *decision;
         let saying = Saying { cluster, review, outcome, candidates, answer, would_reject, dry_run };
         let alike = match self.known.entry(saying) {
             hash_map::Entry::Occupied(known) => Arc::clone(known.get()),
@@ -249,7 +284,7 @@ impl<'a> Facts<'a> {
                 Arc::clone(place.insert(Arc::new(self.names.alike(decision, self.reviews)?)))
             }
         };
-        Ok(Fact { at, alike })
+        Ok(Fact { key, alike })
     }
 }
 
@@ -295,4 +330,8 @@ fn workload_name(namespace: i64, review: &StoredReview) -> Name {
 
 fn rule_name(policy: i64, rule: &str) -> Name {
     vec![policy.into(), rule.into()]
+}
+
+fn version_name(policy: i64, version: &str) -> Name {
+    vec![policy.into(), version.into()]
 }

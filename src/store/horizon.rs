@@ -17,6 +17,9 @@ pub(super) const NOTABLE: &str = "notable";
 pub(super) const DRY_RUN: &str = "dry_run";
 pub(super) const SIZE: &str = "max_size";
 
+/// Before which no decision was taken for evidence of its workload: none was, before the history had a place for it.
+pub(super) const EVIDENCE: &str = "evidence";
+
 /// How far a walk has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark(pub &'static str);
@@ -35,11 +38,13 @@ pub(super) mod mark {
     pub const HOURS: Mark = Mark("walked:hours");
     pub const DAYS: Mark = Mark("walked:days");
     pub const WORKLOADS: Mark = Mark("walked:workload_rules");
+    pub const JUDGED: Mark = Mark("walked:workload_judged");
+    pub const AGAINST: Mark = Mark("walked:workload_against");
     pub const CONTENTS: Mark = Mark("walked:contents");
     /// The end of the day whose partitions are being replaced.
     pub const CLAIMED: Mark = Mark("walked:claimed");
 
-    pub const ALL: [Mark; 13] = [
+    pub const ALL: [Mark; 15] = [
         DECISIONS,
         NOTABLE,
         DRY_RUN,
@@ -51,6 +56,8 @@ pub(super) mod mark {
         HOURS,
         DAYS,
         WORKLOADS,
+        JUDGED,
+        AGAINST,
         CONTENTS,
         CLAIMED,
     ];
@@ -106,6 +113,13 @@ pub(super) async fn deleted(tx: &mut Transaction, kind: &'static str, before: Ti
         ") ON CONFLICT (kind) DO UPDATE SET before = CASE WHEN excluded.before > horizons.before \
          THEN excluded.before ELSE horizons.before END",
     );
+    tx.execute(sql).await
+}
+
+/// All decisions that there are were taken for evidence.
+pub(super) async fn forget_evidence(tx: &mut Transaction) -> Result<(), StoreError> {
+    let mut sql = Sql::new("DELETE FROM horizons WHERE kind = ");
+    sql.bind(EVIDENCE);
     tx.execute(sql).await
 }
 

@@ -12,11 +12,13 @@ mod amendment;
 mod batch;
 mod bucket;
 pub mod ceiling;
+mod census;
 mod comparison;
 mod database;
 mod days;
 mod driver;
 mod error;
+mod evidence;
 mod fact;
 mod figures;
 mod find;
@@ -42,6 +44,8 @@ mod review;
 mod revision;
 mod rollup;
 mod row;
+mod rule_text;
+mod running;
 mod schema;
 mod search;
 pub mod settings;
@@ -57,6 +61,7 @@ pub(crate) mod tests;
 mod ticket;
 mod window;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use batch::Applied;
@@ -81,6 +86,9 @@ use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
 use self::stretch::Bounds;
 use crate::policy::ceiling::Ceiling;
+use crate::policy::readiness::Asked;
+use crate::policy::readiness::census::Faults;
+use crate::policy::readiness::evidence::Evidence;
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Gap, Record, UNDECLARED};
 use crate::review::ticket::Ticket;
@@ -239,6 +247,22 @@ impl Store {
     /// Every rule that was violated.
     pub async fn known_rules(&self) -> Result<Vec<KnownRule>, StoreError> {
         places::rules(&self.database).await
+    }
+
+    /// What is known of the scope's workloads since its beginning, and of these rules as they are now.
+    pub async fn evidence(&self, scope: &Scope, asked: &[Asked]) -> Result<Evidence, StoreError> {
+        census::evidence(&self.database, scope, asked).await
+    }
+
+    /// What the decisions at these keys say of a policy's rules, standing violations included; without those that are
+    /// deleted.
+    pub async fn faults(&self, policy: &str, keys: &[i64]) -> Result<Faults, StoreError> {
+        evidence::faults(&self.database, policy, keys).await
+    }
+
+    /// The ids of the decisions at these keys; without those that are deleted.
+    pub async fn ids(&self, keys: &[i64]) -> Result<HashMap<i64, DecisionId>, StoreError> {
+        evidence::ids(&self.database, keys).await
     }
 
     /// At most `limit` decisions, newest first, after the cursor.

@@ -52,6 +52,7 @@ pub(super) struct Dimensions {
     pub revisions: Dimension,
     pub callers: Dimension,
     pub candidates: Dimension,
+    pub versions: Dimension,
     /// By the number of the cluster and the review that it sent.
     pub places: Cache<(i64, ReviewHash), Place>,
 }
@@ -78,14 +79,29 @@ impl Dimensions {
             revisions: Dimension::new("revisions", &["name"]),
             callers: Dimension::new("callers", &["name"]),
             candidates: Dimension::new("candidates", &["name"]),
+            versions: Dimension::new("versions", &["policy", "name"]),
             places: Cache::new(PLACES),
         }
     }
 
     pub fn forget(&self) {
-        let Self { clusters, namespaces, workloads, policies, rules, users, revisions, callers, candidates, places } =
-            self;
-        for dimension in [clusters, namespaces, workloads, policies, rules, users, revisions, callers, candidates] {
+        // Whole, so that a new table of names has to be thought of here.
+        let Self {
+            clusters,
+            namespaces,
+            workloads,
+            policies,
+            rules,
+            users,
+            revisions,
+            callers,
+            candidates,
+            versions,
+            places,
+        } = self;
+        for dimension in
+            [clusters, namespaces, workloads, policies, rules, users, revisions, callers, candidates, versions]
+        {
             dimension.remembered.clear();
         }
         places.clear();

@@ -50,6 +50,23 @@ pub(super) struct Violated {
     pub standing: bool,
 }
 
+/// That a policy judged an image in one decision, and which of its rules it found violated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Judgement<'a> {
+    pub policy: &'a str,
+    /// The hash of its text; empty of a webhook.
+    pub version: &'a str,
+    pub against: BTreeMap<&'a str, Against>,
+}
+
+/// How a rule stands against a workload, standing violations included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(super) struct Against {
+    /// With a violation that no exemption lets through: a ticket lets one pod through, and not the next.
+    pub open: bool,
+    pub exempted: bool,
+}
+
 /// What of a decision says which rules and images are to blame.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Said<'a> {
@@ -179,6 +196,22 @@ pub(super) fn rules(said: Said<'_>) -> BTreeMap<RuleName<'_>, Violated> {
         }
     }
     rules
+}
+
+/// Of each policy that judged an image: one that found nothing to judge, or could not, is evidence of nothing.
+pub(super) fn judgements(verdicts: &[PolicyVerdict]) -> impl Iterator<Item = Judgement<'_>> {
+    let judging = verdicts.iter().filter(|verdict| matches!(verdict.verdict, Verdict::Allow | Verdict::Deny));
+    judging.map(|verdict| {
+        let mut against: BTreeMap<&str, Against> = BTreeMap::new();
+        for violation in verdict.violations.iter().chain(&verdict.standing) {
+            let how = against.entry(&violation.rule).or_default();
+            match violation.is_exempted() {
+                true => how.exempted = true,
+                false => how.open = true,
+            }
+        }
+        Judgement { policy: &verdict.policy, version: verdict.version.as_deref().unwrap_or_default(), against }
+    })
 }
 
 /// The images, as written, that are to blame: for the denial, and for the would-be rejection.

@@ -10,7 +10,9 @@ use super::bucket::{Day, Width};
 use super::comparison::Cell;
 use super::database::{Database, Transaction};
 use super::error::StoreError;
+use super::evidence::Judged;
 use super::fact;
+use super::horizon;
 use super::key;
 use super::outcome::{self, Outcome, Said, Violated};
 use super::rollup::{Alike, Blame, Fact, Tally};
@@ -20,8 +22,16 @@ use crate::review::clock::Timestamp;
 use crate::review::comparison::Comparison;
 use crate::review::decision::{Answer, PolicyVerdict};
 
-const FIGURES: [&str; 6] =
-    ["rollup_totals", "rollup_rules", "rollup_repositories", "rollup_candidates", "workload_totals", "workload_rules"];
+const FIGURES: [&str; 8] = [
+    "rollup_totals",
+    "rollup_rules",
+    "rollup_repositories",
+    "rollup_candidates",
+    "workload_totals",
+    "workload_rules",
+    "workload_judged",
+    "workload_against",
+];
 
 /// What is needed beside the rows of decisions.
 struct Contents {
@@ -29,6 +39,7 @@ struct Contents {
     /// By review: each image's text and repository.
     images: HashMap<i64, Vec<(String, Option<i64>)>>,
     rules: HashMap<(String, String), i64>,
+    versions: HashMap<(String, String), i64>,
     candidates: HashMap<String, i64>,
     meanings: HashMap<Content, Arc<Meaning>>,
 }
@@ -49,6 +60,7 @@ struct Meaning {
     rules: Vec<(i64, Violated)>,
     repositories: Vec<(i64, Blame)>,
     cells: Vec<Cell>,
+    judged: Vec<Judged>,
 }
 
 /// All that is written is of `replica`, its number. `finest` says which buckets of a day are written.
@@ -70,6 +82,7 @@ pub(super) async fn recount(
         tally.add_unjudged(row.int(0)?, Timestamp(row.int(1)?), row.count(2)?);
     }
     tally.write(&mut tx, replica).await?;
+    horizon::forget_evidence(&mut tx).await?;
     tx.commit().await?;
     let mut day = first.map(|key| Day::of(key::at(key)));
     while let Some(counted) = day {
@@ -90,6 +103,7 @@ impl Contents {
             verdicts: HashMap::new(),
             images: HashMap::new(),
             rules: HashMap::new(),
+            versions: HashMap::new(),
             candidates: HashMap::new(),
             meanings: HashMap::new(),
         };
@@ -103,6 +117,10 @@ impl Contents {
         let rules = "SELECT p.name, r.name, r.id FROM rules r JOIN policies p ON p.id = r.policy";
         for mut row in tx.fetch(Sql::new(rules)).await? {
             contents.rules.insert((row.text(0)?, row.text(1)?), row.int(2)?);
+        }
+        let versions = "SELECT p.name, v.name, v.id FROM versions v JOIN policies p ON p.id = v.policy";
+        for mut row in tx.fetch(Sql::new(versions)).await? {
+            contents.versions.insert((row.text(0)?, row.text(1)?), row.int(2)?);
         }
         for mut row in tx.fetch(Sql::new("SELECT name, id FROM candidates")).await? {
             contents.candidates.insert(row.text(0)?, row.int(1)?);
@@ -125,7 +143,7 @@ impl Contents {
             sql.push(&format!(" GROUP BY {ALIKE}, (d.key >> 21) / {quarter}"));
             for row in tx.fetch(sql).await? {
                 let fact = self.fact(&row)?;
-                tally.add_many(&fact, key::at(row.int(10)?), row.int(11)?);
+                tally.add_many(&fact, row.int(10)?, row.int(11)?);
             }
             tally.keep(finest);
         }
@@ -150,8 +168,9 @@ impl Contents {
             rules: meaning.rules.clone(),
             repositories: meaning.repositories.clone(),
             cells: meaning.cells.clone(),
+            judged: meaning.judged.clone(),
         };
-        Ok(Fact { at: key::at(row.int(9)?), alike: Arc::new(alike) })
+        Ok(Fact { key: row.int(9)?, alike: Arc::new(alike) })
     }
 
     fn meaning(&mut self, content: Content) -> Result<Arc<Meaning>, StoreError> {
@@ -172,16 +191,20 @@ impl Contents {
         });
         let cells = cells.collect::<Result<_, StoreError>>()?;
         let said = Said { verdicts, answer: row::answer_of(answer)?, would_reject };
-        let rules = outcome::rules(said).into_iter().map(|((policy, rule), violated)| {
-            let id = self.rules.get(&(policy.to_owned(), rule.to_owned()));
-            let id = id.ok_or_else(|| StoreError::broken(format!("the rule {policy}/{rule} has no number")))?;
-            Ok((*id, violated))
-        });
+        let number = |of: &HashMap<(String, String), i64>, policy: &str, name: &str| {
+            let id = of.get(&(policy.to_owned(), name.to_owned())).copied();
+            id.ok_or_else(|| StoreError::broken(format!("{policy}/{name} has no number")))
+        };
+        let rule = |policy: &str, rule: &str| number(&self.rules, policy, rule);
+        let version = |policy: &str, version: &str| number(&self.versions, policy, version);
+        let rules = outcome::rules(said).into_iter().map(|((policy, id), violated)| Ok((rule(policy, id)?, violated)));
+        let judged = outcome::judgements(verdicts).map(|one| Judged::of(&one, version, rule));
         let meaning = Arc::new(Meaning {
             answer: said.answer,
             rules: rules.collect::<Result<_, StoreError>>()?,
             repositories: self.images.get(&review).map_or_else(Vec::new, |images| fact::blames(said, images)),
             cells,
+            judged: judged.collect::<Result<_, _>>()?,
         });
         self.meanings.insert(content, Arc::clone(&meaning));
         Ok(meaning)

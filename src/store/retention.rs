@@ -119,7 +119,7 @@ pub(super) async fn sweep(
 
 impl Swept {
     /// Whose rows it counts.
-    pub const KINDS: [&'static str; 18] = [
+    pub const KINDS: [&'static str; 20] = [
         "decisions",
         "notable decisions",
         "dry runs",
@@ -136,6 +136,8 @@ impl Swept {
         "rollup_repositories",
         "rollup_candidates",
         "workload_rules",
+        "workload_judged",
+        "workload_against",
         "reviews",
         "outcomes",
     ];

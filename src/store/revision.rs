@@ -5,6 +5,7 @@
 
 use super::database::Database;
 use super::error::StoreError;
+use super::rule_text;
 use super::sql::{Row, Sql};
 use crate::review::clock::Timestamp;
 
@@ -30,6 +31,7 @@ pub(super) async fn keep(database: &Database, id: &str, text: &str, loaded_at: T
     sql.push(") ON CONFLICT (name) DO UPDATE SET text = excluded.text, loaded_at = excluded.loaded_at");
     sql.push(" WHERE revisions.text IS NULL");
     tx.execute(sql).await?;
+    rule_text::keep(&mut tx, text).await?;
     tx.commit().await
 }
 

@@ -7,6 +7,8 @@ use super::bucket::Width;
 use super::comparison::Cell;
 use super::database::Transaction;
 use super::error::StoreError;
+use super::evidence::{Evidence, Judged, Seat};
+use super::key;
 use super::outcome::Violated;
 use super::sql::{Insert, Value};
 use crate::review::clock::Timestamp;
@@ -15,7 +17,8 @@ use crate::review::decision::Answer;
 /// What one decision says to the figures.
 #[derive(Debug, Clone)]
 pub(super) struct Fact {
-    pub at: Timestamp,
+    /// Of its row.
+    pub key: i64,
     pub alike: Arc<Alike>,
 }
 
@@ -34,6 +37,8 @@ pub(super) struct Alike {
     pub repositories: Vec<(i64, Blame)>,
     /// One for each candidate.
     pub cells: Vec<Cell>,
+    /// One for each policy that judged an image.
+    pub judged: Vec<Judged>,
 }
 
 /// What an image of a repository is to blame for.
@@ -48,7 +53,7 @@ pub(super) struct Blame {
 pub(super) struct Tally {
     /// Decisions that say the same within the quarter hour that begins then, by the place of what they say in memory:
     /// most of a batch are alike.
-    alike: HashMap<(Timestamp, usize), (Arc<Alike>, Seen<1>)>,
+    alike: HashMap<(Timestamp, usize), (Arc<Alike>, Run)>,
     /// reviews, allowed, denied, failed, would_reject, unjudged
     totals: BTreeMap<(Bucket, bool), [i64; 6]>,
     /// reviews, denied, would_reject, standing; by rule
@@ -61,6 +66,15 @@ pub(super) struct Tally {
     workloads: BTreeMap<(i64, bool), Seen<3>>,
     /// reviews, denied, would_reject, standing; by rule, day, workload
     workload_rules: BTreeMap<(i64, i64, i64, bool), Seen<4>>,
+    evidence: Evidence,
+}
+
+/// Decisions of one quarter hour: the first key and the last, and how many they are.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    first: i64,
+    last: i64,
+    count: i64,
 }
 
 /// Ordered as the tables' keys are.
@@ -84,20 +98,21 @@ struct Seen<const N: usize> {
 
 impl Tally {
     pub fn add(&mut self, fact: Fact) {
-        let Fact { at, alike } = fact;
-        let key = (Width::Quarter.floor(at), Arc::as_ptr(&alike).addr());
-        self.alike.entry(key).or_insert_with(|| (alike, Seen::new(at))).1.add(at, at, [1]);
+        let Fact { key, alike } = fact;
+        let place = (Width::Quarter.floor(key::at(key)), Arc::as_ptr(&alike).addr());
+        let (_, run) = self.alike.entry(place).or_insert_with(|| (alike, Run { first: key, last: key, count: 0 }));
+        *run = Run { first: run.first.min(key), last: run.last.max(key), count: run.count + 1 };
     }
 
-    /// Decisions that say the same within one quarter hour, from the time of `fact` to `last`.
-    pub fn add_many(&mut self, fact: &Fact, last: Timestamp, count: i64) {
-        self.count(&fact.alike, (fact.at, last), count);
+    /// Decisions that say the same within one quarter hour, from the key of `fact` to `last`.
+    pub fn add_many(&mut self, fact: &Fact, last: i64, count: i64) {
+        self.count(&fact.alike, Run { first: fact.key, last, count });
     }
 
     /// A decision that said `before` says `after` now.
     pub fn replace(&mut self, before: &Fact, after: &Fact) {
-        self.count(&before.alike, (before.at, before.at), -1);
-        self.count(&after.alike, (after.at, after.at), 1);
+        self.count(&before.alike, Run { first: before.key, last: before.key, count: -1 });
+        self.count(&after.alike, Run { first: after.key, last: after.key, count: 1 });
     }
 
     pub fn add_unjudged(&mut self, cluster: i64, at: Timestamp, count: u64) {
@@ -108,7 +123,13 @@ impl Tally {
     }
 
     /// Of one quarter hour, between their first and their last.
-    fn count(&mut self, fact: &Alike, (first, last): (Timestamp, Timestamp), sign: i64) {
+    fn count(&mut self, fact: &Alike, Run { first, last, count: sign }: Run) {
+        // What a late verdict takes the place of judged nothing: nothing is ever taken back.
+        if sign > 0 && !fact.dry_run {
+            let seat = Seat { namespace: fact.namespace, workload: fact.workload };
+            self.evidence.add(seat, &fact.judged, (first, last));
+        }
+        let (first, last) = (key::at(first), key::at(last));
         let one = |yes: bool| if yes { sign } else { 0 };
         let denied = fact.answer == Answer::Denied;
         let total = [
@@ -156,8 +177,8 @@ impl Tally {
     }
 
     fn count_alike(&mut self) {
-        for (alike, Seen { first, last, counts: [count] }) in std::mem::take(&mut self.alike).into_values() {
-            self.count(&alike, (first, last), count);
+        for (alike, run) in std::mem::take(&mut self.alike).into_values() {
+            self.count(&alike, run);
         }
     }
 
@@ -174,7 +195,7 @@ impl Tally {
         ] {
             tx.insert(insert).await?;
         }
-        Ok(())
+        self.evidence.write(tx, replica).await
     }
 }
 

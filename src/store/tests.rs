@@ -2,6 +2,7 @@
 
 mod batches;
 mod ceilings;
+mod census;
 mod figures;
 mod history;
 mod inventories;
@@ -115,6 +116,8 @@ impl TestStore {
             "rollup_candidates",
             "workload_totals",
             "workload_rules",
+            "workload_judged",
+            "workload_against",
         ] {
             all.extend(self.dump(&format!("SELECT '{table}', t.* FROM {table} t")).await);
         }

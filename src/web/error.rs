@@ -29,6 +29,8 @@ pub enum WebError {
     NoSuchInventory(String),
     #[error("there are as many {what} as can be at one time, {most}")]
     Busy { what: &'static str, most: usize },
+    #[error("there is no rule {0}")]
+    NoSuchRule(String),
     #[error("there is nothing at this address")]
     NoSuchPage,
     #[error("the history could not be read: {0}")]
@@ -87,6 +89,7 @@ impl WebError {
             | Self::NoSuchRevision(_)
             | Self::NoSuchNamespace(_)
             | Self::NoSuchInventory(_)
+            | Self::NoSuchRule(_)
             | Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::Busy { .. } | Self::Store(_) | Self::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Template(_) | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
@@ -100,6 +103,7 @@ impl WebError {
             Self::NoSuchRevision(_) => "No such revision",
             Self::NoSuchNamespace(_) => "No such namespace",
             Self::NoSuchInventory(_) => "No such inventory",
+            Self::NoSuchRule(_) => "No such rule",
             Self::NoSuchPage => "No such page",
             Self::Busy { .. } => "Too many at once",
             Self::Store(_) | Self::Closed { .. } => "The history cannot be read just now",
@@ -122,6 +126,10 @@ impl WebError {
             }
             Self::NoSuchInventory(_) => {
                 "`rehearsal check --record` makes one. The newest of each cluster are kept; /inventory has those that are."
+            }
+            Self::NoSuchRule(_) => {
+                "/rules has those of the policies that are loaded. What the rules of a Rego policy are called is known once one \
+                 was violated."
             }
             Self::NoSuchPage => {
                 "There are the overview, the namespaces, the list of decisions, the inventory, and the API under /api/v1."
@@ -155,6 +163,7 @@ impl WebError {
             | Self::NoSuchRevision(_)
             | Self::NoSuchNamespace(_)
             | Self::NoSuchInventory(_)
+            | Self::NoSuchRule(_)
             | Self::NoSuchPage
             | Self::Busy { .. }
             | Self::Panic => {}

@@ -15,9 +15,10 @@ use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
 
 /// Every page that one can go to from every other.
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("/", "Overview"),
     ("/namespaces", "Namespaces"),
+    ("/rules", "Rules"),
     ("/decisions", "Decisions"),
     ("/candidates", "Candidates"),
     ("/inventory", "Inventory"),

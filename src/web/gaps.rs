@@ -50,7 +50,11 @@ fn joined(stored: &[Gap], live: &Live, range: Range, cluster: Option<&str>) -> V
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::policy::Revision;
+    use crate::policy::settings::StagingSettings;
     use crate::review::clock::DecisionId;
     use crate::store::read::{Before, Figures, Horizons, Standing};
     use crate::web::completeness::Completeness;
@@ -94,6 +98,7 @@ mod tests {
             policies: Vec::new(),
             candidates: Vec::new(),
             revision: String::new(),
+            loaded: Arc::new(Revision::load(&[], &StagingSettings::default()).expect("nothing loads")),
             first_review: String::new(),
         };
         assert_eq!(in_span(&summary, &live, Some("prod")), [old.clone(), closed.clone()]);

@@ -22,7 +22,9 @@ use self::error::WebError;
 use self::host::{HostError, Hosts};
 use self::settings::ReportSettings;
 use self::streams::Streams;
+use crate::policy::Revision;
 use crate::policy::ceiling::Ceiling;
+use crate::policy::readiness::ReadinessSettings;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Mode};
 use crate::store::read::Standing;
@@ -50,6 +52,7 @@ mod pages;
 mod place;
 mod query;
 mod row;
+pub mod readiness;
 mod sentence;
 pub mod settings;
 mod span;
@@ -64,12 +67,13 @@ pub struct WebState {
     pub store: Store,
     pub settings: ReportSettings,
     pub streams: Streams,
+    pub readiness: ReadinessSettings,
     /// Called once for each page.
     pub live: Arc<dyn Fn() -> Live + Send + Sync>,
 }
 
 /// What the running process knows and the history does not, or not yet.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Live {
     /// Of this replica.
     pub own: Standing,
@@ -87,6 +91,7 @@ pub struct Live {
     pub candidates: Vec<LoadedCandidate>,
     /// The name of the loaded revision.
     pub revision: String,
+    pub loaded: Arc<Revision>,
     /// The command line that sends a first review, ready to paste.
     pub first_review: String,
 }
@@ -132,6 +137,8 @@ pub fn router(state: WebState) -> Router {
         .route("/namespaces/{cluster}", get(pages::namespace::of_cluster))
         .route("/namespaces/{cluster}/{namespace}", get(pages::namespace::show))
         .route("/revisions/{id}", get(pages::revision::show))
+        .route("/rules", get(pages::rules::show))
+        .route("/rules/{policy}/{rule}", get(pages::rule::show))
         .route("/api/v1/summary", get(api::summary::show))
         .route("/api/v1/candidates", get(api::candidates::show))
         .route("/api/v1/decisions", get(api::decisions::list))
@@ -146,6 +153,8 @@ pub fn router(state: WebState) -> Router {
         .route("/api/v1/namespaces", get(api::namespaces::list))
         .route("/api/v1/namespaces/{cluster}", get(api::namespace::of_cluster))
         .route("/api/v1/namespaces/{cluster}/{namespace}", get(api::namespace::show))
+        .route("/api/v1/rules", get(api::rules::list))
+        .route("/api/v1/rules/{policy}/{rule}", get(api::rule::show))
         .route("/api/v1/revisions", get(api::revisions::list))
         .route("/api/v1/revisions/{id}", get(api::revision::show))
         .route(&assets::STYLE_PATH, get(assets::style))

@@ -10,6 +10,7 @@ use tower::ServiceExt;
 
 use self::history::{Draft, HOSTILE, History};
 use super::*;
+use crate::policy::settings::{StagingSettings, built_in};
 
 mod figures;
 mod history;
@@ -40,6 +41,7 @@ impl Report {
                 hosts: vec!["report.acmecorp.com".into()],
             },
             streams: Streams::new(stopping.clone()),
+            readiness: ReadinessSettings::DEFAULT,
             live: Arc::new(live),
         };
         Self { history, router: router(state), stopping }
@@ -92,6 +94,7 @@ fn live() -> Live {
         ],
         candidates: Vec::new(),
         revision: "9f2c61d07b7e4f01".into(),
+        loaded: Arc::new(Revision::load(&built_in(), &StagingSettings::default()).expect("it loads")),
         first_review: "curl --cacert rehearsal-data/ca.crt https://127.0.0.1:8443/review \\\n  -H 'Content-Type: application/json' -d '{}'".into(),
     }
 }
@@ -448,6 +451,7 @@ async fn what_only_the_process_knows_is_on_every_page() {
             hosts: Vec::new(),
         },
         streams: Streams::new(CancellationToken::new()),
+        readiness: ReadinessSettings::DEFAULT,
         live: Arc::new(move || Live {
             degraded: vec!["the configuration of 10:15 is in use, since the new one has mistakes".into()],
             own: standing(Timestamp(now.0 - HOUR)),

@@ -3,6 +3,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::config::ShutdownSettings;
+use crate::policy::readiness::ReadinessSettings;
 use crate::recorder::settings::{Durability, OnFailure};
 use crate::server::settings::{Limits, Overload, Timeouts};
 use crate::store::settings::{HistorySettings, Objects, RetentionSettings};
@@ -51,6 +52,7 @@ fn defaults() -> Config {
             on_failure: OnFailure::Refuse,
         },
         history: HistorySettings { objects: Objects::None, max_names: 6, retention: RetentionSettings::default() },
+        readiness: ReadinessSettings { window: second, quiet: second },
         overload: Overload::Refuse,
         warn_wait: second,
         shutdown: ShutdownSettings { delay: second, grace: second },

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A value for each variable that is not its default.
-const OTHER: [(&str, &str); 44] = [
+const OTHER: [(&str, &str); 46] = [
     ("REHEARSAL_CLUSTER", "prod"),
     ("REHEARSAL_DATA_DIR", "/var/lib/rehearsal"),
     ("REHEARSAL_WEBHOOK_LISTEN", "127.0.0.1:0"),
@@ -41,6 +41,8 @@ const OTHER: [(&str, &str); 44] = [
     ("REHEARSAL_RETENTION_EVENTS", "600d"),
     ("REHEARSAL_RETENTION_ROLLUPS", "1000d"),
     ("REHEARSAL_RETENTION_MAX_SIZE", "10GiB"),
+    ("REHEARSAL_READINESS_WINDOW", "20d"),
+    ("REHEARSAL_READINESS_QUIET", "3d"),
     ("REHEARSAL_OVERLOAD", "refuse"),
     ("REHEARSAL_WARN_WAIT", "0s"),
     ("REHEARSAL_SHUTDOWN_DELAY", "5s"),

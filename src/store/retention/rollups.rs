@@ -18,7 +18,7 @@ struct Rolled {
     table: &'static str,
     place: &'static [&'static str],
     key: &'static [&'static str],
-    /// The column of the time.
+    /// The time of a row `t`, in ms.
     at: &'static str,
 }
 
@@ -27,25 +27,25 @@ const ROLLUPS: [Rolled; 4] = [
         table: "rollup_totals",
         place: &["cluster", "namespace"],
         key: &["cluster", "namespace", "width", "bucket", "dry_run", "replica"],
-        at: "bucket",
+        at: "t.bucket",
     },
     Rolled {
         table: "rollup_rules",
         place: &["cluster", "namespace"],
         key: &["cluster", "namespace", "width", "bucket", "rule", "dry_run", "replica"],
-        at: "bucket",
+        at: "t.bucket",
     },
     Rolled {
         table: "rollup_repositories",
         place: &["cluster", "namespace"],
         key: &["cluster", "namespace", "width", "bucket", "repository", "dry_run", "replica"],
-        at: "bucket",
+        at: "t.bucket",
     },
     Rolled {
         table: "rollup_candidates",
         place: &["cluster", "namespace"],
         key: &["cluster", "namespace", "width", "bucket", "cell", "dry_run", "replica"],
-        at: "bucket",
+        at: "t.bucket",
     },
 ];
 
@@ -53,7 +53,21 @@ const WORKLOADS: Rolled = Rolled {
     table: "workload_rules",
     place: &["rule"],
     key: &["rule", "day", "workload", "dry_run", "replica"],
-    at: "day",
+    at: "t.day",
+};
+
+/// Of the workloads' evidence: what is older is read by nobody.
+const JUDGED: Rolled = Rolled {
+    table: "workload_judged",
+    place: &["version"],
+    key: &["version", "namespace", "workload", "replica"],
+    at: "t.last_key >> 21",
+};
+const AGAINST: Rolled = Rolled {
+    table: "workload_against",
+    place: &["rule"],
+    key: &["rule", "version", "namespace", "workload", "replica"],
+    at: "(CASE WHEN t.last_key > t.exempted_key THEN t.last_key ELSE t.exempted_key END) >> 21",
 };
 
 /// What of the tables goes: before the cutoff, in spans of `length` ms, where `and` holds too.
@@ -79,7 +93,16 @@ pub(super) async fn run(database: &Database, sweep: &mut Sweep) -> Result<(), St
         pass.run(database, sweep, &ROLLUPS, places).await?;
     }
     let pass = Pass { mark: mark::WORKLOADS, cutoff: days, length: DAY, and: String::new() };
-    pass.run(database, sweep, &[WORKLOADS], "SELECT id FROM rules").await
+    pass.run(database, sweep, &[WORKLOADS], "SELECT id FROM rules").await?;
+    evidence(database, sweep, days).await
+}
+
+/// A walk of all rows, once a day: no index is by their time, which every batch changes.
+async fn evidence(database: &Database, sweep: &mut Sweep, cutoff: Timestamp) -> Result<(), StoreError> {
+    let mut pass = Pass { mark: mark::JUDGED, cutoff, length: 1, and: String::new() };
+    pass.run(database, sweep, &[JUDGED], "SELECT id FROM versions").await?;
+    pass.mark = mark::AGAINST;
+    pass.run(database, sweep, &[AGAINST], "SELECT id FROM rules").await
 }
 
 // === impl Pass ===
@@ -117,7 +140,7 @@ impl Pass {
     ) -> Result<(), StoreError> {
         loop {
             let mut sql = rolled.due(places, self);
-            sql.append(hold::unheld(&sweep.due.holds, &format!("t.{}", rolled.at), self.length));
+            sql.append(hold::unheld(&sweep.due.holds, rolled.at, self.length));
             sql.push(" LIMIT ").bind(sweep.rows() as i64);
             let found: Vec<Vec<Value>> = database.fetch(sql).await?.into_iter().map(|row| row.0).collect();
             let rows = found.len();
@@ -141,7 +164,7 @@ impl Rolled {
         let mut sql = Sql::new(&format!("WITH places({}) AS (", place.join(", ")));
         sql.values(places.iter().cloned());
         let (key, join, and) = (key.join(", t."), join.join(" AND "), &pass.and);
-        sql.push(&format!(") SELECT t.{key} FROM places s {FOR_EACH_JOIN} {table} t WHERE {join}{and} AND t.{at} < "));
+        sql.push(&format!(") SELECT t.{key} FROM places s {FOR_EACH_JOIN} {table} t WHERE {join}{and} AND {at} < "));
         sql.bind(pass.cutoff.0);
         sql
     }

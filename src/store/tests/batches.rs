@@ -3,12 +3,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::history::History;
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{Answer, Decision, Mode, ObjectSample, PolicyVerdict, Record, Verdict};
+use crate::review::decision::{Answer, Decision, Exempted, Mode, ObjectSample, PolicyVerdict, Record, Verdict};
 use crate::store::bucket::Width;
 use crate::store::key;
 use crate::store::read::{Filter, StoredDecision};
 use crate::store::recount::recount;
 use crate::store::settings::{HistorySettings, Objects};
+use crate::store::sql::{Row, Sql};
 use uuid::Uuid;
 
 on_both![
@@ -90,8 +91,6 @@ async fn every_figure_can_be_recounted_from_the_rows(kind: Kind) {
     for stored in all(&test).await {
         recount_decision(&mut recount, &stored, &assigned);
     }
-    let recount: BTreeSet<String> =
-        recount.into_iter().map(|(key, counts)| format!("{key}|{}", counts.map(|n| n.to_string()).join("|"))).collect();
     let place = "c.name || '|' || coalesce(n.name, '*') || '|' || t.width || '|' || t.bucket || '|' || CAST(t.dry_run AS INTEGER)";
     let join = "JOIN clusters c ON c.id = t.cluster LEFT JOIN namespaces n ON n.id = t.namespace";
     let mut stored = BTreeSet::new();
@@ -133,6 +132,26 @@ async fn every_figure_can_be_recounted_from_the_rows(kind: Kind) {
     ] {
         stored.extend(test.dump(&select).await);
     }
+    let version = "JOIN versions v ON v.id = t.version JOIN policies p ON p.id = v.policy";
+    for select in [
+        format!(
+            "SELECT 'judged|' || {workload} || '|' || p.name || '@' || v.name, t.first_key, t.last_key, 0, 0, 0 \
+             FROM workload_judged t {join} {version}"
+        ),
+        format!(
+            "SELECT 'against|' || {workload} || '|' || p.name || '@' || v.name || '/' || r.name, t.last_key, \
+             t.exempted_key, 0, 0, 0 FROM workload_against t {join} {version} JOIN rules r ON r.id = t.rule"
+        ),
+    ] {
+        stored.extend(test.dump(&select).await);
+    }
+    let mut recount = recount;
+    let keys = keys(&test).await;
+    for stored in all(&test).await {
+        recount_evidence(&mut recount, &stored, keys[&stored.decision.id.to_string()]);
+    }
+    let recount: BTreeSet<String> =
+        recount.into_iter().map(|(key, counts)| format!("{key}|{}", counts.map(|n| n.to_string()).join("|"))).collect();
     let recount = with_first_and_last(recount, &all(&test).await);
     let missing: Vec<&String> = recount.difference(&stored).take(5).collect();
     let extra: Vec<&String> = stored.difference(&recount).take(5).collect();
@@ -194,6 +213,45 @@ fn recount_decision(counts: &mut Counts, stored: &StoredDecision, assigned: &BTr
         }
         for (name, cell) in recount_candidates(decision) {
             add(format!("candidate|{base}|{name}|{cell}"), [1, 0, 0, 0, 0]);
+        }
+    }
+}
+
+/// The key of each decision, by its id.
+async fn keys(test: &TestStore) -> BTreeMap<String, i64> {
+    let rows = test.store.database.fetch(Sql::new("SELECT key, id FROM decisions")).await.expect("rows");
+    let pair = |row: &Row| {
+        let key = row.int(0).expect("a key");
+        (row.id_at(key, 1).expect("an id").to_string(), key)
+    };
+    rows.iter().map(pair).collect()
+}
+
+/// Which version judged which workload at which keys, and which rule stood against it: likewise apart.
+fn recount_evidence(ends: &mut Counts, stored: &StoredDecision, key: i64) {
+    let (decision, review) = (&stored.decision, &stored.review);
+    if decision.dry_run {
+        return;
+    }
+    let workload = format!(
+        "{}|{}|{}/{}",
+        decision.cluster,
+        review.namespace.clone().unwrap_or_default(),
+        review.workload.kind,
+        review.workload.name
+    );
+    for verdict in &decision.verdicts {
+        if verdict.verdict != Verdict::Allow && verdict.verdict != Verdict::Deny {
+            continue;
+        }
+        let version = format!("{workload}|{}@{}", verdict.policy, verdict.version.clone().unwrap_or_default());
+        let span = ends.entry(format!("judged|{version}")).or_insert([key, key, 0, 0, 0]);
+        *span = [span[0].min(key), span[1].max(key), 0, 0, 0];
+        for violation in verdict.violations.iter().chain(&verdict.standing) {
+            let by_exemption = matches!(violation.exempted, Some(Exempted::Exemption { .. }));
+            let last = ends.entry(format!("against|{version}/{}", violation.rule)).or_default();
+            let at = usize::from(by_exemption);
+            last[at] = last[at].max(key);
         }
     }
 }

@@ -174,6 +174,7 @@ fn verdict(policy: &str, verdict: Verdict, duration_us: Option<u64>) -> PolicyVe
 
 fn images_verdict(rng: &mut Rng, review: &ReviewRecord) -> PolicyVerdict {
     let mut said = verdict("images", Verdict::Allow, Some(rng.u64(0..900)));
+    said.version = Some(if rng.clone().bool() { "aaaa".to_owned() } else { "bbbb".to_owned() });
     for image in &review.images {
         for rule in ["no-latest", "approved", "pinned"] {
             if rng.u8(0..3) > 0 {
@@ -239,6 +240,16 @@ fn candidate_amendments(rng: &mut Rng, decision: &Decision) -> Vec<Amendment> {
 }
 
 fn exempted(rng: &mut Rng) -> Exempted {
+    if rng.clone().u8(0..4) == 0 {
+        let (at, person) = (Timestamp(1_790_000_000_000), "alice".to_owned());
+        return Exempted::BreakGlass {
+            ticket: "INC-1".to_owned(),
+            person,
+            since: at,
+            until: at,
+            without: Answer::Denied,
+        };
+    }
     let until = rng.bool().then_some(Timestamp(1_800_000_000_000));
     Exempted::Exemption { ticket: Some("SEC-12".to_owned()), owner: None, reason: None, until }
 }

@@ -23,6 +23,8 @@ pub mod namespace;
 pub mod namespaces;
 pub mod revision;
 pub mod revisions;
+pub mod rule;
+pub mod rules;
 pub mod shape;
 pub mod summary;
 

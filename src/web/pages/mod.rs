@@ -14,6 +14,8 @@ pub mod namespaces;
 pub mod overview;
 pub mod revision;
 pub mod tail;
+pub mod rule;
+pub mod rules;
 
 fn html(page: &impl Template) -> Result<Html<String>, PageError> {
     Ok(Html(page.render()?))

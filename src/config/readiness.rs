@@ -1,0 +1,27 @@
+//! The meaning of what is written about readiness.
+
+use std::time::Duration;
+
+use crate::policy::readiness::ReadinessSettings;
+
+use super::form::Form as _;
+use super::meaning::Ground;
+use super::mistake::Wrong;
+use super::written::Readiness;
+
+/// `kept`: how long what the evidence is read from is kept.
+pub fn of(written: Readiness, kept: Duration, ground: &mut Ground<'_>) -> ReadinessSettings {
+    let window = ground.not_zero("readiness.window", written.window);
+    let quiet = ground.not_zero("readiness.quiet", written.quiet);
+    if window > kept {
+        let problem = format!("{} is longer than what is counted is kept", window.write());
+        let fix = format!("write at most {}, or a longer retention.rollups", kept.write());
+        ground.wrong_once("readiness.window", Wrong::new(problem, fix));
+    }
+    if quiet > window {
+        let problem =
+            format!("quiet is {} and window is {}: what is older is not looked at", quiet.write(), window.write());
+        ground.wrong_once("readiness.quiet", Wrong::new(problem, "write quiet as long as window, or shorter"));
+    }
+    ReadinessSettings { window, quiet }
+}

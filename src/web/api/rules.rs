@@ -1,0 +1,111 @@
+//! `GET /api/v1/rules`: how ready each rule that is loaded is.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::shape::{CompletenessShape, time};
+use super::{Call, json};
+use crate::policy::readiness::Asked;
+use crate::policy::readiness::census::Census;
+use crate::policy::readiness::state::Gate;
+use crate::web::WebState;
+use crate::web::error::ApiError;
+use crate::web::readiness::{Question, gated};
+
+#[derive(Debug, Serialize)]
+struct RulesShape<'a> {
+    #[serde(flatten)]
+    counted: CountedShape,
+    rules: Vec<RuleShape<'a>>,
+    #[serde(flatten)]
+    completeness: CompletenessShape<'a>,
+}
+
+/// By what censuses are taken.
+#[derive(Debug, Serialize)]
+pub struct CountedShape {
+    pub now: String,
+    /// A workload that was reviewed since is known.
+    pub since: String,
+    pub quiet_ms: u64,
+    /// What was reviewed before is not known; `null`: all is.
+    pub evidence_since: Option<String>,
+    pub revision: String,
+}
+
+#[derive(Debug, Serialize)]
+struct RuleShape<'a> {
+    policy: &'a str,
+    rule: &'a str,
+    /// `null`: a webhook has none.
+    version: Option<&'a str>,
+    namespaces: NamespacesShape,
+    workloads: WorkloadsShape,
+}
+
+#[derive(Debug, Serialize)]
+pub struct NamespacesShape {
+    ready: u64,
+    not: u64,
+    unknown: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct WorkloadsShape {
+    pub known: u64,
+    pub seen: u64,
+    pub rejected: u64,
+    pub exempted: u64,
+}
+
+pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
+    let call = Call::of(&state, query.as_deref(), &["cluster", "namespace"])?;
+    let live = state.live().await?;
+    let question = Question::of(&state, &live, &call.parameters, call.now);
+    let overall = question.overall(&state.store).await?;
+    Ok(json(&RulesShape {
+        counted: CountedShape::of(&question, overall.evidence.since.map(time)),
+        rules: overall.rules.iter().map(|(asked, census)| RuleShape::of(asked, census)).collect(),
+        completeness: CompletenessShape::from(&live.completeness),
+    }))
+}
+
+// === impl CountedShape ===
+
+impl CountedShape {
+    pub fn of(question: &Question, evidence_since: Option<String>) -> Self {
+        Self {
+            now: time(question.now),
+            since: time(question.since()),
+            quiet_ms: u64::try_from(question.settings.quiet.as_millis()).unwrap_or(u64::MAX),
+            evidence_since,
+            revision: question.revision.id.clone(),
+        }
+    }
+}
+
+// === impl RuleShape ===
+
+impl<'a> RuleShape<'a> {
+    fn of(asked: &'a Asked, census: &Census) -> Self {
+        Self {
+            policy: &asked.policy,
+            rule: &asked.rule,
+            version: (!asked.is_of_webhook()).then_some(asked.version.as_str()),
+            namespaces: NamespacesShape::of(census),
+            workloads: WorkloadsShape::from(census.counts()),
+        }
+    }
+}
+
+// === impl NamespacesShape ===
+
+impl NamespacesShape {
+    pub fn of(census: &Census) -> Self {
+        let of = |gate| gated(census, gate);
+        Self { ready: of(Gate::Ready), not: of(Gate::Not), unknown: of(Gate::Unknown) }
+    }
+}

@@ -1,0 +1,260 @@
+//! `/rules`: which rules can be enforced, where.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::response::Html;
+
+use super::html;
+use crate::policy::readiness::Asked;
+use crate::policy::readiness::census::Census;
+use crate::policy::readiness::state::{Counts, Gate, ago};
+use crate::review::comparison::Stance;
+use crate::store::read::{Comparisons, Scope};
+use crate::web::address::Address;
+use crate::web::error::PageError;
+use crate::web::filters::{self, count, group};
+use crate::web::frame::{Frame, Notice, Visit};
+use crate::web::readiness::{Question, WHY_WORKLOADS, gated, path};
+use crate::web::sentence::Sentence;
+use crate::web::{Live, WebState};
+
+#[derive(Template)]
+#[template(path = "pages/rules.html")]
+struct RulesPage {
+    frame: Frame,
+    here: Address,
+    clusters: Vec<String>,
+    namespaces: Vec<String>,
+    sentence: Sentence,
+    span: String,
+    why: &'static str,
+    /// Nothing was reviewed within the window.
+    is_empty: bool,
+    rows: Vec<Row>,
+    candidates: Vec<Candidate>,
+    api: Address,
+}
+
+/// A rule.
+struct Row {
+    policy: String,
+    rule: String,
+    href: Address,
+    note: &'static str,
+    cells: Vec<Cell>,
+    last_violation: String,
+}
+
+/// A figure, and the rows that it counts.
+#[derive(Clone)]
+pub struct Cell {
+    pub label: &'static str,
+    pub class: &'static str,
+    pub number: u64,
+    /// `None`: they cannot be chosen by an address.
+    pub href: Option<Address>,
+}
+
+/// One that is only compared.
+struct Candidate {
+    name: String,
+    href: Address,
+    reviews: u64,
+    of_reviews: Address,
+    denied: u64,
+    of_denied: Address,
+}
+
+pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Html<String>, PageError> {
+    let visit = Visit::of(&state, query.as_deref())?;
+    let live = state.live().await?;
+    let question = Question::of(&state, &live, &visit.parameters, visit.now);
+    let store = &state.store;
+    let scope = Scope {
+        since: Some(question.since()),
+        until: Some(visit.now),
+        cluster: question.cluster.clone(),
+        namespace: question.namespace.clone(),
+        ..Scope::default()
+    };
+    let (overall, clusters, namespaces) =
+        tokio::try_join!(question.overall(store), store.clusters(), store.namespaces(question.cluster.as_deref()))?;
+    let compared = if live.candidates.is_empty() { None } else { Some(store.comparisons(&scope).await?) };
+    let here = visit.to("/rules").without("since").without("until");
+    let mut frame = Frame::of("Rules", &visit, &live, here.clone());
+    frame.notices.extend(of_evidence(&question, overall.evidence.since, &visit));
+    let page = RulesPage {
+        sentence: sentence(&overall.rules),
+        span: span(&question, &visit),
+        why: WHY_WORKLOADS,
+        is_empty: overall.evidence.known.is_empty(),
+        rows: overall.rules.iter().map(|(asked, census)| Row::of(asked, census, &here, &visit)).collect(),
+        candidates: compared.map(|compared| candidates(&live, &compared, &visit)).unwrap_or_default(),
+        clusters: filters::proposed(clusters),
+        namespaces: filters::proposed(namespaces),
+        api: here.at("/api/v1/rules").without("tz"),
+        frame,
+        here,
+    };
+    html(&page)
+}
+
+/// Where the history holds reviews of which it does not know what judged them.
+pub fn of_evidence(
+    question: &Question,
+    since: Option<crate::review::clock::Timestamp>,
+    visit: &Visit,
+) -> Option<Notice> {
+    let since = since.filter(|since| *since > question.since())?;
+    Some(Notice {
+        class: "warning",
+        heading: format!("Known from {} on", visit.zone.minute(since)),
+        text:
+            "Before that this history did not note which version of a policy judged which workload. What was reviewed \
+               earlier, and not since, counts as unseen."
+                .to_owned(),
+    })
+}
+
+/// What a workload has to be to count, and since when.
+pub fn span(question: &Question, visit: &Visit) -> String {
+    let days = |duration: std::time::Duration| {
+        let hours = duration.as_secs() / 3_600;
+        if hours >= 48 && hours.is_multiple_of(24) { count(hours / 24, "day") } else { count(hours.max(1), "hour") }
+    };
+    format!(
+        "Workloads reviewed since {}, {} (the last {}), and those of each cluster's newest inventory. Ready is where all of them \
+         were judged by the rule as it is now, none would be rejected when a pod is next made, and nothing violated it for {}.",
+        visit.zone.minute(question.since()),
+        visit.zone.abbreviation(visit.now),
+        days(question.settings.window),
+        days(question.settings.quiet),
+    )
+}
+
+/// "3 of 5 rules are ready in every namespace that is known."
+fn sentence(rules: &[(Asked, Census)]) -> Sentence {
+    let known = rules.iter().filter(|(_, census)| !census.namespaces.is_empty());
+    let ready = known.filter(|(_, census)| gated(census, Gate::Ready) == census.namespaces.len() as u64).count();
+    let rejecting = rules.iter().filter(|(_, census)| gated(census, Gate::Not) > 0).count();
+    let sentence = Sentence::default();
+    if rules.is_empty() {
+        return sentence.plain("No policy is loaded.");
+    }
+    let all = count(rules.len() as u64, "rule");
+    let sentence = match ready {
+        0 => sentence.plain(format!("None of {all} is ready in every namespace")),
+        ready => {
+            let verb = if ready == 1 { "is" } else { "are" };
+            sentence.phrase("allowed", group(ready as u64)).plain(format!(" of {all} {verb} ready in every namespace"))
+        }
+    };
+    match rejecting {
+        0 => sentence.plain("; none is held up by what it would reject."),
+        some => sentence.plain("; ").phrase("would", group(some as u64)).plain(" would reject what runs."),
+    }
+}
+
+fn candidates(live: &Live, compared: &Comparisons, visit: &Visit) -> Vec<Candidate> {
+    let list = visit
+        .to("/decisions")
+        .with("since", compared.since.to_string())
+        .with("until", compared.until.to_string())
+        .with("dry_run", "false");
+    let candidate = |name: &String| {
+        let of_it = compared.compared.iter().filter(|one| one.candidate == *name);
+        let (mut reviews, mut denied) = (0, 0);
+        for one in of_it {
+            reviews += one.reviews;
+            denied += if one.silent == Stance::Deny { one.reviews } else { 0 };
+        }
+        let of_reviews = list.clone().with("candidate", name);
+        Candidate {
+            href: visit.to("/candidates").with("since", compared.since.to_string()),
+            of_denied: of_reviews.clone().with("candidate_verdict", Stance::Deny.as_str()),
+            of_reviews,
+            name: name.clone(),
+            reviews,
+            denied,
+        }
+    };
+    live.candidates.iter().map(|loaded| candidate(&loaded.name)).collect()
+}
+
+// === impl RulesPage ===
+
+impl RulesPage {
+    fn asked(&self, name: &str) -> &str {
+        self.here.value(name).unwrap_or_default()
+    }
+}
+
+// === impl Cell ===
+
+impl Cell {
+    /// To its rows, where there are any.
+    pub fn link(&self) -> Option<&Address> {
+        self.href.as_ref().filter(|_| self.number > 0)
+    }
+}
+
+// === impl Row ===
+
+impl Row {
+    fn of(asked: &Asked, census: &Census, here: &Address, visit: &Visit) -> Self {
+        let href = here.at(path(&asked.policy, &asked.rule));
+        let last = census.namespaces.iter().filter_map(|one| one.violated).max();
+        Self {
+            policy: asked.policy.clone(),
+            rule: asked.rule.clone(),
+            note: note(asked),
+            cells: [of_gates(census, &href), of_workloads(census.counts(), &href)].concat(),
+            last_violation: last.map_or_else(|| "never".to_owned(), |at| ago(at, visit.now)),
+            href,
+        }
+    }
+}
+
+fn note(asked: &Asked) -> &'static str {
+    if asked.is_of_webhook() {
+        "a webhook: when its text changed is not known here"
+    } else if asked.rule == crate::policy::readiness::ANY {
+        "none of its rules was violated yet, so that nobody knows what they are called"
+    } else {
+        ""
+    }
+}
+
+/// Namespaces, each figure with the list of them.
+pub fn of_gates(census: &Census, page: &Address) -> Vec<Cell> {
+    let every = page.clone().without("workloads").without("after");
+    let cell = |label, class, gate, value: &'static str| Cell {
+        label,
+        class,
+        number: gated(census, gate),
+        href: Some(every.clone().with("gate", value)),
+    };
+    vec![
+        cell("Ready", "allowed", Gate::Ready, "ready"),
+        cell("Not ready", "denied", Gate::Not, "not"),
+        cell("Not known", "would", Gate::Unknown, "unknown"),
+    ]
+}
+
+/// Workloads, each figure with the list of them.
+pub fn of_workloads(counts: Counts, page: &Address) -> Vec<Cell> {
+    let every = page.clone().without("gate").without("after");
+    let cell = |label, class, number, value: &'static str| Cell {
+        label,
+        class,
+        number,
+        href: Some(every.clone().with("workloads", value)),
+    };
+    vec![
+        cell("Would be rejected", "would", counts.rejected, "rejected"),
+        cell("Unseen", "failed", counts.unseen(), "unseen"),
+        cell("Known", "", counts.known, "known"),
+    ]
+}

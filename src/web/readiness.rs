@@ -1,0 +1,335 @@
+//! How ready rules are, as pages, the API and the command `ready` tell it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::filters::{count, group};
+use super::query::Parameters;
+use super::{Live, WebState};
+use crate::policy::Revision;
+use crate::policy::readiness::advice::{self, Need, Relief};
+use crate::policy::readiness::bound;
+use crate::policy::readiness::census::{Census, Fate, Faults, Ground, InNamespace, Word};
+use crate::policy::readiness::evidence::{Evidence, Fault, Known, Place};
+use crate::policy::readiness::state::Gate;
+use crate::policy::readiness::{Asked, ReadinessSettings};
+use crate::policy::revision::Policy;
+use crate::review::clock::Timestamp;
+use crate::store::read::Scope;
+use crate::store::{Store, StoreError};
+
+/// What censuses are taken of, and when.
+#[derive(Debug, Clone)]
+pub struct Question {
+    pub revision: Arc<Revision>,
+    pub settings: ReadinessSettings,
+    pub cluster: Option<String>,
+    pub namespace: Option<String>,
+    pub now: Timestamp,
+}
+
+/// A census of every rule.
+#[derive(Debug)]
+pub struct Overall {
+    pub evidence: Evidence,
+    pub rules: Vec<(Asked, Census)>,
+}
+
+/// One rule, with all that is told of it.
+#[derive(Debug)]
+pub struct OfRule {
+    pub asked: Asked,
+    pub evidence: Evidence,
+    pub census: Census,
+    /// Of every decision that a workload's last review is, where that violates the rule.
+    faults: Faults,
+    /// The known workloads of each place.
+    of_places: HashMap<usize, Vec<usize>>,
+}
+
+/// Which workloads a list shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    Known,
+    Seen,
+    Unseen,
+    Rejected,
+    Exempted,
+}
+
+/// What is known of what would be promoted, as a statement about workloads that nobody has seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bound {
+    pub namespaces: u64,
+    pub seen: u64,
+    pub rejected: u64,
+    /// From 0 to 1.
+    pub at_most: f64,
+}
+
+// === impl Question ===
+
+impl Question {
+    /// By `cluster` and `namespace`, of what is loaded.
+    pub fn of(state: &WebState, live: &Live, parameters: &Parameters, now: Timestamp) -> Self {
+        Self {
+            revision: Arc::clone(&live.loaded),
+            settings: state.readiness,
+            cluster: parameters.text("cluster").map(str::to_owned),
+            namespace: parameters.text("namespace").map(str::to_owned),
+            now,
+        }
+    }
+
+    fn ground<'a>(&'a self, policy: &'a Policy) -> Ground<'a> {
+        Ground { policy, exemptions: &self.revision.exemptions, settings: &self.settings, now: self.now }
+    }
+
+    pub fn since(&self) -> Timestamp {
+        let window = i64::try_from(self.settings.window.as_millis()).unwrap_or(i64::MAX);
+        Timestamp(self.now.0.saturating_sub(window))
+    }
+
+    fn scope(&self) -> Scope {
+        let (cluster, namespace) = (self.cluster.clone(), self.namespace.clone());
+        Scope { since: Some(self.since()), cluster, namespace, ..Scope::default() }
+    }
+
+    pub async fn overall(&self, store: &Store) -> Result<Overall, StoreError> {
+        let violated = store.known_rules().await?;
+        let of = |policy| Asked::all(policy, &violated).into_iter().map(move |asked| (policy, asked));
+        let (policies, asked): (Vec<&Policy>, Vec<Asked>) = self.revision.policies.iter().flat_map(of).unzip();
+        let evidence = store.evidence(&self.scope(), &asked).await?;
+        let mut rules = Vec::with_capacity(asked.len());
+        for (at, (policy, asked)) in policies.into_iter().zip(asked).enumerate() {
+            let ground = self.ground(policy);
+            let wanted = Census::wanted(ground, &asked, &evidence, at);
+            let faults = of_rule(store.faults(&asked.policy, &wanted).await?, &asked);
+            let census = Census::take(ground, &asked, &evidence, at, &faults);
+            rules.push((asked, census));
+        }
+        Ok(Overall { evidence, rules })
+    }
+
+    /// `None`: no such rule is loaded, or was ever violated where only that says what rules are called.
+    pub async fn rule(&self, store: &Store, policy: &str, rule: &str) -> Result<Option<OfRule>, StoreError> {
+        let Some(policy) = self.revision.policies.iter().find(|own| own.name == policy) else { return Ok(None) };
+        let all = Asked::all(policy, &store.known_rules().await?);
+        let Some(asked) = all.into_iter().find(|asked| asked.rule == rule) else { return Ok(None) };
+        let evidence = store.evidence(&self.scope(), std::slice::from_ref(&asked)).await?;
+        let ground = self.ground(policy);
+        let wanted = Census::wanted(ground, &asked, &evidence, 0);
+        let mut faults = of_rule(store.faults(&asked.policy, &wanted).await?, &asked);
+        let census = Census::take(ground, &asked, &evidence, 0, &faults);
+        let mut of_places: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (at, known) in evidence.known.iter().enumerate() {
+            of_places.entry(known.place).or_default().push(at);
+        }
+        let mut found = OfRule { asked, evidence, census, faults: Faults::new(), of_places };
+        let told: Vec<usize> = found.shown(Shown::Rejected, None);
+        let unread: Vec<i64> = found.reviews(&told).into_iter().filter(|key| !faults.contains_key(key)).collect();
+        faults.extend(of_rule(store.faults(&found.asked.policy, &unread).await?, &found.asked));
+        found.faults = faults;
+        Ok(Some(found))
+    }
+}
+
+fn of_rule(mut faults: Faults, asked: &Asked) -> Faults {
+    faults.values_mut().for_each(|faults| faults.retain(|fault| asked.is_of(&fault.rule)));
+    faults
+}
+
+// === impl OfRule ===
+
+impl OfRule {
+    pub fn place(&self, namespace: &InNamespace) -> &Place {
+        &self.evidence.places[namespace.place]
+    }
+
+    /// Why a workload would be rejected, or is exempted; empty where its decision is deleted.
+    pub fn faults(&self, known: usize) -> Vec<&Fault> {
+        match self.census.standings[known].word {
+            Some(Word::Review(moment)) => self.faults.get(&moment.key).into_iter().flatten().collect(),
+            Some(Word::Inventory(_)) => {
+                let running = self.evidence.known[known].running.as_deref();
+                let said = running.into_iter().flat_map(|running| &running.said);
+                let said = said.filter(|said| said.policy == self.asked.policy);
+                said.flat_map(|said| &said.violations).filter(|fault| self.asked.is_of(&fault.rule)).collect()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// The keys of the reviews that have the last word on these.
+    pub fn reviews(&self, known: &[usize]) -> Vec<i64> {
+        let review = |at: &usize| match self.census.standings[*at].word? {
+            Word::Review(moment) => Some(moment.key),
+            Word::Inventory(_) => None,
+        };
+        known.iter().filter_map(review).collect()
+    }
+
+    /// By place in the evidence, in the order of cluster, namespace and workload; of `place` alone where one is given.
+    pub fn shown(&self, shown: Shown, place: Option<usize>) -> Vec<usize> {
+        let is_shown = |at: usize| {
+            let standing = &self.census.standings[at];
+            match shown {
+                Shown::Known => true,
+                Shown::Seen => standing.seen,
+                Shown::Unseen => !standing.seen,
+                Shown::Rejected => standing.fate == Fate::Rejected,
+                Shown::Exempted => standing.fate == Fate::Exempted,
+            }
+        };
+        let mut found: Vec<usize> = match place {
+            Some(place) => self.of_places.get(&place).into_iter().flatten().copied().collect(),
+            None => (0..self.evidence.known.len()).collect(),
+        };
+        found.retain(|&at| is_shown(at));
+        found.sort_by_cached_key(|&at| {
+            let Known { place, workload, .. } = &self.evidence.known[at];
+            let Place { cluster, namespace, .. } = &self.evidence.places[*place];
+            (cluster.clone(), namespace.clone(), workload.clone())
+        });
+        found
+    }
+
+    pub fn rollout(&self) -> Option<String> {
+        let ready: Vec<&Place> = self.census.promoted().map(|one| self.place(one)).collect();
+        advice::rollout(&self.asked, &ready)
+    }
+
+    /// `None`: nothing would be promoted.
+    pub fn bound(&self) -> Option<Bound> {
+        let (mut namespaces, mut seen, mut rejected) = (0, 0, 0);
+        for one in self.census.promoted() {
+            namespaces += 1;
+            seen += one.counts.seen;
+            rejected += one.counts.rejected;
+        }
+        let at_most = bound::at_most(rejected, seen);
+        (namespaces > 0).then_some(Bound { namespaces, seen, rejected, at_most })
+    }
+
+    /// The fewest exemptions that clear what would be rejected. Of a webhook that nothing loosens there are none.
+    pub fn relief(&self) -> Relief {
+        if !self.asked.may_be_loosened {
+            return Relief::default();
+        }
+        let need = |at: usize| {
+            let Known { place, workload, .. } = &self.evidence.known[at];
+            Need { place: &self.evidence.places[*place], workload, faults: self.faults(at) }
+        };
+        advice::relief(&self.census.rejected().map(need).collect::<Vec<_>>())
+    }
+
+    /// Namespaces that a gate takes so.
+    pub fn gated(&self, gate: Gate) -> u64 {
+        gated(&self.census, gate)
+    }
+
+    /// `images/pinned is ready in 3 of 7 namespaces; not ready in 2; not known in 2.`
+    pub fn sentence(&self) -> String {
+        let name = self.asked.name();
+        let all = self.census.namespaces.len() as u64;
+        if all == 0 {
+            return format!("Nothing is known of {name} yet: no workload was reviewed.");
+        }
+        let mut text = match self.gated(Gate::Ready) {
+            ready if ready == all && all == 1 => format!("{name} is ready in the one namespace that is known"),
+            ready if ready == all => format!("{name} is ready in all {} namespaces", group(all)),
+            ready => format!("{name} is ready in {} of {}", group(ready), count(all, "namespace")),
+        };
+        for (gate, what) in [(Gate::Not, "not ready in"), (Gate::Unknown, "not known in")] {
+            match self.gated(gate) {
+                0 => {}
+                number => text.push_str(&format!("; {what} {}", group(number))),
+            }
+        }
+        text + "."
+    }
+}
+
+/// The path of a rule's page. What ids are made of stays as it is.
+pub fn path(policy: &str, rule: &str) -> String {
+    const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*');
+    format!("/rules/{}/{}", utf8_percent_encode(policy, PATH), utf8_percent_encode(rule, PATH))
+}
+
+pub fn gated(census: &Census, gate: Gate) -> u64 {
+    census.namespaces.iter().filter(|one| one.state.gate() == gate).count() as u64
+}
+
+// === impl Shown ===
+
+impl Shown {
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("known", Self::Known),
+        ("seen", Self::Seen),
+        ("unseen", Self::Unseen),
+        ("rejected", Self::Rejected),
+        ("exempted", Self::Exempted),
+    ];
+}
+
+// === impl Gate ===
+
+pub const GATES: [(&str, Gate); 3] = [("ready", Gate::Ready), ("not", Gate::Not), ("unknown", Gate::Unknown)];
+
+// === impl Bound ===
+
+impl Bound {
+    pub fn sentence(&self) -> String {
+        let Self { namespaces, seen, rejected, at_most } = *self;
+        let none = match rejected {
+            0 => "none".to_owned(),
+            some => group(some),
+        };
+        format!(
+            "Of the {} that were seen in {}, {none} would be rejected: with 95 % confidence, of workloads like these that \
+             nobody has seen yet, at most {} would be.",
+            count(seen, "workload"),
+            if namespaces == 1 {
+                "this namespace".to_owned()
+            } else {
+                format!("these {} namespaces", group(namespaces))
+            },
+            percent(at_most),
+        )
+    }
+}
+
+/// Three figures, rounded up: a bound that is rounded down is none.
+fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    let digits = match percent {
+        percent if percent >= 10.0 => 1,
+        percent if percent >= 1.0 => 2,
+        _ => 3,
+    };
+    let scale = 10_f64.powi(digits);
+    // What a double makes of a whole number is not rounded up to the next.
+    let up = (percent * scale - 1e-9).ceil() / scale;
+    format!("{up:.*} %", usize::try_from(digits).unwrap_or(0))
+}
+
+/// Why these figures are of workloads.
+pub const WHY_WORKLOADS: &str = "Counted are workloads, not requests: a controller sends a pod that was rejected again and again, and on the path of \
+     the ImagePolicyWebhook plugin the API server's cache hides repeats, so that requests say little of how many deploys \
+     would break.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_is_rounded_up() {
+        for (share, said) in
+            [(0.5, "50.0 %"), (0.25887, "25.9 %"), (0.029_513, "2.96 %"), (0.0003, "0.030 %"), (1.0, "100.0 %")]
+        {
+            assert_eq!(percent(share), said, "{share}");
+        }
+    }
+}
