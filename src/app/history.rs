@@ -27,6 +27,7 @@ use crate::recorder::{JournalError, Recorder, replica};
 use crate::review::decision::Record;
 use crate::store::settings::{HistorySettings, SQLITE_FILE, StoreSettings};
 use crate::store::{Store, StoreError};
+use crate::web::access::Access;
 use crate::web::settings::ReportSettings;
 use crate::web::{self, Live, WebState};
 
@@ -201,9 +202,21 @@ impl History {
     }
 
     /// The pages; while the store is not open, one that says why.
-    pub fn pages(self: &Arc<Self>, settings: ReportSettings, live: Arc<dyn Fn() -> Live + Send + Sync>) -> Router {
-        let closed = web::closed(&settings, Arc::clone(&live));
-        let open = move |store| web::router(WebState { store, settings: settings.clone(), live: Arc::clone(&live) });
+    ///
+    /// `others` are for whoever may see anything of it.
+    pub fn pages(
+        self: &Arc<Self>,
+        settings: ReportSettings,
+        access: &Arc<Access>,
+        live: Arc<dyn Fn() -> Live + Send + Sync>,
+        others: Router,
+    ) -> Router {
+        let closed = web::closed(&settings, access, Arc::clone(&live), others.clone());
+        let access = Arc::clone(access);
+        let open = move |store| {
+            let (settings, access, live) = (settings.clone(), Arc::clone(&access), Arc::clone(&live));
+            web::router(WebState { store, settings, access, live }, others.clone())
+        };
         let (history, wholly) = (Arc::clone(self), Arc::new(OnceLock::new()));
         Router::new().fallback_service(tower::service_fn(move |request: Request| {
             let router: Router = match history.store.borrow().clone() {

@@ -20,6 +20,7 @@ use crate::backend;
 use crate::config::{Config, ConfigErrors, Loaded};
 use crate::policy::text;
 use crate::watch::Watch;
+use crate::web::access::Access;
 
 use super::build::{BuildError, build};
 use super::condition::Condition;
@@ -45,6 +46,7 @@ pub struct Reload {
     fixed_files: Vec<PathBuf>,
     last_good: LastGood,
     revisions: Arc<Revisions>,
+    access: Arc<Access>,
     service: Service,
     condition: Arc<Condition>,
     metrics: Metrics,
@@ -106,7 +108,7 @@ impl Reload {
     pub async fn begin(
         beginning: Beginning,
         fixed_files: Vec<PathBuf>,
-        revisions: Arc<Revisions>,
+        (revisions, access): (Arc<Revisions>, Arc<Access>),
         service: &Service,
         condition: &Arc<Condition>,
         backend_metrics: backend::metrics::Metrics,
@@ -119,6 +121,7 @@ impl Reload {
             config: loaded.config,
             fixed_files,
             revisions,
+            access,
             service: service.clone(),
             condition: Arc::clone(condition),
             metrics: Metrics::register(registry),
@@ -194,6 +197,7 @@ impl Reload {
         }
         self.warnings = read.warnings;
         self.say_what_needs_a_restart(&read.config);
+        self.take_directory(&read.config);
         let (policies, staging) = (read.config.policies, read.config.staging);
         if policies == self.config.policies && staging == self.config.staging {
             self.unchanged(cause);
@@ -217,6 +221,16 @@ impl Reload {
             }
             Ok(Err(error)) => self.failed(vec![error.to_string()], cause),
             Err(fault) => self.failed(vec![own_fault(&fault)], cause),
+        }
+    }
+
+    /// Who may see what, from the next request on.
+    fn take_directory(&mut self, read: &Config) {
+        let (own, read) = (&mut self.config.report.access.directory, &read.report.access.directory);
+        if own != read {
+            own.clone_from(read);
+            self.access.replace(read);
+            info!("reloaded: who may see what of the report is another");
         }
     }
 

@@ -36,10 +36,11 @@ pub(super) mod mark {
     pub const DAYS: Mark = Mark("walked:days");
     pub const WORKLOADS: Mark = Mark("walked:workload_rules");
     pub const CONTENTS: Mark = Mark("walked:contents");
+    pub const ACCESS: Mark = Mark("walked:access_log");
     /// The end of the day whose partitions are being replaced.
     pub const CLAIMED: Mark = Mark("walked:claimed");
 
-    pub const ALL: [Mark; 13] = [
+    pub const ALL: [Mark; 14] = [
         DECISIONS,
         NOTABLE,
         DRY_RUN,
@@ -52,6 +53,7 @@ pub(super) mod mark {
         DAYS,
         WORKLOADS,
         CONTENTS,
+        ACCESS,
         CLAIMED,
     ];
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use self::history::{Draft, HOSTILE, History};
+use super::access::settings::AccessSettings;
 use super::*;
 
 mod history;
@@ -32,10 +33,12 @@ impl Report {
                 time_zone: jiff::tz::TimeZone::UTC,
                 public_url: None,
                 hosts: vec!["report.acmecorp.com".into()],
+                access: AccessSettings::open(),
             },
+            access: open(),
             live: Arc::new(live),
         };
-        Self { history, router: router(state) }
+        Self { history, router: router(state, Router::new()) }
     }
 
     async fn ask(&self, request: Request<Body>) -> Answer {
@@ -56,6 +59,11 @@ impl Report {
         assert_eq!(answer.headers[CONTENT_TYPE], "application/json");
         serde_json::from_str(&answer.text).expect("JSON")
     }
+}
+
+/// Nobody is asked.
+fn open() -> Arc<Access> {
+    Arc::new(Access::new(&AccessSettings::open(), &mut prometheus_client::registry::Registry::default()))
 }
 
 fn live() -> Live {
@@ -421,14 +429,16 @@ async fn what_only_the_process_knows_is_on_every_page() {
             time_zone: jiff::tz::TimeZone::UTC,
             public_url: None,
             hosts: Vec::new(),
+            access: AccessSettings::open(),
         },
+        access: open(),
         live: Arc::new(move || Live {
             degraded: vec!["the configuration of 10:15 is in use, since the new one has mistakes".into()],
             own: standing(Timestamp(now.0 - HOUR)),
             ..live()
         }),
     };
-    let report = Report { history, router: router(state) };
+    let report = Report { history, router: router(state, Router::new()) };
     for target in ["/", "/decisions"] {
         let page = report.get(target).await.text;
         assert!(page.contains("the configuration of 10:15 is in use"), "{target}");

@@ -5,6 +5,7 @@ use crate::review::comparison::{Comparison, Stance};
 use crate::review::decision::{Answer, Decision, ImageRecord, Mode, Record, Verdict, Violation};
 use crate::store::figures::{Hits, comparisons, summary, top};
 use crate::store::list::{self, SCANNED};
+use crate::store::reach::Reach;
 use crate::store::read::{Blame, Compared, ComparedFilter, Filter, Scope, StoredDecision};
 use crate::store::settings::StoreSettings;
 use crate::store::sql::Sql;
@@ -146,6 +147,7 @@ fn filters(history: &History) -> Vec<Filter> {
 fn both(one: &Filter, two: &Filter) -> Filter {
     let (one, two) = (one.clone(), two.clone());
     Filter {
+        reach: Reach::Everything,
         since: one.since.or(two.since),
         until: one.until.or(two.until),
         cluster: one.cluster.or(two.cluster),

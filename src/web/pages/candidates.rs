@@ -11,6 +11,7 @@ use super::html;
 use super::span::{RangeChoice, Span, ranges, scope_of};
 use crate::review::comparison::Stance;
 use crate::store::read::{Compared, Comparisons, Scope};
+use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count};
@@ -59,13 +60,20 @@ struct Cell {
     href: Address,
 }
 
-pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, query.as_deref())?;
+pub async fn show(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Html<String>, PageError> {
+    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
     let scope = scope_of(&visit)?;
-    let live = state.live().await?;
+    let live = state.live(&visit.reach).await?;
     let store = &state.store;
-    let (found, clusters, namespaces) =
-        tokio::try_join!(store.comparisons(&scope), store.clusters(), store.namespaces(scope.cluster.as_deref()))?;
+    let (found, clusters, namespaces) = tokio::try_join!(
+        store.comparisons(&scope),
+        store.clusters(&visit.reach),
+        store.namespaces(scope.cluster.as_deref(), &visit.reach)
+    )?;
     html(&CandidatesPage::of(&visit, &scope, &live, found, [clusters, namespaces]))
 }
 

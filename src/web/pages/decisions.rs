@@ -10,6 +10,7 @@ use super::html;
 use crate::review::decision::{Decision, ReviewRecord};
 use crate::store::read::{Scope, StoredDecision};
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count};
@@ -100,22 +101,26 @@ struct Against {
     acts: bool,
 }
 
-pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, query.as_deref())?;
-    let filter = visit.parameters.filter(visit.now())?;
+pub async fn list(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Html<String>, PageError> {
+    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+    let filter = visit.parameters.filter(visit.now(), &visit.reach)?;
     let after = visit.parameters.text("after").map(|text| {
         let hint = "it is not a place in this list: begin again at the newest";
         cursor::decode(text).ok_or_else(|| BadParameter::new("after", hint))
     });
     let after = after.transpose()?;
-    let live = state.live().await?;
+    let live = state.live(&visit.reach).await?;
     let store = &state.store;
-    let span = Scope { since: filter.since, until: filter.until, ..Scope::default() };
+    let span = Scope { since: filter.since, until: filter.until, ..Scope::of(visit.reach.clone()) };
     let (page, undeclared, clusters, namespaces, judges, horizons) = tokio::try_join!(
         store.decisions(&filter, ROWS, after),
         store.undeclared(&span),
-        store.clusters(),
-        store.namespaces(filter.cluster.as_deref()),
+        store.clusters(&visit.reach),
+        store.namespaces(filter.cluster.as_deref(), &visit.reach),
         store.policies_and_rules(),
         store.horizons(),
     )?;

@@ -5,12 +5,15 @@ use axum::response::Html;
 
 use super::error::PageError;
 
+pub mod access;
 pub mod candidates;
 pub mod decision;
 pub mod decisions;
 pub mod inventory;
 pub mod overview;
 pub mod revision;
+pub mod sign_in;
+pub mod sign_out;
 mod span;
 
 fn html(page: &impl Template) -> Result<Html<String>, PageError> {

@@ -12,6 +12,7 @@ use super::span::{RangeChoice, Span, lead, ranges, scope_of};
 use crate::policy::ceiling::Ceiling;
 use crate::review::clock::Timestamp;
 use crate::store::read::{Bucket, Hit, Range, Scope, Summary};
+use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::chart::Chart;
 use crate::web::ended::EndedCeilings;
@@ -97,14 +98,18 @@ struct Found {
     ceilings: Vec<Ceiling>,
 }
 
-pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, PageError> {
-    let visit = Visit::of(&state, query.as_deref())?;
+pub async fn show(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, PageError> {
+    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
     let scope = scope_of(&visit)?;
-    let live = state.live().await?;
+    let live = state.live(&visit.reach).await?;
     let found = Found::of(&state, &scope).await?;
     Ok(match found.latest {
-        None => FirstReview::of(&visit, &live)?.into_response(),
-        Some(_) => Overview::of(visit, &scope, &live, found)?.into_response(),
+        None if visit.reach.is_everything() => FirstReview::of(&visit, &live)?.into_response(),
+        _ => Overview::of(visit, &scope, &live, found)?.into_response(),
     })
 }
 
@@ -132,10 +137,10 @@ impl Found {
             store.top_rules(scope, COUNTED),
             store.top_namespaces(scope, COUNTED),
             store.top_repositories(scope, COUNTED),
-            store.clusters(),
-            store.namespaces(scope.cluster.as_deref()),
-            store.last_at(),
-            store.ceilings_within(range),
+            store.clusters(&scope.reach),
+            store.namespaces(scope.cluster.as_deref(), &scope.reach),
+            store.last_at(&scope.reach),
+            store.ceilings_within(range, &scope.reach),
         )?;
         Ok(Self {
             summary,
@@ -191,7 +196,7 @@ impl Overview {
             sentence,
             span: Span::of(&visit, scope, (summary.since, summary.until)),
             ended: EndedCeilings::of(&found.ceilings, visit.now, &visit.zone),
-            cells: cells(&summary.figures, &list),
+            cells: cells(&summary.figures, &list, &visit.reach),
             chart: Chart::of(found.buckets, &gaps, &visit.zone, &list),
             rules: Table::of(rule_rows(found.rules, &list)),
             by_namespace: Table::of(namespace_rows(found.namespaces, &list)),
