@@ -10,6 +10,7 @@ use fastrand::Rng;
 use rehearsal::review::clock::{DecisionId, Timestamp};
 use rehearsal::review::decision::{Decision, Record};
 use rehearsal::store::Store;
+use rehearsal::store::reach::Reach;
 use rehearsal::store::read::{Filter, StoredDecision};
 use rehearsal::store::settings::{HistorySettings, Objects, RetentionSettings, StoreSettings};
 use uuid::Uuid;
@@ -27,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (Some(from), Some(to), None) = (folders.next(), folders.next(), folders.next()) else {
         return Err("two folders are expected: the history to read, and the one to write".into());
     };
-    let found = open(from).await?.decisions(&Filter::default(), ALL, None).await?.decisions;
+    let found = open(from).await?.decisions(&Filter::of(Reach::Everything), ALL, None).await?.decisions;
     let target = open(to).await?;
     let now = Timestamp::now();
     let mut rng = Rng::with_seed(7);

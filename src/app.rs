@@ -49,6 +49,7 @@ use crate::server::tls::{ServerTls, TlsError};
 use crate::server::webhook::{self, Webhook};
 use crate::store::StoreError;
 use crate::watch::Watch;
+use crate::web::access::Access;
 
 use self::build::{BuildError, build};
 use self::ceilings::Ceilings;
@@ -77,6 +78,8 @@ pub struct App {
     registry: Arc<Mutex<Registry>>,
     metrics: Arc<Metrics>,
     tls: Option<Arc<ServerTls>>,
+    report_tls: Option<Arc<ServerTls>>,
+    access: Arc<Access>,
     callers: Arc<Callers>,
     webhook: Listener,
     report: Listener,
@@ -150,6 +153,8 @@ impl App {
         let recorder = history::open_journal(&config)?;
         recorder.register_metrics(&mut registry);
         let tls = ServerTls::load(&config.webhook.tls)?.map(Arc::new);
+        let report_tls = ServerTls::load(&config.report_tls)?.map(Arc::new);
+        let access = Arc::new(Access::new(&config.report.access, &mut registry));
         let callers = Arc::new(Callers::load(&config.cluster, &config.clusters)?);
         let metrics = Arc::new(Metrics::register(&mut registry));
 
@@ -170,11 +175,13 @@ impl App {
         let counters = Arc::new(admission::metrics::Metrics::register(&mut registry));
         let service = Service::new(loaded, recorder.clone(), counters, settings);
         let ceilings = Ceilings::open(&config.data_dir, &service, &condition, &mut registry);
-        let fixed = fixed_files(&config, tls.as_deref());
+        let served = [("webhook.tls", &tls), ("report.tls", &report_tls)];
+        let served: Vec<_> = served.into_iter().filter_map(|(field, tls)| Some((field, tls.clone()?))).collect();
+        let fixed = fixed_files(&config, &served);
         let revisions = Revisions::open(&config.data_dir);
-        let noted = Arc::clone(&revisions);
+        let noted = (Arc::clone(&revisions), Arc::clone(&access));
         let reload = Reload::begin(beginning, fixed, noted, &service, &condition, backend_metrics, &mut registry).await;
-        let mut upkeep = Upkeep::new(watch, tls.clone(), Arc::clone(&callers), &service, reload, &metrics, &condition);
+        let mut upkeep = Upkeep::new(watch, served, Arc::clone(&callers), &service, reload, &metrics, &condition);
 
         upkeep.begin().await;
         let tickets = TicketExchange::new(tickets, &service, &history, &condition).begin().await;
@@ -199,6 +206,8 @@ impl App {
             registry,
             metrics,
             tls,
+            report_tls,
+            access,
             callers,
             webhook,
             report,
@@ -243,7 +252,8 @@ impl App {
         rest.spawn(self.ceilings.run(Arc::clone(&self.history), accepting.clone()));
         rest.spawn(self.upkeep.run(reload, reporting.clone()));
         reviews.spawn(self.webhook.serve(webhook, terms, accepting.clone(), reviews.clone()));
-        rest.spawn(self.report.serve(report, report_terms("report", &self.metrics), reporting.clone(), rest.clone()));
+        let terms = Terms { tls: self.report_tls, ..report_terms("report", &self.metrics) };
+        rest.spawn(self.report.serve(report, terms, reporting.clone(), rest.clone()));
         if let (Some(listener), Some(admin)) = (self.admin, admin) {
             rest.spawn(listener.serve(admin, report_terms("admin", &self.metrics), reporting.clone(), rest.clone()));
         }
@@ -297,7 +307,9 @@ impl App {
 
     /// The report's router and, where it has a listener of its own, the admin's.
     fn report_routers(&self, first_review: String, stopping: CancellationToken) -> (Router, Option<Router>) {
-        let health = health::router(Health {
+        let asks = self.config.report.access.asks();
+        let health = Health {
+            tells_all: self.admin.is_some() || !asks,
             readiness: self.condition.readiness(
                 &self.recorder,
                 self.history.replica(),
@@ -305,12 +317,15 @@ impl App {
                 self.config.journal.on_failure,
             ),
             registry: Arc::clone(&self.registry),
-        });
+        };
         let live = self.condition.live(&self.recorder, self.history.replica(), &self.service, first_review);
-        let pages = self.history.pages(self.config.report.clone(), self.config.readiness, live, stopping);
+        let (report, readiness) = (&self.config.report, self.config.readiness);
+        let pages = |others| self.history.pages(report.clone(), readiness, &self.access, live, others, stopping);
         match self.admin {
-            Some(_) => (pages, Some(health)),
-            None => (health.merge(pages), None),
+            Some(_) => (pages(Router::new()), Some(health::router(health))),
+            // Figures of all namespaces: for whoever may see anything.
+            None if asks => (health::probes(health.clone()).merge(pages(health::metrics(health))), None),
+            None => (health::router(health).merge(pages(Router::new())), None),
         }
     }
 }
@@ -324,9 +339,9 @@ fn private_dir(path: &Path) -> Result<(), StartError> {
 }
 
 /// To be watched whatever a changed configuration names.
-fn fixed_files(config: &Config, tls: Option<&ServerTls>) -> Vec<PathBuf> {
+fn fixed_files(config: &Config, tls: &[(&'static str, Arc<ServerTls>)]) -> Vec<PathBuf> {
     let tokens = config.clusters.iter().filter_map(|cluster| cluster.path_token_file.clone());
-    tls.map(ServerTls::files).unwrap_or_default().into_iter().chain(tokens).collect()
+    tls.iter().flat_map(|(_, tls)| tls.files()).chain(tokens).collect()
 }
 
 fn report_terms(listener: &'static str, metrics: &Arc<Metrics>) -> Terms {

@@ -15,6 +15,7 @@ use crate::commands::migrate::MigrateArgs;
 use crate::commands::ready::ReadyArgs;
 use crate::commands::rollout::RolloutCommand;
 use crate::commands::serve::ServeArgs;
+use crate::commands::user::UserCommand;
 use crate::commands::verify::VerifyArgs;
 use crate::logging::LogArgs;
 
@@ -98,6 +99,9 @@ pub enum Command {
     /// In the shape of a real fleet's traffic, with all of its figures; only into a history without decisions, and
     /// without a process that serves from it. Cut short, what it made is of no use: delete it.
     Generate(GenerateArgs),
+    /// Make what stands for a password or a token in the configuration.
+    #[command(subcommand)]
+    User(UserCommand),
     /// Make a CA, a server certificate and a client certificate, and print the caBundle.
     ///
     /// For trying out and for clusters without a PKI of their own: the server certificate is for

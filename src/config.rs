@@ -4,6 +4,7 @@
 //! [`reader`] takes it along the [`shape`] of the types in [`written`], and [`meaning`] makes a [`Config`] of that.
 //! Every step notes its mistakes and goes on, so that a person sees all of them at once.
 
+mod access;
 mod break_glass;
 mod candidates;
 mod clusters;
@@ -36,10 +37,11 @@ use std::time::Duration;
 use crate::policy::readiness::ReadinessSettings;
 use crate::policy::settings::{AnswerStyle, PolicySettings, StagingSettings};
 use crate::recorder::settings::JournalSettings;
-use crate::server::settings::{ClusterSettings, Overload, WebhookListenerSettings};
+use crate::server::settings::{ClusterSettings, Overload, TlsSettings, WebhookListenerSettings};
 use crate::store::settings::{HistorySettings, StoreSettings};
 use crate::web::settings::ReportSettings;
 
+use self::access::ReadAccess;
 use self::candidates::Candidates;
 use self::exemptions::ReadExemptions;
 use self::files::NamedFile;
@@ -67,6 +69,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub webhook: WebhookListenerSettings,
     pub report: ReportSettings,
+    pub report_tls: TlsSettings,
     /// `/livez`, `/readyz` and `/metrics` on a listener of their own instead of the report's.
     pub admin: Option<SocketAddr>,
     pub store: StoreSettings,
@@ -165,6 +168,11 @@ pub fn duration(text: &str) -> Result<Duration, Wrong> {
     Duration::read(text)
 }
 
+/// The hash of a token, as a configuration writes it.
+pub fn token_hash(hash: [u8; 32]) -> String {
+    form::TokenHash(hash).write()
+}
+
 /// Reads the configuration of `file` (without one: the defaults) with `env` over it. The files that it names are not
 /// opened and policies are not compiled: that is [`check`].
 ///
@@ -186,6 +194,7 @@ pub fn check(
 ) -> Result<Loaded, ConfigErrors> {
     let mut draft = Draft::read(file, env);
     draft.open_files();
+    draft.read_access();
     draft.compile(compile)
 }
 
@@ -210,8 +219,9 @@ struct Draft {
     policies: ReadPolicies,
     candidates: Candidates,
     exemptions: ReadExemptions,
+    access: ReadAccess,
     named: Vec<NamedFile>,
-    /// Files and folders of policies and of exemptions.
+    /// Files and folders of policies, of exemptions, of who may look.
     policy_files: Vec<PathBuf>,
     mistakes: Mistakes,
     warnings: Vec<String>,
@@ -240,6 +250,7 @@ impl Config {
             data_dir,
             webhook,
             report,
+            report_tls,
             admin,
             store,
             journal,
@@ -259,7 +270,8 @@ impl Config {
             ("clusters", *clusters != other.clusters),
             ("data_dir", *data_dir != other.data_dir),
             ("webhook", *webhook != other.webhook),
-            ("report", *report != other.report),
+            ("report", !report.is_like(&other.report)),
+            ("report.tls", *report_tls != other.report_tls),
             ("admin", *admin != other.admin),
             ("store", *store != other.store),
             ("journal", *journal != other.journal),
@@ -304,10 +316,10 @@ impl Draft {
             files: &mut named,
             own_namespace,
         };
-        let (config, policies, candidates, exemptions) = meaning::of(document, &mut ground);
+        let (config, policies, candidates, exemptions, access) = meaning::of(document, &mut ground);
         let file = file.map(Path::to_owned);
         let policy_files = Vec::new();
-        Self { file, tree, config, policies, candidates, exemptions, named, policy_files, mistakes, warnings }
+        Self { file, tree, config, policies, candidates, exemptions, access, named, policy_files, mistakes, warnings }
     }
 
     fn open_files(&mut self) {
@@ -321,6 +333,11 @@ impl Draft {
             let wrong = Wrong::new(format!("{} is not a folder", self.config.data_dir.display()), "name a folder");
             self.mistakes.add(self.tree.place_of("data_dir"), "data_dir", wrong);
         }
+    }
+
+    fn read_access(&mut self) {
+        let access = &mut self.config.report.access;
+        self.access.read(access, &self.tree, &mut self.mistakes, &mut self.policy_files);
     }
 
     /// What their files hold; only where there is no mistake, so that each is told once.

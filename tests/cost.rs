@@ -143,7 +143,9 @@ impl Connection {
         }));
         let protocols = Protocols::new(limits, &config.webhook.timeouts);
         let stop = CancellationToken::new();
-        runtime.spawn(async move { protocols.serve(served, Framing::Unknown, None, stack, stop).await });
+        runtime.spawn(async move {
+            protocols.serve(served, Framing::Unknown, (([127, 0, 0, 1], 1).into(), None), stack, stop).await
+        });
         let body = fixture(capture);
         let head = format!(
             "POST /review?timeout=10s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\

@@ -213,7 +213,13 @@ async fn rows(rehearsal: &Rehearsal, path: &str, query: &str) -> usize {
         let body = at.and_then(|table| table.split("</table>").next()).unwrap_or_default();
         body.matches("<th scope=\"row\">").count()
     };
-    if path == "/rules" { table("census") } else if query.contains("workloads=") { table("running verdicts") } else { table("census places") }
+    if path == "/rules" {
+        table("census")
+    } else if query.contains("workloads=") {
+        table("running verdicts")
+    } else {
+        table("census places")
+    }
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ use crate::recorder::{JournalError, Recorder, replica};
 use crate::review::decision::Record;
 use crate::store::settings::{HistorySettings, SQLITE_FILE, StoreSettings};
 use crate::store::{Store, StoreError};
+use crate::web::access::Access;
 use crate::web::settings::ReportSettings;
 use crate::web::streams::Streams;
 use crate::web::{self, Live, WebState};
@@ -205,19 +206,24 @@ impl History {
 
     /// The pages; while the store is not open, one that says why.
     ///
-    /// What they send for as long as somebody reads it ends when `stopping` is cancelled.
+    /// What they send for as long as somebody reads it ends when `stopping` is cancelled. `others` are for whoever may see
+    /// anything of it.
     pub fn pages(
         self: &Arc<Self>,
         settings: ReportSettings,
         readiness: ReadinessSettings,
+        access: &Arc<Access>,
         live: Arc<dyn Fn() -> Live + Send + Sync>,
+        others: Router,
         stopping: CancellationToken,
     ) -> Router {
         let streams = Streams::new(stopping);
-        let closed = web::closed(&settings, Arc::clone(&live));
+        let closed = web::closed(&settings, access, Arc::clone(&live), others.clone());
+        let access = Arc::clone(access);
         let open = move |store| {
-            let (settings, streams, live) = (settings.clone(), streams.clone(), Arc::clone(&live));
-            web::router(WebState { store, settings, readiness, streams, live })
+            let (settings, streams) = (settings.clone(), streams.clone());
+            let (access, live) = (Arc::clone(&access), Arc::clone(&live));
+            web::router(WebState { store, settings, readiness, streams, access, live }, others.clone())
         };
         let (history, wholly) = (Arc::clone(self), Arc::new(OnceLock::new()));
         Router::new().fallback_service(tower::service_fn(move |request: Request| {

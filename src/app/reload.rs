@@ -21,6 +21,7 @@ use crate::config::{Config, ConfigErrors, Loaded};
 use crate::policy::settings::{PolicySettings, StagingSettings};
 use crate::policy::text;
 use crate::watch::Watch;
+use crate::web::access::Access;
 
 use super::aside::{AsideError, aside};
 use super::build::{BuildError, build};
@@ -49,6 +50,7 @@ pub struct Reload {
     fixed_files: Vec<PathBuf>,
     last_good: LastGood,
     revisions: Arc<Revisions>,
+    access: Arc<Access>,
     service: Service,
     condition: Arc<Condition>,
     metrics: Metrics,
@@ -120,7 +122,7 @@ impl Reload {
     pub async fn begin(
         beginning: Beginning,
         fixed_files: Vec<PathBuf>,
-        revisions: Arc<Revisions>,
+        (revisions, access): (Arc<Revisions>, Arc<Access>),
         service: &Service,
         condition: &Arc<Condition>,
         backend_metrics: backend::metrics::Metrics,
@@ -135,6 +137,7 @@ impl Reload {
             config,
             fixed_files,
             revisions,
+            access,
             service: service.clone(),
             condition: Arc::clone(condition),
             metrics: Metrics::register(registry),
@@ -208,6 +211,7 @@ impl Reload {
         }
         self.warnings = read.warnings;
         self.say_what_needs_a_restart(&read.config);
+        self.take_directory(&read.config);
         let (mut config, held, metrics) = (read.config, self.service.loaded(), self.backend_metrics.clone());
         let (before, revisions) = (Arc::clone(&self.judging), Arc::clone(&self.revisions));
         let built = aside(move || {
@@ -231,6 +235,16 @@ impl Reload {
             }
             Ok(Err(error)) => self.failed(vec![error.to_string()], cause),
             Err(fault) => self.failed(vec![own_fault(&fault)], cause),
+        }
+    }
+
+    /// Who may see what, from the next request on.
+    fn take_directory(&mut self, read: &Config) {
+        let (own, read) = (&mut self.config.report.access.directory, &read.report.access.directory);
+        if own != read {
+            own.clone_from(read);
+            self.access.replace(read);
+            info!("reloaded: who may see what of the report is another");
         }
     }
 

@@ -26,7 +26,8 @@ const RETRY: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Upkeep {
     watch: Watch,
-    tls: Option<Arc<ServerTls>>,
+    /// By the field that names its files.
+    tls: Vec<(&'static str, Arc<ServerTls>)>,
     callers: Arc<Callers>,
     service: Service,
     reload: Reload,
@@ -39,7 +40,7 @@ pub struct Upkeep {
 impl Upkeep {
     pub fn new(
         watch: Watch,
-        tls: Option<Arc<ServerTls>>,
+        tls: Vec<(&'static str, Arc<ServerTls>)>,
         callers: Arc<Callers>,
         service: &Service,
         reload: Reload,
@@ -95,12 +96,12 @@ impl Upkeep {
 
     /// Renews a self-made leaf that is due, too.
     fn reload_tls(&self) {
-        if let Some(tls) = &self.tls {
+        for (field, tls) in &self.tls {
             let reloaded = tls.reload();
             if matches!(reloaded, Ok(Reloaded::Changed)) {
-                info!("webhook.tls: the new files are in use");
+                info!("{field}: the new files are in use");
             }
-            self.outcome("webhook.tls", reloaded);
+            self.outcome(field, reloaded);
         }
     }
 
@@ -117,7 +118,7 @@ impl Upkeep {
 
     fn tell_ends(&self) {
         let server =
-            self.tls.iter().flat_map(|tls| tls.ends()).map(|end| (end.role.to_owned(), end.name, end.not_after));
+            self.tls.iter().flat_map(|(_, tls)| tls.ends()).map(|end| (end.role.to_owned(), end.name, end.not_after));
         let loaded = self.service.loaded();
         let backends = loaded.backends.iter().flatten().flat_map(|backend| {
             backend

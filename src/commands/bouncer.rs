@@ -69,6 +69,9 @@ pub struct BouncerArgs {
     /// Address and port of the report.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
     pub report: SocketAddr,
+    /// Let anyone who reaches a report off loopback read it.
+    #[arg(long)]
+    pub report_insecure: bool,
 }
 
 /// Registries, lower-case; none when the text was empty, as an empty variable is.
@@ -116,6 +119,12 @@ fn is_long_flag(text: &str) -> bool {
 /// # Errors
 /// It cannot start.
 pub fn run(args: &BouncerArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        args.report.ip().to_canonical().is_loopback() || args.report_insecure,
+        "--report: {} can be reached from other machines, and nobody is asked who they are: accept that with \
+         --report-insecure, or listen on 127.0.0.1",
+        args.report
+    );
     let mut loaded = config::load(None, std::iter::empty())?;
     loaded.config = args.config(loaded.config);
     loaded.files = args.cert.iter().chain(&args.key).cloned().collect();

@@ -14,6 +14,7 @@ mod progress;
 pub mod ready;
 pub mod rollout;
 pub mod serve;
+pub mod user;
 pub mod verify;
 
 use std::path::Path;
@@ -40,6 +41,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Export(args) => export::run(args, cli.log),
         Command::Migrate(args) => migrate::run(args, cli.log),
         Command::Ready(args) => ready::run(args),
+        Command::User(command) => user::run(command),
         Command::Verify(args) => verify::run(args),
         Command::Check(args) => check::run(args, cli.log),
         Command::Rollout(command) => rollout::run(command, cli.log),

@@ -159,14 +159,15 @@ struct Lines {
 impl Lines {
     fn of(config: &Config, addresses: &Addresses) -> Self {
         let scheme = if config.webhook.tls == TlsSettings::Off { "http" } else { "https" };
-        let report = format!("http://{}", addresses.report);
+        let report_scheme = if config.report_tls == TlsSettings::Off { "http" } else { "https" };
+        let report = format!("{report_scheme}://{}", addresses.report);
         let mut listening = vec![format!("webhook {scheme}://{}", addresses.webhook), format!("report {report}")];
         listening.extend(addresses.admin.map(|admin| format!("admin http://{admin}")));
         let webhook = format!("{scheme}://{}/review", reachable(addresses.webhook));
         Self {
             listening,
             first_review: format!("curl -sS{}{} {webhook}", trust(&config.webhook.tls), FIRST_REVIEW),
-            look: format!("http://{}/decisions", reachable(addresses.report)),
+            look: format!("{report_scheme}://{}/decisions", reachable(addresses.report)),
         }
     }
 

@@ -12,7 +12,7 @@ use super::policies::texts;
 use super::reader;
 use super::shape::{Shape, shape};
 use super::staging::globs;
-use super::tree::{self, Content, Node};
+use super::tree::{self, Node};
 use super::written::{self, Exemptions, OneOrMore};
 
 /// Those that could be read, and where the others stand.
@@ -110,7 +110,7 @@ fn of_file(
     let mut settings = Vec::new();
     let tree = super::text(path, &mut mistakes).and_then(|text| tree::parse(&text, &mut mistakes));
     // A file of which every line is commented out is no list, and no mistake.
-    if let Some(tree) = tree.filter(|tree| !is_empty(tree)) {
+    if let Some(tree) = tree.filter(|tree| !tree.is_empty()) {
         let read = reader::read(&tree, &list_shape(), &mut mistakes).unwrap_or_else(|| serde_json::json!([]));
         let list = serde_json::from_value(read).expect("what the reader lets pass is what the types accept");
         let mut files = Vec::new();
@@ -128,10 +128,6 @@ fn of_file(
         none if none.is_empty() => Ok(settings),
         mistakes => Err(mistakes),
     }
-}
-
-fn is_empty(tree: &Node) -> bool {
-    tree.is_null() || matches!(&tree.content, Content::Mapping(entries) if entries.is_empty())
 }
 
 /// Of a file: the list alone.

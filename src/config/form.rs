@@ -5,6 +5,7 @@
 
 mod moment;
 mod names;
+mod proof;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use super::mistake::{Wrong, nearest, shown};
 
 pub use self::moment::Moment;
 pub use self::names::{CertificateName, HostName, Label, Name, Text, is_label};
+pub use self::proof::{PasswordHash, TokenHash};
 
 /// A type whose values a person writes as one text.
 pub trait Form: Sized {
@@ -59,7 +61,7 @@ pub fn named(name: &str) -> &'static Check {
 }
 
 /// Every form that a field of the configuration has.
-static FORMS: [Check; 14] = [
+static FORMS: [Check; 17] = [
     form::<Duration>(),
     form::<Size>(),
     form::<SocketAddr>(),
@@ -74,6 +76,9 @@ static FORMS: [Check; 14] = [
     form::<HostName>(),
     form::<CertificateName>(),
     form::<Text>(),
+    form::<PasswordHash>(),
+    form::<TokenHash>(),
+    form::<ipnet::IpNet>(),
 ];
 
 const fn form<T: Form>() -> Check {

@@ -11,6 +11,7 @@ use crate::server::settings::{Limits, Timeouts, TlsSettings, WebhookListenerSett
 use crate::store::settings::HistorySettings;
 use crate::web::settings::ReportSettings;
 
+use super::access::{self, ReadAccess};
 use super::break_glass;
 use super::candidates::Candidates;
 use super::clusters;
@@ -40,7 +41,10 @@ pub struct Ground<'a> {
 }
 
 /// The meaning of `document`. Right only where no mistakes came up.
-pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies, Candidates, ReadExemptions) {
+pub fn of(
+    document: Document,
+    ground: &mut Ground<'_>,
+) -> (Config, ReadPolicies, Candidates, ReadExemptions, ReadAccess) {
     let data_dir = ground.path(&document.data_dir);
     let policies = policies::of(document.policies, ground);
     let candidates = Candidates::of(document.candidates, ground);
@@ -49,11 +53,14 @@ pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies,
     let webhook = webhook(document.webhook, &data_dir, ground);
     let retention = store::retention(document.retention, ground);
     let readiness = readiness::of(document.readiness, retention.rollups, ground);
+    let report_tls = access::tls(document.report.tls.as_ref(), ground);
+    let (report, access) = report(document.report, &report_tls, ground);
     let config = Config {
         cluster: document.cluster.0.0,
         clusters: clusters::of(document.clusters, &webhook.tls, ground),
         webhook,
-        report: report(document.report, ground),
+        report,
+        report_tls,
         admin: document.admin.listen.map(|listen| listen.0),
         store: store::store(document.store, &data_dir, ground),
         journal: journal(document.journal, &data_dir, ground),
@@ -78,7 +85,7 @@ pub fn of(document: Document, ground: &mut Ground<'_>) -> (Config, ReadPolicies,
         data_dir,
     };
     apart(&config, ground);
-    (config, policies, candidates, exemptions)
+    (config, policies, candidates, exemptions, access)
 }
 
 fn webhook(webhook: written::Webhook, data_dir: &Path, ground: &mut Ground<'_>) -> WebhookListenerSettings {
@@ -230,17 +237,12 @@ pub fn count(number: u64) -> usize {
     usize::try_from(number).expect("the reader lets no count over a million pass")
 }
 
-fn report(report: written::Report, ground: &mut Ground<'_>) -> ReportSettings {
+fn report(report: written::Report, tls: &TlsSettings, ground: &mut Ground<'_>) -> (ReportSettings, ReadAccess) {
+    let (access, read) = access::of(&report, tls, ground);
     let listen = report.listen.0;
     let hosts: Vec<String> = report.hosts.into_iter().map(|host| host.0.0).collect();
     let public_url = report.public_url.map(|url| url.0);
-    if !is_loopback(listen) {
-        ground.warnings.push(format!(
-            "report.listen: {listen} can be reached from other machines and the report has no sign-in: whoever reaches \
-             it reads what runs in the cluster"
-        ));
-    }
-    ReportSettings { listen, time_zone: report.time_zone.0, public_url, hosts }
+    (ReportSettings { listen, time_zone: report.time_zone.0, public_url, hosts, access }, read)
 }
 
 fn journal(journal: written::Journal, data_dir: &Path, ground: &mut Ground<'_>) -> JournalSettings {
@@ -280,7 +282,7 @@ fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     same_port && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
-fn is_loopback(listen: SocketAddr) -> bool {
+pub fn is_loopback(listen: SocketAddr) -> bool {
     listen.ip().to_canonical().is_loopback()
 }
 

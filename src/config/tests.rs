@@ -265,7 +265,11 @@ fn anchors_and_aliases_are_understood() {
 #[test]
 fn what_is_allowed_but_hardly_meant_is_a_warning() {
     let cases = [
-        ("report: {listen: '0.0.0.0:8080'}", "report.listen: 0.0.0.0:8080 can be reached from other machines"),
+        (
+            "report: {listen: '0.0.0.0:8080', insecure: true}",
+            "report.insecure: 0.0.0.0:8080 can be reached from other machines and nobody is asked who they are",
+        ),
+        ("report: {teams: []}", "report.teams has no effect: report.auth is none"),
         (
             "webhook: {unauthenticated: true, tls: {client_ca: ca.crt}}",
             "webhook.unauthenticated has no effect: webhook.tls.client_ca is given",

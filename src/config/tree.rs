@@ -76,6 +76,11 @@ impl Node {
         Self { place, content: Content::Scalar { text, plain: true } }
     }
 
+    /// Every line of it is commented out.
+    pub fn is_empty(&self) -> bool {
+        self.is_null() || matches!(&self.content, Content::Mapping(entries) if entries.is_empty())
+    }
+
     /// Nothing was written: `field:`, `~` or `null`.
     pub fn is_null(&self) -> bool {
         match &self.content {

@@ -4,6 +4,7 @@
 //! `docs/configuration.md` are made from them; a doc comment here is a description there, a `Default` here a default
 //! there.
 
+mod access;
 mod break_glass;
 mod clusters;
 mod exemptions;
@@ -28,6 +29,7 @@ use crate::server::settings::Overload;
 use super::form::{CertificateName, HostName, Label, Size, Text, Written};
 use super::{LogFormat, LogLevel};
 
+pub use self::access::{Auth, ListOrFile, Oidc, Proxy, ReportTls, Roles, Sessions, Team, Token, User};
 pub use self::break_glass::BreakGlass;
 pub use self::clusters::Cluster;
 pub use self::exemptions::{Exemption, Exemptions};
@@ -179,14 +181,39 @@ pub struct Timeouts {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Report {
-    /// Address and port. The report has no sign-in: who reaches it, reads it.
+    /// Address and port. Off loopback it needs `auth`, or `insecure: true`.
     pub listen: Written<SocketAddr>,
+    /// Absent: plain HTTP.
+    pub tls: Option<ReportTls>,
+    /// Answer anyone who reaches an address off loopback, or take passwords there without TLS.
+    pub insecure: bool,
+    /// What proves who somebody is: nothing, a password of `users`, the headers of a `proxy`, a provider of OpenID Connect.
+    pub auth: Auth,
     /// For times and day borders on pages: a name of the IANA database.
     pub time_zone: Written<TimeZone>,
     /// Where people reach the report: links in messages begin with it.
     pub public_url: Option<Written<Uri>>,
     /// Host names (without port) under which it answers, beside `localhost` and IP addresses.
     pub hosts: Vec<Written<HostName>>,
+    /// Whom to ask for rights, where no team is to be asked.
+    pub contact: Option<Written<Text>>,
+    /// Who signs in with a password: a list, or the file that holds it.
+    #[schemars(with = "ListOrFile<User>", extend("x-fix" = LIST_FIX))]
+    pub users: Option<ListOrFile<User>>,
+    /// What members of a group may see: everything.
+    pub roles: Roles,
+    /// What members of a group may see: some namespaces. A list, or the file that holds it.
+    #[schemars(with = "ListOrFile<Team>", extend("x-fix" = LIST_FIX))]
+    pub teams: Option<ListOrFile<Team>>,
+    /// What programs show as `Authorization: Bearer`: a list, or the file that holds it.
+    #[schemars(with = "ListOrFile<Token>", extend("x-fix" = LIST_FIX))]
+    pub tokens: Option<ListOrFile<Token>>,
+    /// With `auth: proxy`.
+    pub proxy: Proxy,
+    /// With `auth: oidc`; needs `public_url`.
+    pub oidc: Oidc,
+    /// How long somebody stays signed in.
+    pub sessions: Sessions,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -234,6 +261,8 @@ const POLICIES_FIX: &str = "write a list, or [] for no policy, or leave the fiel
 
 const BREAK_GLASS_FIX: &str =
     "write `{annotation: \"*.image-policy.k8s.io/ticket-*\", value: break-glass}`, or a list of such";
+
+const LIST_FIX: &str = "write a list, or `{file: FILE}`";
 
 const EXEMPTIONS_FIX: &str = "write a list of exemptions, or `{files: [exemptions/*.yaml]}`";
 
@@ -336,7 +365,23 @@ impl Default for Timeouts {
 
 impl Default for Report {
     fn default() -> Self {
-        Self { listen: loopback(8080), time_zone: Written(TimeZone::UTC), public_url: None, hosts: Vec::new() }
+        Self {
+            listen: loopback(8080),
+            tls: None,
+            insecure: false,
+            auth: Auth::default(),
+            time_zone: Written(TimeZone::UTC),
+            public_url: None,
+            hosts: Vec::new(),
+            contact: None,
+            users: None,
+            roles: Roles::default(),
+            teams: None,
+            tokens: None,
+            proxy: Proxy::default(),
+            oidc: Oidc::default(),
+            sessions: Sessions::default(),
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! One connection, from its first byte to its last.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::ConnectInfo;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
@@ -57,12 +59,12 @@ impl Protocols {
     }
 
     /// Serves `stream` until it ends, is overdue, too old, or `stop` is cancelled and its requests are answered.
-    /// Each request carries the `peer`, if its certificate was verified.
+    /// Each request carries the `address` at the other end, and the `peer`, if its certificate was verified.
     pub async fn serve<T, S, B>(
         &self,
         stream: T,
         framing: Framing,
-        peer: Option<Arc<Peer>>,
+        (address, peer): (SocketAddr, Option<Arc<Peer>>),
         service: S,
         stop: CancellationToken,
     ) where
@@ -77,6 +79,7 @@ impl Protocols {
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
         let busy = Arc::clone(&activity);
         let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(address));
             if let Some(peer) = &peer {
                 request.extensions_mut().insert(Arc::clone(peer));
             }

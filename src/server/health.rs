@@ -29,27 +29,48 @@ pub struct Readiness {
     pub ceilings: Vec<String>,
 }
 
+// === impl Readiness ===
+
+impl Readiness {
+    /// For whoever asks: that something is wrong, and not what.
+    fn brief(self) -> Self {
+        let degraded =
+            if self.degraded.is_empty() { Vec::new() } else { vec!["sign in to the report to see what".to_owned()] };
+        Self { degraded, behind: Vec::new(), ceilings: Vec::new(), ..self }
+    }
+}
+
 #[derive(Clone)]
 pub struct Health {
+    /// Whether `/readyz` says more than whether it is ready: names of clusters, tickets, files.
+    pub tells_all: bool,
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     pub registry: Arc<Mutex<Registry>>,
 }
 
+/// All of it, for whoever reaches it.
 pub fn router(health: Health) -> Router {
-    Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(health)
+    probes(health.clone()).merge(metrics(health))
+}
+
+/// `/livez` and `/readyz`.
+pub fn probes(health: Health) -> Router {
+    Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(readyz)).with_state(health)
+}
+
+/// `/metrics`.
+pub fn metrics(health: Health) -> Router {
+    Router::new().route("/metrics", get(exposition)).with_state(health)
 }
 
 async fn readyz(State(health): State<Health>) -> Response {
     let readiness = (health.readiness)();
+    let readiness = if health.tells_all { readiness } else { readiness.brief() };
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness)).into_response()
 }
 
-async fn metrics(State(health): State<Health>) -> Response {
+async fn exposition(State(health): State<Health>) -> Response {
     let mut text = String::new();
     let registry = health.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     match encode(&mut text, &registry) {

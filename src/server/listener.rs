@@ -127,7 +127,7 @@ where
         stream.set_nodelay(true).ok();
         let Some(server) = &self.terms.tls else {
             let (service, stop) = (self.service.clone(), self.stop.clone());
-            return self.protocols.serve(stream, Framing::Unknown, None, service, stop).await;
+            return self.protocols.serve(stream, Framing::Unknown, (peer, None), service, stop).await;
         };
         let handshake = TlsAcceptor::from(server.config()).accept(stream);
         let shaken = tokio::select! {
@@ -143,7 +143,7 @@ where
                     _ => Framing::Unknown,
                 };
                 let own = session.peer_certificates().and_then(<[_]>::first);
-                let peer = own.and_then(tls::peer).map(Arc::new);
+                let peer = (peer, own.and_then(tls::peer).map(Arc::new));
                 self.protocols.serve(stream, framing, peer, self.service.clone(), self.stop.clone()).await;
             }
             Ok(Err(error)) => match HandshakeFailure::of(&error) {

@@ -59,9 +59,13 @@ fn days(scope: &Scope) -> (Timestamp, Timestamp) {
 }
 
 async fn namespace(database: &Database, scope: &Scope) -> Result<Option<i64>, StoreError> {
+    let (cluster, name) =
+        (scope.cluster.as_deref().unwrap_or_default(), scope.namespace.as_deref().unwrap_or_default());
+    if !scope.reach.covers(cluster, name) {
+        return Ok(None);
+    }
     let mut sql = Sql::new("SELECT n.id FROM namespaces n JOIN clusters c ON c.id = n.cluster WHERE c.name = ");
-    sql.bind(scope.cluster.as_deref().unwrap_or_default()).push(" AND n.name = ");
-    sql.bind(scope.namespace.as_deref().unwrap_or_default());
+    sql.bind(cluster).push(" AND n.name = ").bind(name);
     database.fetch(sql).await?.first().map(|row| row.int(0)).transpose()
 }
 

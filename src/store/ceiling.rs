@@ -8,6 +8,7 @@
 
 use super::database::Database;
 use super::error::StoreError;
+use super::reach::Reach;
 use super::read::Range;
 use super::settings::StoreSettings;
 use super::sql::{Insert, Row, Sql};
@@ -70,10 +71,7 @@ impl SharedCeilings {
 pub(super) async fn keep(database: &Database, ceiling: &Ceiling) -> Result<(), StoreError> {
     let Ceiling { id, most, policy, namespace, include_webhooks, ticket, reason, by, from, until, lifted } = ceiling;
     // Not behind a long batch: the others are to hear of it within seconds.
-    let mut tx = match database.begin_beside().await? {
-        Some(tx) => tx,
-        None => database.begin().await?,
-    };
+    let mut tx = database.begin_soon().await?;
     database.check_schema(&mut tx).await?;
     let mut insert = Insert::into(
         "ceilings",
@@ -107,20 +105,26 @@ pub(super) async fn current(database: &Database, now: Timestamp) -> Result<Vec<C
 }
 
 /// The newest first.
-pub(super) async fn list(database: &Database) -> Result<Vec<Ceiling>, StoreError> {
+pub(super) async fn list(database: &Database, reach: &Reach) -> Result<Vec<Ceiling>, StoreError> {
     let mut sql = select(" ORDER BY from_at DESC, id DESC LIMIT ");
     sql.bind(LISTED);
-    database.fetch(sql).await?.into_iter().map(ceiling).collect()
+    in_reach(database.fetch(sql).await?, reach)
 }
 
 /// Those that were in force in the range; oldest first.
-pub(super) async fn within(database: &Database, range: Range) -> Result<Vec<Ceiling>, StoreError> {
+pub(super) async fn within(database: &Database, range: Range, reach: &Reach) -> Result<Vec<Ceiling>, StoreError> {
     let mut sql = select(" WHERE from_at < ");
     sql.bind(range.until.map_or(i64::MAX, |until| until.0));
     let since = range.since.map_or(i64::MIN, |since| since.0);
     sql.push(" AND to_at > ").bind(since);
     sql.push(" AND (lifted_at IS NULL OR lifted_at > ").bind(since).push(") ORDER BY from_at, id LIMIT ").bind(LISTED);
-    database.fetch(sql).await?.into_iter().map(ceiling).collect()
+    in_reach(database.fetch(sql).await?, reach)
+}
+
+fn in_reach(rows: Vec<Row>, reach: &Reach) -> Result<Vec<Ceiling>, StoreError> {
+    let mut ceilings = rows.into_iter().map(ceiling).collect::<Result<Vec<_>, _>>()?;
+    ceilings.retain(|ceiling| reach.is_under(ceiling.namespace.as_deref()));
+    Ok(ceilings)
 }
 
 /// All columns of those that are `chosen`.

@@ -78,8 +78,11 @@ async fn places(database: &Database, scope: &Scope) -> Result<(Vec<Place>, Numbe
     within(&mut sql, scope);
     let (mut places, mut numbers) = (Vec::new(), Numbers::new());
     for mut row in database.fetch(sql).await? {
-        numbers.insert(row.int(0)?, places.len());
-        places.push(Place { cluster: row.text(1)?, namespace: row.text(2)?, recorded: None });
+        let (id, cluster, namespace) = (row.int(0)?, row.text(1)?, row.text(2)?);
+        if scope.reach.covers(&cluster, &namespace) {
+            numbers.insert(id, places.len());
+            places.push(Place { cluster, namespace, recorded: None });
+        }
     }
     Ok((places, numbers))
 }

@@ -145,6 +145,14 @@ impl Database {
         }
     }
 
+    /// A transaction that does not wait behind a long batch, where the database can.
+    pub async fn begin_soon(&self) -> Result<Transaction, StoreError> {
+        match self.begin_beside().await? {
+            Some(tx) => Ok(tx),
+            None => self.begin().await,
+        }
+    }
+
     pub async fn make_room(&self, days: &[Day]) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(database) => database.make_room(days).await,

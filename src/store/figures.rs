@@ -17,6 +17,8 @@ pub(super) struct Span {
     pub until: Timestamp,
     /// Ids; a cluster's namespace is 0 where it is not narrowed to one.
     pub places: Vec<Place>,
+    /// Of a part of the history.
+    pub is_part: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +42,7 @@ pub(super) async fn summary(database: &Database, scope: &Scope, now: Timestamp) 
     let before = Before { since: past.since, until: past.until, figures: past.figures(database, scope.dry_run).await? };
     let range = Range { since: Some(span.since), until: Some(span.until) };
     let gaps = spans::gaps(database, range, scope.cluster.as_deref(), now).await?;
+    let gaps = scope.reach.narrow_gaps(gaps);
     let horizons = horizon::all(database).await?;
     Ok(Summary { since: span.since, until: span.until, figures, before, gaps, horizons })
 }
@@ -120,7 +123,7 @@ impl Span {
             None => oldest(database, &places).await?.unwrap_or(until).min(until),
         };
         let (since, until) = widen(since, until, now);
-        Ok(Self { since, until, places })
+        Ok(Self { since, until, places, is_part: !scope.reach.is_everything() })
     }
 
     /// As long a span that ends where this one begins.
@@ -129,7 +132,7 @@ impl Span {
         // Further back there is nothing, and buckets can be counted.
         let since = Timestamp(self.since.0.saturating_sub(length).max(-(1 << 42)));
         let (since, until) = widen(since.min(self.since), self.since, now);
-        Self { since, until, places: self.places.clone() }
+        Self { since, until, places: self.places.clone(), is_part: self.is_part }
     }
 
     async fn figures(&self, database: &Database, dry_runs: DryRuns) -> Result<Figures, StoreError> {
@@ -146,6 +149,9 @@ impl Span {
         if places.is_empty() || pieces.is_empty() {
             return None;
         }
+        if self.is_part {
+            return Some(Self::crossed(places, &pieces));
+        }
         let row = |place: Place, piece: Piece| -> [Value; 5] {
             let minutes = piece.width.minutes();
             [place.cluster.into(), place.namespace.into(), minutes.into(), piece.from.0.into(), piece.to.0.into()]
@@ -154,6 +160,18 @@ impl Span {
         let mut sql = Sql::new("WITH pieces(cluster, namespace, width, since, until) AS (");
         sql.values(rows).push(") ");
         Some(sql)
+    }
+
+    /// The same of thousands of places: a row for each of both would be more values than a statement takes.
+    fn crossed(places: &[Place], pieces: &[Piece]) -> Sql {
+        let mut sql = Sql::new("WITH places(cluster, namespace) AS (");
+        sql.values(places.iter().map(|place| [place.cluster, place.namespace]));
+        sql.push("), spans(width, since, until) AS (");
+        sql.values(pieces.iter().map(|piece| [piece.width.minutes(), piece.from.0, piece.to.0]));
+        sql.push("), pieces(cluster, namespace, width, since, until) AS (");
+        sql.push("SELECT p.cluster, p.namespace, r.width, r.since, r.until FROM places p ");
+        sql.push(FOR_EACH_JOIN).push(" spans r) ");
+        sql
     }
 
     fn is_of_namespaces(&self) -> bool {
@@ -190,8 +208,11 @@ impl Figures {
 }
 
 /// How many reviews of the scope's span came from senders that are not declared, dry runs included: of the whole history,
-/// since what they say of their cluster is not proven.
+/// since what they say of their cluster is not proven. To who may see a part of it they are not told: 0.
 pub(super) async fn undeclared(database: &Database, scope: &Scope, now: Timestamp) -> Result<u64, StoreError> {
+    if !scope.reach.is_everything() {
+        return Ok(0);
+    }
     let scope = Scope { cluster: Some(UNDECLARED.to_owned()), namespace: None, ..scope.clone() };
     let span = Span::of(database, &scope, now).await?;
     Ok(totals(database, &span, Width::Day).await?.iter().map(|total| total.figures.reviews).sum())
@@ -199,6 +220,9 @@ pub(super) async fn undeclared(database: &Database, scope: &Scope, now: Timestam
 
 /// The clusters and namespaces that the scope names, as far as there is anything of them.
 async fn places(database: &Database, scope: &Scope) -> Result<Vec<Place>, StoreError> {
+    if let Some(places) = scope.reach.places(scope.cluster.as_deref(), scope.namespace.as_deref()) {
+        return Ok(places.map(|place| Place { cluster: place.cluster, namespace: place.namespace }).collect());
+    }
     let mut sql = match &scope.namespace {
         None => Sql::new("SELECT c.id, 0 FROM clusters c WHERE 1 = 1"),
         Some(namespace) => {
@@ -249,6 +273,7 @@ async fn totals(database: &Database, span: &Span, coarsest: Width) -> Result<Vec
     sql.push(&text);
     let mut totals = database.fetch(sql).await?.iter().map(total).collect::<Result<Vec<_>, _>>()?;
     if span.is_of_namespaces()
+        && !span.is_part
         && let Some(mut sql) = span.with_pieces(&span.whole_clusters(), coarsest)
     {
         sql.push(&text);

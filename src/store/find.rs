@@ -10,9 +10,12 @@ use crate::review::workload::Workload;
 /// Names of each kind that are found.
 const FOUND: usize = 8;
 
-/// Namespaces and workloads of the place that the scope names, all others of everywhere.
+/// Namespaces and workloads of the place that the scope names, all others of everywhere. To who may see a part of the history
+/// nothing is told of images and users, which are of all namespaces.
 pub(super) async fn names(database: &Database, scope: &Scope, text: &str) -> Result<Names, StoreError> {
     let like = |column: &str| like(database, column, text);
+    let part: Option<Vec<i64>> =
+        scope.reach.places(None, None).map(|places| places.map(|place| place.namespace).collect());
     let of_place = |select: &str, column: &str| {
         let mut sql = Sql::new(select);
         match &scope.cluster {
@@ -22,12 +25,24 @@ pub(super) async fn names(database: &Database, scope: &Scope, text: &str) -> Res
         if let Some(namespace) = &scope.namespace {
             sql.push(" AND n.name = ").bind(namespace.as_str());
         }
+        match &part {
+            None => {}
+            Some(numbers) if numbers.is_empty() => drop(sql.push(" AND 1 = 0")),
+            Some(numbers) => drop(sql.push(" AND n.id IN ").list(numbers.iter().copied())),
+        }
         sql.push(" AND ").append(like(column));
         sql
     };
     let everywhere = |select: &str, column: &str| {
         let mut sql = Sql::new(select);
         sql.push(" WHERE ").append(like(column));
+        sql
+    };
+    let of_all = |select: &str, column: &str| {
+        let mut sql = everywhere(select, column);
+        if part.is_some() {
+            sql.push(" AND 1 = 0");
+        }
         sql
     };
     let namespaces = of_place("SELECT c.name, n.name FROM namespaces n JOIN clusters c ON c.id = n.cluster", "n.name");
@@ -43,9 +58,9 @@ pub(super) async fn names(database: &Database, scope: &Scope, text: &str) -> Res
     Ok(Names {
         namespaces: few(database, namespaces, "n.name, c.name", pair).await?,
         workloads: few(database, workloads, "l.name, n.name, c.name", workload).await?,
-        repositories: few(database, everywhere("SELECT r.name FROM repositories r", "r.name"), "r.name", name).await?,
-        images: few(database, everywhere("SELECT m.text FROM images m", "m.text"), "m.text", name).await?,
-        users: few(database, everywhere("SELECT u.name FROM users u", "u.name"), "u.name", name).await?,
+        repositories: few(database, of_all("SELECT r.name FROM repositories r", "r.name"), "r.name", name).await?,
+        images: few(database, of_all("SELECT m.text FROM images m", "m.text"), "m.text", name).await?,
+        users: few(database, of_all("SELECT u.name FROM users u", "u.name"), "u.name", name).await?,
         rules: few(database, everywhere(rules, "r.name"), "r.name, p.name", pair).await?,
     })
 }

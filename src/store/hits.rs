@@ -35,7 +35,7 @@ pub(super) async fn ranking(
     let (since, until, since_before) = (span.since, span.until, before.since);
     let found = |hits, all, rejecting| Ranking { since, until, since_before, hits, all, rejecting };
     let Some(mut sql) = with_pieces(&span, &before) else { return Ok(found(Vec::new(), 0, 0)) };
-    let Source { subject, standing, tables, within, name, cluster, names } = Source::of(database, of);
+    let Source { subject, standing, tables, within, name, cluster, names } = Source::of(database, of, span.is_part);
     let dry_runs = but_dry_runs(scope.dry_run);
     let sum =
         |past: i64, column: &str| format!("CAST(sum(CASE WHEN h.past = {past} THEN h.{column} ELSE 0 END) AS BIGINT)");
@@ -76,16 +76,28 @@ fn with_pieces(span: &Span, before: &Span) -> Option<Sql> {
         let (minutes, from, to) = (piece.width.minutes(), piece.from.0, piece.to.0);
         [place.cluster, place.namespace, minutes, from, to, past].map(Value::Int)
     };
-    let rows = span.places.iter().flat_map(|&place| all.iter().map(move |&piece| row(place, piece)));
-    let mut sql = Sql::new("WITH pieces(cluster, namespace, width, since, until, past) AS (");
-    sql.values(rows).push(") ");
+    let mut sql = Sql::new("WITH ");
+    if span.is_part {
+        // Of thousands of places a row for each of both would be more values than a statement takes.
+        sql.push("places(cluster, namespace) AS (");
+        sql.values(span.places.iter().map(|place| [place.cluster, place.namespace]));
+        sql.push("), spans(width, since, until, past) AS (");
+        sql.values(all.iter().map(|(piece, past)| [piece.width.minutes(), piece.from.0, piece.to.0, *past]));
+        sql.push("), pieces(cluster, namespace, width, since, until, past) AS (");
+        sql.push("SELECT p.cluster, p.namespace, r.width, r.since, r.until, r.past FROM places p ");
+        sql.push(FOR_EACH_JOIN).push(" spans r) ");
+    } else {
+        let rows = span.places.iter().flat_map(|&place| all.iter().map(move |&piece| row(place, piece)));
+        sql.push("pieces(cluster, namespace, width, since, until, past) AS (");
+        sql.values(rows).push(") ");
+    }
     Some(sql)
 }
 
 // === impl Source ===
 
 impl Source {
-    fn of(database: &Database, of: Hits) -> Self {
+    fn of(database: &Database, of: Hits, is_part: bool) -> Self {
         let rolled = |subject, standing, table: &str, name, names| Self {
             subject,
             standing,
@@ -118,6 +130,12 @@ impl Source {
             Hits::Repositories => {
                 rolled("t.repository", "0", "rollup_repositories", "r.name", "repositories r ON r.id = h.subject")
             }
+            // A part is of namespaces that have names.
+            Hits::Namespaces | Hits::Places if is_part => of_namespaces(
+                "n.id = s.namespace AND t.namespace = n.id",
+                if of == Hits::Places { "c.name" } else { "''" },
+                "namespaces n ON n.id = h.subject JOIN clusters c ON c.id = n.cluster",
+            ),
             Hits::Namespaces => of_namespaces(
                 "n.cluster = s.cluster AND n.name <> '' AND (s.namespace = 0 OR n.id = s.namespace) AND t.namespace = n.id",
                 "''",

@@ -41,10 +41,11 @@ pub(super) mod mark {
     pub const JUDGED: Mark = Mark("walked:workload_judged");
     pub const AGAINST: Mark = Mark("walked:workload_against");
     pub const CONTENTS: Mark = Mark("walked:contents");
+    pub const ACCESS: Mark = Mark("walked:access_log");
     /// The end of the day whose partitions are being replaced.
     pub const CLAIMED: Mark = Mark("walked:claimed");
 
-    pub const ALL: [Mark; 15] = [
+    pub const ALL: [Mark; 16] = [
         DECISIONS,
         NOTABLE,
         DRY_RUN,
@@ -59,6 +60,7 @@ pub(super) mod mark {
         JUDGED,
         AGAINST,
         CONTENTS,
+        ACCESS,
         CLAIMED,
     ];
 }

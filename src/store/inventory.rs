@@ -4,6 +4,7 @@
 //! a table that reviews are counted in; the newest of a cluster, and the newest of its whole ones, stay.
 
 pub mod last_review;
+pub(super) mod narrow;
 pub mod read;
 
 use std::collections::BTreeMap;

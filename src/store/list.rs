@@ -6,6 +6,7 @@
 use super::database::Database;
 use super::error::StoreError;
 use super::key;
+use super::reach::Reach;
 use super::read::{Cursor, Filter, Page, StoredDecision};
 use super::row;
 use super::search::{Condition, Predicate, Source, predicates};
@@ -31,7 +32,7 @@ struct Floor {
 
 /// What a search of a stretch reads of its index.
 #[derive(Debug, Clone, Copy)]
-struct Reach {
+struct Walk {
     rows: usize,
     /// Where it has to stop; `None` when it can read all that its index has there.
     floor: Option<Floor>,
@@ -90,6 +91,20 @@ pub(super) async fn key_of(
     let mut sql = Sql::new("SELECT key FROM displaced_ids WHERE id = ");
     sql.bind(id);
     database.fetch(sql).await?.first().map(|row| row.int(0)).transpose()
+}
+
+/// The same, where it is in reach.
+pub(super) async fn key_within(
+    database: &Database,
+    id: crate::review::clock::DecisionId,
+    reach: &Reach,
+) -> Result<Option<i64>, StoreError> {
+    let key = key_of(database, id).await?;
+    let (Some(found), Some(mut places)) = (key, reach.places(None, None)) else { return Ok(key) };
+    let mut sql = Sql::new("SELECT d.namespace FROM decisions d WHERE d.key = ");
+    sql.bind(found);
+    let namespace = database.fetch(sql).await?.first().map(|row| row.opt_int(0)).transpose()?.flatten();
+    Ok(namespace.is_some_and(|number| places.any(|place| place.namespace == number)).then_some(found))
 }
 
 pub(super) async fn decision(database: &Database, key: i64) -> Result<Option<StoredDecision>, StoreError> {
@@ -166,7 +181,7 @@ async fn count(database: &Database, source: &Source, bounds: Bounds) -> Result<u
 }
 
 /// How far a search of the stretch reads, where it may read `most` rows.
-async fn reach(database: &Database, plan: &Plan, stretch: Bounds, most: usize) -> Result<Reach, StoreError> {
+async fn reach(database: &Database, plan: &Plan, stretch: Bounds, most: usize) -> Result<Walk, StoreError> {
     let mut sql = Sql::new("SELECT last.rows, d.key, d.id FROM (SELECT count(*) AS rows, min(key) AS key FROM (");
     sql.append(plan.source.newest(database, stretch, most)).push(") AS candidates) AS last ");
     sql.push("LEFT JOIN decisions d ON d.key = last.key").append(database.pruned("d", stretch));
@@ -174,11 +189,11 @@ async fn reach(database: &Database, plan: &Plan, stretch: Bounds, most: usize) -
     let row = rows.first().ok_or_else(|| StoreError::broken("a count has no row"))?;
     let read = usize::try_from(row.count(0)?).unwrap_or(most).min(most);
     if read < most {
-        return Ok(Reach { rows: read, floor: None });
+        return Ok(Walk { rows: read, floor: None });
     }
     let key = row.int(1)?;
     let cursor = Cursor { at: key::at(key), id: row.id_at(key, 2)? };
-    Ok(Reach { rows: read, floor: Some(Floor { key, cursor }) })
+    Ok(Walk { rows: read, floor: Some(Floor { key, cursor }) })
 }
 
 // === impl Plan ===

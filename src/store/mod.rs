@@ -7,6 +7,7 @@
 //! The statements are the same for both databases; what only one of them does is in one file, `sqlite.rs` or
 //! `postgres.rs`, behind the traits of `database.rs`.
 
+pub mod access;
 mod against;
 mod amendment;
 mod batch;
@@ -36,6 +37,7 @@ mod outcome;
 pub mod places;
 mod postgres;
 mod presence;
+pub mod reach;
 pub mod read;
 mod recount;
 mod replica;
@@ -48,6 +50,7 @@ mod rule_text;
 mod running;
 mod schema;
 mod search;
+pub mod session;
 pub mod settings;
 mod spans;
 mod sql;
@@ -61,7 +64,7 @@ pub(crate) mod tests;
 mod ticket;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use batch::Applied;
@@ -75,13 +78,16 @@ pub use ticket::UsePage;
 
 use uuid::Uuid;
 
+use self::access::{Access, AccessPage, Accesses};
 use self::batch::Memory;
 use self::database::Database;
 use self::places::{KnownRule, Namespace};
+use self::reach::{Reach, Rights};
 use self::read::{
     AgainstPage, Bucket, Comparisons, Cursor, Filter, Followed, Hits, Horizons, Names, News, Page, PolicyRules, Range,
     Ranking, Scope, Slice, Standing, StoredDecision, Summary, Uses, Which,
 };
+use self::session::{Ended, Session};
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
 use self::stretch::Bounds;
@@ -186,6 +192,51 @@ impl Store {
         ticket::news(&self.database, known).await
     }
 
+    /// Says what somebody did with the report.
+    pub async fn note_access(&self, access: &Access) -> Result<(), StoreError> {
+        access::note(&self.database, access).await
+    }
+
+    /// At most `limit` of what people did with the report, newest first, after the cursor.
+    pub async fn accesses(
+        &self,
+        asked: &Accesses,
+        limit: u16,
+        after: Option<Cursor>,
+    ) -> Result<AccessPage, StoreError> {
+        access::list(&self.database, asked, limit, after).await
+    }
+
+    /// Begins a session, in the place of the one that the same browser had, and says so.
+    pub async fn begin_session(
+        &self,
+        session: &Session,
+        instead_of: Option<[u8; 32]>,
+        noted: &Access,
+    ) -> Result<(), StoreError> {
+        session::begin(&self.database, session, instead_of, noted).await
+    }
+
+    /// Whether it still holds is for the caller to say.
+    pub async fn session(&self, key: [u8; 32]) -> Result<Option<Session>, StoreError> {
+        session::one(&self.database, key).await
+    }
+
+    /// That a session is in use.
+    pub async fn saw_session(&self, key: [u8; 32], at: Timestamp) -> Result<(), StoreError> {
+        session::saw(&self.database, key, at).await
+    }
+
+    /// Ends sessions, and says so.
+    pub async fn end_sessions(&self, ended: Ended<'_>, noted: &Access) -> Result<(), StoreError> {
+        session::end(&self.database, ended, noted).await
+    }
+
+    /// What these rights come to now.
+    pub async fn reach(&self, rights: &Rights) -> Result<Reach, StoreError> {
+        reach::resolve(&self.database, rights).await
+    }
+
     /// At most `limit` break-glass tickets that were used, newest use first, after the cursor.
     pub async fn uses(&self, asked: &Uses, limit: u16, after: Option<Cursor>) -> Result<UsePage, StoreError> {
         ticket::uses(&self.database, asked, limit, after).await
@@ -201,35 +252,37 @@ impl Store {
         ceiling::current(&self.database, now).await
     }
 
-    /// All that there were, the newest first; at most 1,000.
-    pub async fn ceilings(&self) -> Result<Vec<Ceiling>, StoreError> {
-        ceiling::list(&self.database).await
+    /// All that held something back that is in reach, the newest first; at most 1,000.
+    pub async fn ceilings(&self, reach: &Reach) -> Result<Vec<Ceiling>, StoreError> {
+        ceiling::list(&self.database, reach).await
     }
 
-    /// Those that were in force in the range; oldest first.
-    pub async fn ceilings_within(&self, range: Range) -> Result<Vec<Ceiling>, StoreError> {
-        ceiling::within(&self.database, range).await
+    /// Those of them that were in force in the range; oldest first.
+    pub async fn ceilings_within(&self, range: Range, reach: &Reach) -> Result<Vec<Ceiling>, StoreError> {
+        ceiling::within(&self.database, range, reach).await
     }
 
-    /// Clusters that have an inventory, in alphabetical order.
-    pub async fn inventoried_clusters(&self) -> Result<Vec<String>, StoreError> {
-        inventory::read::clusters(&self.database).await
+    /// Clusters in reach that have an inventory, in alphabetical order.
+    pub async fn inventoried_clusters(&self, reach: &Reach) -> Result<Vec<String>, StoreError> {
+        inventory::read::clusters(&self.database, reach).await
     }
 
-    /// The inventories of a cluster that are kept, newest first.
-    pub async fn inventories(&self, cluster: &str) -> Result<Vec<inventory::read::Stored>, StoreError> {
-        inventory::read::of_cluster(&self.database, cluster).await
+    /// The inventories of a cluster that are kept, newest first, each as far as it is in reach.
+    pub async fn inventories(&self, cluster: &str, reach: &Reach) -> Result<Vec<inventory::read::Stored>, StoreError> {
+        inventory::narrow::of_cluster(&self.database, cluster, reach).await
     }
 
-    /// At most `limit` workloads of an inventory, after the place.
+    /// At most `limit` workloads in reach of an inventory, after the place.
     pub async fn inventory(
         &self,
-        id: i64,
+        of: &inventory::read::Stored,
         shown: &inventory::read::Shown,
+        reach: &Reach,
         limit: u16,
         after: Option<i64>,
     ) -> Result<inventory::read::Page, StoreError> {
-        inventory::read::page(&self.database, id, shown, limit, after).await
+        let names = inventory::narrow::names(&self.database, of, reach).await?;
+        inventory::read::page(&self.database, of.id, (shown, names), limit, after).await
     }
 
     /// Of a namespace's workloads in an inventory, how many have each outlook, in the order of [`Outlook::ALL`].
@@ -285,16 +338,17 @@ impl Store {
         find::names(&self.database, scope, text).await
     }
 
-    pub async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
-        match list::key_of(&self.database, id).await? {
+    /// `None`: there is none, or none in reach; one is found out as fast as the other.
+    pub async fn decision(&self, id: DecisionId, reach: &Reach) -> Result<Option<StoredDecision>, StoreError> {
+        match list::key_within(&self.database, id, reach).await? {
             Some(key) => list::decision(&self.database, key).await,
             None => Ok(None),
         }
     }
 
-    /// The redacted object of a decision, else the sample of the same review on the same day: JSON.
-    pub async fn object(&self, id: DecisionId) -> Result<Option<String>, StoreError> {
-        match list::key_of(&self.database, id).await? {
+    /// The redacted object of a decision in reach, else the sample of the same review on the same day: JSON.
+    pub async fn object(&self, id: DecisionId, reach: &Reach) -> Result<Option<String>, StoreError> {
+        match list::key_within(&self.database, id, reach).await? {
             Some(key) => objects::read(&self.database, id, key).await,
             None => Ok(None),
         }
@@ -327,9 +381,11 @@ impl Store {
         figures::comparisons(&self.database, scope, Timestamp::now()).await
     }
 
-    /// Those that touch the range, of the cluster (any, when `None`) and of every cluster; oldest first.
-    pub async fn gaps(&self, range: Range, cluster: Option<&str>) -> Result<Vec<Gap>, StoreError> {
-        spans::gaps(&self.database, range, cluster, Timestamp::now()).await
+    /// Those that touch the range, of the cluster (any, when `None`) and of every cluster, as far as they are in reach;
+    /// oldest first.
+    pub async fn gaps(&self, range: Range, cluster: Option<&str>, reach: &Reach) -> Result<Vec<Gap>, StoreError> {
+        let gaps = spans::gaps(&self.database, range, cluster, Timestamp::now()).await?;
+        Ok(reach.narrow_gaps(gaps))
     }
 
     /// How many clusters no replica serves now that one served before. This one serves `served`, of which the store may not
@@ -358,8 +414,11 @@ impl Store {
         retention::sweep(&self.database, settings, now, swept).await
     }
 
-    /// In alphabetical order.
-    pub async fn clusters(&self) -> Result<Vec<String>, StoreError> {
+    /// Those that are in reach, in alphabetical order.
+    pub async fn clusters(&self, reach: &Reach) -> Result<Vec<String>, StoreError> {
+        if let Some(places) = reach.places(None, None) {
+            return Ok(in_order(places.map(|place| &place.cluster_name)));
+        }
         let rows = self.database.fetch(Sql::new("SELECT name FROM clusters ORDER BY name")).await?;
         rows.into_iter().map(|mut row| row.text(0)).collect()
     }
@@ -370,8 +429,11 @@ impl Store {
         figures::undeclared(&self.database, scope, Timestamp::now()).await
     }
 
-    /// Of one cluster, or of all that are declared; in alphabetical order.
-    pub async fn namespaces(&self, cluster: Option<&str>) -> Result<Vec<String>, StoreError> {
+    /// Those in reach of one cluster, or of all that are declared; in alphabetical order.
+    pub async fn namespaces(&self, cluster: Option<&str>, reach: &Reach) -> Result<Vec<String>, StoreError> {
+        if let Some(places) = reach.places(cluster, None) {
+            return Ok(in_order(places.map(|place| &place.name)));
+        }
         let text = "SELECT DISTINCT n.name FROM namespaces n JOIN clusters c ON c.id = n.cluster WHERE n.name <> ''";
         let mut sql = Sql::new(text);
         match cluster {
@@ -382,6 +444,7 @@ impl Store {
         self.database.fetch(sql).await?.into_iter().map(|mut row| row.text(0)).collect()
     }
 
+    /// The names are the installation's, no namespace's: everybody may know them.
     pub async fn policies_and_rules(&self) -> Result<Vec<PolicyRules>, StoreError> {
         let text = "SELECT p.name, r.name FROM policies p LEFT JOIN rules r ON r.policy = p.id ORDER BY p.name, r.name";
         let mut policies: Vec<PolicyRules> = Vec::new();
@@ -403,8 +466,12 @@ impl Store {
         Ok(rows.first().map_or(Ok(None), |row| row.opt_int(0))?.map(key::at))
     }
 
-    /// The time of the newest decision.
-    pub async fn last_at(&self) -> Result<Option<Timestamp>, StoreError> {
+    /// The time of the newest decision in reach.
+    pub async fn last_at(&self, reach: &Reach) -> Result<Option<Timestamp>, StoreError> {
+        if !reach.is_everything() {
+            let page = self.decisions(&Filter::of(reach.clone()), 1, None).await?;
+            return Ok(page.decisions.first().map(|newest| newest.decision.at));
+        }
         for stretch in self.database.stretches(Bounds::ALL) {
             let mut sql = Sql::new("SELECT max(d.key) FROM decisions d WHERE 1 = 1");
             sql.append(stretch.of("d"));
@@ -420,4 +487,9 @@ impl Store {
     pub async fn close(&self) {
         self.database.close().await;
     }
+}
+
+/// Each once, in alphabetical order.
+fn in_order<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    names.collect::<BTreeSet<_>>().into_iter().cloned().collect()
 }

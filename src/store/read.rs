@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::reach::Reach;
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::comparison::Stance;
 use crate::review::decision::{Answer, Decision, Gap, Mode, ReviewRecord};
@@ -17,9 +18,11 @@ pub struct Range {
     pub until: Option<Timestamp>,
 }
 
-/// Which decisions a list shows. Absent means any.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// Which decisions a list shows. Absent means any that is in reach.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(test, derive(Default))]
 pub struct Filter {
+    pub reach: Reach,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     pub cluster: Option<String>,
@@ -64,9 +67,11 @@ pub enum Blame {
     Only,
 }
 
-/// Which first uses of break-glass tickets a list shows. Absent means any.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Which first uses of break-glass tickets a list shows. Absent means any that is in reach.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(test, derive(Default))]
 pub struct Uses {
+    pub reach: Reach,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     pub cluster: Option<String>,
@@ -132,9 +137,11 @@ pub struct Few<T> {
     pub is_more: bool,
 }
 
-/// What figures are over.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// What figures are over. Of a part of the history they are the sums over its namespaces.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(test, derive(Default))]
 pub struct Scope {
+    pub reach: Reach,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     pub cluster: Option<String>,
@@ -163,7 +170,8 @@ pub struct Figures {
     pub would_reject: u64,
     /// Whether they are in the other figures or not.
     pub dry_runs: u64,
-    /// Of the whole cluster also where the figures are of a namespace: what was not read has none.
+    /// Of the whole cluster also where the figures are of a namespace: what was not read has none. Of a part of the history
+    /// it is not told: 0.
     pub unjudged: u64,
 }
 
@@ -195,6 +203,42 @@ pub struct Horizons {
     pub dry_run: Option<Timestamp>,
     /// Of `decisions`, what went before its time because the history was over `retention.max_size`.
     pub for_size: Option<Timestamp>,
+}
+
+// === impl Filter ===
+
+impl Filter {
+    /// All that is in reach.
+    pub fn of(reach: Reach) -> Self {
+        Self {
+            reach,
+            since: None,
+            until: None,
+            cluster: None,
+            namespace: None,
+            policy: None,
+            rule: None,
+            image: None,
+            repository: None,
+            blame: Blame::Any,
+            user: None,
+            workload: None,
+            uid: None,
+            answer: None,
+            would_reject: None,
+            dry_run: None,
+            compared: None,
+        }
+    }
+}
+
+// === impl Scope ===
+
+impl Scope {
+    /// All that is in reach.
+    pub fn of(reach: Reach) -> Self {
+        Self { reach, since: None, until: None, cluster: None, namespace: None, dry_run: DryRuns::Exclude }
+    }
 }
 
 // === impl Horizons ===

@@ -119,18 +119,20 @@ pub(super) async fn sweep(
 
 impl Swept {
     /// Whose rows it counts.
-    pub const KINDS: [&'static str; 20] = [
+    pub const KINDS: [&'static str; 22] = [
         "decisions",
         "notable decisions",
         "dry runs",
         "objects",
         "pending_amendments",
         "unjudged",
+        "access_log",
         "batches",
         "gaps",
         "ceilings",
         "presence",
         "tickets",
+        "sessions",
         "rollup_totals",
         "rollup_rules",
         "rollup_repositories",

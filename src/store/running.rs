@@ -28,13 +28,16 @@ pub(super) async fn add(
     }
     let mut by_workload: HashMap<(usize, Workload), usize> =
         known.iter().enumerate().map(|(at, one)| ((one.place, one.workload.clone()), at)).collect();
-    for cluster in clusters(database).await? {
+    for cluster in clusters(database, &scope.reach).await? {
         if scope.cluster.as_ref().is_some_and(|wanted| *wanted != cluster) {
             continue;
         }
         let newest = of_cluster(database, &cluster).await?.into_iter().next();
         let Some(inventory) = newest.filter(|one| one.at >= since) else { continue };
         for (namespace, running) in read(database, scope, &inventory).await? {
+            if !scope.reach.covers(&cluster, &namespace) {
+                continue;
+            }
             let name = (cluster.clone(), namespace);
             let place = *by_name.entry(name).or_insert_with_key(|(cluster, namespace)| {
                 places.push(Place { cluster: cluster.clone(), namespace: namespace.clone(), recorded: None });

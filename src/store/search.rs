@@ -104,7 +104,7 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
         let condition = Sql::new(if dry_run { "d.dry_run" } else { "NOT d.dry_run" });
         found.push(Predicate::new(condition, dry_run.then_some(Source::DryRun)));
     }
-    if filter.namespace.is_some() || filter.cluster.is_some() {
+    if filter.namespace.is_some() || filter.cluster.is_some() || !filter.reach.is_everything() {
         let Some(predicate) = of_place(database, filter).await? else { return Ok(None) };
         found.push(predicate);
     } else if filter.uid.is_none() {
@@ -319,6 +319,9 @@ async fn declared(database: &Database) -> Result<Option<Predicate>, StoreError> 
 
 /// A namespace is a number in each cluster; a cluster alone is the ranges of all its namespaces.
 async fn of_place(database: &Database, filter: &Filter) -> Result<Option<Predicate>, StoreError> {
+    if let Some(places) = filter.reach.places(filter.cluster.as_deref(), filter.namespace.as_deref()) {
+        return Ok(of_namespaces(places.map(|place| place.namespace).collect()));
+    }
     let mut sql = Sql::new("SELECT s.id FROM namespaces s JOIN clusters c ON c.id = s.cluster WHERE 1 = 1");
     match &filter.cluster {
         Some(cluster) => sql.push(" AND c.name = ").bind(cluster.as_str()),
@@ -383,6 +386,17 @@ async fn of_user(database: &Database, user: &str) -> Result<Option<Predicate>, S
         condition.bind(id);
         Predicate::new(condition, None)
     }))
+}
+
+/// Those of a part of the history that a filter names. `None`: it names none.
+fn of_namespaces(namespaces: Vec<i64>) -> Option<Predicate> {
+    if namespaces.is_empty() {
+        return None;
+    }
+    let mut condition = Sql::new("d.namespace IN ");
+    condition.list(namespaces.iter().copied());
+    let source = (namespaces.len() <= MERGED).then_some(Source::Namespaces(namespaces));
+    Some(Predicate { condition: condition.into(), source, only_if_rare: false })
 }
 
 async fn of_image(database: &Database, image: &Named<'_>) -> Result<Option<Predicate>, StoreError> {

@@ -237,6 +237,10 @@ impl Row {
         }
     }
 
+    pub fn is_some(&self, at: usize) -> bool {
+        self.0.get(at).is_some_and(|value| *value != Value::Null)
+    }
+
     /// A SHA-256.
     pub fn hash(&self, at: usize) -> Result<[u8; 32], StoreError> {
         match self.0.get(at) {

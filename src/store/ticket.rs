@@ -101,6 +101,13 @@ pub(super) async fn uses(
     if let Some(namespace) = &asked.namespace {
         sql.push(" AND namespace = ").bind(namespace.as_str());
     }
+    if let Some(places) = asked.reach.places(asked.cluster.as_deref(), asked.namespace.as_deref()) {
+        let mut names = places.map(|place| [place.cluster_name.as_str(), place.name.as_str()]).peekable();
+        if names.peek().is_none() {
+            return Ok(UsePage { tickets: Vec::new(), next: None });
+        }
+        sql.push(" AND (cluster, namespace) IN (").values(names).push(")");
+    }
     if let Some(Cursor { at, id }) = after {
         sql.push(" AND (first_at < ").bind(at.0).push(" OR (first_at = ").bind(at.0);
         sql.push(" AND decision < ").bind(id).push("))");

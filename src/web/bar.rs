@@ -54,7 +54,8 @@ impl Bar {
 impl Proposals {
     pub async fn of(store: &Store, visit: &Visit) -> Result<Self, StoreError> {
         let cluster = visit.parameters.text("cluster");
-        let (clusters, namespaces) = tokio::try_join!(store.clusters(), store.namespaces(cluster))?;
+        let (clusters, namespaces) =
+            tokio::try_join!(store.clusters(&visit.reach), store.namespaces(cluster, &visit.reach))?;
         Ok(Self { clusters: proposed(clusters), namespaces: proposed(namespaces) })
     }
 }

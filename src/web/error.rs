@@ -9,6 +9,8 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::json;
 
+use super::access::log::Reason;
+use super::access::visitor::Who;
 use super::filters;
 use super::frame::Frame;
 use super::query::BadParameter;
@@ -31,6 +33,19 @@ pub enum WebError {
     Busy { what: &'static str, most: usize },
     #[error("there is no rule {0}")]
     NoSuchRule(String),
+    /// Of an address that names what is somebody else's.
+    #[error("{what} is not yours to see: {}", ask(.contact))]
+    NotYours { what: String, contact: Option<String> },
+    #[error("there is no {what}, or it is not yours to see: {}", ask(.contact))]
+    NotFoundOrNotYours { what: String, contact: Option<String> },
+    #[error("nobody is signed in")]
+    NotSignedIn,
+    #[error("{0}")]
+    NotByProxy(String),
+    #[error("{0}")]
+    Barred(Box<Barred>),
+    #[error("the history, which knows who is signed in, is not open")]
+    NotOpen,
     #[error("there is nothing at this address")]
     NoSuchPage,
     #[error("the history could not be read: {0}")]
@@ -41,6 +56,23 @@ pub enum WebError {
     Template(#[from] askama::Error),
     #[error("the report met a fault of its own")]
     Panic,
+}
+
+/// Why somebody gets no further.
+#[derive(Debug)]
+pub struct Barred {
+    pub status: StatusCode,
+    pub reason: Reason,
+    pub why: String,
+    pub who: Option<Who>,
+}
+
+/// Goes with an answer, for the access log.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    pub reason: Reason,
+    pub who: Option<Who>,
+    pub what: String,
 }
 
 /// The same, as a person sees it.
@@ -75,13 +107,56 @@ pub fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     ApiError(WebError::Panic).into_response()
 }
 
-fn answer(path: &str, error: WebError) -> Response {
-    if path.starts_with("/api/") { ApiError(error).into_response() } else { PageError(error).into_response() }
+/// As whoever asks for the path reads it.
+pub fn answer(path: &str, error: WebError) -> Response {
+    if path.starts_with("/api/") || path == "/metrics" {
+        ApiError(error).into_response()
+    } else {
+        PageError(error).into_response()
+    }
+}
+
+fn ask(contact: &Option<String>) -> String {
+    format!("ask {}", contact.as_deref().unwrap_or("whoever runs Rehearsal"))
+}
+
+// === impl Barred ===
+
+impl Barred {
+    pub fn new(status: StatusCode, reason: Reason, why: impl Into<String>) -> Self {
+        Self { status, reason, why: why.into(), who: None }
+    }
+}
+
+impl std::fmt::Display for Barred {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl From<Barred> for WebError {
+    fn from(barred: Barred) -> Self {
+        Self::Barred(Box::new(barred))
+    }
 }
 
 // === impl WebError ===
 
 impl WebError {
+    /// What the access log says of it.
+    fn refused(&self) -> Option<Refused> {
+        match self {
+            Self::NotYours { what, .. } | Self::NotFoundOrNotYours { what, .. } => {
+                Some(Refused { reason: Reason::Rights, who: None, what: what.clone() })
+            }
+            Self::Barred(barred) => {
+                let Barred { reason, why, who, .. } = &**barred;
+                Some(Refused { reason: *reason, who: who.clone(), what: why.clone() })
+            }
+            _ => None,
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Parameter(_) => StatusCode::BAD_REQUEST,
@@ -90,8 +165,12 @@ impl WebError {
             | Self::NoSuchNamespace(_)
             | Self::NoSuchInventory(_)
             | Self::NoSuchRule(_)
+            | Self::NotFoundOrNotYours { .. }
             | Self::NoSuchPage => StatusCode::NOT_FOUND,
-            Self::Busy { .. } | Self::Store(_) | Self::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotYours { .. } => StatusCode::FORBIDDEN,
+            Self::NotSignedIn | Self::NotByProxy(_) => StatusCode::UNAUTHORIZED,
+            Self::Barred(barred) => barred.status,
+            Self::Busy { .. } | Self::Store(_) | Self::Closed { .. } | Self::NotOpen => StatusCode::SERVICE_UNAVAILABLE,
             Self::Template(_) | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -106,7 +185,12 @@ impl WebError {
             Self::NoSuchRule(_) => "No such rule",
             Self::NoSuchPage => "No such page",
             Self::Busy { .. } => "Too many at once",
-            Self::Store(_) | Self::Closed { .. } => "The history cannot be read just now",
+            Self::NotYours { .. } => "Not yours to see",
+            Self::NotFoundOrNotYours { .. } => "Not found, or not yours",
+            Self::NotSignedIn | Self::NotByProxy(_) => "Not signed in",
+            Self::Barred(barred) if barred.status == StatusCode::TOO_MANY_REQUESTS => "Too many attempts",
+            Self::Barred(_) => "You do not get any further here",
+            Self::Store(_) | Self::Closed { .. } | Self::NotOpen => "The history cannot be read just now",
             Self::Template(_) | Self::Panic => "Something went wrong here",
         }
     }
@@ -131,6 +215,15 @@ impl WebError {
                 "/rules has those of the policies that are loaded. What the rules of a Rego policy are called is known once one \
                  was violated."
             }
+            Self::NotYours { .. } | Self::NotFoundOrNotYours { .. } => {
+                "What your teams look after is under the links above. Every refusal is noted."
+            }
+            Self::NotSignedIn => "Sign in, or send a token of the report as `Authorization: Bearer`.",
+            Self::NotByProxy(_) => {
+                "Go through the proxy in front of this report; who runs Rehearsal knows its address. `report.proxy` says where \
+                 it connects from."
+            }
+            Self::Barred(_) => "Every refusal is noted.",
             Self::NoSuchPage => {
                 "There are the overview, the namespaces, the list of decisions, the inventory, and the API under /api/v1."
             }
@@ -140,7 +233,7 @@ impl WebError {
                  says whether they are answered. The log of this process says what is wrong; reload this page when that is \
                  mended."
             }
-            Self::Store(_) => {
+            Self::Store(_) | Self::NotOpen => {
                 "Reviews are still judged, and decisions that are recorded wait in the journal. The log of this process says \
                  what is wrong with the database; reload this page when that is mended."
             }
@@ -166,9 +259,22 @@ impl WebError {
             | Self::NoSuchRule(_)
             | Self::NoSuchPage
             | Self::Busy { .. }
+            | Self::NotYours { .. }
+            | Self::NotFoundOrNotYours { .. }
+            | Self::NotSignedIn
+            | Self::NotByProxy(_)
+            | Self::Barred(_)
+            | Self::NotOpen
             | Self::Panic => {}
         }
     }
+}
+
+fn noted(mut response: Response, error: &WebError) -> Response {
+    if let Some(refused) = error.refused() {
+        response.extensions_mut().insert(refused);
+    }
+    response
 }
 
 // === impl PageError ===
@@ -190,10 +296,11 @@ impl IntoResponse for PageError {
             message: error.to_string(),
             advice: error.advice(),
         };
-        match page.render() {
+        let response = match page.render() {
             Ok(html) => (error.status(), Html(html)).into_response(),
             Err(_) => (error.status(), error.to_string()).into_response(),
-        }
+        };
+        noted(response, &error)
     }
 }
 
@@ -214,6 +321,7 @@ impl IntoResponse for ApiError {
             other => (None, other.to_string()),
         };
         let body = json!({"error": {"parameter": parameter, "message": message}});
-        (error.status(), [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+        let response = (error.status(), [(CONTENT_TYPE, "application/json")], body.to_string()).into_response();
+        noted(response, &error)
     }
 }

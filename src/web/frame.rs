@@ -1,7 +1,9 @@
 //! What surrounds every page: title, ways to the other pages, notices, the zone of its times.
 
+use super::access::visitor::{Visitor, Who};
 use super::address::Address;
 use super::completeness::Completeness;
+use super::error::WebError;
 use super::filters::{count, plain};
 use super::query::{BadParameter, Now, Parameters};
 use super::zone::Zone;
@@ -9,6 +11,7 @@ use super::{Live, WebState, assets};
 use crate::policy::ceiling::Ceiling;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, UNDECLARED};
+use crate::store::reach::Reach;
 use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 
 /// Kept when going from page to page.
@@ -30,6 +33,9 @@ pub struct Visit {
     pub parameters: Parameters,
     pub zone: Zone,
     pub now: Timestamp,
+    pub visitor: Visitor,
+    /// What of the history they may see.
+    pub reach: Reach,
 }
 
 #[derive(Debug)]
@@ -43,6 +49,16 @@ pub struct Frame {
     pub footer: Option<Footer>,
     /// Without a script the page is to be loaded again and again.
     pub refresh: bool,
+    /// Who is signed in.
+    pub person: Option<Person>,
+}
+
+#[derive(Debug)]
+pub struct Person {
+    pub name: String,
+    pub role: &'static str,
+    /// Of the form that signs them out; `None`: another signs them in and out.
+    pub csrf: Option<String>,
 }
 
 #[derive(Debug)]
@@ -68,7 +84,8 @@ pub struct Footer {
     pub zone: String,
     pub complete_until: String,
     pub revision: String,
-    pub of_revision: Address,
+    /// `None`: its text is not for everybody.
+    pub of_revision: Option<Address>,
 }
 
 /// Gaps that a page tells one by one.
@@ -79,8 +96,11 @@ const REPLICAS: usize = 3;
 // === impl Visit ===
 
 impl Visit {
-    pub fn of(state: &WebState, query: Option<&str>) -> Result<Self, BadParameter> {
+    /// # Errors
+    /// The address cannot be read, or names what is not the visitor's.
+    pub async fn of(state: &WebState, visitor: Visitor, query: Option<&str>) -> Result<Self, WebError> {
         let parameters = Parameters::parse(query)?;
+        visitor.admit(parameters.text("cluster"), parameters.text("namespace"))?;
         let zone = match parameters.text("tz") {
             None => Zone::new(state.settings.time_zone.clone()),
             Some(name) => Zone::by_name(name).ok_or_else(|| {
@@ -90,7 +110,8 @@ impl Visit {
                 )
             })?,
         };
-        Ok(Self { parameters, zone, now: Timestamp::now() })
+        let reach = state.store.reach(&visitor.rights).await?;
+        Ok(Self { parameters, zone, now: Timestamp::now(), visitor, reach })
     }
 
     /// The same of one cluster and namespace: a page that is of these goes on to others with them.
@@ -101,6 +122,11 @@ impl Visit {
 
     pub fn now(&self) -> Now<'_> {
         Now { at: self.now, zone: &self.zone }
+    }
+
+    /// The page of a revision, where they may see it.
+    pub fn of_revision(&self, id: &str) -> Option<Address> {
+        self.reach.is_everything().then(|| self.revision(id))
     }
 
     /// The page of a revision.
@@ -124,18 +150,25 @@ impl Frame {
             let current = if here.path() == path { Some("page") } else { below().then_some("true") };
             NavItem { label, href: visit.to(path), current }
         };
+        let access = [("/access", "Access")].into_iter().filter(|_| visit.visitor.role.sees_access());
         Self {
-            nav: PAGES.into_iter().map(item).collect(),
+            nav: PAGES.into_iter().chain(access).map(item).collect(),
             notices: notices(visit, live),
+            person: visit.visitor.who.as_ref().map(|who| Person::of(who, &visit.visitor)),
             footer: Some(Footer {
                 zone: visit.zone.name(),
                 complete_until: complete_until(&live.completeness, &visit.zone),
                 revision: live.revision.clone(),
-                of_revision: visit.revision(&live.revision),
+                of_revision: visit.of_revision(&live.revision),
                 here: here.without("tz"),
             }),
             ..Self::bare(title)
         }
+    }
+
+    /// For a page from which one can go nowhere yet.
+    pub fn without_ways(title: impl Into<String>) -> Self {
+        Self { nav: Vec::new(), ..Self::bare(title) }
     }
 
     /// For a page that knows nothing of the process or the request.
@@ -150,7 +183,16 @@ impl Frame {
             notices: Vec::new(),
             footer: None,
             refresh: false,
+            person: None,
         }
+    }
+}
+
+// === impl Person ===
+
+impl Person {
+    fn of(who: &Who, visitor: &Visitor) -> Self {
+        Self { name: who.name.clone(), role: visitor.role.as_str(), csrf: who.csrf() }
     }
 }
 

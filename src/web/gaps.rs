@@ -22,7 +22,7 @@ pub async fn of_page(
     page: &Page,
 ) -> Result<Vec<Gap>, StoreError> {
     let range = span_of_page(filter, after, page);
-    let stored = store.gaps(range, filter.cluster.as_deref()).await?;
+    let stored = store.gaps(range, filter.cluster.as_deref(), &filter.reach).await?;
     Ok(joined(&stored, live, range, filter.cluster.as_deref()))
 }
 

@@ -1,4 +1,4 @@
-//! Which names the report answers to. Without sign-in, a page of another site could otherwise have its own name resolve
+//! Which names the report answers to. A page of another site could otherwise have its own name resolve
 //! to this address (DNS rebinding) and read the report with the visitor's browser.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -17,7 +17,7 @@ pub enum HostError {
     #[error("The request must name one host.\n")]
     Absent,
     #[error(
-        "This report is not served under that name.\n\nWithout sign-in it answers only to localhost, to an IP address, and to the names in its configuration. To reach \
+        "This report is not served under that name.\n\nIt answers only to localhost, to an IP address, and to the names in its configuration. To reach \
          it under this name, set\n\n    report:\n      hosts: [{0}]\n\nor report.public_url.\n"
     )]
     Foreign(String),
@@ -77,6 +77,7 @@ mod tests {
     use http::Request;
 
     use super::*;
+    use crate::web::access::settings::AccessSettings;
 
     fn check(target: &str, host: &[&str]) -> Result<(), HostError> {
         let settings = ReportSettings {
@@ -84,6 +85,7 @@ mod tests {
             time_zone: jiff::tz::TimeZone::UTC,
             public_url: Some("https://Report.acmecorp.com/x".parse().expect("a URL")),
             hosts: vec!["Rehearsal".into()],
+            access: AccessSettings::open(),
         };
         let mut request = Request::builder().uri(target);
         for host in host {

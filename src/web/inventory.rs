@@ -6,6 +6,7 @@ use super::query::Parameters;
 use crate::store::Store;
 use crate::store::inventory::read::Stored;
 use crate::store::inventory::{Account, Contents, Coverage, Figures, Found, Outlook};
+use crate::store::reach::Reach;
 
 /// What runs, and what of it is not in the inventory; one sentence each.
 pub fn of_inventory(account: &Account) -> Vec<String> {
@@ -112,11 +113,11 @@ pub struct Selected {
 // === impl Selected ===
 
 impl Selected {
-    pub async fn of(store: &Store, parameters: &Parameters) -> Result<Self, WebError> {
-        let clusters = store.inventoried_clusters().await?;
+    pub async fn of(store: &Store, parameters: &Parameters, reach: &Reach) -> Result<Self, WebError> {
+        let clusters = store.inventoried_clusters(reach).await?;
         let cluster = parameters.text("cluster").map(str::to_owned).or_else(|| clusters.first().cloned());
         let kept = match &cluster {
-            Some(cluster) => store.inventories(cluster).await?,
+            Some(cluster) => store.inventories(cluster, reach).await?,
             None => Vec::new(),
         };
         let selected = match parameters.number("id", "the number of an inventory")? {

@@ -6,17 +6,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
 use http::header::ALLOW;
 use http::{Method, StatusCode};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::filters::count;
 
+use self::access::visitor::Visitor;
+use self::access::{Access, Gate, guard};
 use self::completeness::Completeness;
 use self::error::WebError;
 use self::host::{HostError, Hosts};
@@ -27,9 +29,11 @@ use crate::policy::ceiling::Ceiling;
 use crate::policy::readiness::ReadinessSettings;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Mode};
+use crate::store::reach::Reach;
 use crate::store::read::Standing;
 use crate::store::{Store, StoreError, StoredRevision};
 
+pub mod access;
 mod address;
 pub mod api;
 mod assets;
@@ -51,8 +55,8 @@ mod let_through;
 mod pages;
 mod place;
 mod query;
-mod row;
 pub mod readiness;
+mod row;
 mod sentence;
 pub mod settings;
 mod span;
@@ -68,6 +72,7 @@ pub struct WebState {
     pub settings: ReportSettings,
     pub streams: Streams,
     pub readiness: ReadinessSettings,
+    pub access: Arc<Access>,
     /// Called once for each page.
     pub live: Arc<dyn Fn() -> Live + Send + Sync>,
 }
@@ -123,9 +128,10 @@ pub struct LoadedRule {
     pub in_stages: bool,
 }
 
-/// Pages and `/api/v1`.
-pub fn router(state: WebState) -> Router {
+/// Pages and `/api/v1`; and `others`, which are for whoever may see anything.
+pub fn router(state: WebState, others: Router) -> Router {
     let hosts = Arc::new(Hosts::of(&state.settings));
+    let gate = Gate { access: Arc::clone(&state.access), store: Some(state.store.clone()) };
     let routes = Router::new()
         .route("/", get(pages::overview::show))
         .route("/candidates", get(pages::candidates::show))
@@ -139,6 +145,10 @@ pub fn router(state: WebState) -> Router {
         .route("/revisions/{id}", get(pages::revision::show))
         .route("/rules", get(pages::rules::show))
         .route("/rules/{policy}/{rule}", get(pages::rule::show))
+        .route("/access", get(pages::access::list))
+        .route(pages::sign_in::PATH, get(pages::sign_in::show).post(pages::sign_in::submit))
+        .route(pages::sign_out::PATH, post(pages::sign_out::submit))
+        .route("/api/v1/access", get(api::access::list))
         .route("/api/v1/summary", get(api::summary::show))
         .route("/api/v1/candidates", get(api::candidates::show))
         .route("/api/v1/decisions", get(api::decisions::list))
@@ -162,31 +172,43 @@ pub fn router(state: WebState) -> Router {
         .route(&assets::ICON_PATH, get(assets::icon))
         .fallback(error::no_such_page)
         .with_state(Arc::new(state));
-    guarded(routes, hosts)
+    guarded(routes, others, gate, hosts)
 }
 
 /// Stands in for [`router`] while the history is not open: every page says why, the rest is the same.
-pub fn closed(settings: &ReportSettings, live: Arc<dyn Fn() -> Live + Send + Sync>) -> Router {
+pub fn closed(
+    settings: &ReportSettings,
+    access: &Arc<Access>,
+    live: Arc<dyn Fn() -> Live + Send + Sync>,
+    others: Router,
+) -> Router {
+    let gate = Gate { access: Arc::clone(access), store: None };
     let routes = Router::new()
         .route(&assets::STYLE_PATH, get(assets::style))
         .route(&assets::SCRIPT_PATH, get(assets::script))
         .route(&assets::ICON_PATH, get(assets::icon))
-        .fallback(move |uri| async move {
+        .fallback(move |uri, visitor: Option<Extension<Visitor>>| async move {
             let live = live();
             // While decisions are not recorded, their gap is open.
             let is_recording = live.gaps.iter().all(|gap| gap.to.is_some());
-            error::closed(uri, live.degraded.join("; "), is_recording)
+            let sees_why = visitor.is_some_and(|Extension(visitor)| visitor.admit_to_all("why").is_ok());
+            let why = if sees_why { live.degraded.join("; ") } else { "the log of this process says why".to_owned() };
+            error::closed(uri, why, is_recording)
         });
-    guarded(routes, Arc::new(Hosts::of(settings)))
+    guarded(routes, others, gate, Arc::new(Hosts::of(settings)))
 }
 
-fn guarded(routes: Router, hosts: Arc<Hosts>) -> Router {
+fn guarded(routes: Router, others: Router, gate: Gate, hosts: Arc<Hosts>) -> Router {
+    let others = others.layer(from_fn_with_state(gate.clone(), guard));
     routes
+        .layer(from_fn_with_state(gate, guard))
         // The last one is the outermost: every answer has the headers, whoever gave it.
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn(only_reads))
         .layer(from_fn_with_state(hosts, only_our_names))
         .layer(map_response(headers::secure))
+        // Programs reach them by whatever name.
+        .merge(others)
 }
 
 async fn only_our_names(
@@ -202,10 +224,13 @@ async fn only_our_names(
     }
 }
 
-/// Nothing here changes anything.
+/// Nothing here changes anything, but for who is signed in.
 async fn only_reads(request: Request, next: Next) -> Response {
     match *request.method() {
         Method::GET | Method::HEAD => next.run(request).await,
+        Method::POST if [pages::sign_in::PATH, pages::sign_out::PATH].contains(&request.uri().path()) => {
+            next.run(request).await
+        }
         _ => {
             let text = "The report is only read: GET or HEAD. Reviews go to the webhook's address.\n";
             (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, HEAD")], text).into_response()
@@ -217,20 +242,45 @@ async fn only_reads(request: Request, next: Next) -> Response {
 
 impl WebState {
     /// To be called before figures and lists are read: they have then all that it says to be complete.
-    async fn live(&self) -> Result<Live, StoreError> {
+    async fn live(&self, reach: &Reach) -> Result<Live, StoreError> {
         let live = (self.live)();
         let others = self.store.others(live.own.replica).await?;
         let completeness = Completeness::of(&live.own, others, Timestamp::now());
-        Ok(Live { completeness, ..live })
+        Ok(Live { completeness, ..live }.narrowed(reach))
     }
 
-    /// The one in force is known before its text is stored.
-    async fn revision(&self, id: String) -> Result<StoredRevision, WebError> {
+    /// The one in force is known before its text is stored. It is of all namespaces: what is exempted where, for whom.
+    async fn revision(&self, id: String, visitor: &Visitor) -> Result<StoredRevision, WebError> {
+        visitor.admit_to_all("the text of a revision")?;
         match self.store.revision(&id).await? {
             Some(stored) => Ok(stored),
             None if id == (self.live)().revision => Ok(StoredRevision { id, loaded_at: None, text: None }),
             None => Err(WebError::NoSuchRevision(id)),
         }
+    }
+}
+
+// === impl Live ===
+
+impl Live {
+    /// What of it is for whoever may see a part of the history: nothing that is of others, and no text that somebody wrote
+    /// for those who run Rehearsal.
+    fn narrowed(mut self, reach: &Reach) -> Self {
+        if reach.is_everything() {
+            return self;
+        }
+        self.gaps = reach.narrow_gaps(self.gaps);
+        self.ceilings.retain(|ceiling| reach.is_under(ceiling.namespace.as_deref()));
+        for behind in &mut self.completeness.behind {
+            behind.standing.clusters.retain(|cluster| reach.touches(cluster));
+        }
+        for policy in &mut self.policies {
+            policy.capped = None;
+        }
+        if !self.degraded.is_empty() {
+            self.degraded = vec!["Something does not work as configured; whoever runs Rehearsal sees what.".to_owned()];
+        }
+        self
     }
 }
 

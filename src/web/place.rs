@@ -1,14 +1,14 @@
 //! A namespace of a cluster, or what of the cluster is in none: its page, and the lists behind its figures.
 
+use super::access::visitor::Visitor;
 use super::address::Address;
 use super::error::WebError;
 use super::frame::Visit;
-use crate::store::Store;
 use crate::store::inventory::Outlook;
 use crate::store::inventory::read::{Page, Shown, Stored};
-use crate::store::read::Ranking;
-use crate::store::read::{AgainstPage, Scope, Slice, Summary};
-use crate::store::read::{Hits, Which};
+use crate::store::reach::Reach;
+use crate::store::read::{AgainstPage, Hits, Ranking, Scope, Slice, Summary, Which};
+use crate::store::{Store, StoreError};
 
 /// Workloads that would be refused that a page names.
 const NAMED: u16 = 10;
@@ -72,6 +72,12 @@ impl Place {
         Scope { cluster: Some(self.cluster.clone()), namespace: Some(self.namespace.clone()), ..scope }
     }
 
+    /// # Errors
+    /// It is not theirs, whether there is such a place or not.
+    pub fn admit(&self, visitor: &Visitor) -> Result<(), WebError> {
+        visitor.admit(Some(&self.cluster), Some(&self.namespace))
+    }
+
     /// As a sentence names it.
     pub fn told(&self) -> String {
         match self.namespace.as_str() {
@@ -85,19 +91,25 @@ impl Place {
 
 impl PlaceFound {
     /// `scope` is of the place.
-    pub async fn of(store: &Store, place: &Place, scope: &Scope, slice: Slice) -> Result<Self, WebError> {
+    pub async fn of(
+        store: &Store,
+        place: &Place,
+        scope: &Scope,
+        slice: Slice,
+        visitor: &Visitor,
+    ) -> Result<Self, WebError> {
         let top = Slice { skip: 0, limit: 1 };
         let (summary, rules, against, running) = tokio::try_join!(
             store.summary(scope),
             store.hits(Hits::Rules, scope, Which::Hit, top),
             store.against(scope, slice),
-            Running::of(store, place),
+            Running::of(store, place, &scope.reach),
         )?;
         let runs = running.as_ref().is_some_and(|running| running.outlooks.iter().any(|number| *number > 0));
         let against = match against {
             Some(against) => against,
             None if runs => AgainstPage { since: summary.since, until: summary.until, rows: Vec::new(), all: 0 },
-            None => return Err(WebError::NoSuchNamespace(place.told())),
+            None => return Err(visitor.missing(place.told(), WebError::NoSuchNamespace(place.told()))),
         };
         Ok(Self { summary, rules, against, running })
     }
@@ -106,13 +118,17 @@ impl PlaceFound {
 // === impl Running ===
 
 impl Running {
-    async fn of(store: &Store, place: &Place) -> Result<Option<Self>, crate::store::StoreError> {
-        let Some(stored) = store.inventories(&place.cluster).await?.into_iter().next() else { return Ok(None) };
+    async fn of(store: &Store, place: &Place, reach: &Reach) -> Result<Option<Self>, StoreError> {
+        if !reach.covers(&place.cluster, &place.namespace) {
+            return Ok(None);
+        }
+        let newest = store.inventories(&place.cluster, reach).await?.into_iter().next();
+        let Some(stored) = newest else { return Ok(None) };
         let namespace = Some(place.namespace.clone());
         let shown = Shown { outlook: Some(Outlook::Refused), unreviewed: None, namespace };
         let (outlooks, refused) = tokio::try_join!(
             store.outlooks(stored.id, &place.namespace),
-            store.inventory(stored.id, &shown, NAMED, None)
+            store.inventory(&stored, &shown, reach, NAMED, None)
         )?;
         Ok(Some(Self { stored, outlooks, refused }))
     }

@@ -12,8 +12,10 @@ use crate::review::clock::Timestamp;
 use crate::review::comparison::Stance;
 use crate::review::decision::Answer;
 use crate::review::workload::Workload;
+use crate::store::access::{Accesses, Event};
 use crate::store::inventory::Outlook;
 use crate::store::inventory::read::Shown;
+use crate::store::reach::Reach;
 use crate::store::read::{Blame, ComparedFilter, DryRuns, Filter, Hits, Scope, Uses};
 
 pub mod cursor;
@@ -138,11 +140,12 @@ impl Parameters {
         names.iter().fold(Address::of(path), |address, name| address.with_some(name, self.text(name)))
     }
 
-    /// Which decisions, by [`FILTERS`].
-    pub fn filter(&self, now: Now<'_>) -> Result<Filter, BadParameter> {
+    /// Which decisions in reach, by [`FILTERS`].
+    pub fn filter(&self, now: Now<'_>, reach: &Reach) -> Result<Filter, BadParameter> {
         let (since, until) = self.span(now)?;
         let text = |name| self.text(name).map(str::to_owned);
         Ok(Filter {
+            reach: reach.clone(),
             since,
             until,
             cluster: text("cluster"),
@@ -198,9 +201,10 @@ impl Parameters {
     }
 
     /// What figures are over: `since`, `until`, `cluster`, `namespace`, `dry_run`.
-    pub fn scope(&self, now: Now<'_>) -> Result<Scope, BadParameter> {
+    pub fn scope(&self, now: Now<'_>, reach: &Reach) -> Result<Scope, BadParameter> {
         let (since, until) = self.span(now)?;
         Ok(Scope {
+            reach: reach.clone(),
             since,
             until,
             cluster: self.text("cluster").map(str::to_owned),
@@ -222,10 +226,17 @@ impl Parameters {
     }
 
     /// Which uses of tickets: `since`, `until`, `cluster`, `namespace`.
-    pub fn uses(&self, now: Now<'_>) -> Result<Uses, BadParameter> {
+    pub fn uses(&self, now: Now<'_>, reach: &Reach) -> Result<Uses, BadParameter> {
         let (since, until) = self.span(now)?;
         let text = |name| self.text(name).map(str::to_owned);
-        Ok(Uses { since, until, cluster: text("cluster"), namespace: text("namespace") })
+        Ok(Uses { reach: reach.clone(), since, until, cluster: text("cluster"), namespace: text("namespace") })
+    }
+
+    /// What people did with the report: `since`, `until`, `event`, `user`.
+    pub fn accesses(&self, now: Now<'_>) -> Result<Accesses, BadParameter> {
+        let (since, until) = self.span(now)?;
+        let event = self.choice("event", &Event::ALL.map(|event| (event.as_str(), event)))?;
+        Ok(Accesses { since, until, event, who: self.text("user").map(str::to_owned) })
     }
 
     /// Which workloads of an inventory: `outlook`, `unreviewed`, `namespace`.

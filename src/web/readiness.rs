@@ -17,6 +17,7 @@ use crate::policy::readiness::state::Gate;
 use crate::policy::readiness::{Asked, ReadinessSettings};
 use crate::policy::revision::Policy;
 use crate::review::clock::Timestamp;
+use crate::store::reach::Reach;
 use crate::store::read::Scope;
 use crate::store::{Store, StoreError};
 
@@ -28,6 +29,8 @@ pub struct Question {
     pub cluster: Option<String>,
     pub namespace: Option<String>,
     pub now: Timestamp,
+    /// Of what there is beyond it nothing is told.
+    pub reach: Reach,
 }
 
 /// A census of every rule.
@@ -73,13 +76,14 @@ pub struct Bound {
 
 impl Question {
     /// By `cluster` and `namespace`, of what is loaded.
-    pub fn of(state: &WebState, live: &Live, parameters: &Parameters, now: Timestamp) -> Self {
+    pub fn of(state: &WebState, live: &Live, parameters: &Parameters, now: Timestamp, reach: &Reach) -> Self {
         Self {
             revision: Arc::clone(&live.loaded),
             settings: state.readiness,
             cluster: parameters.text("cluster").map(str::to_owned),
             namespace: parameters.text("namespace").map(str::to_owned),
             now,
+            reach: reach.clone(),
         }
     }
 
@@ -94,7 +98,7 @@ impl Question {
 
     fn scope(&self) -> Scope {
         let (cluster, namespace) = (self.cluster.clone(), self.namespace.clone());
-        Scope { since: Some(self.since()), cluster, namespace, ..Scope::default() }
+        Scope { since: Some(self.since()), cluster, namespace, ..Scope::of(self.reach.clone()) }
     }
 
     pub async fn overall(&self, store: &Store) -> Result<Overall, StoreError> {

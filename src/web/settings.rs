@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+pub use super::access::settings::AccessSettings;
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReportSettings {
     pub listen: SocketAddr,
@@ -11,4 +13,17 @@ pub struct ReportSettings {
     pub public_url: Option<http::Uri>,
     /// Host names (without port) that are answered beside `localhost` and IP addresses.
     pub hosts: Vec<String>,
+    /// Who may look.
+    pub access: AccessSettings,
+}
+
+// === impl ReportSettings ===
+
+impl ReportSettings {
+    /// But for what may change while the process runs.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let mut other = other.clone();
+        other.access.directory.clone_from(&self.access.directory);
+        *self == other
+    }
 }

@@ -35,7 +35,7 @@ pub struct Span {
 
 /// Without a span, the last [`DEFAULT_RANGE`].
 pub fn scope_of(visit: &Visit) -> Result<Scope, BadParameter> {
-    let mut scope = visit.parameters.without(&["dry_run"]).scope(visit.now())?;
+    let mut scope = visit.parameters.without(&["dry_run"]).scope(visit.now(), &visit.reach)?;
     if scope.since.is_none() {
         let until = scope.until.unwrap_or(visit.now);
         scope.since = Some(Timestamp(until.0.saturating_sub(DAY)));

@@ -3,6 +3,7 @@
 use super::address::Address;
 use super::filters::count;
 use super::trend::Trend;
+use crate::store::reach::Reach;
 use crate::store::read::{Figures, Hit};
 
 #[derive(Debug)]
@@ -29,10 +30,11 @@ pub struct HitRow {
     pub trend: Trend,
 }
 
-pub fn cells(figures: &Figures, list: &Address) -> Vec<Cell> {
+/// How many were not judged is of whole clusters: in no part of the history.
+pub fn cells(figures: &Figures, list: &Address, reach: &Reach) -> Vec<Cell> {
     let of_reviews = |number| share(number, figures.reviews);
     let answered = |answer: &str| Some(list.clone().with("answer", answer));
-    vec![
+    let mut cells = vec![
         Cell {
             class: "reviews",
             label: "Reviews",
@@ -75,7 +77,9 @@ pub fn cells(figures: &Figures, list: &Address) -> Vec<Cell> {
             note: "not in the other figures".into(),
             href: Some(list.clone().with("dry_run", "true")),
         },
-    ]
+    ];
+    cells.retain(|cell| cell.class != "unjudged" || reach.is_everything());
+    cells
 }
 
 /// `policy/rule`; a rule's name may hold no slash, a policy's neither.

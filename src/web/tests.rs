@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use self::history::{Draft, HOSTILE, History};
+use super::access::settings::AccessSettings;
 use super::*;
 use crate::policy::settings::{StagingSettings, built_in};
 
@@ -39,12 +40,14 @@ impl Report {
                 time_zone: jiff::tz::TimeZone::UTC,
                 public_url: None,
                 hosts: vec!["report.acmecorp.com".into()],
+                access: AccessSettings::open(),
             },
             streams: Streams::new(stopping.clone()),
             readiness: ReadinessSettings::DEFAULT,
+            access: open(),
             live: Arc::new(live),
         };
-        Self { history, router: router(state), stopping }
+        Self { history, router: router(state, Router::new()), stopping }
     }
 
     async fn ask(&self, request: Request<Body>) -> Answer {
@@ -65,6 +68,11 @@ impl Report {
         assert_eq!(answer.headers[CONTENT_TYPE], "application/json");
         serde_json::from_str(&answer.text).expect("JSON")
     }
+}
+
+/// Nobody is asked.
+fn open() -> Arc<Access> {
+    Arc::new(Access::new(&AccessSettings::open(), &mut prometheus_client::registry::Registry::default()))
 }
 
 fn live() -> Live {
@@ -449,16 +457,18 @@ async fn what_only_the_process_knows_is_on_every_page() {
             time_zone: jiff::tz::TimeZone::UTC,
             public_url: None,
             hosts: Vec::new(),
+            access: AccessSettings::open(),
         },
         streams: Streams::new(CancellationToken::new()),
         readiness: ReadinessSettings::DEFAULT,
+        access: open(),
         live: Arc::new(move || Live {
             degraded: vec!["the configuration of 10:15 is in use, since the new one has mistakes".into()],
             own: standing(Timestamp(now.0 - HOUR)),
             ..live()
         }),
     };
-    let report = Report { history, router: router(state), stopping: CancellationToken::new() };
+    let report = Report { history, router: router(state, Router::new()), stopping: CancellationToken::new() };
     for target in ["/", "/decisions"] {
         let page = report.get(target).await.text;
         assert!(page.contains("the configuration of 10:15 is in use"), "{target}");

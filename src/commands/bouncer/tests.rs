@@ -8,6 +8,8 @@ use crate::recorder::settings::{Durability, OnFailure};
 use crate::server::settings::{Limits, Overload, Timeouts};
 use crate::store::settings::{HistorySettings, Objects, RetentionSettings};
 
+use crate::web::access::settings::AccessSettings;
+
 use super::*;
 
 #[derive(Debug, Parser)]
@@ -40,7 +42,9 @@ fn defaults() -> Config {
             time_zone: jiff::tz::TimeZone::UTC,
             public_url: None,
             hosts: vec!["kept".to_owned()],
+            access: AccessSettings::open(),
         },
+        report_tls: TlsSettings::Off,
         admin: None,
         log: LogSettings::default(),
         store: StoreSettings::Sqlite("elsewhere".into()),

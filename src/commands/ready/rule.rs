@@ -17,6 +17,7 @@ use crate::policy::Revision;
 use crate::policy::glob::{Glob, Subject};
 use crate::review::clock::Timestamp;
 use crate::store::Store;
+use crate::store::reach::Reach;
 use crate::web::api::rule::RuleShape;
 use crate::web::count;
 use crate::web::readiness::{Question, path};
@@ -113,6 +114,7 @@ impl Gate<'_> {
             .map_err(|_| anyhow::anyhow!("the policies do not load although they were checked"))?;
         let store = Store::open_for_reading(&config.store, &config.history).await?;
         let question = Question {
+            reach: Reach::Everything,
             revision: Arc::new(revision),
             settings: config.readiness,
             cluster: self.cluster.map(str::to_owned),

@@ -135,6 +135,9 @@ impl Form for Text {
         if text.trim().is_empty() {
             return Err(Wrong::new("it is empty", "write a text, or leave the field out"));
         }
+        if text.contains('\0') {
+            return Err(Wrong::new("it holds a NUL", "write a text without it"));
+        }
         Ok(Self(text.to_owned()))
     }
 

@@ -48,6 +48,9 @@ fn sample_of(form: &str) -> &'static str {
         "subject" => "CN=seven",
         "postgres-url" => "postgres://seven@seven.example.com/x",
         "url" => "https://seven.example.com/x",
+        "password-hash" => "$argon2id$v=19$m=8,t=1,p=1$c2V2ZW5zZXZlbg$c2V2ZW5zZXZlbnNldmVuc2V2ZW4",
+        "token-hash" => "sha256:7777777777777777777777777777777777777777777777777777777777777777",
+        "address-range" => "10.0.0.0/7",
         "dns-label" | "name" | "host-name" | "certificate-name" | "text" => "seven",
         other => panic!("no sample of the form {other}"),
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::database::Database;
 use super::super::error::StoreError;
+use super::super::reach::Reach;
 use super::super::sql::{Row, Sql};
 use super::{Account, Contents, Outlook};
 use crate::review::clock::Timestamp;
@@ -48,9 +49,11 @@ pub struct Page {
 type Labels = Option<BTreeMap<String, String>>;
 
 /// Clusters that have an inventory, in alphabetical order.
-pub(in crate::store) async fn clusters(database: &Database) -> Result<Vec<String>, StoreError> {
+pub(in crate::store) async fn clusters(database: &Database, reach: &Reach) -> Result<Vec<String>, StoreError> {
     let rows = database.fetch(Sql::new("SELECT DISTINCT cluster FROM inventories ORDER BY cluster")).await?;
-    rows.into_iter().map(|mut row| row.text(0)).collect()
+    let mut clusters = rows.into_iter().map(|mut row| row.text(0)).collect::<Result<Vec<_>, _>>()?;
+    clusters.retain(|cluster| reach.touches(cluster));
+    Ok(clusters)
 }
 
 /// Those of a cluster, newest first.
@@ -60,11 +63,11 @@ pub(in crate::store) async fn of_cluster(database: &Database, cluster: &str) -> 
     database.fetch(sql).await?.into_iter().map(stored).collect()
 }
 
-/// At most `limit` workloads of an inventory, after the place.
+/// At most `limit` workloads of an inventory, after the place; only those in these namespaces, where names are given.
 pub(in crate::store) async fn page(
     database: &Database,
     inventory: i64,
-    shown: &Shown,
+    (shown, names): (&Shown, Option<Vec<String>>),
     limit: u16,
     after: Option<i64>,
 ) -> Result<Page, StoreError> {
@@ -78,6 +81,13 @@ pub(in crate::store) async fn page(
     }
     if let Some(namespace) = &shown.namespace {
         sql.push(" AND namespace = ").bind(namespace.as_str());
+    }
+    match names {
+        None => {}
+        Some(names) if names.is_empty() => return Ok(Page { workloads: Vec::new(), next: None }),
+        Some(names) => {
+            sql.push(" AND namespace IN ").list(names);
+        }
     }
     sql.push(" ORDER BY place LIMIT ").bind(i64::from(limit) + 1);
     let mut rows = database.fetch(sql).await?;

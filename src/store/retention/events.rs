@@ -1,5 +1,5 @@
 //! What is kept by its own time, beside the decisions: early verdicts, counts of what was not judged, batches, gaps,
-//! ceilings, presence, tickets.
+//! ceilings, presence, tickets, the access log, sessions.
 
 use uuid::Uuid;
 
@@ -7,6 +7,7 @@ use super::super::database::{Database, Transaction};
 use super::super::error::StoreError;
 use super::super::hold::{self, Hold};
 use super::super::horizon::{self, Mark, mark};
+use super::super::session;
 use super::super::sql::{Row, Sql, Value};
 use super::super::ticket;
 use super::Sweep;
@@ -36,6 +37,9 @@ pub(super) async fn run(database: &Database, sweep: &mut Sweep) -> Result<(), St
     let unheld = hold::unheld(&sweep.due.holds, "x.bucket", QUARTER);
     let unjudged = ById { mark: mark::UNJUDGED, table: "unjudged", id: "id", due: before("x.bucket", events, unheld) };
     walk(database, sweep, unjudged, events).await?;
+    let unheld = hold::unheld(&sweep.due.holds, "x.at", 1);
+    let accesses = ById { mark: mark::ACCESS, table: "access_log", id: "id", due: before("x.at", events, unheld) };
+    walk(database, sweep, accesses, events).await?;
     delete_batches(database, sweep).await?;
     spans(database, sweep, "gaps", &["id"], "").await?;
     spans(database, sweep, "ceilings", &["id"], "").await?;
@@ -43,7 +47,16 @@ pub(super) async fn run(database: &Database, sweep: &mut Sweep) -> Result<(), St
     let but_the_last =
         " AND EXISTS (SELECT 1 FROM presence later WHERE later.cluster = x.cluster AND later.to_at > x.to_at)";
     spans(database, sweep, "presence", &["cluster", "replica", "from_at"], but_the_last).await?;
-    tickets(database, sweep).await
+    tickets(database, sweep).await?;
+    sessions(database, sweep).await
+}
+
+/// There are few: a person began each.
+async fn sessions(database: &Database, sweep: &mut Sweep) -> Result<(), StoreError> {
+    sweep.other_rows();
+    let mut step = sweep.begin(database).await?;
+    let gone = step.tx.fetch(session::ended_before(sweep.due.now)).await?.len();
+    sweep.done(step, gone, "sessions", gone).await
 }
 
 /// There are few: a person showed each.

@@ -6,6 +6,7 @@ use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Answer, Decision, Exempted, Mode, ObjectSample, PolicyVerdict, Record, Verdict};
 use crate::store::bucket::Width;
 use crate::store::key;
+use crate::store::reach::Reach;
 use crate::store::read::{Filter, StoredDecision};
 use crate::store::recount::recount;
 use crate::store::settings::{HistorySettings, Objects};
@@ -45,10 +46,10 @@ async fn decisions_come_out_as_they_went_in_with_their_amendments(kind: Kind) {
         assert_eq!(all(&test).await, history.decisions, "in batches of {size}");
         assert_eq!(test.count("pending_amendments").await, "0");
         for stored in history.decisions.iter().step_by(50) {
-            let found = test.store.decision(stored.decision.id).await.expect("a read");
+            let found = test.store.decision(stored.decision.id, &Reach::Everything).await.expect("a read");
             assert_eq!(found.as_ref(), Some(stored));
         }
-        assert_eq!(test.store.decision(DecisionId::at(NOW)).await.expect("a read"), None);
+        assert_eq!(test.store.decision(DecisionId::at(NOW), &Reach::Everything).await.expect("a read"), None);
     }
 }
 
@@ -385,7 +386,7 @@ async fn decisions_that_agree_in_time_and_first_bits_are_all_there(kind: Kind) {
     assert_eq!(all(&test).await.len(), 40);
     for record in &decisions {
         let Record::Decision(decision) = record else { unreachable!() };
-        let found = test.store.decision(decision.id).await.expect("a read").expect("a decision");
+        let found = test.store.decision(decision.id, &Reach::Everything).await.expect("a read").expect("a decision");
         assert_eq!((found.decision.id, found.decision.at), (decision.id, NOW));
     }
 }
@@ -401,7 +402,12 @@ async fn an_id_that_does_not_hold_its_time_is_found(kind: Kind) {
     }
     let test = TestStore::new(kind, &HISTORY).await;
     apply(&test, &records, 100).await;
-    let found = test.store.decision(DecisionId(Uuid::from_u128(42))).await.expect("a read").expect("a decision");
+    let found = test
+        .store
+        .decision(DecisionId(Uuid::from_u128(42)), &Reach::Everything)
+        .await
+        .expect("a read")
+        .expect("a decision");
     assert_eq!(found.decision.at, Timestamp(NOW.0 - 5));
     assert_eq!(key::time_of(found.decision.id), None);
 }
@@ -426,7 +432,7 @@ async fn one_object_is_kept_of_a_review_and_day(kind: Kind) {
         apply(&test, &records, 1_000).await;
         assert_eq!(test.count("objects").await, expected.to_string(), "{objects:?}");
         for StoredDecision { decision, .. } in &history.decisions {
-            let object = test.store.object(decision.id).await.expect("a read");
+            let object = test.store.object(decision.id, &Reach::Everything).await.expect("a read");
             assert_eq!(object.is_some(), objects != Objects::None);
         }
     }

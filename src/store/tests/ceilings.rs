@@ -4,6 +4,7 @@ use super::{HISTORY, Kind, TestStore, on_both};
 use crate::policy::ceiling::{Ceiling, Lift};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::Mode;
+use crate::store::reach::Reach;
 use crate::store::read::Range;
 
 on_both![a_ceiling_is_kept_once_and_lifted_once];
@@ -39,13 +40,13 @@ async fn a_ceiling_is_kept_once_and_lifted_once(kind: Kind) {
     }
     store.keep_ceiling(&late).await.expect("nothing is taken back");
     late.lifted = lift(40, "bo");
-    assert_eq!(store.ceilings().await.expect("read"), [plain.clone(), late.clone(), early.clone()]);
+    assert_eq!(store.ceilings(&Reach::Everything).await.expect("read"), [plain.clone(), late.clone(), early.clone()]);
     let current = async |now| store.current_ceilings(Timestamp(now)).await.expect("read");
     assert_eq!(current(19).await, [early.clone(), late.clone(), plain.clone()]);
     assert_eq!(current(20).await, [late.clone(), plain.clone()], "lifted ones too");
     let within = async |since, until| {
         let range = Range { since: Some(Timestamp(since)), until: Some(Timestamp(until)) };
-        store.ceilings_within(range).await.expect("read")
+        store.ceilings_within(range, &Reach::Everything).await.expect("read")
     };
     assert_eq!(within(0, 15).await, std::slice::from_ref(&early));
     assert_eq!(within(20, 71).await, [late.clone(), plain.clone()]);

@@ -4,6 +4,7 @@ use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Answer, Gap, Record, UNDECLARED};
 use crate::store::figures::{chart, summary, undeclared};
 use crate::store::hits::ranking;
+use crate::store::reach::Reach;
 use crate::store::read::{DryRuns, Figures, Filter, Hits, Range, Rejections, Scope, Slice, StoredDecision, Which};
 
 on_both![
@@ -54,7 +55,8 @@ fn scopes() -> Vec<Scope> {
         for cluster in [None, Some("prod-eu".to_owned()), Some("nowhere".to_owned())] {
             for namespace in [None, Some("team-1".to_owned())] {
                 for dry_run in [DryRuns::Exclude, DryRuns::Include, DryRuns::Only] {
-                    all.push(Scope { since, until, cluster: cluster.clone(), namespace: namespace.clone(), dry_run });
+                    let (cluster, namespace) = (cluster.clone(), namespace.clone());
+                    all.push(Scope { since, until, cluster, namespace, dry_run, ..Scope::default() });
                 }
             }
         }
@@ -153,8 +155,11 @@ async fn the_most_hit_come_first(kind: Kind) {
     let policies = test.store.policies_and_rules().await.expect("names");
     let names: Vec<(&str, usize)> = policies.iter().map(|one| (one.policy.as_str(), one.rules.len())).collect();
     assert_eq!(names, [("bouncer", 1), ("images", 3)]);
-    assert_eq!(test.store.clusters().await.expect("names"), ["lab", "prod-eu", "prod-us"]);
-    assert_eq!(test.store.namespaces(Some("lab")).await.expect("names"), ["team-0", "team-1", "team-2", "team-3"]);
+    assert_eq!(test.store.clusters(&Reach::Everything).await.expect("names"), ["lab", "prod-eu", "prod-us"]);
+    assert_eq!(
+        test.store.namespaces(Some("lab"), &Reach::Everything).await.expect("names"),
+        ["team-0", "team-1", "team-2", "team-3"]
+    );
 }
 
 async fn unjudged_reviews_are_added_once(kind: Kind) {
@@ -193,7 +198,7 @@ async fn the_last_word_on_a_gap_counts_and_gaps_stand_where_they_touch(kind: Kin
     test.store.apply_at(&[Record::Gap(closed.clone())], NOW).await.expect("a batch");
     let found = async |since: i64, until: i64, cluster: Option<&str>| {
         let range = Range { since: Some(Timestamp(since)), until: Some(Timestamp(until)) };
-        test.store.gaps(range, cluster).await.expect("gaps")
+        test.store.gaps(range, cluster, &Reach::Everything).await.expect("gaps")
     };
     assert_eq!(found(0, 9_000, None).await, [closed.clone(), of_lab.clone()]);
     assert_eq!(found(0, 9_000, Some("prod")).await, std::slice::from_ref(&closed));
@@ -232,7 +237,7 @@ async fn what_is_of_undeclared_senders_is_asked_for_by_name(kind: Kind) {
         let filter = Filter { cluster: cluster.map(str::to_owned), ..Filter::default() };
         let page = store.decisions(&filter, 1_000, None).await.expect("a page");
         assert_eq!(page.decisions.len(), expected, "{cluster:?}");
-        let namespaces = store.namespaces(cluster).await.expect("namespaces");
+        let namespaces = store.namespaces(cluster, &Reach::Everything).await.expect("namespaces");
         assert!(!namespaces.is_empty());
         let filter = Filter { namespace: Some(namespaces[0].clone()), ..filter };
         let page = store.decisions(&filter, 1_000, None).await.expect("a page");

@@ -11,6 +11,7 @@ use crate::store::inventory::read::Shown;
 use crate::store::inventory::{
     Account, Contents, Coverage, Found, Inventories, Inventory, Judged, KEPT, Namespace, Outlook, Running,
 };
+use crate::store::reach::Reach;
 use crate::store::read::Filter;
 use crate::store::{Store, Synthetic};
 
@@ -81,7 +82,7 @@ fn inventory(cluster: &str, at: i64, is_whole: bool) -> Inventory {
 }
 
 async fn ats(store: &Store, cluster: &str) -> Vec<i64> {
-    store.inventories(cluster).await.expect("a list").iter().map(|stored| stored.at.0).collect()
+    store.inventories(cluster, &Reach::Everything).await.expect("a list").iter().map(|stored| stored.at.0).collect()
 }
 
 async fn the_newest_of_each_cluster_are_kept_and_its_newest_whole_one(kind: Kind) {
@@ -107,11 +108,12 @@ async fn the_newest_of_each_cluster_are_kept_and_its_newest_whole_one(kind: Kind
 async fn a_list_is_by_outlook_and_goes_on_where_it_ended(kind: Kind) {
     let test = TestStore::new(kind, &HISTORY).await;
     let inventories = Inventories::open(&test.settings).await.expect("opened");
-    let id = inventories.add(&inventory("prod", 1, true)).await.expect("stored");
+    inventories.add(&inventory("prod", 1, true)).await.expect("stored");
+    let of = test.store.inventories("prod", &Reach::Everything).await.expect("a list").remove(0);
     let mut found = Vec::new();
     let mut after = None;
     loop {
-        let page = test.store.inventory(id, &Shown::default(), 3, after).await.expect("a page");
+        let page = test.store.inventory(&of, &Shown::default(), &Reach::Everything, 3, after).await.expect("a page");
         found.extend(page.workloads.into_iter().map(|one| (one.namespace, one.contents.workload.name, one.labels)));
         after = page.next;
         if after.is_none() {
@@ -123,10 +125,10 @@ async fn a_list_is_by_outlook_and_goes_on_where_it_ended(kind: Kind) {
     let labelled: Vec<bool> = found.iter().map(|(_, _, labels)| labels.is_some()).collect();
     assert_eq!(labelled, [false, true, false, true], "labels come with their namespace");
     let shown = |outlook, unreviewed, namespace: Option<&str>| {
-        let (store, namespace) = (test.store.clone(), namespace.map(str::to_owned));
+        let (store, of, namespace) = (test.store.clone(), of.clone(), namespace.map(str::to_owned));
         async move {
             let shown = Shown { outlook, unreviewed, namespace };
-            store.inventory(id, &shown, 10, None).await.expect("a page").workloads.len()
+            store.inventory(&of, &shown, &Reach::Everything, 10, None).await.expect("a page").workloads.len()
         }
     };
     assert_eq!(shown(Some(Outlook::Refused), None, None).await, 2);
@@ -146,8 +148,8 @@ async fn nothing_of_it_is_counted(kind: Kind) {
     let inventories = Inventories::open(&test.settings).await.expect("opened");
     inventories.add(&inventory("nowhere", NOW.0, true)).await.expect("stored");
     assert_eq!((test.figures().await, test.dump(names).await), before);
-    assert!(!test.store.clusters().await.expect("names").contains(&"nowhere".to_owned()));
-    assert_eq!(test.store.inventoried_clusters().await.expect("names"), ["nowhere"]);
+    assert!(!test.store.clusters(&Reach::Everything).await.expect("names").contains(&"nowhere".to_owned()));
+    assert_eq!(test.store.inventoried_clusters(&Reach::Everything).await.expect("names"), ["nowhere"]);
     inventories.close().await;
 }
 

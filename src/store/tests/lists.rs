@@ -8,8 +8,8 @@ use crate::review::workload::Workload;
 use crate::store::figures::{comparisons, summary};
 use crate::store::hits::ranking;
 use crate::store::list::{self, SCANNED};
+use crate::store::reach::Reach;
 use crate::store::read::{Blame, Compared, ComparedFilter, Filter, Hits, Scope, Slice, StoredDecision, Which};
-use crate::store::sql::Sql;
 
 on_both![
     every_filter_finds_what_it_says,
@@ -156,6 +156,7 @@ fn filters(history: &History) -> Vec<Filter> {
 fn both(one: &Filter, two: &Filter) -> Filter {
     let (one, two) = (one.clone(), two.clone());
     Filter {
+        reach: Reach::Everything,
         since: one.since.or(two.since),
         until: one.until.or(two.until),
         cluster: one.cluster.or(two.cluster),

@@ -6,6 +6,7 @@ use super::{HISTORY, Kind, REPLICA, TestStore, on_both};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Answer, Decision, Record};
 use crate::store::Store;
+use crate::store::reach::Reach;
 use crate::store::read::{Blame, Filter, Hits, Scope, Slice, Which};
 
 on_both![
@@ -62,7 +63,8 @@ async fn what_stands_against_a_workload_leads_to_as_many_decisions(kind: Kind) {
             let last = store.decisions(&of_row, 1, None).await.expect("a page").decisions.remove(0).decision;
             assert_eq!(row.last_at, last.at, "{row:?}");
             let example = row.example.as_ref().expect("it is kept");
-            let decision = store.decision(example.decision).await.expect("a read").expect("there").decision;
+            let decision =
+                store.decision(example.decision, &Reach::Everything).await.expect("a read").expect("there").decision;
             assert_eq!(decision.at, row.last_at);
             let mut verdicts = decision.verdicts.iter().filter(|verdict| verdict.policy == row.policy);
             let violations = verdicts.next().map(|verdict| verdict.violations.iter().chain(&verdict.standing));

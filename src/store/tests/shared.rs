@@ -7,6 +7,7 @@ use super::history::History;
 use super::{HISTORY, Kind, TestStore, on_both, postgres};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Decision, Record, ReviewHash, ReviewRecord};
+use crate::store::reach::Reach;
 use crate::store::read::{Filter, Range};
 use crate::store::settings::{PostgresSettings, StoreSettings};
 use crate::store::{Drained, Heartbeat, Sql, Store, StoreError};
@@ -49,7 +50,7 @@ async fn a_time_that_cannot_be_becomes_that_of_the_drain(kind: Kind) {
     assert_eq!((again.decisions, again.clock_suspects), (0, 0));
     let ids: Vec<DecisionId> = decisions(&mut history).map(|decision| decision.id).collect();
     for (id, expected) in ids.iter().zip([NOW, NOW, times[2]]) {
-        let found = test.store.decision(*id).await.expect("a read").expect("a decision").decision;
+        let found = test.store.decision(*id, &Reach::Everything).await.expect("a read").expect("a decision").decision;
         assert_eq!(found.at, expected);
         assert_eq!(found.notes.iter().any(|note| note.contains("which cannot be")), expected == NOW, "{found:?}");
     }
@@ -120,7 +121,7 @@ async fn no_replica_running_is_a_gap(kind: Kind) {
     test.store.apply_at(&records[..1], Timestamp(200_000)).await.expect("a batch");
     let found = async |until: i64, cluster: Option<&str>| {
         let range = Range { since: Some(Timestamp(0)), until: Some(Timestamp(until)) };
-        let gaps = test.store.gaps(range, cluster).await.expect("gaps");
+        let gaps = test.store.gaps(range, cluster, &Reach::Everything).await.expect("gaps");
         gaps.into_iter().map(|gap| (gap.cluster, gap.from.0, gap.to.map(|to| to.0))).collect::<Vec<_>>()
     };
     let lab = || Some("lab".to_owned());

@@ -1,6 +1,7 @@
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::Timestamp;
 use crate::store::bucket::Width;
+use crate::store::reach::Reach;
 use crate::store::read::{Filter, Scope};
 use crate::store::recount::recount;
 use crate::store::{StoreError, Synthetic};
@@ -20,7 +21,7 @@ async fn a_made_up_history_is_whole(kind: Kind) {
     assert_eq!(uids.len(), 3_000);
     for stored in page.decisions.iter().step_by(97) {
         let decision = &stored.decision;
-        let found = test.store.decision(decision.id).await.expect("a read");
+        let found = test.store.decision(decision.id, &Reach::Everything).await.expect("a read");
         assert_eq!(found.as_ref(), Some(stored), "by its id");
         let filter = Filter { uid: decision.uid.clone(), ..Filter::default() };
         let found = test.store.decisions(&filter, 10, None).await.expect("a page").decisions;

@@ -11,6 +11,7 @@ use super::{Call, json};
 use crate::review::decision::Answer;
 use crate::review::ticket::{FirstUse, Ticket};
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::query::{BadParameter, cursor};
 use crate::web::sentence;
@@ -41,9 +42,15 @@ struct Use<'a> {
     decision: String,
 }
 
-pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let call = Call::of(&state, query.as_deref(), &["since", "until", "cluster", "namespace", "limit", "after"])?;
-    let asked = call.parameters.uses(call.now())?;
+pub async fn list(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let call =
+        Call::of(&state, visitor, query.as_deref(), &["since", "until", "cluster", "namespace", "limit", "after"])
+            .await?;
+    let asked = call.parameters.uses(call.now(), &call.reach)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let after = call.parameters.text("after").map(|text| {
         cursor::decode(text).ok_or_else(|| BadParameter::new("after", "it is not a `next` that this API gave"))

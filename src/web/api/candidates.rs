@@ -10,6 +10,7 @@ use super::shape::{CompletenessShape, time};
 use super::{Call, json};
 use crate::review::comparison::Stance;
 use crate::store::read::Compared;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::{LoadedCandidate, WebState};
 
@@ -42,10 +43,15 @@ struct CountShape<'a> {
     reviews: u64,
 }
 
-pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let call = Call::of(&state, query.as_deref(), &["since", "until", "cluster", "namespace", "dry_run"])?;
-    let scope = call.parameters.scope(call.now())?;
-    let live = state.live().await?;
+pub async fn show(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let call =
+        Call::of(&state, visitor, query.as_deref(), &["since", "until", "cluster", "namespace", "dry_run"]).await?;
+    let scope = call.parameters.scope(call.now(), &call.reach)?;
+    let live = state.live(&call.reach).await?;
     let found = state.store.comparisons(&scope).await?;
     Ok(json(&CandidatesShape {
         since: time(found.since),

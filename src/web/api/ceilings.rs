@@ -11,6 +11,7 @@ use super::{Call, json};
 use crate::policy::ceiling::Ceiling;
 use crate::review::decision::Mode;
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 
 #[derive(Debug, Serialize)]
@@ -45,9 +46,13 @@ struct LiftShape<'a> {
     by: &'a str,
 }
 
-pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    Call::of(&state, query.as_deref(), &[])?;
-    let (live, stored) = ((state.live)(), state.store.ceilings().await?);
+pub async fn list(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let call = Call::of(&state, visitor, query.as_deref(), &[]).await?;
+    let (live, stored) = (state.live(&call.reach).await?, state.store.ceilings(&call.reach).await?);
     // The history may not have heard of one that is in force here.
     let mut ceilings: Vec<&Ceiling> = live.ceilings.iter().collect();
     ceilings.extend(stored.iter().filter(|stored| live.ceilings.iter().all(|ceiling| ceiling.id != stored.id)));

@@ -10,6 +10,7 @@ use super::shape::time;
 use super::{Call, json};
 use crate::store::read::{Bucket, Figures};
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 
 const DEFAULT_LIMIT: u16 = 64;
@@ -29,9 +30,15 @@ struct BucketShape {
     figures: Figures,
 }
 
-pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let call = Call::of(&state, query.as_deref(), &["since", "until", "cluster", "namespace", "dry_run", "limit"])?;
-    let scope = call.parameters.scope(call.now())?;
+pub async fn show(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let call =
+        Call::of(&state, visitor, query.as_deref(), &["since", "until", "cluster", "namespace", "dry_run", "limit"])
+            .await?;
+    let scope = call.parameters.scope(call.now(), &call.reach)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let buckets = state.store.chart(&scope, limit.into()).await?;
     Ok(json(&ChartShape { buckets: buckets.into_iter().map(BucketShape::of).collect() }))

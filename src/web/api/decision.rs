@@ -12,8 +12,9 @@ use super::shape::{CandidateShape, CompletenessShape, DecisionShape, Depth};
 use super::{Call, json};
 use crate::store::read::StoredDecision;
 use crate::web::WebState;
-use crate::web::error::{ApiError, WebError};
-use crate::web::pages::decision::id_of;
+use crate::web::access::visitor::Visitor;
+use crate::web::error::ApiError;
+use crate::web::pages::decision::{id_of, missing};
 
 #[derive(Debug, Serialize)]
 struct Details<'a> {
@@ -47,18 +48,19 @@ pub struct Whole<'a> {
 
 pub async fn show(
     State(state): State<Arc<WebState>>,
+    visitor: Visitor,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    Call::of(&state, query.as_deref(), &[])?;
-    let live = state.live().await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &[]).await?;
+    let live = state.live(&call.reach).await?;
     let known = id_of(&id);
     let stored = match known {
-        Some(known) => state.store.decision(known).await?,
+        Some(known) => state.store.decision(known, &call.reach).await?,
         None => None,
     };
-    let stored = stored.ok_or(WebError::NoSuchDecision(id))?;
-    let object = state.store.object(stored.decision.id).await?;
+    let stored = stored.ok_or_else(|| missing(&call.visitor, id))?;
+    let object = state.store.object(stored.decision.id, &call.reach).await?;
     let object = object.and_then(|object| RawValue::from_string(object).ok());
     let completeness = CompletenessShape::from(&live.completeness);
     Ok(json(&Details { whole: Whole::of(&stored), object, completeness }))

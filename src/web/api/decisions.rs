@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::shape::{CompletenessShape, DecisionShape, Depth, GapShape, time};
 use super::{Call, json};
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::gaps;
 use crate::web::query::{BadParameter, FILTERS, cursor};
@@ -29,15 +30,19 @@ struct Listing<'a> {
     listed_since: Option<String>,
 }
 
-pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let call = Call::of(&state, query.as_deref(), &[&FILTERS[..], &["limit", "after"]].concat())?;
-    let filter = call.parameters.filter(call.now())?;
+pub async fn list(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let call = Call::of(&state, visitor, query.as_deref(), &[&FILTERS[..], &["limit", "after"]].concat()).await?;
+    let filter = call.parameters.filter(call.now(), &call.reach)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let after = call.parameters.text("after").map(|text| {
         cursor::decode(text).ok_or_else(|| BadParameter::new("after", "it is not a `next` that this API gave"))
     });
     let after = after.transpose()?;
-    let live = state.live().await?;
+    let live = state.live(&call.reach).await?;
     let (page, horizons) = tokio::try_join!(state.store.decisions(&filter, limit, after), state.store.horizons())?;
     let gaps = gaps::of_page(&state.store, &live, &filter, after, &page).await?;
     let decisions = page.decisions.iter().map(|stored| DecisionShape::of(stored, Depth::Listed)).collect();

@@ -13,8 +13,11 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use super::Call;
 use crate::review::clock::Timestamp;
 use crate::store::Store;
+use crate::store::access::Event;
 use crate::store::read::{Cursor, Filter};
 use crate::web::WebState;
+use crate::web::access::log::AccessLog;
+use crate::web::access::visitor::{PeerAddress, Visitor};
 use crate::web::error::ApiError;
 use crate::web::export::Format;
 use crate::web::query::FILTERS;
@@ -39,13 +42,21 @@ enum Rest {
     Nothing,
 }
 
-pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let call = Call::of(&state, query.as_deref(), &[&FILTERS[..], &["format"]].concat())?;
-    let filter = call.parameters.filter(call.now())?;
+pub async fn show(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    peer: PeerAddress,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let call = Call::of(&state, visitor, query.as_deref(), &[&FILTERS[..], &["format"]].concat()).await?;
+    let filter = call.parameters.filter(call.now(), &call.reach)?;
     let format = call.parameters.format()?;
     // What comes while it runs is not waited for.
     let filter = Filter { until: filter.until.or(Some(Timestamp(call.now.0 + 1))), ..filter };
     let permit = state.streams.export()?;
+    let who = call.visitor.who.as_ref().map(|who| (who.name.as_str(), who.means));
+    let what = format!("decisions, {}", query.as_deref().unwrap_or("all"));
+    state.access.log.note(Some(&state.store), AccessLog::entry(Event::Export, who, peer, &what)).await;
     let export = Export { store: state.store.clone(), filter, format, rest: Rest::All, permit };
     let body = Body::from_stream(stream::try_unfold(export, Export::next));
     let disposition = format!("attachment; filename=\"decisions.{}\"", format.extension());

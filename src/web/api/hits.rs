@@ -10,6 +10,7 @@ use super::shape::{CompletenessShape, time};
 use super::{Call, json};
 use crate::store::read::{Hit, Ranking, Rejections, Slice, Which};
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::query::{BadParameter, Parameters};
 
@@ -52,13 +53,17 @@ struct HitShape<'a> {
     before: Rejections,
 }
 
-pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let call = Call::of(&state, query.as_deref(), &[&PARAMETERS[..], &["of", "new"]].concat())?;
-    let scope = call.parameters.scope(call.now())?;
+pub async fn show(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let call = Call::of(&state, visitor, query.as_deref(), &[&PARAMETERS[..], &["of", "new"]].concat()).await?;
+    let scope = call.parameters.scope(call.now(), &call.reach)?;
     let (of, is_new) = call.parameters.hits()?;
     let slice = slice(&call.parameters)?;
     let which = if is_new { Which::New } else { Which::Hit };
-    let live = state.live().await?;
+    let live = state.live(&call.reach).await?;
     let found = state.store.hits(of, &scope, which, slice).await?;
     Ok(json(&HitsShape {
         span: SpanShape::of(&found, slice),

@@ -13,6 +13,7 @@ use crate::review::decision::{Mode, Verdict};
 use crate::store::inventory::read::{Listed, Stored};
 use crate::store::inventory::{Coverage, Figures, Found, Judged, Outlook, RunningImage};
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::{ApiError, WebError};
 use crate::web::inventory::{PARAMETERS, Selected};
 use crate::web::query::BadParameter;
@@ -85,19 +86,23 @@ struct ViolationShape<'a> {
     pods: u64,
 }
 
-pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let call = Call::of(&state, query.as_deref(), &[&PARAMETERS[..], &["limit", "after"]].concat())?;
+pub async fn show(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let call = Call::of(&state, visitor, query.as_deref(), &[&PARAMETERS[..], &["limit", "after"]].concat()).await?;
     let parameters = &call.parameters;
     let (shown, limit) = (parameters.shown()?, parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?);
     let after = parameters.number("after", "a `next` that this API gave")?;
     let asked = parameters.text("cluster");
-    let Selected { clusters, cluster, kept, selected } = Selected::of(&state.store, parameters).await?;
+    let Selected { clusters, cluster, kept, selected } = Selected::of(&state.store, parameters, &call.reach).await?;
     if asked.is_none() && clusters.len() > 1 {
         let names = clusters.join(", ");
         return Err(BadParameter::new("cluster", format!("there are inventories of several: {names}")).into());
     }
     let stored = selected.ok_or_else(|| WebError::NoSuchInventory(format!("of {}", cluster.unwrap_or_default())))?;
-    let page = state.store.inventory(stored.id, &shown, limit, after).await?;
+    let page = state.store.inventory(&stored, &shown, &call.reach, limit, after).await?;
     Ok(json(&Listing {
         inventory: InventoryShape::of(&stored),
         coverage: &stored.account.coverage,

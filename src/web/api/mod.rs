@@ -5,10 +5,14 @@ use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
 use super::WebState;
-use super::query::{BadParameter, Now, Parameters};
+use super::access::visitor::Visitor;
+use super::error::WebError;
+use super::query::{Now, Parameters};
 use super::zone::Zone;
 use crate::review::clock::Timestamp;
+use crate::store::reach::Reach;
 
+pub mod access;
 pub mod break_glass;
 pub mod candidates;
 pub mod ceilings;
@@ -33,15 +37,23 @@ struct Call {
     parameters: Parameters,
     zone: Zone,
     now: Timestamp,
+    visitor: Visitor,
+    /// What of the history they may see.
+    reach: Reach,
 }
 
 // === impl Call ===
 
 impl Call {
-    fn of(state: &WebState, query: Option<&str>, known: &[&str]) -> Result<Self, BadParameter> {
+    /// # Errors
+    /// The address cannot be read, or names what is not the visitor's.
+    async fn of(state: &WebState, visitor: Visitor, query: Option<&str>, known: &[&str]) -> Result<Self, WebError> {
         let parameters = Parameters::parse(query)?;
         parameters.only(known)?;
-        Ok(Self { parameters, zone: Zone::new(state.settings.time_zone.clone()), now: Timestamp::now() })
+        visitor.admit(parameters.text("cluster"), parameters.text("namespace"))?;
+        let reach = state.store.reach(&visitor.rights).await?;
+        let zone = Zone::new(state.settings.time_zone.clone());
+        Ok(Self { parameters, zone, now: Timestamp::now(), visitor, reach })
     }
 
     fn now(&self) -> Now<'_> {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{Call, json};
 use crate::store::read::{Few, Scope};
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::query::BadParameter;
 use crate::web::sentence;
@@ -49,11 +50,15 @@ struct RuleShape {
     rule: String,
 }
 
-pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let call = Call::of(&state, query.as_deref(), &["q", "cluster", "namespace"])?;
+pub async fn show(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let call = Call::of(&state, visitor, query.as_deref(), &["q", "cluster", "namespace"]).await?;
     let text = |name| call.parameters.text(name).map(str::to_owned);
     let q = text("q").ok_or_else(|| BadParameter::new("q", "it is missing: a part of a name"))?;
-    let scope = Scope { cluster: text("cluster"), namespace: text("namespace"), ..Scope::default() };
+    let scope = Scope { cluster: text("cluster"), namespace: text("namespace"), ..Scope::of(call.reach.clone()) };
     let found = state.store.names(&scope, &q).await?;
     Ok(json(&NamesShape {
         namespaces: FewShape::of(found.namespaces, |(cluster, namespace)| NamespaceShape { cluster, namespace }),

@@ -14,6 +14,7 @@ use crate::review::decision::Mode;
 use crate::store::inventory::Outlook;
 use crate::store::read::{Against, Example, Figures};
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::place::{Place, PlaceFound, Running};
 use crate::web::sentence;
@@ -79,26 +80,34 @@ struct RunningShape {
 
 pub async fn of_cluster(
     state: State<Arc<WebState>>,
+    visitor: Visitor,
     Path(cluster): Path<String>,
     query: RawQuery,
 ) -> Result<Response, ApiError> {
-    answer(&state, &Place::of(&cluster, ""), query).await
+    answer(&state, visitor, &Place::of(&cluster, ""), query).await
 }
 
 pub async fn show(
     state: State<Arc<WebState>>,
+    visitor: Visitor,
     Path((cluster, namespace)): Path<(String, String)>,
     query: RawQuery,
 ) -> Result<Response, ApiError> {
-    answer(&state, &Place::of(&cluster, &namespace), query).await
+    answer(&state, visitor, &Place::of(&cluster, &namespace), query).await
 }
 
-async fn answer(state: &WebState, place: &Place, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let call = Call::of(state, query.as_deref(), &["since", "until", "limit", "after"])?;
-    let scope = place.scope(call.parameters.scope(call.now())?);
+async fn answer(
+    state: &WebState,
+    visitor: Visitor,
+    place: &Place,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    place.admit(&visitor)?;
+    let call = Call::of(state, visitor, query.as_deref(), &["since", "until", "limit", "after"]).await?;
+    let scope = place.scope(call.parameters.scope(call.now(), &call.reach)?);
     let slice = slice(&call.parameters)?;
-    let live = state.live().await?;
-    let found = PlaceFound::of(&state.store, place, &scope, slice).await?;
+    let live = state.live(&call.reach).await?;
+    let found = PlaceFound::of(&state.store, place, &scope, slice, &call.visitor).await?;
     Ok(json(&NamespaceShape {
         cluster: &place.cluster,
         namespace: Some(place.namespace.as_str()).filter(|name| !name.is_empty()),

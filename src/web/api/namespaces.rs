@@ -11,6 +11,7 @@ use super::shape::CompletenessShape;
 use super::{Call, json};
 use crate::store::read::{Hit, Hits, Rejections, Which};
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 
 #[derive(Debug, Serialize)]
@@ -33,11 +34,15 @@ struct NamespaceShape<'a> {
     before: Rejections,
 }
 
-pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let call = Call::of(&state, query.as_deref(), &PARAMETERS)?;
-    let scope = call.parameters.scope(call.now())?;
+pub async fn list(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+    let scope = call.parameters.scope(call.now(), &call.reach)?;
     let slice = slice(&call.parameters)?;
-    let live = state.live().await?;
+    let live = state.live(&call.reach).await?;
     let found = state.store.hits(Hits::Places, &scope, Which::Seen, slice).await?;
     Ok(json(&NamespacesShape {
         span: SpanShape::of(&found, slice),

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::shape::time;
 use super::{Call, json};
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 
 #[derive(Debug, Serialize)]
@@ -22,11 +23,12 @@ struct Whole {
 
 pub async fn show(
     State(state): State<Arc<WebState>>,
+    visitor: Visitor,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    Call::of(&state, query.as_deref(), &[])?;
-    let stored = state.revision(id).await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &[]).await?;
+    let stored = state.revision(id, &call.visitor).await?;
     let text = stored.text.and_then(|text| RawValue::from_string(text).ok());
     Ok(json(&Whole { id: stored.id, loaded_at: stored.loaded_at.map(time), text }))
 }

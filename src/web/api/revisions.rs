@@ -10,6 +10,7 @@ use super::shape::time;
 use super::{Call, json};
 use crate::store::StoredRevision;
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 
 #[derive(Debug, Serialize)]
@@ -26,8 +27,12 @@ struct Listed<'a> {
     loaded_at: Option<String>,
 }
 
-pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    Call::of(&state, query.as_deref(), &[])?;
+pub async fn list(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    Call::of(&state, visitor, query.as_deref(), &[]).await?;
     let (live, stored) = ((state.live)(), state.store.revisions().await?);
     Ok(json(&Listing { in_force: &live.revision, revisions: stored.iter().map(Listed::of).collect() }))
 }

@@ -17,6 +17,7 @@ use crate::policy::readiness::state::{Counts, Gate};
 use crate::review::clock::Timestamp;
 use crate::review::decision::Mode;
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::{ApiError, WebError};
 use crate::web::readiness::{Bound, OfRule, Question, Shown};
 use crate::web::sentence;
@@ -118,15 +119,17 @@ struct ViolationShape<'a> {
 
 pub async fn show(
     State(state): State<Arc<WebState>>,
+    visitor: Visitor,
     Path((policy, rule)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let call = Call::of(&state, query.as_deref(), &["cluster", "namespace", "workloads", "limit", "after"])?;
+    let call =
+        Call::of(&state, visitor, query.as_deref(), &["cluster", "namespace", "workloads", "limit", "after"]).await?;
     let shown = call.parameters.choice("workloads", &Shown::ALL)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let after = call.parameters.number("after", "a `next` that this API gave")?;
-    let live = state.live().await?;
-    let question = Question::of(&state, &live, &call.parameters, call.now);
+    let live = state.live(&call.reach).await?;
+    let question = Question::of(&state, &live, &call.parameters, call.now, &call.reach);
     let found = question.rule(&state.store, &policy, &rule).await?;
     let found = found.ok_or_else(|| WebError::NoSuchRule(format!("{policy}/{rule}")))?;
     let all = shown.map(|shown| found.shown(shown, None)).unwrap_or_default();

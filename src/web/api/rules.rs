@@ -12,6 +12,7 @@ use crate::policy::readiness::Asked;
 use crate::policy::readiness::census::Census;
 use crate::policy::readiness::state::Gate;
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::readiness::{Question, gated};
 
@@ -61,10 +62,14 @@ pub struct WorkloadsShape {
     pub exempted: u64,
 }
 
-pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let call = Call::of(&state, query.as_deref(), &["cluster", "namespace"])?;
-    let live = state.live().await?;
-    let question = Question::of(&state, &live, &call.parameters, call.now);
+pub async fn list(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let call = Call::of(&state, visitor, query.as_deref(), &["cluster", "namespace"]).await?;
+    let live = state.live(&call.reach).await?;
+    let question = Question::of(&state, &live, &call.parameters, call.now, &call.reach);
     let overall = question.overall(&state.store).await?;
     Ok(json(&RulesShape {
         counted: CountedShape::of(&question, overall.evidence.since.map(time)),

@@ -10,6 +10,7 @@ use super::shape::{CompletenessShape, GapShape, time};
 use super::{Call, json};
 use crate::store::read::{Before, Figures};
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::gaps;
 
@@ -22,12 +23,13 @@ struct SummaryShape<'a> {
     denied: u64,
     failed: u64,
     would_reject: u64,
-    unjudged: u64,
+    /// Of whole clusters: not told of a part of the history.
+    unjudged: Option<u64>,
     dry_runs: u64,
     /// As long a span that ends where this one begins.
     before: BeforeShape,
     /// From senders that are not declared, dry runs included: in no other figure, unless their cluster is asked for.
-    undeclared: u64,
+    undeclared: Option<u64>,
     gaps: Vec<GapShape<'a>>,
     #[serde(flatten)]
     completeness: CompletenessShape<'a>,
@@ -45,13 +47,18 @@ struct BeforeShape {
     figures: Figures,
 }
 
-pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let call = Call::of(&state, query.as_deref(), &["since", "until", "cluster", "namespace", "dry_run"])?;
-    let scope = call.parameters.scope(call.now())?;
-    let live = state.live().await?;
+pub async fn show(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let call =
+        Call::of(&state, visitor, query.as_deref(), &["since", "until", "cluster", "namespace", "dry_run"]).await?;
+    let scope = call.parameters.scope(call.now(), &call.reach)?;
+    let live = state.live(&call.reach).await?;
     let (summary, undeclared) = tokio::try_join!(state.store.summary(&scope), state.store.undeclared(&scope))?;
     let gaps = gaps::in_span(&summary, &live, scope.cluster.as_deref());
-    let figures = &summary.figures;
+    let (figures, is_whole) = (&summary.figures, call.reach.is_everything());
     Ok(json(&SummaryShape {
         since: time(summary.since),
         until: time(summary.until),
@@ -60,10 +67,10 @@ pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
         denied: figures.denied,
         failed: figures.failed,
         would_reject: figures.would_reject,
-        unjudged: figures.unjudged,
+        unjudged: is_whole.then_some(figures.unjudged),
         dry_runs: figures.dry_runs,
         before: BeforeShape::of(&summary.before),
-        undeclared,
+        undeclared: is_whole.then_some(undeclared),
         gaps: gaps.iter().map(GapShape::from).collect(),
         completeness: CompletenessShape::from(&live.completeness),
         recountable_since: summary.horizons.recountable_since(scope.dry_run).map(time),

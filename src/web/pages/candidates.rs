@@ -10,6 +10,7 @@ use axum::response::Html;
 use super::html;
 use crate::review::comparison::Stance;
 use crate::store::read::{Compared, Comparisons, Scope};
+use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::bar::Bar;
 use crate::web::error::PageError;
@@ -57,10 +58,14 @@ struct Cell {
     href: Address,
 }
 
-pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, query.as_deref())?;
+pub async fn show(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Html<String>, PageError> {
+    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
     let scope = scope_of(&visit)?;
-    let live = state.live().await?;
+    let live = state.live(&visit.reach).await?;
     let store = &state.store;
     let here = visit.to("/candidates");
     let (found, bar) = tokio::try_join!(store.comparisons(&scope), Bar::of(store, &visit, &here))?;

@@ -13,6 +13,7 @@ use crate::review::clock::DecisionId;
 use crate::review::comparison::Comparison;
 use crate::review::decision::{Decision, ImageRecord, PolicyVerdict, Verdict, Violation};
 use crate::store::read::StoredDecision;
+use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::error::{PageError, WebError};
 use crate::web::filters;
@@ -39,7 +40,7 @@ struct DecisionPage {
     object: Option<Vec<Fragment>>,
     back: Address,
     /// What judged it.
-    revision: Address,
+    revision: Option<Address>,
     api: Address,
 }
 
@@ -86,19 +87,25 @@ pub fn id_of(text: &str) -> Option<DecisionId> {
     Uuid::try_parse(text).ok().map(DecisionId)
 }
 
+/// No decision of this id is there, or none of theirs.
+pub fn missing(visitor: &Visitor, id: String) -> WebError {
+    visitor.missing(format!("decision with the id {id}"), WebError::NoSuchDecision(id))
+}
+
 pub async fn show(
     State(state): State<Arc<WebState>>,
+    visitor: Visitor,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, query.as_deref())?;
-    let live = state.live().await?;
+    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+    let live = state.live(&visit.reach).await?;
     let stored = match id_of(&id) {
-        Some(known) => state.store.decision(known).await?,
+        Some(known) => state.store.decision(known, &visit.reach).await?,
         None => None,
     };
-    let stored = stored.ok_or(WebError::NoSuchDecision(id))?;
-    let object = state.store.object(stored.decision.id).await?;
+    let stored = stored.ok_or_else(|| missing(&visit.visitor, id))?;
+    let object = state.store.object(stored.decision.id, &visit.reach).await?;
     let object = object.map(|object| fragments(&object));
     html(&DecisionPage::of(&visit, &live, stored, object))
 }
@@ -121,9 +128,9 @@ impl DecisionPage {
             candidates: CandidateCard::all(decision, &list),
             images: stored.review.images.iter().map(|image| ImageRow::of(image, &list)).collect(),
             object,
-            api: Address::of(format!("/api/v1/decisions/{}", decision.id)),
-            back: visit.to("/decisions"),
-            revision: visit.revision(&decision.revision),
+            api: here.at(format!("/api/v1/decisions/{}", decision.id)).without("tz"),
+            back: list,
+            revision: visit.of_revision(&decision.revision),
             stored,
         }
     }

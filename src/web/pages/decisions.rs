@@ -11,6 +11,7 @@ use crate::review::clock::Timestamp;
 use crate::store::read::{Cursor, Filter, Followed, Names, Scope};
 use crate::store::{Store, StoreError};
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::bar::Proposals;
 use crate::web::error::PageError;
@@ -71,17 +72,21 @@ struct Chip {
     without: Address,
 }
 
-pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, query.as_deref())?;
-    let filter = visit.parameters.filter(visit.now())?;
+pub async fn list(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Html<String>, PageError> {
+    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+    let filter = visit.parameters.filter(visit.now(), &visit.reach)?;
     let after = visit.parameters.text("after").map(|text| {
         let hint = "it is not a place in this list: begin again at the newest";
         cursor::decode(text).ok_or_else(|| BadParameter::new("after", hint))
     });
     let after = after.transpose()?;
-    let live = state.live().await?;
+    let live = state.live(&visit.reach).await?;
     let store = &state.store;
-    let span = Scope { since: filter.since, until: filter.until, ..Scope::default() };
+    let span = Scope { since: filter.since, until: filter.until, ..Scope::of(visit.reach.clone()) };
     let wanted = visit.parameters.text("q");
     // Before the list, so that nothing falls between it and what follows.
     let end = store.end().await?;
@@ -131,7 +136,11 @@ pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery)
 
 async fn names(store: &Store, filter: &Filter, wanted: Option<&str>) -> Result<Option<Names>, StoreError> {
     let Some(text) = wanted else { return Ok(None) };
-    let scope = Scope { cluster: filter.cluster.clone(), namespace: filter.namespace.clone(), ..Scope::default() };
+    let scope = Scope {
+        cluster: filter.cluster.clone(),
+        namespace: filter.namespace.clone(),
+        ..Scope::of(filter.reach.clone())
+    };
     store.names(&scope, text).await.map(Some)
 }
 

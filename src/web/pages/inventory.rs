@@ -9,6 +9,7 @@ use axum::response::Html;
 use super::html;
 use crate::store::inventory::read::{Listed, Stored};
 use crate::store::inventory::{Figures, Outlook, RunningImage};
+use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count};
@@ -35,7 +36,7 @@ struct Taken {
     sentence: Sentence,
     span: String,
     revision: String,
-    of_revision: Address,
+    of_revision: Option<Address>,
     is_in_force: bool,
     cells: Vec<Cell>,
     kept: Vec<Kept>,
@@ -78,19 +79,24 @@ struct Row {
     unreviewed: String,
 }
 
-pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, query.as_deref())?;
+pub async fn show(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Html<String>, PageError> {
+    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
     let shown = visit.parameters.shown()?;
     let after = visit.parameters.number("after", "a place in this list: begin again at its start")?;
-    let live = state.live().await?;
-    let Selected { clusters, cluster, kept, selected } = Selected::of(&state.store, &visit.parameters).await?;
+    let live = state.live(&visit.reach).await?;
+    let Selected { clusters, cluster, kept, selected } =
+        Selected::of(&state.store, &visit.parameters, &visit.reach).await?;
     let here = visit.parameters.address("/inventory", &PARAMETERS).with_some("tz", visit.parameters.text("tz"));
     let mut frame = Frame::of("Inventory", &visit, &live, here.clone());
     let taken = match selected {
         None => None,
         Some(stored) => {
             frame.notices.extend(notices(&stored));
-            let page = state.store.inventory(stored.id, &shown, ROWS, after).await?;
+            let page = state.store.inventory(&stored, &shown, &visit.reach, ROWS, after).await?;
             let here = here.clone().with_some("cluster", cluster);
             Some(Taken {
                 heading: heading(&here, page.workloads.len(), page.next.is_some() || after.is_some()),
@@ -159,7 +165,7 @@ impl Taken {
             sentence: sentence(cluster, &account.figures),
             span: format!("As recorded {}. {}", visit.zone.second(*at), left_out[1..].join(" ")),
             revision: account.revision.clone(),
-            of_revision: visit.revision(&account.revision),
+            of_revision: visit.of_revision(&account.revision),
             is_in_force: live.revision == account.revision,
             cells: cells(&account.figures, here),
             kept: kept.iter().map(choice).collect(),

@@ -5,6 +5,7 @@ use axum::response::Html;
 
 use super::error::PageError;
 
+pub mod access;
 pub mod candidates;
 pub mod decision;
 pub mod decisions;
@@ -13,9 +14,11 @@ pub mod namespace;
 pub mod namespaces;
 pub mod overview;
 pub mod revision;
-pub mod tail;
 pub mod rule;
 pub mod rules;
+pub mod sign_in;
+pub mod sign_out;
+pub mod tail;
 
 fn html(page: &impl Template) -> Result<Html<String>, PageError> {
     Ok(Html(page.render()?))

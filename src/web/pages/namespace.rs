@@ -10,6 +10,7 @@ use axum::response::Html;
 use super::html;
 use crate::store::inventory::Outlook;
 use crate::store::read::{Against, AgainstPage, Example, Scope, Slice};
+use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::bar::Bar;
 use crate::web::error::PageError;
@@ -78,26 +79,34 @@ struct Drain {
 
 pub async fn of_cluster(
     state: State<Arc<WebState>>,
+    visitor: Visitor,
     Path(cluster): Path<String>,
     query: RawQuery,
 ) -> Result<Html<String>, PageError> {
-    page(&state, Place::of(&cluster, ""), query).await
+    page(&state, visitor, Place::of(&cluster, ""), query).await
 }
 
 pub async fn show(
     state: State<Arc<WebState>>,
+    visitor: Visitor,
     Path((cluster, namespace)): Path<(String, String)>,
     query: RawQuery,
 ) -> Result<Html<String>, PageError> {
-    page(&state, Place::of(&cluster, &namespace), query).await
+    page(&state, visitor, Place::of(&cluster, &namespace), query).await
 }
 
-async fn page(state: &WebState, place: Place, RawQuery(query): RawQuery) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(state, query.as_deref())?.at_place(&place.cluster, &place.namespace);
+async fn page(
+    state: &WebState,
+    visitor: Visitor,
+    place: Place,
+    RawQuery(query): RawQuery,
+) -> Result<Html<String>, PageError> {
+    place.admit(&visitor)?;
+    let visit = Visit::of(state, visitor, query.as_deref()).await?.at_place(&place.cluster, &place.namespace);
     let scope = place.scope(scope_of(&visit)?);
     let slice = Slice { skip: visit.parameters.place("after")?, limit: ROWS };
-    let live = state.live().await?;
-    let found = PlaceFound::of(&state.store, &place, &scope, slice).await?;
+    let live = state.live(&visit.reach).await?;
+    let found = PlaceFound::of(&state.store, &place, &scope, slice, &visit.visitor).await?;
     let here = place.page(&visit);
     let mut frame = Frame::of(title(&place), &visit, &live, here.clone());
     frame.notices.extend(Notice::of_gaps(&gaps::in_span(&found.summary, &live, Some(&place.cluster)), &visit.zone));
@@ -122,7 +131,10 @@ impl NamespacePage {
         Self {
             sentence: state_of(&lead_of(&place, visit, scope), &summary.figures, rules.rejecting, None),
             span: Span::of(visit, scope, (summary.since, summary.until)),
-            cells: cells(&summary.figures, &of_span).into_iter().filter(|cell| cell.class != "unjudged").collect(),
+            cells: cells(&summary.figures, &of_span, &visit.reach)
+                .into_iter()
+                .filter(|cell| cell.class != "unjudged")
+                .collect(),
             days: format!("{} to {}", day(against.since), day(against.until)),
             heading: heading(&against, slice),
             first: (slice.skip > 0).then(|| here.clone()),

@@ -8,6 +8,7 @@ use axum::response::Html;
 
 use super::html;
 use crate::store::read::{Hit, Hits, Ranking, Scope, Slice, Which};
+use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::bar::Bar;
 use crate::web::error::PageError;
@@ -46,11 +47,15 @@ struct Row {
     trend: Trend,
 }
 
-pub async fn list(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, query.as_deref())?;
+pub async fn list(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Html<String>, PageError> {
+    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
     let scope = scope_of(&visit)?;
     let slice = Slice { skip: visit.parameters.place("after")?, limit: ROWS };
-    let live = state.live().await?;
+    let live = state.live(&visit.reach).await?;
     let (store, here) = (&state.store, visit.to("/namespaces"));
     let (found, bar) =
         tokio::try_join!(store.hits(Hits::Places, &scope, Which::Seen, slice), Bar::of(store, &visit, &here))?;

@@ -12,6 +12,7 @@ use crate::policy::ceiling::Ceiling;
 use crate::review::clock::Timestamp;
 use crate::store::Store;
 use crate::store::read::{Bucket, Hits, Range, Ranking, Scope, Slice, Summary, Which};
+use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::bar::Bar;
 use crate::web::chart::Chart;
@@ -96,14 +97,18 @@ struct Found {
     bar: Bar,
 }
 
-pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Response, PageError> {
-    let visit = Visit::of(&state, query.as_deref())?;
+pub async fn show(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, PageError> {
+    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
     let scope = scope_of(&visit)?;
-    let live = state.live().await?;
+    let live = state.live(&visit.reach).await?;
     let found = Found::of(&state.store, &visit, &scope).await?;
     Ok(match found.latest {
-        None => FirstReview::of(&visit, &live)?.into_response(),
-        Some(_) => Overview::of(&visit, &scope, &live, found)?.into_response(),
+        None if visit.reach.is_everything() => FirstReview::of(&visit, &live)?.into_response(),
+        _ => Overview::of(&visit, &scope, &live, found)?.into_response(),
     })
 }
 
@@ -123,8 +128,8 @@ impl Found {
             hits,
             news,
             store.undeclared(scope),
-            store.last_at(),
-            store.ceilings_within(range),
+            store.last_at(&scope.reach),
+            store.ceilings_within(range, &scope.reach),
             Bar::of(store, visit, &here),
         )?;
         let new = New { rules: news.0, namespaces: news.1, images: news.2 };
@@ -169,7 +174,7 @@ impl Overview {
             sentence,
             span: Span::of(visit, scope, (summary.since, summary.until)),
             ended: EndedCeilings::of(&found.ceilings, visit.now, &visit.zone),
-            cells: cells(&summary.figures, &list),
+            cells: cells(&summary.figures, &list, &visit.reach),
             chart: Chart::of(found.buckets, &gaps, &visit.zone, &list),
             news: News::of(&summary, found.new, &list, &visit.zone),
             rules: Table::of(found.rules.all, rule_rows(found.rules.hits, &list)),

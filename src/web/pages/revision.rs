@@ -9,6 +9,7 @@ use axum::response::Html;
 use super::html;
 use crate::store::StoredRevision;
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::error::PageError;
 use crate::web::filters;
@@ -27,12 +28,13 @@ struct RevisionPage {
 
 pub async fn show(
     State(state): State<Arc<WebState>>,
+    visitor: Visitor,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, query.as_deref())?;
-    let live = state.live().await?;
-    let stored = state.revision(id).await?;
+    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+    let live = state.live(&visit.reach).await?;
+    let stored = state.revision(id, &visit.visitor).await?;
     let here = visit.revision(&stored.id);
     html(&RevisionPage {
         frame: Frame::of(format!("Revision {}", stored.id), &visit, &live, here.clone()),

@@ -16,6 +16,7 @@ use crate::policy::readiness::state::{Gate, ago};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::Mode;
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::error::{PageError, WebError};
 use crate::web::filters::{self, count};
@@ -111,21 +112,22 @@ struct ReliefRow {
 
 pub async fn show(
     State(state): State<Arc<WebState>>,
+    visitor: Visitor,
     Path((policy, rule)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, query.as_deref())?;
+    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
     let shown = visit.parameters.choice("workloads", &Shown::ALL)?;
     let gate = visit.parameters.choice("gate", &GATES)?;
     let after = visit.parameters.number("after", "a place in this list: begin again at its start")?;
     let after = usize::try_from(after.unwrap_or(0)).unwrap_or(0);
-    let live = state.live().await?;
-    let question = Question::of(&state, &live, &visit.parameters, visit.now);
+    let live = state.live(&visit.reach).await?;
+    let question = Question::of(&state, &live, &visit.parameters, visit.now, &visit.reach);
     let store = &state.store;
     let (found, clusters, namespaces) = tokio::try_join!(
         question.rule(store, &policy, &rule),
-        store.clusters(),
-        store.namespaces(question.cluster.as_deref())
+        store.clusters(&visit.reach),
+        store.namespaces(question.cluster.as_deref(), &visit.reach)
     )?;
     let found = found.ok_or_else(|| WebError::NoSuchRule(format!("{policy}/{rule}")))?;
     let here = Address::of(path(&policy, &rule))

@@ -12,6 +12,7 @@ use crate::policy::readiness::census::Census;
 use crate::policy::readiness::state::{Counts, Gate, ago};
 use crate::review::comparison::Stance;
 use crate::store::read::{Comparisons, Scope};
+use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count, group};
@@ -67,20 +68,27 @@ struct Candidate {
     of_denied: Address,
 }
 
-pub async fn show(State(state): State<Arc<WebState>>, RawQuery(query): RawQuery) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, query.as_deref())?;
-    let live = state.live().await?;
-    let question = Question::of(&state, &live, &visit.parameters, visit.now);
+pub async fn show(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Html<String>, PageError> {
+    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+    let live = state.live(&visit.reach).await?;
+    let question = Question::of(&state, &live, &visit.parameters, visit.now, &visit.reach);
     let store = &state.store;
     let scope = Scope {
         since: Some(question.since()),
         until: Some(visit.now),
         cluster: question.cluster.clone(),
         namespace: question.namespace.clone(),
-        ..Scope::default()
+        ..Scope::of(visit.reach.clone())
     };
-    let (overall, clusters, namespaces) =
-        tokio::try_join!(question.overall(store), store.clusters(), store.namespaces(question.cluster.as_deref()))?;
+    let (overall, clusters, namespaces) = tokio::try_join!(
+        question.overall(store),
+        store.clusters(&visit.reach),
+        store.namespaces(question.cluster.as_deref(), &visit.reach)
+    )?;
     let compared = if live.candidates.is_empty() { None } else { Some(store.comparisons(&scope).await?) };
     let here = visit.to("/rules").without("since").without("until");
     let mut frame = Frame::of("Rules", &visit, &live, here.clone());

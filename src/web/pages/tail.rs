@@ -13,6 +13,7 @@ use http::HeaderMap;
 
 use crate::store::read::{Filter, Followed, News};
 use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
 use crate::web::error::{PageError, WebError};
 use crate::web::filters;
 use crate::web::frame::Visit;
@@ -45,11 +46,12 @@ struct Follower {
 
 pub async fn follow(
     State(state): State<Arc<WebState>>,
+    visitor: Visitor,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, PageError> {
-    let visit = Visit::of(&state, query.as_deref())?;
-    let filter = visit.parameters.filter(visit.now())?;
+    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+    let filter = visit.parameters.filter(visit.now(), &visit.reach)?;
     // A browser that was cut off says what it saw last.
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let followed = match last.or(visit.parameters.text("from")) {

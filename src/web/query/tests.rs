@@ -13,7 +13,7 @@ fn utc() -> Zone {
 }
 
 fn filter(query: &str) -> Result<Filter, BadParameter> {
-    parse(query).filter(Now { at: NOON, zone: &utc() })
+    parse(query).filter(Now { at: NOON, zone: &utc() }, &Reach::Everything)
 }
 
 #[test]
@@ -25,6 +25,7 @@ fn every_filter_is_read() {
          &candidate=images-next&candidate_live=allow&candidate_verdict=deny",
     );
     let want = Filter {
+        reach: Reach::Everything,
         since: Some(Timestamp(NOON.0 - 7_200_000)),
         until: Some(Timestamp(NOON.0 - 3_600_000 + 250)),
         cluster: Some("prod".into()),
@@ -89,7 +90,7 @@ fn times_are_read_in_every_form() {
         ("7d", -168),
         ("1w", -168),
     ] {
-        let got = parse(&format!("since={text}")).filter(now).expect(text).since.expect(text);
+        let got = parse(&format!("since={text}")).filter(now, &Reach::Everything).expect(text).since.expect(text);
         assert_eq!((got.0 - NOON.0).div_euclid(3_600_000), hours, "{text}");
     }
 }
@@ -145,10 +146,10 @@ fn limits_have_bounds() {
 #[test]
 fn a_scope_leaves_dry_runs_out_unless_asked() {
     let now = Now { at: NOON, zone: &utc() };
-    assert_eq!(parse("").scope(now).expect("empty").dry_run, DryRuns::Exclude);
-    assert_eq!(parse("dry_run=only").scope(now).expect("only").dry_run, DryRuns::Only);
-    assert_eq!(parse("dry_run=include").scope(now).expect("include").dry_run, DryRuns::Include);
-    assert_eq!(parse("dry_run=true").scope(now).expect_err("not of figures").parameter, "dry_run");
+    assert_eq!(parse("").scope(now, &Reach::Everything).expect("empty").dry_run, DryRuns::Exclude);
+    assert_eq!(parse("dry_run=only").scope(now, &Reach::Everything).expect("only").dry_run, DryRuns::Only);
+    assert_eq!(parse("dry_run=include").scope(now, &Reach::Everything).expect("include").dry_run, DryRuns::Include);
+    assert_eq!(parse("dry_run=true").scope(now, &Reach::Everything).expect_err("not of figures").parameter, "dry_run");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::*;
 use crate::policy::ceiling::Ceiling;
 use crate::review::decision::{Amendment, Gap, Mode, ObjectSample, PolicyVerdict, Verdict};
+use crate::store::reach::Reach;
 
 on_both![
     figures_go_by_their_own_age_and_are_never_changed,
@@ -160,7 +161,7 @@ async fn objects_stay_with_their_decisions(kind: Kind) {
         sweep(&test, now).await;
         for stored in &history.decisions {
             if is_kept(&stored.decision, now) {
-                let object = test.store.object(stored.decision.id).await.expect("a read");
+                let object = test.store.object(stored.decision.id, &Reach::Everything).await.expect("a read");
                 assert!(object.is_some(), "{days} days later: {:?}", stored.decision);
             }
         }

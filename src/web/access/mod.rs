@@ -1,0 +1,231 @@
+//! Who may look: every request is somebody's, and sees what is theirs.
+//!
+//! The [guard](guard) stands in front of every page and of the API. It finds out who a request is from and hands a
+//! [`Visitor`] on, without which no page is made; a page asks the store for what is in the visitor's reach, and for nothing
+//! else.
+//!
+//! What holds for sessions: a browser holds a random secret, the store its hash; a sign-in begins a new one and ends the one
+//! that the browser had; one ends after a time without a request, and after a time in any case; of a user that is gone, or
+//! whose password is another, there is none.
+
+mod attempts;
+pub mod cookie;
+pub mod directory;
+mod guard;
+pub mod log;
+pub mod password;
+pub mod proxy;
+pub mod secret;
+pub mod settings;
+pub mod visitor;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use prometheus_client::registry::Registry;
+
+use self::attempts::Attempts;
+use self::cookie::Cookie;
+use self::directory::{Directory, Standing};
+use self::log::{AccessLog, Reason};
+use self::password::Passwords;
+use self::proxy::{ProxyError, Vouched};
+use self::secret::{Secret, hash};
+use self::settings::{AccessSettings, Auth, DirectorySettings};
+use self::visitor::{PeerAddress, Visitor, Who};
+use super::error::{Barred, WebError};
+use crate::review::clock::Timestamp;
+use crate::store::Store;
+use crate::store::access::{Event, Means};
+use crate::store::session::Session;
+
+pub use self::guard::{Gate, guard};
+
+/// What all requests share.
+pub struct Access {
+    pub settings: AccessSettings,
+    directory: ArcSwap<Directory>,
+    pub passwords: Passwords,
+    pub attempts: Attempts,
+    pub log: AccessLog,
+}
+
+/// Every token of ours begins so: others, which a proxy may add, are not looked at.
+pub const TOKEN_PREFIX: &str = "rhp_";
+
+/// How often it is noted that a session is in use (ms).
+const SEEN: i64 = 60_000;
+
+// === impl Access ===
+
+impl Access {
+    pub fn new(settings: &AccessSettings, registry: &mut Registry) -> Self {
+        Self {
+            settings: settings.clone(),
+            directory: ArcSwap::from_pointee(Directory::of(&settings.directory)),
+            passwords: Passwords::default(),
+            attempts: Attempts::default(),
+            log: AccessLog::new(registry),
+        }
+    }
+
+    /// From the next request on.
+    pub fn replace(&self, directory: &DirectorySettings) {
+        self.directory.store(Arc::new(Directory::of(directory)));
+    }
+
+    pub fn directory(&self) -> Arc<Directory> {
+        self.directory.load_full()
+    }
+
+    /// Who a request is from.
+    ///
+    /// # Errors
+    /// Nobody that may see anything, or it cannot be found out.
+    pub async fn visitor(&self, request: &Parts, store: Option<&Store>) -> Result<Visitor, WebError> {
+        let (directory, peer) = (self.directory(), PeerAddress::of(request));
+        if let Some(token) = bearer(&request.headers).filter(|_| self.settings.asks()) {
+            let own = token.starts_with(TOKEN_PREFIX);
+            if own || !matches!(self.settings.auth, Auth::Proxy(_)) {
+                return self.of_token(token, directory, peer, store).await;
+            }
+        }
+        match &self.settings.auth {
+            Auth::None => Ok(Visitor::anybody(directory)),
+            Auth::Users | Auth::Oidc(_) => self.of_session(&request.headers, directory, store).await,
+            Auth::Proxy(proxy) => {
+                let Vouched { name, groups } = proxy.vouched(&request.headers, peer).map_err(of_proxy)?;
+                let who = Who { name, means: Means::Proxy, session: None };
+                let standing = directory.standing(None, &groups).ok_or_else(|| without_role(&who, &directory))?;
+                self.log.seen(store, &who.name, Means::Proxy, peer).await;
+                Ok(Visitor::known(who, standing, directory))
+            }
+        }
+    }
+
+    async fn of_token(
+        &self,
+        token: &str,
+        directory: Arc<Directory>,
+        peer: PeerAddress,
+        store: Option<&Store>,
+    ) -> Result<Visitor, WebError> {
+        let Some((name, standing)) = directory.token(token, Timestamp::now()) else {
+            return Err(Barred::new(
+                StatusCode::UNAUTHORIZED,
+                Reason::Token,
+                "this token is unknown here, or it has ended",
+            )
+            .into());
+        };
+        let who = Who { name: name.to_owned(), means: Means::Token, session: None };
+        self.log.seen(store, &who.name, Means::Token, peer).await;
+        Ok(Visitor::known(who, standing, Arc::clone(&directory)))
+    }
+
+    async fn of_session(
+        &self,
+        headers: &HeaderMap,
+        directory: Arc<Directory>,
+        store: Option<&Store>,
+    ) -> Result<Visitor, WebError> {
+        let secret = Cookie::Session.read(headers, self.settings.is_by_tls).ok_or(WebError::NotSignedIn)?;
+        let store = store.ok_or(WebError::NotOpen)?;
+        let now = Timestamp::now();
+        let session = store.session(secret.key()).await?.filter(|session| self.lasts(session, now));
+        let session = session.ok_or(WebError::NotSignedIn)?;
+        if now.0.saturating_sub(session.seen_at.0) >= SEEN
+            && let Err(error) = store.saw_session(session.key, now).await
+        {
+            // It ends by its idle time then, though it was in use.
+            tracing::debug!(%error, "not noted that a session is in use");
+        }
+        let standing = self.standing(&session, &directory)?;
+        let who = Who { name: session.who, means: session.means, session: Some(secret) };
+        let standing = standing.ok_or_else(|| without_role(&who, &directory))?;
+        Ok(Visitor::known(who, standing, directory))
+    }
+
+    fn lasts(&self, session: &Session, now: Timestamp) -> bool {
+        let idle = i64::try_from(self.settings.sessions.idle.as_millis()).unwrap_or(i64::MAX);
+        now < session.ends_at && now.0.saturating_sub(session.seen_at.0) < idle
+    }
+
+    /// What somebody who is signed in may see now. A session of a user that is gone is none.
+    fn standing(&self, session: &Session, directory: &Directory) -> Result<Option<Standing>, WebError> {
+        match (&self.settings.auth, session.means) {
+            (Auth::Users, Means::Users) => {
+                let user = directory.user(&session.who).filter(|user| session.proof == Some(hash(&user.hash)));
+                let user = user.ok_or(WebError::NotSignedIn)?;
+                Ok(directory.standing(user.role, &user.groups))
+            }
+            (Auth::Oidc(_), Means::Oidc) => Ok(directory.standing(None, &session.groups)),
+            _ => Err(WebError::NotSignedIn),
+        }
+    }
+
+    /// Begins a session in the place of the one that the browser has. What it is to hold from now on.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    pub async fn begin_session(
+        &self,
+        store: &Store,
+        headers: &HeaderMap,
+        peer: PeerAddress,
+        (who, means, proof, groups): (&str, Means, Option<[u8; 32]>, Vec<String>),
+    ) -> Result<Secret, WebError> {
+        let (secret, now) = (Secret::new(), Timestamp::now());
+        let absolute = i64::try_from(self.settings.sessions.absolute.as_millis()).unwrap_or(i64::MAX);
+        let session = Session {
+            key: secret.key(),
+            who: who.to_owned(),
+            means,
+            proof,
+            groups,
+            began_at: now,
+            seen_at: now,
+            ends_at: Timestamp(now.0.saturating_add(absolute)),
+        };
+        let instead_of = Cookie::Session.read(headers, self.settings.is_by_tls).map(|old| old.key());
+        let noted = AccessLog::entry(Event::SignIn, Some((who, means)), peer, "signed in");
+        store.begin_session(&session, instead_of, &noted).await?;
+        self.log.signed_in(means);
+        Ok(secret)
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+fn of_proxy(error: ProxyError) -> WebError {
+    let why = error.to_string();
+    match error {
+        ProxyError::Elsewhere { names_somebody: true } => {
+            Barred::new(StatusCode::FORBIDDEN, Reason::Peer, format!("{why}, although it names somebody")).into()
+        }
+        ProxyError::Elsewhere { names_somebody: false } | ProxyError::Nobody => WebError::NotByProxy(why),
+        ProxyError::Header(_) => Barred::new(StatusCode::BAD_REQUEST, Reason::Header, why).into(),
+    }
+}
+
+/// Somebody whom nothing here gives any rights.
+pub fn without_role(who: &Who, directory: &Directory) -> WebError {
+    let ask = directory.contact(None, None).map(|contact| format!(": ask {contact}")).unwrap_or_default();
+    let why = format!("{} is signed in, and neither a role nor a team of theirs lets them see anything{ask}", who.name);
+    let barred = Barred::new(StatusCode::FORBIDDEN, Reason::Role, why);
+    Barred { who: Some(who.clone()), ..barred }.into()
+}

@@ -1,0 +1,76 @@
+//! `GET /api/v1/access`: who did what with the report, newest first, in pages.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::shape::time;
+use super::{Call, json};
+use crate::store::access::{Access, Means};
+use crate::web::WebState;
+use crate::web::access::visitor::Visitor;
+use crate::web::error::ApiError;
+use crate::web::pages::access::FILTERS;
+use crate::web::query::{BadParameter, cursor};
+
+const DEFAULT_LIMIT: u16 = 100;
+const MAX_LIMIT: u16 = 1_000;
+
+#[derive(Debug, Serialize)]
+struct Listing<'a> {
+    accesses: Vec<Listed<'a>>,
+    /// `after` of the next page.
+    next: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listed<'a> {
+    id: String,
+    at: String,
+    event: &'static str,
+    /// `None`: nobody that is known.
+    user: Option<&'a str>,
+    means: Option<&'static str>,
+    peer: &'a str,
+    what: &'a str,
+    /// Of the same before it that have no entry of their own.
+    more: u64,
+}
+
+pub async fn list(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let known = [&FILTERS[..], &["limit", "after"]].concat();
+    let call = Call::of(&state, visitor, query.as_deref(), &known).await?;
+    call.visitor.admit_to_access()?;
+    let asked = call.parameters.accesses(call.now())?;
+    let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
+    let after = call.parameters.text("after").map(|text| {
+        cursor::decode(text).ok_or_else(|| BadParameter::new("after", "it is not a `next` that this API gave"))
+    });
+    let page = state.store.accesses(&asked, limit, after.transpose()?).await?;
+    let accesses = page.accesses.iter().map(Listed::of).collect();
+    Ok(json(&Listing { accesses, next: page.next.map(cursor::encode) }))
+}
+
+// === impl Listed ===
+
+impl<'a> Listed<'a> {
+    fn of(access: &'a Access) -> Self {
+        let Access { id, at, event, who, means, peer, what, more } = access;
+        Self {
+            id: id.to_string(),
+            at: time(*at),
+            event: event.as_str(),
+            user: who.as_deref(),
+            means: means.map(Means::as_str),
+            peer,
+            what,
+            more: *more,
+        }
+    }
+}

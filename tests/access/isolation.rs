@@ -1,0 +1,123 @@
+//! What somebody sees who may see some namespaces: those, and nothing of any other.
+
+use serde_json::{Value, json};
+
+use crate::setup::{Person, asking, fill};
+
+/// What must be on no page of the shop's people.
+const OTHERS: [&str; 5] = ["secret", "blog", "seventh", "uid-l1", "uid-x1"];
+
+fn total(value: &Value) -> Value {
+    let of = |name: &str| value[name].clone();
+    json!([of("reviews"), of("allowed"), of("denied"), of("would_reject"), of("unjudged"), of("undeclared")])
+}
+
+#[tokio::test]
+async fn figures_lists_and_names_are_of_their_namespaces_alone() {
+    let rehearsal = asking("").start().await;
+    let root = Person::signed_in(&rehearsal, "root").await;
+    fill(&rehearsal).await;
+    let all = root.sees(7).await;
+    let mut sam = Person::signed_in(&rehearsal, "sam").await;
+    let own = sam.sees(3).await;
+    let uids: Vec<&str> = own.iter().filter_map(|one| one["uid"].as_str()).collect();
+    assert_eq!(uids, ["uid-s3", "uid-s2", "uid-s1"]);
+
+    assert_eq!(total(&sam.json("/api/v1/summary").await), json!([3, 2, 1, 2, null, null]));
+    assert_eq!(total(&root.clone().json("/api/v1/summary").await), json!([7, 5, 2, 5, 0, 0]));
+    assert_eq!(total(&sam.json("/api/v1/summary?cluster=prod&namespace=shop").await), json!([2, 1, 1, 1, null, null]));
+    assert_eq!(sam.json("/api/v1/decisions?image=*test*").await["decisions"].as_array().map(Vec::len), Some(2));
+    assert_eq!(sam.json("/api/v1/decisions?uid=uid-x1").await["decisions"], json!([]));
+    assert_eq!(sam.json("/api/v1/decisions?rule=blocked").await["decisions"].as_array().map(Vec::len), Some(1));
+    assert_eq!(sam.json("/api/v1/break-glass").await["uses"], json!([]));
+
+    for path in [
+        "/",
+        "/?since=7d",
+        "/?cluster=prod",
+        "/?namespace=shop-eu",
+        "/decisions",
+        "/decisions?image=*",
+        "/decisions?rule=blocked",
+        "/decisions?uid=uid-x1",
+        "/candidates",
+        "/inventory",
+        "/api/v1/summary",
+        "/api/v1/candidates",
+        "/api/v1/decisions?limit=1000",
+        "/api/v1/break-glass",
+        "/api/v1/ceilings",
+        "/api/v1/revisions",
+    ] {
+        let page = sam.get(path).await;
+        assert_eq!(page.status, 200, "{path}: {}", page.text());
+        for other in OTHERS {
+            // What they asked for themselves is said back; "blog" and such must not come from elsewhere.
+            let text = page
+                .text()
+                .replace("uid=uid-x1", "")
+                .replace("value=\"uid-x1\"", "")
+                .replace("</span> uid-x1<span", "");
+            assert!(!text.contains(other), "{path} says {other}:\n{text}");
+        }
+    }
+    let overview = sam.get("/").await.text();
+    assert!(overview.contains("shop-eu") && !overview.contains("Unjudged"), "{overview}");
+    assert!(root.clone().get("/").await.text().contains("secret-project"));
+
+    let foreign =
+        all.iter().find(|one| one["uid"] == "uid-x1").and_then(|one| one["id"].as_str()).expect("an id").to_owned();
+    let unknown = "0190a000-0000-7000-8000-000000000000";
+    for (path, is_page) in [("/decisions/", true), ("/api/v1/decisions/", false)] {
+        let (theirs, nobodys) =
+            (sam.get(&format!("{path}{foreign}")).await, sam.get(&format!("{path}{unknown}")).await);
+        assert_eq!((theirs.status, nobodys.status), (404, 404));
+        let same = |text: String, id: &str| text.replace(id, "ID");
+        assert_eq!(same(theirs.text(), &foreign), same(nobodys.text(), unknown), "the same words");
+        assert!(
+            theirs.text().contains("or it is not yours to see: ask platform@example.com"),
+            "{is_page}: {}",
+            theirs.text()
+        );
+    }
+    let mine = own[0]["id"].as_str().expect("an id");
+    assert_eq!(sam.get(&format!("/decisions/{mine}")).await.status, 200);
+    assert_eq!(sam.json(&format!("/api/v1/decisions/{mine}")).await["uid"], "uid-s3");
+}
+
+#[tokio::test]
+async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
+    let rehearsal = asking("").start().await;
+    let mut sam = Person::signed_in(&rehearsal, "sam").await;
+    for (query, ask) in [
+        ("namespace=blog", "Blog (blog@example.com)"),
+        ("cluster=prod&namespace=blog", "Blog (blog@example.com)"),
+        ("namespace=secret-project", "platform@example.com"),
+        ("cluster=seventh&namespace=shop", "platform@example.com"),
+        ("cluster=seventh", "Blog (blog@example.com)"),
+    ] {
+        for path in ["/", "/decisions", "/candidates", "/inventory", "/api/v1/summary", "/api/v1/decisions"] {
+            let response = sam.get(&format!("{path}?{query}")).await;
+            let text = response.text();
+            assert_eq!(response.status, 403, "{path}?{query}: {text}");
+            assert!(text.contains(&format!("is not yours to see: ask {ask}")), "{path}?{query}: {text}");
+        }
+    }
+    let revision = sam.json("/api/v1/revisions").await["in_force"].as_str().expect("a name").to_owned();
+    for path in [format!("/revisions/{revision}"), format!("/api/v1/revisions/{revision}")] {
+        assert_eq!(sam.get(&path).await.status, 403, "{path}");
+    }
+    for path in ["/access", "/api/v1/access"] {
+        assert_eq!(sam.get(path).await.status, 403, "{path}");
+    }
+    assert!(!sam.get("/").await.text().contains("href=\"/access\""));
+    let mut vic = Person::signed_in(&rehearsal, "vic").await;
+    assert_eq!((vic.get("/access").await.status, vic.get(&format!("/revisions/{revision}")).await.status), (403, 200));
+    let mut ada = Person::signed_in(&rehearsal, "ada").await;
+    assert_eq!(ada.get("/access").await.status, 200);
+    let refusals = ada.accesses("event=refusal&user=sam").await;
+    // Some of so many have a row, and the count of the others comes with the next one.
+    assert_eq!(refusals.len(), 20);
+    let metrics = ada.get("/metrics").await.text();
+    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 35"), "{metrics}");
+}
