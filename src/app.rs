@@ -49,7 +49,7 @@ use crate::server::tls::{ServerTls, TlsError};
 use crate::server::webhook::{self, Webhook};
 use crate::store::StoreError;
 use crate::watch::Watch;
-use crate::web::access::Access;
+use crate::web::access::{Access, ClientError};
 
 use self::build::{BuildError, build};
 use self::ceilings::Ceilings;
@@ -103,6 +103,8 @@ pub enum StartError {
     Build(#[from] BuildError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error("report.oidc: {0}")]
+    Provider(#[from] ClientError),
     #[error("clusters: {0}")]
     Callers(#[from] TokenError),
     #[error(transparent)]
@@ -154,7 +156,7 @@ impl App {
         recorder.register_metrics(&mut registry);
         let tls = ServerTls::load(&config.webhook.tls)?.map(Arc::new);
         let report_tls = ServerTls::load(&config.report_tls)?.map(Arc::new);
-        let access = Arc::new(Access::new(&config.report.access, &mut registry));
+        let access = Arc::new(Access::new(&config.report.access, &mut registry)?);
         let callers = Arc::new(Callers::load(&config.cluster, &config.clusters)?);
         let metrics = Arc::new(Metrics::register(&mut registry));
 

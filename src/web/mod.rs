@@ -147,6 +147,7 @@ pub fn router(state: WebState, others: Router) -> Router {
         .route("/rules/{policy}/{rule}", get(pages::rule::show))
         .route("/access", get(pages::access::list))
         .route(pages::sign_in::PATH, get(pages::sign_in::show).post(pages::sign_in::submit))
+        .route(pages::callback::PATH, get(pages::callback::show))
         .route(pages::sign_out::PATH, post(pages::sign_out::submit))
         .route("/api/v1/access", get(api::access::list))
         .route("/api/v1/summary", get(api::summary::show))

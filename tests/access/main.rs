@@ -4,6 +4,7 @@
 mod harness;
 
 mod isolation;
+mod oidc;
 mod proxy;
 mod sessions;
 mod setup;

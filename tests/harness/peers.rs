@@ -32,6 +32,39 @@ pub fn peer(name: &str) -> Option<PathBuf> {
     None
 }
 
+/// A provider of OpenID Connect, with a form of its own to sign in. Dropping it ends it.
+#[derive(Debug)]
+pub struct OidcProvider {
+    /// As it calls itself: `http://127.0.0.1:4711`
+    pub issuer: String,
+    _process: Process,
+}
+
+// === impl OidcProvider ===
+
+impl OidcProvider {
+    /// One that sends people back to that URL. `None` where there is none: a line says so.
+    pub async fn start(redirect: &str) -> Option<Self> {
+        let modules = repository().join("target/peers");
+        let has_node = Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success());
+        if !has_node || !modules.join("node_modules/oidc-provider").is_dir() {
+            not_run(
+                "against the real oidc-provider, which is not in target/peers (./test installs it, where npm is there)",
+            );
+            return None;
+        }
+        let script = super::fixtures().join("oidc-provider.mjs");
+        let mut command = Command::new("node");
+        let process = Process::spawn(command.arg(script).arg(modules).arg(redirect));
+        let issuer = wait_for("the issuer", || async {
+            assert_eq!(process.ended(), None, "{}", process.stderr());
+            process.stdout().lines().next().filter(|line| line.starts_with("http")).map(str::to_owned)
+        });
+        let issuer = issuer.await;
+        Some(Self { issuer, _process: process })
+    }
+}
+
 // === impl Opa ===
 
 impl Opa {

@@ -9,15 +9,18 @@
 //! whose password is another, there is none.
 
 mod attempts;
+mod client;
 pub mod cookie;
 pub mod directory;
 mod guard;
 pub mod log;
+pub mod oidc;
 pub mod password;
 pub mod proxy;
 pub mod secret;
 pub mod settings;
 pub mod visitor;
+pub mod vouched;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,17 +35,20 @@ use self::attempts::Attempts;
 use self::cookie::Cookie;
 use self::directory::{Directory, Standing};
 use self::log::{AccessLog, Reason};
+use self::oidc::Provider;
 use self::password::Passwords;
-use self::proxy::{ProxyError, Vouched};
+use self::proxy::ProxyError;
 use self::secret::{Secret, hash};
 use self::settings::{AccessSettings, Auth, DirectorySettings};
 use self::visitor::{PeerAddress, Visitor, Who};
+use self::vouched::Vouched;
 use super::error::{Barred, WebError};
 use crate::review::clock::Timestamp;
 use crate::store::Store;
 use crate::store::access::{Event, Means};
 use crate::store::session::Session;
 
+pub use self::client::ClientError;
 pub use self::guard::{Gate, guard};
 
 /// What all requests share.
@@ -52,6 +58,8 @@ pub struct Access {
     pub passwords: Passwords,
     pub attempts: Attempts,
     pub log: AccessLog,
+    /// With `report.oidc`.
+    pub provider: Option<Provider>,
 }
 
 /// Every token of ours begins so: others, which a proxy may add, are not looked at.
@@ -63,14 +71,21 @@ const SEEN: i64 = 60_000;
 // === impl Access ===
 
 impl Access {
-    pub fn new(settings: &AccessSettings, registry: &mut Registry) -> Self {
-        Self {
+    /// # Errors
+    /// The provider's CA cannot be used.
+    pub fn new(settings: &AccessSettings, registry: &mut Registry) -> Result<Self, ClientError> {
+        let provider = match &settings.auth {
+            Auth::Oidc(oidc) => Some(Provider::new(oidc)?),
+            Auth::None | Auth::Users | Auth::Proxy(_) => None,
+        };
+        Ok(Self {
             settings: settings.clone(),
             directory: ArcSwap::from_pointee(Directory::of(&settings.directory)),
             passwords: Passwords::default(),
             attempts: Attempts::default(),
             log: AccessLog::new(registry),
-        }
+            provider,
+        })
     }
 
     /// From the next request on.

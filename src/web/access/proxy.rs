@@ -4,13 +4,7 @@ use http::HeaderMap;
 
 use super::settings::{ProxyHeaders, ProxySettings};
 use super::visitor::PeerAddress;
-
-/// Whom the proxy vouches for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Vouched {
-    pub name: String,
-    pub groups: Vec<String>,
-}
+use super::vouched::Vouched;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {

@@ -6,6 +6,7 @@ use axum::response::Html;
 use super::error::PageError;
 
 pub mod access;
+pub mod callback;
 pub mod candidates;
 pub mod decision;
 pub mod decisions;

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{Html, IntoResponse, Response};
-use http::header::{LOCATION, RETRY_AFTER, SET_COOKIE};
+use http::header::{LOCATION, REFRESH, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::store::access::Means;
@@ -26,6 +26,8 @@ pub const PATH: &str = "/sign-in";
 
 /// Bytes of a form.
 const LONGEST: usize = 16 * 1024;
+/// Bytes of an address that somebody is brought back to, by way of a provider.
+const LONGEST_WAY: usize = 1_500;
 /// Characters of a name.
 const LONGEST_NAME: usize = 256;
 
@@ -43,6 +45,15 @@ struct SignIn {
     problem: Option<&'static str>,
     /// Whoever vouches for people; `None`: a password does.
     provider: Option<String>,
+}
+
+/// The way to whoever vouches for people.
+#[derive(Template)]
+#[template(path = "pages/provider.html")]
+struct OnTo {
+    frame: Frame,
+    provider: String,
+    url: String,
 }
 
 /// One word for what nobody may tell apart.
@@ -78,7 +89,8 @@ pub async fn submit(
     }
     match state.access.settings.auth {
         Auth::Users => by_password(&state, peer, &headers, &form, to).await,
-        Auth::Oidc(_) | Auth::None | Auth::Proxy(_) => Ok(go(&to)),
+        Auth::Oidc(_) => by_provider(&state, &to).await,
+        Auth::None | Auth::Proxy(_) => Ok(go(&to)),
     }
 }
 
@@ -108,14 +120,8 @@ async fn by_password(
     let name: String = form.text("name").unwrap_or_default().chars().take(LONGEST_NAME).collect();
     let password = form.text("password").unwrap_or_default().to_owned();
     let again = Form::of(state, headers, to.clone());
-    let who = |name: &str| Some((name.to_owned(), Means::Users));
-    let refused = async |reason, name: &str| {
-        let who = who(name);
-        let who = who.as_ref().map(|(name, means)| (name.as_str(), *means));
-        access.log.refused(Some(&state.store), reason, who, peer, "sign-in").await;
-    };
     if let Err(wait) = access.attempts.begin(&name, peer.ip()) {
-        refused(Reason::Limited, &name).await;
+        refused(state, Reason::Limited, &name, peer).await;
         let mut response = again.page(StatusCode::TOO_MANY_REQUESTS, name, Some(LATER))?;
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
         return Ok(response);
@@ -127,7 +133,7 @@ async fn by_password(
     };
     let Some(holds) = held else { return again.page(StatusCode::SERVICE_UNAVAILABLE, name, Some(BUSY)) };
     let Some(user) = directory.user(&name).filter(|_| holds) else {
-        refused(Reason::Password, &name).await;
+        refused(state, Reason::Password, &name, peer).await;
         return again.page(StatusCode::UNAUTHORIZED, name, Some(TOGETHER));
     };
     access.attempts.succeeded(&name, peer.ip());
@@ -139,6 +145,27 @@ async fn by_password(
     let whom = (user.name.as_str(), Means::Users, proof, Vec::new());
     let secret = access.begin_session(&state.store, headers, peer, whom).await?;
     Ok(signed_in(&secret, &to, Cookie::Form, access.settings.is_by_tls))
+}
+
+async fn refused(state: &WebState, reason: Reason, name: &str, peer: PeerAddress) {
+    let who = Some((name, Means::Users));
+    state.access.log.refused(Some(&state.store), reason, who, peer, "sign-in").await;
+}
+
+/// A page that leads on by itself: a redirect would be part of the form, which may go nowhere but here.
+async fn by_provider(state: &WebState, to: &str) -> Result<Response, PageError> {
+    let access = &state.access;
+    let provider = access.provider.as_ref().ok_or(WebError::NoSuchPage)?;
+    let secret = Secret::new();
+    let to = if to.len() <= LONGEST_WAY { to } else { "/" };
+    let url = provider.begin(&secret, to).await.map_err(|error| {
+        tracing::warn!(%error, "the provider of report.oidc cannot be asked");
+        Barred::new(StatusCode::BAD_GATEWAY, Reason::Provider, format!("the provider cannot be asked: {error}"))
+    })?;
+    let refresh = HeaderValue::try_from(format!("0; url={url}")).map_err(|_| WebError::NoSuchPage)?;
+    let page = OnTo { frame: Frame::without_ways("Sign in"), provider: provider.name().to_owned(), url };
+    let cookie = Cookie::Provider.set(&secret, access.settings.is_by_tls);
+    Ok(([(SET_COOKIE, cookie), (REFRESH, refresh)], Html(page.render()?)).into_response())
 }
 
 /// With the session's cookie; that of the way to it is done with.
