@@ -59,6 +59,10 @@ async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
         "/decisions?namespace=nowhere",
         "/decisions?limit=5",
         "/candidates",
+        "/rules",
+        "/rules/images/no-latest",
+        "/rules/images/no-latest?workloads=rejected",
+        "/rules/images/approved?gate=not",
     ]
     .map(str::to_owned)
     .into();

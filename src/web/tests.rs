@@ -131,6 +131,10 @@ async fn every_page_is_there() {
         "/decisions?image=*nothing*",
         &format!("/decisions/{id}"),
         "/revisions/9f2c61d07b7e4f01",
+        "/rules",
+        "/rules?cluster=prod-eu&namespace=shop",
+        "/rules/images/no-latest",
+        "/rules/images/no-latest?workloads=known&gate=unknown",
     ] {
         let answer = report.get(target).await;
         assert_eq!(answer.status, StatusCode::OK, "{target}");
@@ -204,6 +208,8 @@ async fn hostile_names_are_inert_on_pages_and_exact_in_the_api() {
         format!("/decisions/{id}"),
         "/decisions?cluster=%3Cscript%3E%22%3E%3Cimg".to_owned(),
         "/decisions/%3Cscript%3E".to_owned(),
+        "/rules/images/no-latest?workloads=known".to_owned(),
+        "/rules/%3Cscript%3E/no-latest?cluster=%3Cscript%3E".to_owned(),
         "/?since=%3Cscript%3E".to_owned(),
     ] {
         let answer = report.get(&target).await;
