@@ -64,6 +64,10 @@ async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
         "/namespaces?cluster=nowhere",
         "/namespaces/lab/team-a",
         "/namespaces/lab/team-b?since=1h",
+        "/rules",
+        "/rules/images/no-latest",
+        "/rules/images/no-latest?workloads=rejected",
+        "/rules/images/approved?gate=not",
     ]
     .map(str::to_owned)
     .into();

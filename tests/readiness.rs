@@ -2,7 +2,7 @@
 
 mod harness;
 
-use harness::reviews::pod_review;
+use harness::reviews::{image_review, pod_review};
 use harness::{Rehearsal, postgres, run};
 use serde_json::{Value, json};
 
@@ -14,7 +14,10 @@ policies:
   rules:
   - {id: no-latest, deny: {tag: latest}, message: '{image} uses the tag latest', help: Pin a version.}
   - {id: pinned, require: digest}
+candidates: [candidate.yaml]
 ";
+
+const CANDIDATE: &str = "policies: [{name: images-next, rules: [{id: approved, allow: {registry: registry.test}}]}]";
 
 const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -43,7 +46,7 @@ fn review(namespace: &str, deployment: &str, images: &[&str]) -> Value {
 }
 
 async fn started(config: &str, on_postgres: bool) -> Rehearsal {
-    let builder = Rehearsal::builder().config(config);
+    let builder = Rehearsal::builder().file("candidate.yaml", CANDIDATE).config(config);
     let server = || postgres::shared();
     let builder = if on_postgres { builder.on_postgres(&server().url(&server().database())) } else { builder };
     builder.start().await
@@ -198,6 +201,7 @@ async fn every_figure_leads_to_as_many_rows() {
         }
     }
     assert!(followed.len() > 30, "{followed:#?}");
+    assert!(followed.iter().any(|what| what.contains("candidate_verdict=deny")), "{followed:#?}");
     let page = rehearsal.get("/rules/images/no-latest").await.text().to_owned();
     let decisions = regex::Regex::new(r#"href="/decisions\?([^"]*)""#).expect("a pattern");
     let query = decisions.captures(&page).expect("of the last violation")[1].replace("&#38;", "&");
@@ -207,6 +211,10 @@ async fn every_figure_leads_to_as_many_rows() {
 
 /// Those of the page that a figure leads to: counted on the page itself.
 async fn rows(rehearsal: &Rehearsal, path: &str, query: &str) -> usize {
+    if path == "/decisions" {
+        let list = rehearsal.get_json(&format!("/api/v1/decisions?{query}&limit=1000")).await;
+        return list["decisions"].as_array().expect("a list").len();
+    }
     let page = rehearsal.get(&format!("{path}?{query}")).await.text().to_owned();
     let table = |class: &str| {
         let at = page.find(&format!("<table class=\"{class}\">")).map(|at| &page[at..]);
@@ -240,8 +248,8 @@ async fn what_is_proposed_loads_and_does_what_it_says() {
 
     let promoted =
         CONFIG.replace("  mode: audit\n", &format!("  mode: audit\n  {}\n", rollout.trim_end().replace('\n', "\n  ")));
-    std::fs::write(rehearsal.dir().join("next.yaml"), format!("{promoted}{exemptions}")).expect("writable");
-    let checked = run(rehearsal.dir(), &["config", "check", "next.yaml"]);
+    std::fs::write(rehearsal.dir().join("promoted.yaml"), format!("{promoted}{exemptions}")).expect("writable");
+    let checked = run(rehearsal.dir(), &["config", "check", "promoted.yaml"]);
     assert_eq!(checked.code, Some(0), "{}{}\n{promoted}{exemptions}", checked.stdout, checked.stderr);
 
     let next = started(&format!("{promoted}{exemptions}"), false).await;
@@ -320,6 +328,19 @@ async fn the_command_says_the_same_with_and_without_a_url() {
     assert!(ended.stderr.contains("127.0.0.1:9 does not answer"), "{}", ended.stderr);
     let ended = run(nobody.path(), &["ready", "--rule", "images"]);
     assert!(ended.stderr.contains("POLICY/RULE") && ended.code == Some(2), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_workload_that_only_image_reviews_tell_of_is_the_one_that_runs() {
+    let rehearsal = started(CONFIG, false).await;
+    rehearsal.review("/review/prod", &image_review("blog", &["docker.io/library/posts:1"])).await;
+    rehearsal.decisions("", 1).await;
+    record(
+        &rehearsal,
+        &[namespace("blog"), namespace("shop"), pod("blog", "web", &["posts:2"]), pod("shop", "x", &["x:1"])],
+    );
+    let answer = of_rule(&rehearsal, "no-latest", "").await;
+    assert_eq!(words(&answer), pairs(&[("shop", "unseen: 1 of 1"), ("blog", "ready")]));
 }
 
 #[tokio::test]

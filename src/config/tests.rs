@@ -1,5 +1,6 @@
 //! Whole documents: what they mean, or everything that is wrong with them.
 
+mod advice;
 mod agreement;
 mod environment;
 mod forms;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::image::Image;
+use super::reference::ImageReference;
 use super::view::digest_hex;
 
 /// The kind and name of what made a pod; its namespace and cluster stand beside it.
@@ -57,12 +58,17 @@ impl Workload {
     /// Of the pods that an ImageReview is about, which are known by what they run. Two sets never share a name: one
     /// that is too long to be spelled out ends in its hash.
     pub fn running(images: &[Image]) -> Self {
-        let names: BTreeSet<String> = images
-            .iter()
-            .map(|image| {
-                image.reference.as_ref().map_or_else(|_| image.text.clone(), super::reference::ImageReference::name)
-            })
-            .collect();
+        let name = |image: &Image| image.reference.as_ref().map_or_else(|_| image.text.clone(), ImageReference::name);
+        Self::of_repositories(images.iter().map(name).collect())
+    }
+
+    /// The same, of images as written.
+    pub fn running_texts<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
+        let name = |text: &str| ImageReference::parse(text).map_or_else(|_| text.to_owned(), |image| image.name());
+        Self::of_repositories(texts.map(name).collect())
+    }
+
+    fn of_repositories(names: BTreeSet<String>) -> Self {
         if names.is_empty() {
             return Self::new("Pods", "running nothing");
         }
@@ -104,7 +110,6 @@ fn made_by(kind: &str, name: &str, template_hash: Option<&str>) -> Option<Worklo
 mod tests {
     use super::*;
     use crate::review::image::Role;
-    use crate::review::reference::ImageReference;
 
     fn pod<'a>(controller: Option<(&'a str, &'a str)>, template_hash: Option<&'a str>) -> Workload {
         Workload::of("Pod", Origin { name: Some("p-abcde"), generate_name: Some("p-"), controller, template_hash })

@@ -46,8 +46,9 @@ const LOOKED_UP: usize = 500;
 pub(super) async fn faults(database: &Database, policy: &str, keys: &[i64]) -> Result<Faults, StoreError> {
     let mut faults = Faults::new();
     for keys in keys.chunks(LOOKED_UP) {
-        let mut sql = Sql::new("SELECT d.key, o.verdicts FROM decisions d JOIN outcomes o ON o.id = d.outcome WHERE ");
-        at_keys(&mut sql, keys);
+        let mut sql =
+            Sql::new("SELECT d.key, o.verdicts FROM decisions d JOIN outcomes o ON o.id = d.outcome WHERE d.key IN ");
+        sql.list(keys.iter().copied());
         for mut row in database.fetch(sql).await? {
             let verdicts = Outcome::join(&row.text(1)?, None)?;
             faults.insert(row.int(0)?, of_policy(&verdicts, policy));
@@ -59,20 +60,14 @@ pub(super) async fn faults(database: &Database, policy: &str, keys: &[i64]) -> R
 pub(super) async fn ids(database: &Database, keys: &[i64]) -> Result<HashMap<i64, DecisionId>, StoreError> {
     let mut ids = HashMap::new();
     for keys in keys.chunks(LOOKED_UP) {
-        let mut sql = Sql::new("SELECT d.key, d.id FROM decisions d WHERE ");
-        at_keys(&mut sql, keys);
+        let mut sql = Sql::new("SELECT d.key, d.id FROM decisions d WHERE d.key IN ");
+        sql.list(keys.iter().copied());
         for row in database.fetch(sql).await? {
             let key = row.int(0)?;
             ids.insert(key, row.id_at(key, 1)?);
         }
     }
     Ok(ids)
-}
-
-/// The ends of them leave the other days' partitions alone.
-fn at_keys(sql: &mut Sql, keys: &[i64]) {
-    sql.push("d.key >= ").bind(keys.iter().min().copied()).push(" AND d.key <= ").bind(keys.iter().max().copied());
-    sql.push(" AND d.key IN ").list(keys.iter().copied());
 }
 
 fn of_policy(verdicts: &[PolicyVerdict], policy: &str) -> Vec<Fault> {

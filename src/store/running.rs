@@ -44,7 +44,11 @@ pub(super) async fn add(
                 places.len() - 1
             });
             for (workload, running) in running {
-                let at = *by_workload.entry((place, workload)).or_insert_with_key(|(place, workload)| {
+                // For who sends ImageReviews it is known as the pods that run its repositories.
+                let pods = (place, Workload::running_texts(running.images.iter().map(String::as_str)));
+                let own = (place, workload);
+                let name = if !by_workload.contains_key(&own) && by_workload.contains_key(&pods) { pods } else { own };
+                let at = *by_workload.entry(name).or_insert_with_key(|(place, workload)| {
                     known.push(Known {
                         place: *place,
                         workload: workload.clone(),
@@ -54,7 +58,11 @@ pub(super) async fn add(
                     });
                     known.len() - 1
                 });
-                known[at].running = Some(Arc::new(running));
+                // Of several that share that name, the one that fares worst.
+                let is_worse = |other: &Arc<Running>| running.faults() > other.faults();
+                if known[at].running.as_ref().is_none_or(is_worse) {
+                    known[at].running = Some(Arc::new(running));
+                }
             }
         }
         let coverage = &inventory.account.coverage;

@@ -9,6 +9,8 @@ use fastrand::Rng;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::policy::rules::version_of;
+use crate::policy::settings::{SourceSettings, built_in};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{
     Answer, Decision, ImageRecord, Mode, Operation, PolicyVerdict, Protocol, ReviewHash, ReviewRecord, Verdict,
@@ -247,7 +249,17 @@ fn verdicts(review: &ReviewRecord) -> Vec<PolicyVerdict> {
         }
     }
     let said = if violations.is_empty() { Verdict::Allow } else { Verdict::Deny };
-    vec![verdict("images", said, violations), verdict("gatekeeper", Verdict::Allow, Vec::new())]
+    let images = PolicyVerdict { version: Some(built_in_version()), ..verdict("images", said, violations) };
+    vec![images, verdict("gatekeeper", Verdict::Allow, Vec::new())]
+}
+
+/// Of the policy that judges where none is configured: what is served without a configuration counts as judged by it.
+fn built_in_version() -> String {
+    let rules = built_in().into_iter().find_map(|policy| match policy.source {
+        SourceSettings::Rules(rules) => Some(version_of(&rules)),
+        SourceSettings::Rego(_) | SourceSettings::Gatekeeper(_) | SourceSettings::Webhook(_) => None,
+    });
+    rules.unwrap_or_default()
 }
 
 fn verdict(policy: &str, verdict: Verdict, violations: Vec<Violation>) -> PolicyVerdict {

@@ -242,7 +242,14 @@ impl OfRule {
             return format!("Nothing is known of {name} yet: no workload was reviewed.");
         }
         let mut text = match self.gated(Gate::Ready) {
-            ready if ready == all && all == 1 => format!("{name} is ready in the one namespace that is known"),
+            _ if all == 1 => {
+                let is = match self.census.namespaces[0].state.gate() {
+                    Gate::Ready => "is ready",
+                    Gate::Not => "is not ready",
+                    Gate::Unknown => "is not known to be ready",
+                };
+                return format!("{name} {is} in the one namespace that is known.");
+            }
             ready if ready == all => format!("{name} is ready in all {} namespaces", group(all)),
             ready => format!("{name} is ready in {} of {}", group(ready), count(all, "namespace")),
         };
@@ -292,7 +299,7 @@ impl Bound {
             some => group(some),
         };
         format!(
-            "Of the {} that were seen in {}, {none} would be rejected: with 95 % confidence, of workloads like these that \
+            "Of the {} that were seen in {}, {none} would be rejected: with 95\u{a0}% confidence, of workloads like these that \
              nobody has seen yet, at most {} would be.",
             count(seen, "workload"),
             if namespaces == 1 {
@@ -316,7 +323,7 @@ fn percent(share: f64) -> String {
     let scale = 10_f64.powi(digits);
     // What a double makes of a whole number is not rounded up to the next.
     let up = (percent * scale - 1e-9).ceil() / scale;
-    format!("{up:.*} %", usize::try_from(digits).unwrap_or(0))
+    format!("{up:.*}\u{a0}%", usize::try_from(digits).unwrap_or(0))
 }
 
 /// Why these figures are of workloads.
@@ -333,7 +340,7 @@ mod tests {
         for (share, said) in
             [(0.5, "50.0 %"), (0.25887, "25.9 %"), (0.029_513, "2.96 %"), (0.0003, "0.030 %"), (1.0, "100.0 %")]
         {
-            assert_eq!(percent(share), said, "{share}");
+            assert_eq!(percent(share).replace('\u{a0}', " "), said, "{share}");
         }
     }
 }

@@ -152,6 +152,10 @@ async fn every_page_is_there() {
         "/namespaces",
         "/namespaces?since=7d&cluster=staging-us&after=1",
         "/namespaces/prod-eu/shop?since=7d",
+        "/rules",
+        "/rules?cluster=prod-eu&namespace=shop",
+        "/rules/images/no-latest",
+        "/rules/images/no-latest?workloads=known&gate=unknown",
     ] {
         let answer = report.get(target).await;
         assert_eq!(answer.status, StatusCode::OK, "{target}");
@@ -238,6 +242,8 @@ async fn hostile_names_are_inert_on_pages_and_exact_in_the_api() {
         "/namespaces/%3Cscript%3E/%22%3E%3Cimg".to_owned(),
         "/decisions?cluster=%3Cscript%3E%22%3E%3Cimg".to_owned(),
         "/decisions/%3Cscript%3E".to_owned(),
+        "/rules/images/no-latest?workloads=known".to_owned(),
+        "/rules/%3Cscript%3E/no-latest?cluster=%3Cscript%3E".to_owned(),
         "/?since=%3Cscript%3E".to_owned(),
     ] {
         let answer = report.get(&target).await;

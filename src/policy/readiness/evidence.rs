@@ -93,3 +93,12 @@ pub struct Against {
     pub open: Option<Moment>,
     pub exempted: Option<Moment>,
 }
+
+// === impl Running ===
+
+impl Running {
+    /// How many violations there are of all rules.
+    pub fn faults(&self) -> usize {
+        self.said.iter().map(|said| said.violations.len()).sum()
+    }
+}

@@ -146,7 +146,6 @@ async fn every_figure_can_be_recounted_from_the_rows(kind: Kind) {
     ] {
         stored.extend(test.dump(&select).await);
     }
-    let mut recount = recount;
     let keys = keys(&test).await;
     for stored in all(&test).await {
         recount_evidence(&mut recount, &stored, keys[&stored.decision.id.to_string()]);

@@ -25,7 +25,7 @@ use crate::web::readiness::{GATES, OfRule, Question, Shown, WHY_WORKLOADS, path}
 use crate::web::sentence::workload;
 
 /// Namespaces, or workloads, of one page.
-const ROWS: usize = 100;
+const ROWS: usize = 50;
 /// Violations that a row names.
 const NAMED: usize = 3;
 /// Workloads that an exemption is told to be for.
@@ -99,6 +99,8 @@ struct Advice {
     idle: &'static str,
     exemptions: Option<String>,
     relief: Vec<ReliefRow>,
+    /// Exemptions beside those rows.
+    more: usize,
     left: Option<String>,
 }
 
@@ -230,7 +232,6 @@ impl WorkloadRow {
         let (known, standing) = (&found.evidence.known[at], &found.census.standings[at]);
         let Place { cluster, namespace, .. } = &found.evidence.places[known.place];
         let faults = if standing.fate == Fate::Clear { Vec::new() } else { found.faults(at) };
-        let help = |text: &Option<String>| text.clone();
         let (word, href) = match standing.word {
             None if known.running.is_some() => ("runs, and has no review that it judged".to_owned(), None),
             None => ("no review that it judged".to_owned(), None),
@@ -261,7 +262,7 @@ impl WorkloadRow {
                 Fate::Clear => "let in",
             },
             more_against: faults.len().saturating_sub(NAMED),
-            against: faults.iter().take(NAMED).map(|fault| (fault.message.clone(), help(&fault.help))).collect(),
+            against: faults.iter().take(NAMED).map(|fault| (fault.message.clone(), fault.help.clone())).collect(),
             word,
             href,
             seen: if standing.seen { "" } else { "not judged by the rule as it is now" },
@@ -339,7 +340,8 @@ impl Advice {
                 "It is ready nowhere yet."
             },
             exemptions: relief.yaml(&found.asked, &advice::until(now)),
-            relief: relief.exemptions.iter().map(ReliefRow::of).collect(),
+            relief: relief.exemptions.iter().take(ROWS).map(ReliefRow::of).collect(),
+            more: relief.exemptions.len().saturating_sub(ROWS),
             left,
         }
     }

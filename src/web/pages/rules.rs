@@ -153,14 +153,17 @@ fn sentence(rules: &[(Asked, Census)]) -> Sentence {
     }
     let all = count(rules.len() as u64, "rule");
     let sentence = match ready {
+        0 if rules.len() == 1 => sentence.plain("The one rule that is loaded is not ready in every namespace"),
         0 => sentence.plain(format!("None of {all} is ready in every namespace")),
+        1 if rules.len() == 1 => sentence.plain("The one rule that is loaded is ready in every namespace"),
         ready => {
             let verb = if ready == 1 { "is" } else { "are" };
             sentence.phrase("allowed", group(ready as u64)).plain(format!(" of {all} {verb} ready in every namespace"))
         }
     };
     match rejecting {
-        0 => sentence.plain("; none is held up by what it would reject."),
+        0 => sentence.plain("; nothing that runs would be rejected."),
+        1 if rules.len() == 1 => sentence.plain("; it ").phrase("would", "would reject").plain(" what runs."),
         some => sentence.plain("; ").phrase("would", group(some as u64)).plain(" would reject what runs."),
     }
 }
