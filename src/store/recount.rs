@@ -13,6 +13,7 @@ use super::error::StoreError;
 use super::fact;
 use super::key;
 use super::outcome::{self, Outcome, Said, Violated};
+use super::review::NamedImage;
 use super::rollup::{Alike, Blame, Fact, Tally};
 use super::row;
 use super::sql::{Row, Sql};
@@ -20,14 +21,21 @@ use crate::review::clock::Timestamp;
 use crate::review::comparison::Comparison;
 use crate::review::decision::{Answer, PolicyVerdict};
 
-const FIGURES: [&str; 6] =
-    ["rollup_totals", "rollup_rules", "rollup_repositories", "rollup_candidates", "workload_totals", "workload_rules"];
+const FIGURES: [&str; 7] = [
+    "rollup_totals",
+    "rollup_rules",
+    "rollup_repositories",
+    "rollup_candidates",
+    "workload_totals",
+    "workload_rules",
+    "image_workloads",
+];
 
 /// What is needed beside the rows of decisions.
 struct Contents {
     verdicts: HashMap<i64, Vec<PolicyVerdict>>,
-    /// By review: each image's text and repository.
-    images: HashMap<i64, Vec<(String, Option<i64>)>>,
+    /// By review.
+    images: HashMap<i64, Vec<NamedImage>>,
     rules: HashMap<(String, String), i64>,
     candidates: HashMap<String, i64>,
     meanings: HashMap<Content, Arc<Meaning>>,
@@ -48,6 +56,7 @@ struct Meaning {
     answer: Answer,
     rules: Vec<(i64, Violated)>,
     repositories: Vec<(i64, Blame)>,
+    images: Vec<i64>,
     cells: Vec<Cell>,
 }
 
@@ -96,9 +105,11 @@ impl Contents {
         for mut row in tx.fetch(Sql::new("SELECT id, verdicts FROM outcomes")).await? {
             contents.verdicts.insert(row.int(0)?, Outcome::join(&row.text(1)?, None)?);
         }
-        let images = "SELECT i.review, m.text, m.repository FROM review_images i JOIN images m ON m.id = i.image";
+        let images = "SELECT i.review, m.text, m.repository, m.counted, m.id FROM review_images i JOIN images m ON m.id = i.image";
         for mut row in tx.fetch(Sql::new(images)).await? {
-            contents.images.entry(row.int(0)?).or_default().push((row.text(1)?, row.opt_int(2)?));
+            let counted = row.flag(3)?.then(|| row.int(4)).transpose()?;
+            let image = NamedImage { text: row.text(1)?, counted, repository: row.opt_int(2)? };
+            contents.images.entry(row.int(0)?).or_default().push(image);
         }
         let rules = "SELECT p.name, r.name, r.id FROM rules r JOIN policies p ON p.id = r.policy";
         for mut row in tx.fetch(Sql::new(rules)).await? {
@@ -149,6 +160,7 @@ impl Contents {
             would_reject: row.flag(6)?,
             rules: meaning.rules.clone(),
             repositories: meaning.repositories.clone(),
+            images: meaning.images.clone(),
             cells: meaning.cells.clone(),
         };
         Ok(Fact { at: key::at(row.int(9)?), alike: Arc::new(alike) })
@@ -181,6 +193,7 @@ impl Contents {
             answer: said.answer,
             rules: rules.collect::<Result<_, StoreError>>()?,
             repositories: self.images.get(&review).map_or_else(Vec::new, |images| fact::blames(said, images)),
+            images: self.images.get(&review).into_iter().flatten().filter_map(|image| image.counted).collect(),
             cells,
         });
         self.meanings.insert(content, Arc::clone(&meaning));

@@ -115,6 +115,7 @@ impl TestStore {
             "rollup_candidates",
             "workload_totals",
             "workload_rules",
+            "image_workloads",
         ] {
             all.extend(self.dump(&format!("SELECT '{table}', t.* FROM {table} t")).await);
         }

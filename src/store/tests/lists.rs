@@ -9,7 +9,6 @@ use crate::store::figures::{comparisons, summary};
 use crate::store::hits::ranking;
 use crate::store::list::{self, SCANNED};
 use crate::store::read::{Blame, Compared, ComparedFilter, Filter, Hits, Scope, Slice, StoredDecision, Which};
-use crate::store::sql::Sql;
 
 on_both![
     every_filter_finds_what_it_says,

@@ -8,6 +8,8 @@ use super::error::PageError;
 pub mod candidates;
 pub mod decision;
 pub mod decisions;
+pub mod image;
+pub mod images;
 pub mod inventory;
 pub mod namespace;
 pub mod namespaces;
