@@ -58,6 +58,9 @@ async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
         "/decisions?would_reject=true",
         "/decisions?namespace=nowhere",
         "/decisions?limit=5",
+        "/decisions?q=a",
+        "/decisions?q=no%20such%20name&follow=true",
+        "/decisions?workload=Deployment/web&user=alice&since=90m",
         "/candidates",
         "/?since=30d&tz=Asia/Kathmandu",
         "/namespaces",
@@ -68,6 +71,12 @@ async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
         "/rules/images/no-latest",
         "/rules/images/no-latest?workloads=rejected",
         "/rules/images/approved?gate=not",
+        "/images",
+        "/images?cluster=nowhere",
+        "/images?unreadable=true",
+        "/images?repository=docker.io/library/nginx",
+        "/images/reference?image=nginx",
+        "/images/reference?image=UPPER/Case:bad%20tag!",
     ]
     .map(str::to_owned)
     .into();
@@ -177,7 +186,14 @@ async fn entangled() -> Rehearsal {
 async fn every_figure_leads_to_as_many_decisions() {
     let rehearsal = entangled().await;
     let mut page = rehearsal.get("/?since=24h").await.text().to_owned();
-    for other in ["/?since=24h&cluster=lab&namespace=team-a", "/namespaces", "/namespaces/lab/team-a"] {
+    for other in [
+        "/?since=24h&cluster=lab&namespace=team-a",
+        "/namespaces",
+        "/namespaces/lab/team-a",
+        "/images",
+        "/images?repository=docker.io/library/nginx",
+        "/images/reference?image=nginx",
+    ] {
         page += &rehearsal.get(other).await.text();
     }
     // Every number in a link: the figures, the tables of what is hit most, the table of the chart.
@@ -205,6 +221,95 @@ async fn every_figure_leads_to_as_many_decisions() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_is_followed_grows_and_without_a_script_it_loads_itself_again() {
+    let rehearsal = populated().await;
+    let browser = Browser::start().await;
+    browser.look_from(Screen::Desk, Scheme::Light).await;
+    browser.open(&format!("{}/decisions?namespace=team-live", rehearsal.report_url())).await;
+    browser.script("[...document.querySelectorAll('a')].find(a => a.textContent == 'Follow live').click()").await;
+    let status = async |said: &str| {
+        harness::wait_for(said, || async {
+            let text = browser.script("return document.querySelector('[data-status]')?.textContent").await;
+            text.as_str().is_some_and(|text| text.contains(said)).then_some(())
+        })
+        .await;
+    };
+    status("what is stored from now on").await;
+    let hostile = "<img src=x onerror=document.title='owned'>";
+    for uid in ["one", "two"] {
+        rehearsal.review("/review/lab", &pod_review(uid, "team-live", uid, &["nginx:live", hostile])).await;
+    }
+    rehearsal.review("/review/lab", &pod_review("other", "team-a", "other", &["nginx:live"])).await;
+    let rows = harness::wait_for("both rows", || async {
+        let rows = browser
+            .script("return [...document.querySelectorAll('.decisions tbody tr')].map(row => row.innerText)")
+            .await;
+        (rows.as_array().map(Vec::len) == Some(2)).then_some(rows)
+    })
+    .await;
+    assert!(rows[0].as_str().is_some_and(|row| row.contains("team-live") && row.contains(hostile)), "{rows}");
+    assert_ne!(browser.script("return document.title").await, "owned");
+    assert_eq!(browser.script("return document.querySelectorAll('.decisions img').length").await, 0);
+    // The rows are those of the list, and lead where these do.
+    let way = browser.script("return document.querySelector('.decisions a.row').getAttribute('href')").await;
+    assert_eq!(rehearsal.get(way.as_str().expect("an address")).await.status, 200);
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    let without_script = browser.script("return document.querySelector('noscript').textContent").await;
+    assert!(without_script.as_str().is_some_and(|text| text.contains("http-equiv=\"refresh\"")), "{without_script}");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_is_copied_and_names_that_are_found_lead_on() {
+    let rehearsal = populated().await;
+    let browser = Browser::start().await;
+    browser.look_from(Screen::Phone, Scheme::Dark).await;
+    browser.open(&format!("{}/namespaces/lab/team-b", rehearsal.report_url())).await;
+    let text = browser.script("return document.querySelector('#drain').parentElement.innerText").await;
+    assert!(text.as_str().is_some_and(|text| text.contains("Nothing runs here.")), "{text}");
+    browser.open(&format!("{}/inventory?cluster=nowhere", rehearsal.report_url())).await;
+    browser.script("document.querySelector('.copier').click()").await;
+    harness::wait_for("the answer of the button", || async {
+        let said = browser.script("return document.querySelector('.copier').textContent").await;
+        said.as_str().is_some_and(|said| said != "Copy").then_some(())
+    })
+    .await;
+    browser.open(&format!("{}/decisions?q=denied", rehearsal.report_url())).await;
+    let way = browser.script("return document.querySelector('.found dd a').getAttribute('href')").await;
+    let list = rehearsal.get(way.as_str().expect("an address")).await.text().to_owned();
+    assert!(list.contains("blocked.test/x:1"), "{way}: {list}");
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_drain_would_break_stands_on_the_page_of_its_namespace() {
+    let rehearsal = populated().await;
+    let page = rehearsal.get("/namespaces/lab/team-a").await.text().replace("&#38;", "&");
+    assert!(
+        page.contains("Of 3 workloads that run here ")
+            && page.contains("1 would be refused</span> when a pod is next made"),
+        "{page}"
+    );
+    let way = "/inventory?cluster=lab&namespace=team-a&outlook=refused";
+    assert!(page.contains(way) && page.contains("Pod/denied"), "{page}");
+    let list = rehearsal.get_json(&format!("/api/v1{way}")).await;
+    assert_eq!(list["workloads"].as_array().map(Vec::len), Some(1), "{list}");
+    let api = rehearsal.get_json("/api/v1/namespaces/lab/team-a").await;
+    let image = rehearsal.get_json("/api/v1/images/reference?image=nginx").await;
+    assert_eq!(
+        (&image["runs"][0]["workload"], &image["runs"][0]["pods"]),
+        (&json!("Pod/latest"), &json!(1)),
+        "{image}"
+    );
+    let digest = format!("sha256:{:064x}", 7);
+    assert_eq!((&image["runs"][0]["digest"], &image["digests"]), (&json!(digest), &json!([digest])));
+    let page = rehearsal.get("/images/reference?image=nginx").await.text();
+    assert!(page.contains(&digest) && page.contains("Pod/latest"), "{page}");
+    assert_eq!((&api["running"]["workloads"], &api["running"]["refused"]), (&json!(3), &json!(1)));
+}
+
 #[tokio::test]
 async fn pages_carry_a_strict_policy() {
     let rehearsal = Rehearsal::builder().start().await;
@@ -214,6 +319,7 @@ async fn pages_carry_a_strict_policy() {
         assert!(policy.contains("default-src 'none'"), "{path}: {policy}");
         assert!(policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
         assert!(!policy.contains("unsafe"), "{path}: {policy}");
+        assert!(policy.contains("script-src 'self'") && policy.contains("connect-src 'self'"), "{path}: {policy}");
         assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{path}");
         for outside in ["http://", "https://"] {
             assert!(!response.text().contains(&format!("src=\"{outside}")), "{path}: an external asset");

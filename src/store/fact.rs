@@ -10,7 +10,7 @@ use super::error::StoreError;
 use super::evidence::Judged;
 use super::name::{Dimensions, Ids, Name, Place};
 use super::outcome::{self, RuleName, Said};
-use super::review::{Reviews, StoredReview};
+use super::review::{NamedImage, Reviews, StoredReview};
 use super::rollup::{Alike, Blame, Fact};
 use super::row::Numbers;
 use super::sql::Value;
@@ -209,6 +209,7 @@ impl Names {
             would_reject: decision.would_reject,
             rules: rules.map(|(rule, standing)| Ok((self.rule(rule)?, standing))).collect::<Result<_, StoreError>>()?,
             repositories: blames(decision.into(), &review.images),
+            images: review.images.iter().filter_map(|image| image.counted).collect(),
             cells: Comparison::of(decision)
                 .map(|one| Ok(Cell::of_comparison(self.candidates.id_of(one.candidate)?, &one)))
                 .collect::<Result<_, StoreError>>()?,
@@ -288,15 +289,15 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Each repository of a review's images (text and repository), and what an image of it is to blame for.
-pub(super) fn blames(said: Said<'_>, images: &[(String, Option<i64>)]) -> Vec<(i64, Blame)> {
+/// Each repository of a review's images, and what an image of it is to blame for.
+pub(super) fn blames(said: Said<'_>, images: &[NamedImage]) -> Vec<(i64, Blame)> {
     let (denied, would_reject) = outcome::blamed(said);
     if denied.is_empty() && would_reject.is_empty() {
-        let repositories: BTreeSet<i64> = images.iter().filter_map(|(_, repository)| *repository).collect();
+        let repositories: BTreeSet<i64> = images.iter().filter_map(|image| image.repository).collect();
         return repositories.into_iter().map(|repository| (repository, Blame::default())).collect();
     }
     let mut blames: BTreeMap<i64, Blame> = BTreeMap::new();
-    for (text, repository) in images {
+    for NamedImage { text, repository, .. } in images {
         let Some(repository) = repository else { continue };
         let blame = blames.entry(*repository).or_default();
         blame.denied |= denied.contains(text.as_str());

@@ -7,7 +7,7 @@ pub mod last_review;
 pub(super) mod narrow;
 pub mod read;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -229,7 +229,13 @@ async fn insert_workloads(tx: &mut Transaction, id: i64, inventory: &Inventory) 
     let mut place = 0_i64;
     for workloads in workloads.chunks(INSERTED) {
         let mut insert = Insert::into("inventory_workloads", columns, "");
+        let columns = &["image", "inventory", "place", "digest"];
+        let mut images = Insert::into("inventory_images", columns, "ON CONFLICT DO NOTHING");
         for Running { namespace, contents } in workloads {
+            let of_it: BTreeSet<(&str, &str)> = contents.images.iter().map(RunningImage::parts).collect();
+            for (image, digest) in of_it {
+                images.row([image.into(), id.into(), place.into(), digest.into()]);
+            }
             let (outlook, text) = (contents.outlook() as i64, serde_json::to_string(contents)?);
             let unreviewed = contents.is_unreviewed();
             insert.row([
@@ -243,6 +249,7 @@ async fn insert_workloads(tx: &mut Transaction, id: i64, inventory: &Inventory) 
             place += 1;
         }
         tx.insert(insert).await?;
+        tx.insert(images).await?;
     }
     Ok(())
 }
@@ -268,9 +275,12 @@ async fn delete_old(tx: &mut Transaction, cluster: &str) -> Result<(), StoreErro
     if old.is_empty() {
         return Ok(());
     }
-    for (table, column) in
-        [("inventory_workloads", "inventory"), ("inventory_namespaces", "inventory"), ("inventories", "id")]
-    {
+    for (table, column) in [
+        ("inventory_images", "inventory"),
+        ("inventory_workloads", "inventory"),
+        ("inventory_namespaces", "inventory"),
+        ("inventories", "id"),
+    ] {
         let mut sql = Sql::new(&format!("DELETE FROM {table} WHERE {column} IN "));
         sql.list(old.iter().copied());
         tx.execute(sql).await?;
@@ -331,6 +341,15 @@ impl From<&Violation> for Outlook {
             Mode::Warn => Self::Warned,
             Mode::Enforce => Self::Refused,
         }
+    }
+}
+
+// === impl RunningImage ===
+
+impl RunningImage {
+    /// As written, and its digest, empty where it is not known.
+    fn parts(&self) -> (&str, &str) {
+        (&self.text, self.digest.as_deref().unwrap_or_default())
     }
 }
 

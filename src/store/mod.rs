@@ -27,6 +27,7 @@ mod generate;
 mod hits;
 pub mod hold;
 mod horizon;
+mod images;
 pub mod inventory;
 mod key;
 mod list;
@@ -84,8 +85,9 @@ use self::database::Database;
 use self::places::{KnownRule, Namespace};
 use self::reach::{Reach, Rights};
 use self::read::{
-    AgainstPage, Bucket, Comparisons, Cursor, Filter, Followed, Hits, Horizons, Names, News, Page, PolicyRules, Range,
-    Ranking, Scope, Slice, Standing, StoredDecision, Summary, Uses, Which,
+    AgainstPage, Askers, Bucket, Comparisons, Cursor, Filter, Followed, Hits, Horizons, Names, News, Page, PolicyRules,
+    Range, Ranking, References, Referred, RepositorySeen, Runners, Scope, Slice, Standing, StoredDecision, Summary,
+    Uses, Which,
 };
 use self::session::{Ended, Session};
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
@@ -374,6 +376,26 @@ impl Store {
     /// came of such a namespace.
     pub async fn against(&self, scope: &Scope, slice: Slice) -> Result<Option<AgainstPage>, StoreError> {
         against::page(&self.database, scope, slice).await
+    }
+
+    /// Of each of these repositories that anything came of in the scope, which of its references were asked for in all.
+    pub async fn repositories(&self, scope: &Scope, names: &[String]) -> Result<Vec<RepositorySeen>, StoreError> {
+        images::repositories(&self.database, scope, names).await
+    }
+
+    /// References that were asked for in the scope's span and place, those that were asked for last first.
+    pub async fn references(&self, of: &Referred, scope: &Scope, slice: Slice) -> Result<References, StoreError> {
+        images::references(&self.database, of, scope, slice).await
+    }
+
+    /// The workloads that asked for a reference, those that did last first.
+    pub async fn askers(&self, image: &str, scope: &Scope, slice: Slice) -> Result<Askers, StoreError> {
+        images::askers(&self.database, image, scope, slice).await
+    }
+
+    /// What runs a reference, by the newest inventory of each cluster; and every digest that it was seen to run with.
+    pub async fn runners(&self, image: &str, scope: &Scope, limit: u16) -> Result<Runners, StoreError> {
+        images::runners(&self.database, image, scope, limit).await
     }
 
     /// How often candidates said what beside the policies in force, over the same span as the [`summary`](Self::summary).

@@ -15,6 +15,7 @@ use super::fact;
 use super::horizon;
 use super::key;
 use super::outcome::{self, Outcome, Said, Violated};
+use super::review::NamedImage;
 use super::rollup::{Alike, Blame, Fact, Tally};
 use super::row;
 use super::sql::{Row, Sql};
@@ -22,7 +23,7 @@ use crate::review::clock::Timestamp;
 use crate::review::comparison::Comparison;
 use crate::review::decision::{Answer, PolicyVerdict};
 
-const FIGURES: [&str; 8] = [
+const FIGURES: [&str; 9] = [
     "rollup_totals",
     "rollup_rules",
     "rollup_repositories",
@@ -31,13 +32,14 @@ const FIGURES: [&str; 8] = [
     "workload_rules",
     "workload_judged",
     "workload_against",
+    "image_workloads",
 ];
 
 /// What is needed beside the rows of decisions.
 struct Contents {
     verdicts: HashMap<i64, Vec<PolicyVerdict>>,
-    /// By review: each image's text and repository.
-    images: HashMap<i64, Vec<(String, Option<i64>)>>,
+    /// By review.
+    images: HashMap<i64, Vec<NamedImage>>,
     rules: HashMap<(String, String), i64>,
     versions: HashMap<(String, String), i64>,
     candidates: HashMap<String, i64>,
@@ -59,6 +61,7 @@ struct Meaning {
     answer: Answer,
     rules: Vec<(i64, Violated)>,
     repositories: Vec<(i64, Blame)>,
+    images: Vec<i64>,
     cells: Vec<Cell>,
     judged: Vec<Judged>,
 }
@@ -110,9 +113,11 @@ impl Contents {
         for mut row in tx.fetch(Sql::new("SELECT id, verdicts FROM outcomes")).await? {
             contents.verdicts.insert(row.int(0)?, Outcome::join(&row.text(1)?, None)?);
         }
-        let images = "SELECT i.review, m.text, m.repository FROM review_images i JOIN images m ON m.id = i.image";
+        let images = "SELECT i.review, m.text, m.repository, m.counted, m.id FROM review_images i JOIN images m ON m.id = i.image";
         for mut row in tx.fetch(Sql::new(images)).await? {
-            contents.images.entry(row.int(0)?).or_default().push((row.text(1)?, row.opt_int(2)?));
+            let counted = row.flag(3)?.then(|| row.int(4)).transpose()?;
+            let image = NamedImage { text: row.text(1)?, counted, repository: row.opt_int(2)? };
+            contents.images.entry(row.int(0)?).or_default().push(image);
         }
         let rules = "SELECT p.name, r.name, r.id FROM rules r JOIN policies p ON p.id = r.policy";
         for mut row in tx.fetch(Sql::new(rules)).await? {
@@ -167,6 +172,7 @@ impl Contents {
             would_reject: row.flag(6)?,
             rules: meaning.rules.clone(),
             repositories: meaning.repositories.clone(),
+            images: meaning.images.clone(),
             cells: meaning.cells.clone(),
             judged: meaning.judged.clone(),
         };
@@ -203,6 +209,7 @@ impl Contents {
             answer: said.answer,
             rules: rules.collect::<Result<_, StoreError>>()?,
             repositories: self.images.get(&review).map_or_else(Vec::new, |images| fact::blames(said, images)),
+            images: self.images.get(&review).into_iter().flatten().filter_map(|image| image.counted).collect(),
             cells,
             judged: judged.collect::<Result<_, _>>()?,
         });

@@ -30,8 +30,19 @@ pub(super) struct StoredReview {
     /// Empty: none.
     pub namespace: String,
     pub workload: Workload,
-    /// Each image once, as written, and its repository where it could be read.
-    pub images: Vec<(String, Option<i64>)>,
+    /// Each once.
+    pub images: Vec<NamedImage>,
+}
+
+/// An image that a review names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NamedImage {
+    /// As written.
+    pub text: String,
+    /// Its number, where it is counted by itself.
+    pub counted: Option<i64>,
+    /// `None`: it cannot be read.
+    pub repository: Option<i64>,
 }
 
 pub(super) type Reviews = HashMap<ReviewHash, Arc<StoredReview>>;
@@ -41,6 +52,7 @@ pub(super) type Reviews = HashMap<ReviewHash, Arc<StoredReview>>;
 struct ImageRow {
     id: i64,
     repository: Option<i64>,
+    is_counted: bool,
 }
 
 /// What is remembered of these tables. Filled only after a commit, as names are.
@@ -162,10 +174,13 @@ impl Contents {
             return Ok(rows);
         }
         let repositories = self.resolve_repositories(tx, missing.values().flatten()).await?;
-        let mut insert = Insert::into("images", &["text", "repository"], "ON CONFLICT DO NOTHING");
-        for (text, repository) in &missing {
+        let counted = tx.fetch(Sql::new("SELECT count(*) FROM images WHERE counted")).await?;
+        let counted = counted.first().map_or(Ok(0), |row| row.count(0))?;
+        let room = usize::try_from(self.max_names.saturating_sub(counted)).unwrap_or(usize::MAX);
+        let mut insert = Insert::into("images", &["text", "repository", "counted"], "ON CONFLICT DO NOTHING");
+        for (at, (text, repository)) in missing.iter().enumerate() {
             let repository = repository.as_ref().map(|name| repositories.get(name).copied().unwrap_or(OTHER));
-            insert.row([(*text).into(), repository.into()]);
+            insert.row([(*text).into(), repository.into(), (at < room).into()]);
         }
         tx.insert(insert).await?;
         look_up_images(tx, missing.keys().copied(), &mut rows).await?;
@@ -201,12 +216,19 @@ impl Contents {
 
 impl StoredReview {
     fn of(id: i64, record: &ReviewRecord, images: &HashMap<String, ImageRow>) -> Self {
-        let repository = |text: &&str| images.get(&*storable(text)).and_then(|row| row.repository);
+        let image = |text: &&str| {
+            let row = images.get(&*storable(text));
+            NamedImage {
+                text: (*text).to_owned(),
+                counted: row.filter(|row| row.is_counted).map(|row| row.id),
+                repository: row.and_then(|row| row.repository),
+            }
+        };
         Self {
             id,
             namespace: record.namespace.clone().unwrap_or_default(),
             workload: record.workload.clone(),
-            images: texts(record).iter().map(|text| ((*text).to_owned(), repository(text))).collect(),
+            images: texts(record).iter().map(image).collect(),
         }
     }
 }
@@ -298,10 +320,11 @@ async fn look_up_images<'a>(
 ) -> Result<(), StoreError> {
     let texts: Vec<&str> = texts.collect();
     for texts in texts.chunks(LOOKED_UP) {
-        let mut sql = Sql::new("SELECT id, text, repository FROM images WHERE text IN ");
+        let mut sql = Sql::new("SELECT id, text, repository, counted FROM images WHERE text IN ");
         sql.list(texts.iter().copied());
         for mut row in tx.fetch(sql).await? {
-            rows.insert(row.text(1)?, ImageRow { id: row.int(0)?, repository: row.opt_int(2)? });
+            let (id, repository, is_counted) = (row.int(0)?, row.opt_int(2)?, row.flag(3)?);
+            rows.insert(row.text(1)?, ImageRow { id, repository, is_counted });
         }
     }
     Ok(())

@@ -35,6 +35,8 @@ pub(super) struct Alike {
     pub rules: Vec<(i64, Violated)>,
     /// By repository id, each once.
     pub repositories: Vec<(i64, Blame)>,
+    /// Numbers of those that are counted by themselves, each once.
+    pub images: Vec<i64>,
     /// One for each candidate.
     pub cells: Vec<Cell>,
     /// One for each policy that judged an image.
@@ -64,6 +66,8 @@ pub(super) struct Tally {
     candidates: BTreeMap<(Bucket, Cell, bool), [i64; 1]>,
     /// reviews, denied, would_reject; by workload
     workloads: BTreeMap<(i64, bool), Seen<3>>,
+    /// reviews; by image, workload
+    image_workloads: BTreeMap<(i64, i64, bool), Seen<1>>,
     /// reviews, denied, would_reject, standing; by rule, day, workload
     workload_rules: BTreeMap<(i64, i64, i64, bool), Seen<4>>,
     evidence: Evidence,
@@ -159,6 +163,10 @@ impl Tally {
         }
         let workload = self.workloads.entry((fact.workload, fact.dry_run)).or_insert_with(|| Seen::new(first));
         workload.add(first, last, [sign, one(denied), one(fact.would_reject)]);
+        for image in &fact.images {
+            let key = (*image, fact.workload, fact.dry_run);
+            self.image_workloads.entry(key).or_insert_with(|| Seen::new(first)).add(first, last, [sign]);
+        }
         let day = Width::Day.floor(first).0;
         for (id, rule) in &fact.rules {
             let key = (*id, day, fact.workload, fact.dry_run);
@@ -191,6 +199,7 @@ impl Tally {
             repositories(self.repositories, replica),
             candidates(self.candidates, replica),
             workloads(self.workloads, replica),
+            image_workloads(self.image_workloads, replica),
             workload_rules(self.workload_rules, replica),
         ] {
             tx.insert(insert).await?;
@@ -363,6 +372,25 @@ fn workloads(tally: BTreeMap<(i64, bool), Seen<3>>, replica: i64) -> Insert {
             seen.first.0.into(),
             seen.last.0.into(),
         ]);
+        insert.values.extend(seen.counts.map(Value::Int));
+    }
+    insert
+}
+
+fn image_workloads(tally: BTreeMap<(i64, i64, bool), Seen<1>>, replica: i64) -> Insert {
+    let mut insert = Insert::into(
+        "image_workloads",
+        &["image", "workload", "dry_run", "replica", "first_at", "last_at", "reviews"],
+        "ON CONFLICT (image, workload, dry_run, replica) DO UPDATE SET \
+         first_at = CASE WHEN excluded.first_at < image_workloads.first_at \
+             THEN excluded.first_at ELSE image_workloads.first_at END, \
+         last_at = CASE WHEN excluded.last_at > image_workloads.last_at \
+             THEN excluded.last_at ELSE image_workloads.last_at END, \
+         reviews = image_workloads.reviews + excluded.reviews",
+    );
+    for ((image, workload, dry_run), seen) in tally.into_iter().filter(|(_, seen)| changes(&seen.counts)) {
+        insert.values.extend([image.into(), workload.into(), dry_run.into(), replica.into()]);
+        insert.values.extend([seen.first.0.into(), seen.last.0.into()]);
         insert.values.extend(seen.counts.map(Value::Int));
     }
     insert

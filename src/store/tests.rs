@@ -118,6 +118,7 @@ impl TestStore {
             "workload_rules",
             "workload_judged",
             "workload_against",
+            "image_workloads",
         ] {
             all.extend(self.dump(&format!("SELECT '{table}', t.* FROM {table} t")).await);
         }

@@ -27,6 +27,8 @@ pub enum WebError {
     NoSuchRevision(String),
     #[error("nothing ever came of {0}")]
     NoSuchNamespace(String),
+    #[error("no review and no inventory names the image {0:?}")]
+    NoSuchImage(String),
     #[error("there is no inventory {0}")]
     NoSuchInventory(String),
     #[error("there are as many {what} as can be at one time, {most}")]
@@ -163,6 +165,7 @@ impl WebError {
             Self::NoSuchDecision(_)
             | Self::NoSuchRevision(_)
             | Self::NoSuchNamespace(_)
+            | Self::NoSuchImage(_)
             | Self::NoSuchInventory(_)
             | Self::NoSuchRule(_)
             | Self::NotFoundOrNotYours { .. }
@@ -181,6 +184,7 @@ impl WebError {
             Self::NoSuchDecision(_) => "No such decision",
             Self::NoSuchRevision(_) => "No such revision",
             Self::NoSuchNamespace(_) => "No such namespace",
+            Self::NoSuchImage(_) => "No such image",
             Self::NoSuchInventory(_) => "No such inventory",
             Self::NoSuchRule(_) => "No such rule",
             Self::NoSuchPage => "No such page",
@@ -208,6 +212,9 @@ impl WebError {
             Self::NoSuchNamespace(_) => {
                 "No review named it, and no inventory does. /namespaces has those that there are, with a cluster each."
             }
+            Self::NoSuchImage(_) => {
+                "It is looked for exactly as it was written. /images has all that were, and /decisions finds one by a part of its name."
+            }
             Self::NoSuchInventory(_) => {
                 "`rehearsal check --record` makes one. The newest of each cluster are kept; /inventory has those that are."
             }
@@ -225,7 +232,7 @@ impl WebError {
             }
             Self::Barred(_) => "Every refusal is noted.",
             Self::NoSuchPage => {
-                "There are the overview, the namespaces, the list of decisions, the inventory, and the API under /api/v1."
+                "There are the overview, the namespaces, the images, the list of decisions, the inventory, and the API under /api/v1."
             }
             Self::Busy { .. } => "Try again in a moment: it ends for one of them, and there is room.",
             Self::Closed { is_recording: false, .. } => {
@@ -255,6 +262,7 @@ impl WebError {
             | Self::NoSuchDecision(_)
             | Self::NoSuchRevision(_)
             | Self::NoSuchNamespace(_)
+            | Self::NoSuchImage(_)
             | Self::NoSuchInventory(_)
             | Self::NoSuchRule(_)
             | Self::NoSuchPage

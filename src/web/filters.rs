@@ -24,6 +24,22 @@ pub fn clipped(text: impl Display, _: &dyn askama::Values, limit: usize) -> aska
     Ok(Safe(Visible(&text.to_string(), limit).to_string()))
 }
 
+/// For the value of a field that is sent along: exact, what hides or reorders text as a character reference.
+#[askama::filter_fn]
+pub fn sent(text: impl Display, _: &dyn askama::Values) -> askama::Result<Safe<String>> {
+    let mut sent = String::new();
+    for char in text.to_string().chars() {
+        match char {
+            // HTML has no NUL, and what is stored has this in its place.
+            '\0' => sent.push('\u{fffd}'),
+            '&' | '<' | '>' | '"' | '\'' => write!(sent, "&#{};", u32::from(char))?,
+            char if hides(char) => write!(sent, "&#{};", u32::from(char))?,
+            char => sent.push(char),
+        }
+    }
+    Ok(Safe(sent))
+}
+
 /// `14203` is `14,203`.
 #[askama::filter_fn]
 pub fn grouped(number: &u64, _: &dyn askama::Values) -> askama::Result<Safe<String>> {

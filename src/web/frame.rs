@@ -18,9 +18,10 @@ use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
 
 /// Every page that one can go to from every other.
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 7] = [
     ("/", "Overview"),
     ("/namespaces", "Namespaces"),
+    ("/images", "Images"),
     ("/rules", "Rules"),
     ("/decisions", "Decisions"),
     ("/candidates", "Candidates"),
@@ -75,6 +76,8 @@ pub struct Notice {
     pub class: &'static str,
     pub heading: String,
     pub text: String,
+    /// What it is about.
+    pub href: Option<Address>,
 }
 
 #[derive(Debug)]
@@ -204,6 +207,7 @@ impl Notice {
         let (earlier, latest) = gaps.split_at(gaps.len().saturating_sub(GAPS));
         let earlier = earlier.last().map(|last| Self {
             class: "gap",
+            href: None,
             heading: format!("{} before", count(earlier.len() as u64, "more gap")),
             text: format!("The last of them began at {}. The API lists all.", zone.second(last.from)),
         });
@@ -221,6 +225,7 @@ impl Notice {
         let cluster = gap.cluster.as_deref().map(|cluster| format!(" of {cluster}")).unwrap_or_default();
         Self {
             class: "gap",
+            href: None,
             heading: format!("Gap from {} {until}", zone.second(gap.from)),
             text: format!("{number}{cluster} missing here: {}.", gap.reason.trim_end_matches('.')),
         }
@@ -239,7 +244,7 @@ impl Notice {
             None => String::new(),
         };
         let text = format!("{scope}, as {by} ordered at {}{reason}.{ended}", zone.second(*from));
-        Self { class: "warning", heading, text: capital(&text) }
+        Self { class: "warning", heading, text: capital(&text), href: None }
     }
 
     /// Names the replicas that are furthest behind.
@@ -252,6 +257,7 @@ impl Notice {
         }
         (!sentences.is_empty()).then(|| Self {
             class: "warning",
+            href: None,
             heading: format!("Complete until {}", complete_until(completeness, zone)),
             text: sentences.join(" "),
         })
@@ -259,7 +265,7 @@ impl Notice {
 
     pub fn of_undeclared(number: u64) -> Option<Self> {
         (number > 0).then(|| Self {
-            class: "warning",
+            class: "warning", href: None,
             heading: format!("{} from undeclared senders", count(number, "review")),
             text: format!(
                 "They were answered as ever, and are in no figure and no list here but those of the cluster {UNDECLARED}. \
@@ -279,6 +285,7 @@ impl Notice {
         let since = horizons.recountable_since(scope.dry_run)?;
         (counted < since).then(|| Self {
             class: "deleted",
+            href: None,
             heading: format!("Cannot be recounted before {}", zone.second(since)),
             text: format!(
                 "These figures are those of when the decisions were made. Of the decisions themselves, which the lists \
@@ -298,6 +305,7 @@ impl Notice {
         let listed = horizons.listed_since(filter)?;
         since.is_none_or(|since| since < listed).then(|| Self {
             class: "deleted",
+            href: None,
             heading: format!("Not all before {}", zone.second(listed)),
             text: format!("Of what is older, decisions are deleted: {}.", Self::why(horizons, zone)),
         })
@@ -317,9 +325,18 @@ impl Notice {
         format!("{}{early}", kinds.join(", "))
     }
 
+    pub fn of_unreadable(number: u64, list: &Address) -> Option<Self> {
+        (number > 0).then(|| Self {
+            class: "warning",
+            heading: format!("{} that cannot be read", count(number, "image")),
+            text: "Rules that look at a registry, a repository or a tag have nothing to look at in these.".into(),
+            href: Some(list.clone()),
+        })
+    }
+
     pub fn of_unjudged(number: u64) -> Option<Self> {
         (number > 0).then(|| Self {
-            class: "gap",
+            class: "gap", href: None,
             heading: format!("{} unjudged", count(number, "review")),
             text: "There were more at once than can be judged: these were answered unread, and what would have become of them \
                    is not known."
@@ -341,7 +358,7 @@ fn complete_until(completeness: &Completeness, zone: &Zone) -> String {
 fn notices(visit: &Visit, live: &Live) -> Vec<Notice> {
     let mut notices = Vec::new();
     for text in &live.degraded {
-        notices.push(Notice { class: "warning", heading: "Degraded".into(), text: text.clone() });
+        notices.push(Notice { class: "warning", href: None, heading: "Degraded".into(), text: text.clone() });
     }
     notices.extend(live.ceilings.iter().map(|ceiling| {
         let mut notice = Notice::of_ceiling(ceiling, visit.now, &visit.zone);

@@ -50,12 +50,14 @@ mod frame;
 mod gaps;
 mod headers;
 mod host;
+mod image;
 pub mod inventory;
 mod let_through;
 mod pages;
 mod place;
 mod query;
 pub mod readiness;
+mod reference;
 mod row;
 mod sentence;
 pub mod settings;
@@ -138,6 +140,8 @@ pub fn router(state: WebState, others: Router) -> Router {
         .route("/decisions", get(pages::decisions::list))
         .route("/decisions/tail", get(pages::tail::follow))
         .route("/decisions/{id}", get(pages::decision::show))
+        .route("/images", get(pages::images::list))
+        .route("/images/reference", get(pages::image::show))
         .route("/inventory", get(pages::inventory::show))
         .route("/namespaces", get(pages::namespaces::list))
         .route("/namespaces/{cluster}", get(pages::namespace::of_cluster))
@@ -160,6 +164,8 @@ pub fn router(state: WebState, others: Router) -> Router {
         .route("/api/v1/export", get(api::export::show))
         .route("/api/v1/names", get(api::names::show))
         .route("/api/v1/hits", get(api::hits::show))
+        .route("/api/v1/images", get(api::images::list))
+        .route("/api/v1/images/reference", get(api::image::show))
         .route("/api/v1/inventory", get(api::inventory::show))
         .route("/api/v1/namespaces", get(api::namespaces::list))
         .route("/api/v1/namespaces/{cluster}", get(api::namespace::of_cluster))

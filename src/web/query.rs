@@ -16,7 +16,7 @@ use crate::store::access::{Accesses, Event};
 use crate::store::inventory::Outlook;
 use crate::store::inventory::read::Shown;
 use crate::store::reach::Reach;
-use crate::store::read::{Blame, ComparedFilter, DryRuns, Filter, Hits, Scope, Uses};
+use crate::store::read::{Blame, ComparedFilter, DryRuns, Filter, Hits, Referred, Scope, Uses};
 
 pub mod cursor;
 pub mod followed;
@@ -211,6 +211,24 @@ impl Parameters {
             namespace: self.text("namespace").map(str::to_owned),
             dry_run: self.choice("dry_run", &DRY_RUNS)?.unwrap_or_default(),
         })
+    }
+
+    /// Which references: `repository`, `unreadable`. `None`: repositories.
+    pub fn referred(&self) -> Result<Option<Referred>, BadParameter> {
+        match (self.text("repository"), self.choice("unreadable", &YES)?) {
+            (Some(_), Some(_)) => {
+                Err(BadParameter::new("unreadable", "what cannot be read is of no repository: give one of the two"))
+            }
+            (Some(name), None) => Ok(Some(Referred::Of(name.to_owned()))),
+            (None, Some(_)) => Ok(Some(Referred::Unreadable)),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The one image that a page is of.
+    pub fn image(&self) -> Result<String, BadParameter> {
+        let text = self.text("image").map(str::to_owned);
+        text.ok_or_else(|| BadParameter::new("image", "it is missing: the image as it was written"))
     }
 
     /// How an export is written.

@@ -15,6 +15,7 @@ use crate::policy::settings::{StagingSettings, built_in};
 
 mod figures;
 mod history;
+mod images;
 mod lists;
 mod namespaces;
 
@@ -156,6 +157,10 @@ async fn every_page_is_there() {
         "/rules?cluster=prod-eu&namespace=shop",
         "/rules/images/no-latest",
         "/rules/images/no-latest?workloads=known&gate=unknown",
+        "/images",
+        "/images?since=7d&repository=docker.io/library/busybox",
+        "/images?unreadable=true&cluster=prod-eu",
+        "/images/reference?image=busybox",
     ] {
         let answer = report.get(target).await;
         assert_eq!(answer.status, StatusCode::OK, "{target}");
@@ -171,8 +176,15 @@ async fn every_page_is_there() {
 async fn every_answer_has_the_headers_and_every_link_of_a_page_leads_somewhere() {
     let (report, id) = small().await;
     let mut seen = std::collections::BTreeSet::new();
-    let pages =
-        ["/?since=7d", "/decisions?would_reject=true", "/namespaces?since=7d", "/namespaces/prod-eu/shop?since=7d"];
+    let pages = [
+        "/?since=7d",
+        "/decisions?would_reject=true",
+        "/namespaces?since=7d",
+        "/namespaces/prod-eu/shop?since=7d",
+        "/images?since=7d",
+        "/images?since=7d&repository=docker.io/library/busybox",
+        "/images/reference?image=busybox",
+    ];
     let pages: Vec<String> = pages.map(str::to_owned).into_iter().chain([format!("/decisions/{id}")]).collect();
     for page in &pages {
         let answer = report.get(page).await;
@@ -237,6 +249,13 @@ async fn hostile_names_are_inert_on_pages_and_exact_in_the_api() {
         format!("/decisions/{id}"),
         "/decisions?q=script&workload=%3Cscript%3E/x&user=%22%3E%3Cimg".to_owned(),
         "/decisions?q=%3Cscript%3E&follow=true".to_owned(),
+        "/images?unreadable=true".to_owned(),
+        format!(
+            "/images/reference?image={}",
+            percent_encoding::utf8_percent_encode(HOSTILE, percent_encoding::NON_ALPHANUMERIC)
+        ),
+        "/images?repository=%3Cscript%3E%22%3E%3Cimg".to_owned(),
+        "/images/reference?image=%3Cscript%3E%22%3E%3Cimg".to_owned(),
         "/namespaces".to_owned(),
         hostile_namespace,
         "/namespaces/%3Cscript%3E/%22%3E%3Cimg".to_owned(),

@@ -1,19 +1,24 @@
 //! What pages read beside lists and figures: what stands against workloads, names, what is new.
 
+use super::batches::nonzero;
 use super::history::History;
 use super::plans::taken;
 use super::{HISTORY, Kind, REPLICA, TestStore, on_both};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Answer, Decision, Record};
 use crate::store::Store;
+use crate::store::bucket::Width;
 use crate::store::reach::Reach;
-use crate::store::read::{Blame, Filter, Hits, Scope, Slice, Which};
+use crate::store::read::{Blame, Filter, Hits, Referred, Scope, Slice, Which};
+use crate::store::recount::recount;
+use crate::store::settings::HistorySettings;
 
 on_both![
     what_stands_against_a_workload_leads_to_as_many_decisions,
     names_are_found_by_any_part_of_them,
     what_is_stored_late_is_news,
-    no_page_reads_a_whole_table
+    no_page_reads_a_whole_table,
+    images_past_the_limit_are_not_counted_by_themselves
 ];
 
 const NOW: Timestamp = Timestamp(1_790_000_000_123);
@@ -165,7 +170,7 @@ async fn no_page_reads_a_whole_table(kind: Kind) {
         taken(store, "before").await;
         for of in [Hits::Rules, Hits::Namespaces, Hits::Places, Hits::Repositories] {
             store.hits(of, &scope, Which::New, ALL).await.expect("hits");
-            assert!(taken(store, "hits").await <= 3, "{of:?}");
+            assert!(taken(store, "hits").await <= 4, "{of:?}");
         }
         store.summary(&scope).await.expect("a summary");
         assert!(taken(store, "a summary").await <= 12);
@@ -191,4 +196,46 @@ async fn no_page_reads_a_whole_table(kind: Kind) {
         store.decisions(&filter, 50, None).await.expect("a page");
         assert!(taken(store, "a list").await > 2);
     }
+}
+
+async fn images_past_the_limit_are_not_counted_by_themselves(kind: Kind) {
+    let history = History::new(35, 300, 30, NOW);
+    let few = HistorySettings { max_names: 3, ..HISTORY };
+    let test = TestStore::new(kind, &few).await;
+    for batch in history.records.chunks(40) {
+        test.store.apply_at(batch, NOW).await.expect("a batch");
+    }
+    assert_eq!(test.count("images WHERE counted").await, "3");
+    assert!(test.count("images").await > "3".to_owned());
+    assert_eq!(test.count("images m WHERE NOT counted AND id IN (SELECT image FROM image_workloads)").await, "0");
+    let figures = nonzero(test.figures().await);
+    assert!(figures.iter().any(|line| line.starts_with("image_workloads")));
+    recount(&test.store.database, 1, |_| Width::Quarter).await.expect("a recount");
+    assert_eq!(
+        nonzero(test.figures().await),
+        figures,
+        "also with another limit by now, since it is a stored assignment"
+    );
+    let all = Scope { since: Some(Timestamp(0)), until: Some(NOW), ..Scope::default() };
+    for of in ["docker.io/library/nginx", "quay.io/team/job", "docker.io/library/busybox"] {
+        let found = test.store.references(&Referred::Of(of.to_owned()), &all, ALL).await.expect("references");
+        for row in found.rows {
+            let filter = Filter { image: Some(row.text.clone()), dry_run: Some(false), ..Filter::default() };
+            let rows = test.store.decisions(&filter, 1_000, None).await.expect("a page").decisions;
+            assert_eq!(rows.len() as u64, row.reviews, "{row:?}");
+            assert_eq!(
+                (rows.last().map(|one| one.decision.at), rows.first().map(|one| one.decision.at)),
+                (Some(row.first_at), Some(row.last_at))
+            );
+            let workloads: std::collections::BTreeSet<_> =
+                rows.iter().map(|one| (&one.decision.cluster, &one.review.namespace, &one.review.workload)).collect();
+            assert_eq!(workloads.len() as u64, row.workloads);
+            let askers = test.store.askers(&row.text, &all, ALL).await.expect("askers");
+            assert_eq!(
+                (askers.all, askers.rows.iter().map(|asker| asker.reviews).sum::<u64>()),
+                (row.workloads, row.reviews)
+            );
+        }
+    }
+    taken(&test.store, "references").await;
 }

@@ -44,7 +44,8 @@ pub(super) async fn plan(database: &Database, sql: Sql) -> Vec<String> {
 }
 
 /// Tables that have a row for each decision, review, bucket or workload.
-const GROWING: [&str; 12] = [
+const GROWING: [&str; 13] = [
+    "image_workloads",
     "decisions",
     "decision_rules",
     "decision_repositories",

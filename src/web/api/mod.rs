@@ -21,6 +21,8 @@ pub mod decision;
 pub mod decisions;
 pub mod export;
 pub mod hits;
+pub mod image;
+pub mod images;
 pub mod inventory;
 pub mod names;
 pub mod namespace;

@@ -79,6 +79,8 @@ struct ViolationLine {
 struct ImageRow {
     image: ImageRecord,
     href: Address,
+    /// Its own page.
+    page: Address,
     /// Decisions about any image of its repository.
     of_repository: Option<Address>,
 }
@@ -242,6 +244,7 @@ impl ImageRow {
         let named = image.registry.as_deref().zip(image.repository.as_deref());
         Self {
             href: list.clone().with("image", &image.text),
+            page: list.at("/images/reference").with("image", &image.text),
             of_repository: named
                 .map(|(registry, repository)| list.clone().with("repository", format!("{registry}/{repository}"))),
             image: image.clone(),

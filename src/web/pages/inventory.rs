@@ -118,6 +118,7 @@ fn notices(stored: &Stored) -> Option<Notice> {
         class: "gap",
         heading: "Not all of the cluster".to_owned(),
         text: sentences.join(" "),
+        href: None,
     })
 }
 

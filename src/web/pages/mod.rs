@@ -10,6 +10,8 @@ pub mod callback;
 pub mod candidates;
 pub mod decision;
 pub mod decisions;
+pub mod image;
+pub mod images;
 pub mod inventory;
 pub mod namespace;
 pub mod namespaces;

@@ -11,7 +11,7 @@ use super::html;
 use crate::policy::ceiling::Ceiling;
 use crate::review::clock::Timestamp;
 use crate::store::Store;
-use crate::store::read::{Bucket, Hits, Range, Ranking, Scope, Slice, Summary, Which};
+use crate::store::read::{Bucket, Hits, Range, Ranking, Referred, Scope, Slice, Summary, Which};
 use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::bar::Bar;
@@ -87,6 +87,8 @@ struct Latest {
 struct Found {
     summary: Summary,
     undeclared: u64,
+    /// Images.
+    unreadable: u64,
     buckets: Vec<Bucket>,
     rules: Ranking,
     namespaces: Ranking,
@@ -123,17 +125,19 @@ impl Found {
         let figures = async { tokio::try_join!(store.summary(scope), store.chart(scope, MAX_COLUMNS)) };
         let hits = async { tokio::try_join!(hit(Hits::Rules), hit(Hits::Namespaces), hit(Hits::Repositories)) };
         let news = async { tokio::try_join!(new(Hits::Rules), new(Hits::Namespaces), new(Hits::Repositories)) };
-        let ((summary, buckets), (rules, namespaces, images), news, undeclared, latest, ceilings, bar) = tokio::try_join!(
+        let ((summary, buckets), (rules, namespaces, images), news, undeclared, unreadable, latest, ceilings, bar) = tokio::try_join!(
             figures,
             hits,
             news,
             store.undeclared(scope),
+            store.references(&Referred::Unreadable, scope, Slice { skip: 0, limit: 1 }),
             store.last_at(&scope.reach),
             store.ceilings_within(range, &scope.reach),
             Bar::of(store, visit, &here),
         )?;
         let new = New { rules: news.0, namespaces: news.1, images: news.2 };
-        Ok(Self { summary, undeclared, buckets, rules, namespaces, images, new, latest, ceilings, bar })
+        let unreadable = unreadable.all;
+        Ok(Self { summary, undeclared, unreadable, buckets, rules, namespaces, images, new, latest, ceilings, bar })
     }
 }
 
@@ -157,6 +161,8 @@ impl Overview {
         frame.notices.extend(Notice::of_unjudged(summary.figures.unjudged));
         frame.notices.extend(Notice::of_figures_without_rows(&summary, scope, &visit.zone));
         frame.notices.extend(Notice::of_undeclared(found.undeclared));
+        let unreadable = visit.to("/images").with("unreadable", "true");
+        frame.notices.extend(Notice::of_unreadable(found.unreadable, &unreadable));
         // The lists behind the figures: of the span that was really counted, dry runs left out as there.
         let list = visit
             .to("/decisions")

@@ -123,6 +123,7 @@ pub fn of_evidence(
             "Before that this history did not note which version of a policy judged which workload. What was reviewed \
                earlier, and not since, counts as unseen."
                 .to_owned(),
+        href: None,
     })
 }
 

@@ -1,0 +1,241 @@
+//! `/images`: every image that was asked for, by registry and repository; with `repository`, or `unreadable`, each
+//! reference as it was written.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::response::Html;
+
+use super::html;
+use crate::store::read::{
+    Broken, Hit, Hits, Ranking, Reference, References, Referred, RepositorySeen, Scope, Slice, Which,
+};
+use crate::web::access::visitor::Visitor;
+use crate::web::address::Address;
+use crate::web::bar::Bar;
+use crate::web::error::PageError;
+use crate::web::filters;
+use crate::web::frame::{Frame, Visit};
+use crate::web::reference::{self, Written};
+use crate::web::sentence::Sentence;
+use crate::web::span::{Span, lead, scope_of};
+use crate::web::trend::Trend;
+use crate::web::{Live, WebState};
+
+const ROWS: u16 = 50;
+
+#[derive(Template)]
+#[template(path = "pages/images.html")]
+struct ImagesPage {
+    frame: Frame,
+    bar: Bar,
+    sentence: Sentence,
+    span: Span,
+    heading: String,
+    shown: Shown,
+    /// All repositories, where this is of one of them or of what cannot be read.
+    all: Option<Address>,
+    unreadable: Address,
+    first: Option<Address>,
+    next: Option<Address>,
+    api: Address,
+}
+
+enum Shown {
+    Repositories(Vec<RepositoryRow>),
+    References(Vec<ReferenceRow>),
+}
+
+struct RepositoryRow {
+    registry: String,
+    repository: String,
+    /// What is past `history.max_names`, together.
+    is_other: bool,
+    href: Address,
+    references: u64,
+    seen: Option<(String, String)>,
+    reviews: (u64, Address),
+    would_reject: (u64, Address),
+    denied: (u64, Address),
+    trend: Trend,
+}
+
+struct ReferenceRow {
+    text: String,
+    href: Address,
+    written: Written,
+    digests: u64,
+    broken: Option<Vec<Broken>>,
+    workloads: u64,
+    reviews: (u64, Address),
+    first: String,
+    last: String,
+}
+
+pub async fn list(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Html<String>, PageError> {
+    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+    let scope = scope_of(&visit)?;
+    let slice = Slice { skip: visit.parameters.place("after")?, limit: ROWS };
+    let live = state.live(&visit.reach).await?;
+    let store = &state.store;
+    let here = visit.parameters.address("/images", &reference::PARAMETERS).with_some("tz", visit.parameters.text("tz"));
+    let bar = Bar::of(store, &visit, &here);
+    let page = match visit.parameters.referred()? {
+        None => {
+            let (found, bar) = tokio::try_join!(store.hits(Hits::Repositories, &scope, Which::Seen, slice), bar)?;
+            let names: Vec<String> = found.hits.iter().map(|hit| hit.name.clone()).collect();
+            let seen = store.repositories(&scope, &names).await?;
+            ImagesPage::of_repositories(&visit, &scope, &live, (found, slice), seen, bar)
+        }
+        Some(of) => {
+            let (found, bar) = tokio::try_join!(store.references(&of, &scope, slice), bar)?;
+            ImagesPage::of_references(&visit, &scope, &live, (&of, found, slice), bar)
+        }
+    };
+    html(&page)
+}
+
+// === impl ImagesPage ===
+
+impl ImagesPage {
+    fn of_repositories(
+        visit: &Visit,
+        scope: &Scope,
+        live: &Live,
+        (found, slice): (Ranking, Slice),
+        seen: Vec<RepositorySeen>,
+        bar: Bar,
+    ) -> Self {
+        let list = visit
+            .to("/decisions")
+            .with("since", found.since.to_string())
+            .with("until", found.until.to_string())
+            .with("dry_run", "false");
+        let seen: HashMap<String, RepositorySeen> = seen.into_iter().map(|one| (one.name.clone(), one)).collect();
+        let here = bar.here.clone();
+        Self {
+            frame: Frame::of("Images", visit, live, here.clone()),
+            sentence: sentence(&lead(visit, scope), &found),
+            span: Span::of(visit, scope, (found.since, found.until)),
+            heading: heading(found.all, found.hits.len(), slice, "repository", "repositories"),
+            first: (slice.skip > 0).then(|| here.clone()),
+            next: found.next(slice).map(|next| here.clone().with("after", next.to_string())),
+            shown: Shown::Repositories(
+                found.hits.iter().map(|hit| RepositoryRow::of(hit, seen.get(&hit.name), &list, visit)).collect(),
+            ),
+            all: None,
+            unreadable: here.clone().with("unreadable", "true"),
+            api: here.at("/api/v1/images").without("tz"),
+            bar,
+        }
+    }
+
+    fn of_references(
+        visit: &Visit,
+        scope: &Scope,
+        live: &Live,
+        (of, found, slice): (&Referred, References, Slice),
+        bar: Bar,
+    ) -> Self {
+        let here = bar.here.clone();
+        let (title, of_what) = match of {
+            Referred::Of(name) => (name.clone(), format!("references to {name}")),
+            Referred::Unreadable => ("Unreadable images".to_owned(), "references that cannot be read".to_owned()),
+        };
+        let text = match found.all {
+            0 => format!("{} no {of_what}.", lead(visit, scope)),
+            all => format!("{} {} {of_what}.", lead(visit, scope), filters::group(all)),
+        };
+        let ends = (scope.since.unwrap_or(visit.now), scope.until.unwrap_or(visit.now));
+        let next = slice.skip + found.rows.len() as u64;
+        Self {
+            frame: Frame::of(title, visit, live, here.clone()),
+            sentence: Sentence::default().plain(text),
+            span: Span::of(visit, scope, ends),
+            heading: heading(found.all, found.rows.len(), slice, "reference", "references"),
+            first: (slice.skip > 0).then(|| here.clone()),
+            next: (next < found.all).then(|| here.clone().with("after", next.to_string())),
+            shown: Shown::References(found.rows.into_iter().map(|one| ReferenceRow::of(one, visit)).collect()),
+            all: Some(here.clone().without("repository").without("unreadable")),
+            unreadable: here.clone().without("repository").with("unreadable", "true"),
+            api: here.at("/api/v1/images").without("tz"),
+            bar,
+        }
+    }
+}
+
+fn sentence(span: &str, found: &Ranking) -> Sentence {
+    let images = || match found.all {
+        1 => "1 repository".to_owned(),
+        number => format!("{} repositories", filters::group(number)),
+    };
+    let sentence = Sentence::default();
+    match (found.all, found.rejecting) {
+        (0, _) => sentence.plain(format!("{span} no images.")),
+        (_, 0) => sentence.plain(format!("{span} images of {}; none would have been rejected.", images())),
+        (_, rejecting) => sentence
+            .plain(format!("{span} images of {}; those of ", images()))
+            .phrase("would", filters::group(rejecting))
+            .plain(" would have been rejected."),
+    }
+}
+
+fn heading(all: u64, shown: usize, slice: Slice, one: &str, many: &str) -> String {
+    let shown = shown as u64;
+    match all {
+        0 => format!("No {many}"),
+        1 => format!("1 {one}"),
+        all if all == shown => format!("{} {many}", filters::group(all)),
+        all => format!("{} to {} of {} {many}", slice.skip + 1, slice.skip + shown, filters::group(all)),
+    }
+}
+
+// === impl RepositoryRow ===
+
+impl RepositoryRow {
+    fn of(hit: &Hit, seen: Option<&RepositorySeen>, list: &Address, visit: &Visit) -> Self {
+        let list = list.clone().with("repository", &hit.name);
+        let blamed = list.clone().with("to_blame", "true");
+        let (registry, repository) = hit.name.split_once('/').unwrap_or(("", &hit.name));
+        Self {
+            is_other: registry.is_empty(),
+            registry: registry.to_owned(),
+            repository: repository.to_owned(),
+            href: visit.to("/images").with("repository", &hit.name),
+            references: seen.map_or(0, |seen| seen.references),
+            seen: seen.map(|seen| (visit.zone.minute(seen.first_at), visit.zone.minute(seen.last_at))),
+            would_reject: (hit.would_reject, blamed.clone().with("would_reject", "true")),
+            denied: (hit.denied, blamed.with("answer", "denied")),
+            reviews: (hit.reviews, list),
+            trend: Trend::of_hit(hit),
+        }
+    }
+}
+
+// === impl ReferenceRow ===
+
+impl ReferenceRow {
+    fn of(reference: Reference, visit: &Visit) -> Self {
+        let Reference { text, first_at, last_at, reviews, workloads, digests, broken } = reference;
+        // Of all times: as what is counted is.
+        let list =
+            visit.to("/decisions").without("since").without("until").with("image", &text).with("dry_run", "false");
+        Self {
+            href: reference::page(visit, &text),
+            written: Written::of(&text),
+            digests,
+            broken,
+            workloads,
+            reviews: (reviews, list),
+            first: visit.zone.minute(first_at),
+            last: visit.zone.minute(last_at),
+            text,
+        }
+    }
+}
