@@ -30,7 +30,10 @@ const LONGEST: usize = 64 * 1024;
 /// Nobody answers, or the process is not ready.
 pub fn run(args: &ReadyArgs) -> anyhow::Result<ExitCode> {
     let (Some("http"), Some(authority)) = (args.url.scheme_str(), args.url.authority()) else {
-        bail!("{} is not a URL of a listener for health: write http://HOST:PORT", args.url);
+        bail!(
+            "{} is not a URL of a listener for health: write http://HOST:PORT, that of admin.listen where the report has TLS",
+            args.url
+        );
     };
     let place = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
     let deadline = Instant::now() + PATIENCE;

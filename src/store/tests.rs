@@ -1,5 +1,6 @@
 //! Over real SQLite files and a real PostgreSQL server: every test of what both do runs on both.
 
+mod access;
 mod batches;
 mod ceilings;
 mod figures;
@@ -11,6 +12,7 @@ mod places;
 #[expect(dead_code, reason = "the tests of the whole binary use more of it")]
 #[path = "../../tests/harness/postgres.rs"]
 mod postgres;
+mod reach;
 mod retention;
 mod revision;
 mod shared;

@@ -135,6 +135,7 @@ pub fn router(state: WebState, others: Router) -> Router {
         .route("/api/v1/decisions/{id}", get(api::decision::show))
         .route("/api/v1/break-glass", get(api::break_glass::list))
         .route("/api/v1/ceilings", get(api::ceilings::list))
+        .route(api::export::PATH, get(api::export::show))
         .route("/api/v1/inventory", get(api::inventory::show))
         .route("/api/v1/revisions", get(api::revisions::list))
         .route("/api/v1/revisions/{id}", get(api::revision::show))

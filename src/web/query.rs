@@ -5,6 +5,7 @@ use std::str::FromStr;
 use percent_encoding::percent_decode_str;
 
 use super::address::Address;
+use super::export::Format;
 use super::zone::Zone;
 use crate::review::clock::Timestamp;
 use crate::review::comparison::Stance;
@@ -195,6 +196,11 @@ impl Parameters {
             unreviewed: self.choice("unreviewed", &YES_NO)?,
             namespace: self.text("namespace").map(str::to_owned),
         })
+    }
+
+    /// Of an export: `ndjson`, or `csv`.
+    pub fn format(&self) -> Result<Format, BadParameter> {
+        Ok(self.choice("format", &[("ndjson", Format::Ndjson), ("csv", Format::Csv)])?.unwrap_or(Format::Ndjson))
     }
 
     /// A number that a page or an answer gave.

@@ -18,6 +18,7 @@ pub mod candidates;
 pub mod ceilings;
 pub mod decision;
 pub mod decisions;
+pub mod export;
 pub mod inventory;
 pub mod revision;
 pub mod revisions;

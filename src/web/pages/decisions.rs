@@ -12,6 +12,7 @@ use crate::store::read::{Scope, StoredDecision};
 use crate::web::WebState;
 use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
+use crate::web::api::export;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count};
 use crate::web::frame::{Frame, Notice, Visit};
@@ -65,6 +66,8 @@ struct Decisions {
     /// The search stopped there, before the page was full: what is older has not been looked at.
     searched_until: Option<String>,
     api: Address,
+    /// All that the filters select, by format.
+    exports: [(&'static str, Address); 2],
 }
 
 /// A filter in force, and this page without it.
@@ -145,6 +148,8 @@ pub async fn list(
         searched_until: page.searched_until.map(|at| visit.zone.second(at)),
         older: page.next.map(|next| here.clone().with("after", cursor::encode(next))),
         api: here.at("/api/v1/decisions").without("tz"),
+        exports: [("CSV", "csv"), ("NDJSON", "ndjson")]
+            .map(|(label, format)| (label, here.at(export::PATH).without("tz").with("format", format))),
         zone: visit.zone.abbreviation(visit.now),
         clusters: filters::proposed(clusters),
         namespaces: filters::proposed(namespaces),
