@@ -239,7 +239,7 @@ fn every_documented_command_and_flag_exists() {
         let path: Vec<&str> = words
             .iter()
             .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase()))
-            .take(if ["ceiling", "config", "hold", "journal"].contains(&words[0]) { 2 } else { 1 })
+            .take(if ["ceiling", "config", "hold", "journal", "user"].contains(&words[0]) { 2 } else { 1 })
             .copied()
             .collect();
         let (known, text) = help(&path);

@@ -60,7 +60,10 @@ pub fn run(args: &ReadyArgs) -> anyhow::Result<ExitCode> {
         });
     }
     let (Some("http"), Some(authority)) = (args.process.scheme_str(), args.process.authority()) else {
-        bail!("{} is not a URL of a listener for health: write http://HOST:PORT", args.process);
+        bail!(
+            "{} is not a URL of a listener for health: write http://HOST:PORT, that of admin.listen where the report has TLS",
+            args.process
+        );
     };
     let place = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
     let deadline = Instant::now() + PATIENCE;

@@ -32,7 +32,7 @@ pub fn run(command: &UserCommand) -> anyhow::Result<ExitCode> {
             print(&format!("{}\n", password::hash(&password).map_err(anyhow::Error::msg)?))
         }
         UserCommand::Token => {
-            let token = format!("{TOKEN_PREFIX}{}", Secret::new().text());
+            let token = format!("{TOKEN_PREFIX}{}", Secret::random().text());
             print(&format!("token: {token}\nhash: {}\n", token_hash(hash(&token))))
         }
     }

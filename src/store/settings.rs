@@ -26,7 +26,7 @@ pub struct RetentionSettings {
     pub decisions: Duration,
     pub notable: Duration,
     pub dry_run: Duration,
-    /// Gaps, presence, counts of what was not judged.
+    /// Gaps, presence, counts of what was not judged, the access log.
     pub events: Duration,
     /// Days of the figures. (Quarter hours are kept for 8 days, hours for 90.)
     pub rollups: Duration,

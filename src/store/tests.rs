@@ -1,5 +1,6 @@
 //! Over real SQLite files and a real PostgreSQL server: every test of what both do runs on both.
 
+mod access;
 mod batches;
 mod ceilings;
 mod census;
@@ -14,6 +15,7 @@ pub(crate) mod plans;
 #[expect(dead_code, reason = "the tests of the whole binary use more of it")]
 #[path = "../../tests/harness/postgres.rs"]
 mod postgres;
+mod reach;
 mod retention;
 mod revision;
 mod shared;

@@ -3,10 +3,13 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod export;
 mod isolation;
 mod oidc;
+mod pages;
 mod proxy;
 mod sessions;
 mod setup;
+mod tls;
 mod tokens;
 mod users;

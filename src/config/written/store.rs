@@ -55,7 +55,7 @@ pub struct Retention {
     pub notable: Written<Duration>,
     /// Decisions on dry runs.
     pub dry_run: Written<Duration>,
-    /// Gaps, ceilings, and when which replica was there.
+    /// Gaps, ceilings, when which replica was there, and who did what with the report.
     pub events: Written<Duration>,
     /// The figures of days, which outlive the decisions that they count.
     pub rollups: Written<Duration>,

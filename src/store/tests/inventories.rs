@@ -9,15 +9,16 @@ use crate::review::workload::Workload;
 use crate::store::inventory::last_review::of_their_milliseconds;
 use crate::store::inventory::read::Shown;
 use crate::store::inventory::{
-    Account, Contents, Coverage, Found, Inventories, Inventory, Judged, KEPT, Namespace, Outlook, Running,
+    Account, Contents, Coverage, Figures, Found, Inventories, Inventory, Judged, KEPT, Namespace, Outlook, Running,
 };
-use crate::store::reach::Reach;
+use crate::store::reach::{Reach, Realm, Rights};
 use crate::store::read::Filter;
 use crate::store::{Store, Synthetic};
 
 on_both![
     the_newest_of_each_cluster_are_kept_and_its_newest_whole_one,
     a_list_is_by_outlook_and_goes_on_where_it_ended,
+    of_a_part_it_is_counted_anew,
     nothing_of_it_is_counted,
     the_last_review_of_each_workload_is_found,
     what_judged_a_review_that_is_deleted_is_not_known,
@@ -135,6 +136,38 @@ async fn a_list_is_by_outlook_and_goes_on_where_it_ended(kind: Kind) {
     assert_eq!(shown(Some(Outlook::Refused), Some(true), None).await, 1);
     assert_eq!(shown(None, Some(false), Some("shop")).await, 1);
     assert_eq!(shown(Some(Outlook::Warned), None, None).await, 0);
+    inventories.close().await;
+}
+
+async fn of_a_part_it_is_counted_anew(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let inventories = Inventories::open(&test.settings).await.expect("opened");
+    let mut taken = inventory("prod", 1, true);
+    let whole = Figures { pods: 4, namespaces: 2, workloads: 4, refused: 2, ..Figures::default() };
+    let others = [("Service".to_owned(), 9)].into();
+    let coverage = Coverage { namespaces: 7, done_pods: 5, unread_pods: 3, others, ..Coverage::default() };
+    taken.account = Account { figures: whole, coverage, ..taken.account };
+    for taken in [&taken, &inventory("other", 1, true)] {
+        inventories.add(taken).await.expect("stored");
+    }
+    let shop = Rights::Only(vec![Realm::new(&["prod".to_owned()], &["shop".to_owned()])]);
+    let reach = test.store.reach(&shop).await.expect("a part");
+    assert_eq!(test.store.inventoried_clusters(&reach).await.expect("names"), ["prod"]);
+    assert_eq!(test.store.inventories("other", &reach).await.expect("a list"), []);
+    let own = test.store.inventories("prod", &reach).await.expect("a list").remove(0);
+    let expected = Figures { pods: 2, namespaces: 1, workloads: 2, refused: 1, unreviewed: 1, ..Figures::default() };
+    assert_eq!(own.account.figures, expected);
+    let expected = Coverage { namespaces: 1, unread_pods: 3, ..Coverage::default() };
+    assert_eq!(own.account.coverage, expected, "counts of what was read are of all namespaces");
+    let listed = async |shown: Shown| {
+        let page = test.store.inventory(&own, &shown, &reach, 10, None).await.expect("a page");
+        page.workloads.into_iter().map(|one| (one.namespace, one.contents.workload.name)).collect::<Vec<_>>()
+    };
+    let shop = |name: &str| ("shop".to_owned(), name.to_owned());
+    assert_eq!(listed(Shown::default()).await, [shop("web"), shop("fine")]);
+    assert_eq!(listed(Shown { namespace: Some("blog".into()), ..Shown::default() }).await, []);
+    let all = test.store.inventories("prod", &Reach::Everything).await.expect("a list").remove(0);
+    assert_eq!(all.account.figures, whole);
     inventories.close().await;
 }
 

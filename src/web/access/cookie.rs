@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_read_as_it_was_set_and_only_once() {
-        let (secret, mut headers) = (Secret::new(), HeaderMap::new());
+        let (secret, mut headers) = (Secret::random(), HeaderMap::new());
         let set = Cookie::Session.set(&secret, true);
         let set = set.to_str().expect("ASCII");
         assert!(set.starts_with("__Host-rehearsal=") && set.ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure"));

@@ -104,6 +104,6 @@ impl Directory {
 /// A hash that costs what this one does, and that no password has.
 fn unmatched(hash: &str) -> Option<String> {
     let mut parsed = PasswordHash::new(hash).ok()?;
-    parsed.hash = Some(Output::new(Secret::new().bytes()).ok()?);
+    parsed.hash = Some(Output::new(Secret::random().bytes()).ok()?);
     Some(parsed.to_string())
 }

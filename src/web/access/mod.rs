@@ -194,7 +194,7 @@ impl Access {
         peer: PeerAddress,
         (who, means, proof, groups): (&str, Means, Option<[u8; 32]>, Vec<String>),
     ) -> Result<Secret, WebError> {
-        let (secret, now) = (Secret::new(), Timestamp::now());
+        let (secret, now) = (Secret::random(), Timestamp::now());
         let absolute = i64::try_from(self.settings.sessions.absolute.as_millis()).unwrap_or(i64::MAX);
         let session = Session {
             key: secret.key(),

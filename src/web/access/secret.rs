@@ -18,7 +18,7 @@ pub fn hash(text: &str) -> [u8; 32] {
 // === impl Secret ===
 
 impl Secret {
-    pub fn new() -> Self {
+    pub fn random() -> Self {
         let mut bytes = [0; 32];
         rustls::crypto::ring::default_provider()
             .secure_random

@@ -18,7 +18,7 @@ use crate::store::read::{Cursor, Filter};
 use crate::web::WebState;
 use crate::web::access::log::AccessLog;
 use crate::web::access::visitor::{PeerAddress, Visitor};
-use crate::web::error::ApiError;
+use crate::web::error::{ApiError, WebError};
 use crate::web::export::Format;
 use crate::web::query::FILTERS;
 use crate::web::streams::Permit;
@@ -55,8 +55,9 @@ pub async fn show(
     let filter = Filter { until: filter.until.or(Some(Timestamp(call.now.0 + 1))), ..filter };
     let permit = state.streams.export()?;
     let who = call.visitor.who.as_ref().map(|who| (who.name.as_str(), who.means));
-    let what = format!("decisions, {}", query.as_deref().unwrap_or("all"));
-    state.access.log.note(Some(&state.store), AccessLog::entry(Event::Export, who, peer, &what)).await;
+    let what = format!("decisions: {}", query.as_deref().unwrap_or("all"));
+    // Nothing leaves that is not noted.
+    state.store.note_access(&AccessLog::entry(Event::Export, who, peer, &what)).await.map_err(WebError::from)?;
     let export = Export { store: state.store.clone(), filter, format, rest: Rest::All, permit };
     let body = Body::from_stream(stream::try_unfold(export, Export::next));
     let disposition = format!("attachment; filename=\"decisions.{}\"", format.extension());

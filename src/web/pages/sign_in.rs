@@ -156,7 +156,7 @@ async fn refused(state: &WebState, reason: Reason, name: &str, peer: PeerAddress
 async fn by_provider(state: &WebState, to: &str) -> Result<Response, PageError> {
     let access = &state.access;
     let provider = access.provider.as_ref().ok_or(WebError::NoSuchPage)?;
-    let secret = Secret::new();
+    let secret = Secret::random();
     let to = if to.len() <= LONGEST_WAY { to } else { "/" };
     let url = provider.begin(&secret, to).await.map_err(|error| {
         tracing::warn!(%error, "the provider of report.oidc cannot be asked");
@@ -204,7 +204,7 @@ struct Form<'a> {
 impl<'a> Form<'a> {
     /// Of a browser that has a form open already, the same: it may have several.
     fn of(state: &'a WebState, headers: &HeaderMap, to: String) -> Self {
-        let secret = Cookie::Form.read(headers, state.access.settings.is_by_tls).unwrap_or_else(Secret::new);
+        let secret = Cookie::Form.read(headers, state.access.settings.is_by_tls).unwrap_or_else(Secret::random);
         Self { state, secret, to }
     }
 
