@@ -2,8 +2,9 @@
 
 mod harness;
 
+use harness::backend::{Backend, Script};
 use harness::reviews::{image_review, pod_review};
-use harness::{Rehearsal, postgres, run};
+use harness::{Rehearsal, postgres, run, wait_for};
 use serde_json::{Value, json};
 
 const CONFIG: &str = "cluster: prod
@@ -343,6 +344,67 @@ async fn a_workload_that_only_image_reviews_tell_of_is_the_one_that_runs() {
     assert_eq!(words(&answer), pairs(&[("shop", "unseen: 1 of 1"), ("blog", "ready")]));
 }
 
+/// Policy and rule, and its counts of workloads.
+async fn rules(rehearsal: &Rehearsal) -> Vec<(String, Value)> {
+    let answer = rehearsal.get_json("/api/v1/rules").await;
+    let text = |one: &Value, field: &str| one[field].as_str().expect("text").to_owned();
+    let rules = answer["rules"].as_array().expect("a list").iter();
+    rules.map(|one| (format!("{}/{}", text(one, "policy"), text(one, "rule")), one["workloads"].clone())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_of_rego_are_known_once_violated_and_a_webhook_is_one_that_no_exemption_clears() {
+    let rego = "package main
+deny[msg] { not input.metadata.labels.team; msg := \"it says not whose it is\" }";
+    let backend = Backend::start(Script::deny("not from here"));
+    let config = format!(
+        "cluster: prod
+readiness: {{quiet: 1ms}}
+policies:
+- {{name: teams, rego: {{files: [teams.rego], entrypoint: data.main.deny}}}}
+- {{name: gate, mode: audit, webhook: {{url: '{}/judge', speaks: admission-review}}}}
+exemptions: [{{policy: gate, namespaces: pay, permanent: true, ticket: SEC-1}}]
+",
+        backend.url
+    );
+    let rehearsal = Rehearsal::builder().file("teams.rego", rego).config(&config).start().await;
+    let mut labelled = review("pay", "api", &["a.test/b:1"]);
+    labelled["request"]["object"]["metadata"]["labels"]["team"] = json!("pay");
+    rehearsal.review("/review/prod", &labelled).await;
+    // A webhook in audit is not waited for: its verdict comes later.
+    let counts = json!({"known": 1, "seen": 1, "rejected": 1, "exempted": 0});
+    let of_gate = wait_for("the webhook's verdict", || async {
+        let found = rules(&rehearsal).await;
+        found.iter().find(|(name, of)| name == "gate/gate" && *of == counts).map(|_| found.clone())
+    })
+    .await;
+    let any = json!({"known": 1, "seen": 1, "rejected": 0, "exempted": 0});
+    assert_eq!(of_gate[0], ("teams/*".to_owned(), any), "nobody knows what its rules are called");
+    for path in ["/rules", "/rules/teams/*", "/rules/gate/gate?workloads=rejected"] {
+        assert_eq!(rehearsal.get(path).await.status, 200, "{path}");
+    }
+    let gate = rehearsal.get_json("/api/v1/rules/gate/gate").await;
+    assert_eq!((&gate["version"], &gate["exemptions"]), (&Value::Null, &Value::Null));
+    let page = rehearsal.get("/rules/gate/gate").await.text().to_owned();
+    assert!(page.contains("overridable: true"), "{page}");
+    let whole = rehearsal.get_json("/api/v1/rules/teams/*").await;
+    let rollout = "rollout:\n  - {clusters: [prod], namespaces: [pay], mode: enforce}\n";
+    assert_eq!(whole["rollout"], rollout, "of all its rules");
+
+    rehearsal.review("/review/prod", &review("shop", "web", &["a.test/b:1"])).await;
+    let known = wait_for("the rule's name", || async {
+        let found = rules(&rehearsal).await;
+        let own: Vec<_> = found.into_iter().filter(|(name, _)| name.starts_with("teams/")).collect();
+        own.iter().all(|(name, _)| name != "teams/*").then_some(own)
+    })
+    .await;
+    assert_eq!(known.len(), 1);
+    assert_eq!(known[0].1, json!({"known": 2, "seen": 2, "rejected": 1, "exempted": 0}));
+    let rule = rehearsal.get_json(&format!("/api/v1/rules/{}", known[0].0)).await;
+    let yaml = rule["exemptions"].as_str().expect("YAML");
+    assert!(yaml.contains("workloads: [Deployment/web]"), "no image is to blame: {yaml}");
+}
+
 #[tokio::test]
 async fn another_rule_may_change_and_this_one_s_evidence_stays() {
     let rehearsal = populated(false).await;
@@ -355,7 +417,7 @@ async fn another_rule_may_change_and_this_one_s_evidence_stays() {
     std::fs::write(&path, changed).expect("writable");
     let revision = async || of_rule(&rehearsal, "pinned", "").await["revision"].clone();
     let old = revision().await;
-    harness::wait_for("the change to be in force", || async { (revision().await != old).then_some(()) }).await;
+    wait_for("the change to be in force", || async { (revision().await != old).then_some(()) }).await;
     assert_eq!(words(&of_rule(&rehearsal, "no-latest", "").await), before);
     let unseen = words(&of_rule(&rehearsal, "pinned", "").await);
     assert_eq!(unseen, pairs(&[("blog", "unseen: 1 of 1"), ("pay", "unseen: 1 of 1"), ("shop", "unseen: 3 of 3")]));

@@ -229,6 +229,24 @@ async fn what_judged_nothing_and_what_was_dry_say_nothing(kind: Kind) {
     let expected = [("error", false, Fate::Clear), ("fine", true, Fate::Clear), ("none", false, Fate::Clear)];
     assert_eq!(taken.standings(), expected);
     assert_eq!(taken.state(), State::Unseen { unseen: 2, known: 3 });
+
+    // Of namespaces that are not asked for nothing is read, and of decisions nothing at all.
+    let elsewhere = async |scope: Scope| {
+        let asked = Asked::all(&revision(&policies()).policies[0], &[]);
+        test.store.evidence(&scope, &asked).await.expect("evidence").known.len()
+    };
+    let mut tx = test.store.database.begin().await.expect("a transaction");
+    tx.execute(Sql::new("DELETE FROM decisions")).await.expect("deleted");
+    tx.commit().await.expect("committed");
+    assert_eq!(census(&test.store, &policies()).await.standings(), expected);
+    let in_namespace = |namespace: &str| Scope {
+        since: Some(ago(30)),
+        cluster: Some("prod".to_owned()),
+        namespace: Some(namespace.to_owned()),
+        ..Scope::default()
+    };
+    let counts = [elsewhere(in_namespace("shop")).await, elsewhere(in_namespace("nowhere")).await];
+    assert_eq!(counts, [3, 0]);
 }
 
 async fn a_change_of_another_rule_costs_no_evidence(kind: Kind) {

@@ -72,7 +72,8 @@ struct WorkloadRow {
     fate: &'static str,
     against: Vec<(String, Option<String>)>,
     more_against: usize,
-    word: String,
+    word: &'static str,
+    when: String,
     href: Option<Address>,
     seen: &'static str,
 }
@@ -232,18 +233,20 @@ impl WorkloadRow {
         let (known, standing) = (&found.evidence.known[at], &found.census.standings[at]);
         let Place { cluster, namespace, .. } = &found.evidence.places[known.place];
         let faults = if standing.fate == Fate::Clear { Vec::new() } else { found.faults(at) };
-        let (word, href) = match standing.word {
-            None if known.running.is_some() => ("runs, and has no review that it judged".to_owned(), None),
-            None => ("no review that it judged".to_owned(), None),
+        let (word, when, href) = match standing.word {
+            None if known.running.is_some() => {
+                ("none", "it runs, and the rule judged no review of it".to_owned(), None)
+            }
+            None => ("none", "the rule judged no review of it".to_owned(), None),
             Some(Word::Review(moment)) => {
                 let id = ids.get(&moment.key);
                 let href =
                     id.map(|id| Address::of(format!("/decisions/{id}")).with_some("tz", visit.parameters.text("tz")));
-                (format!("review of {}", visit.zone.minute(moment.at)), href)
+                ("a review", visit.zone.minute(moment.at), href)
             }
             Some(Word::Inventory(at)) => {
                 let href = visit.to("/inventory").without("since").without("until").with("cluster", cluster);
-                (format!("inventory of {}", visit.zone.minute(at)), Some(href.with("namespace", namespace)))
+                ("an inventory", visit.zone.minute(at), Some(href.with("namespace", namespace)))
             }
         };
         Self {
@@ -264,6 +267,7 @@ impl WorkloadRow {
             more_against: faults.len().saturating_sub(NAMED),
             against: faults.iter().take(NAMED).map(|fault| (fault.message.clone(), fault.help.clone())).collect(),
             word,
+            when,
             href,
             seen: if standing.seen { "" } else { "not judged by the rule as it is now" },
         }

@@ -22,7 +22,16 @@ async fn figures_go_by_their_own_age_and_are_never_changed(kind: Kind) {
         for table in tables {
             all.extend(test.dump(&format!("SELECT t.width, t.bucket, '{table}', t.* FROM {table} t")).await);
         }
-        all.extend(test.dump("SELECT 1440, t.day, 'workload_rules', t.* FROM workload_rules t").await);
+        for (table, at) in [
+            ("workload_rules", "t.day"),
+            ("workload_judged", "t.last_key >> 21"),
+            (
+                "workload_against",
+                "(CASE WHEN t.last_key > t.exempted_key THEN t.last_key ELSE t.exempted_key END) >> 21",
+            ),
+        ] {
+            all.extend(test.dump(&format!("SELECT 1440, {at}, '{table}', t.* FROM {table} t")).await);
+        }
         all.sort();
         all
     };
