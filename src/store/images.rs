@@ -80,10 +80,15 @@ pub(super) async fn repositories(
         return Ok(Vec::new());
     }
     let mut sql = Sql::new(&format!(
-        "SELECT r.name, count(DISTINCT w.image), min(w.first_at), max(w.last_at) FROM repositories r \
-         JOIN images m ON m.repository = r.id JOIN image_workloads w ON w.image = m.id{OF_PLACE} WHERE NOT w.dry_run"
+        "WITH found(name, image, first_at, last_at) AS (SELECT r.name, w.image, min(w.first_at), max(w.last_at) \
+         FROM repositories r JOIN images m ON m.repository = r.id JOIN image_workloads w ON w.image = m.id{OF_PLACE} \
+         WHERE NOT w.dry_run AND w.reviews > 0"
     ));
-    sql.append(in_place(scope)).push(" AND r.name IN ").list(names.iter().map(String::as_str)).push(" GROUP BY r.name");
+    sql.append(in_place(scope)).push(" AND r.name IN ").list(names.iter().map(String::as_str));
+    sql.push(" GROUP BY r.name, w.image) SELECT f.name, CAST(sum(CASE WHEN f.last_at >= ");
+    sql.bind(scope.since.map_or(i64::MIN, |since| since.0)).push(" AND f.first_at < ");
+    sql.bind(scope.until.map_or(i64::MAX, |until| until.0));
+    sql.push(" THEN 1 ELSE 0 END) AS BIGINT), min(f.first_at), max(f.last_at) FROM found f GROUP BY f.name");
     let seen = |mut row: Row| {
         Ok(RepositorySeen {
             name: row.text(0)?,

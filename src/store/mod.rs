@@ -378,7 +378,8 @@ impl Store {
         against::page(&self.database, scope, slice).await
     }
 
-    /// Of each of these repositories that anything came of in the scope, which of its references were asked for in all.
+    /// Of each of these repositories that anything came of in the scope's place, how many references were asked for in its
+    /// span, and since when and until when any was.
     pub async fn repositories(&self, scope: &Scope, names: &[String]) -> Result<Vec<RepositorySeen>, StoreError> {
         images::repositories(&self.database, scope, names).await
     }

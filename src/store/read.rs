@@ -11,6 +11,12 @@ use crate::review::comparison::Stance;
 use crate::review::decision::{Answer, Decision, Gap, Mode, ReviewRecord};
 use crate::review::workload::Workload;
 
+mod hits;
+mod images;
+
+pub use hits::{Hit, Hits, Ranking, Rejections, Slice, Which};
+pub use images::{Asker, Askers, Broken, Reference, References, Referred, RepositorySeen, Runner, Runners};
+
 /// Half open: `since` is in it, `until` is not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Range {
@@ -266,85 +272,6 @@ pub struct Bucket {
     pub figures: Figures,
 }
 
-/// What a table of hits is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hits {
-    Rules,
-    /// Those of one name in several clusters are one; what is in none is left out.
-    Namespaces,
-    /// Each of its cluster; what is in none has no name.
-    Places,
-    Repositories,
-}
-
-/// Which rows of a table of hits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    /// With a would-be rejection or a denial.
-    Hit,
-    /// Those that had none in the span before.
-    New,
-    /// With any review.
-    Seen,
-}
-
-/// So many rows after so many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slice {
-    pub skip: u64,
-    pub limit: u16,
-}
-
-/// Part of a table of hits: the most would-be rejections first, then the most denials, then by name.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ranking {
-    /// The span that was counted: whole buckets.
-    pub since: Timestamp,
-    pub until: Timestamp,
-    /// The start of the one before, which ends where this one begins.
-    pub since_before: Timestamp,
-    pub hits: Vec<Hit>,
-    /// How many rows the whole table has; 0 also where a slice is past its end.
-    pub all: u64,
-    /// How many of these have a would-be rejection.
-    pub rejecting: u64,
-}
-
-// === impl Ranking ===
-
-impl Ranking {
-    /// Where the part after that slice begins; `None` at the end.
-    pub fn next(&self, slice: Slice) -> Option<u64> {
-        let next = slice.skip + self.hits.len() as u64;
-        (!self.hits.is_empty() && next < self.all).then_some(next)
-    }
-}
-
-/// One row of a table of hits: a rule (`policy/rule`), a namespace, or a repository (`registry/repository`).
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Hit {
-    pub name: String,
-    /// Of [`Hits::Places`].
-    pub cluster: Option<String>,
-    /// Of a namespace: all. Of a rule: those in which an image that the request brought violated it. Of a repository:
-    /// those that name it.
-    pub reviews: u64,
-    /// Would-be rejections: of a rule or a repository those for which it is to blame.
-    pub would_reject: u64,
-    /// Likewise.
-    pub denied: u64,
-    /// Of a rule: decisions in which an image that was there before violated it.
-    pub standing: u64,
-    /// The same two in the span before.
-    pub before: Rejections,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Rejections {
-    pub would_reject: u64,
-    pub denied: u64,
-}
-
 /// What stands against workloads of a namespace, over whole days (UTC), without dry runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AgainstPage {
@@ -394,97 +321,6 @@ pub struct Example {
     pub message: String,
     pub help: Option<String>,
     pub is_exempted: bool,
-}
-
-/// Which references.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Referred {
-    /// Of this `registry/repository`.
-    Of(String),
-    /// Those that cannot be read.
-    Unreadable,
-}
-
-/// What is known of the references of a repository, of all times, without dry runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RepositorySeen {
-    pub name: String,
-    pub references: u64,
-    pub first_at: Timestamp,
-    pub last_at: Timestamp,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct References {
-    pub rows: Vec<Reference>,
-    /// How many there are, whatever the slice; 0 also where it is past the end.
-    pub all: u64,
-}
-
-/// An image as it was written, and what came of it, without dry runs.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reference {
-    pub text: String,
-    pub first_at: Timestamp,
-    pub last_at: Timestamp,
-    pub reviews: u64,
-    pub workloads: u64,
-    /// Digests that it was seen to run with.
-    pub digests: u64,
-    /// Rules that it breaks, by the last decision on it; `None`: that is kept no more.
-    pub broken: Option<Vec<Broken>>,
-}
-
-/// A rule that an image breaks.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Broken {
-    pub policy: String,
-    pub rule: String,
-    pub mode: Mode,
-    pub message: String,
-    pub help: Option<String>,
-    pub is_exempted: bool,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Askers {
-    pub rows: Vec<Asker>,
-    /// How many there are, whatever the slice; 0 also where it is past the end.
-    pub all: u64,
-}
-
-/// A workload that asked for an image.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Asker {
-    pub cluster: String,
-    /// Empty: none.
-    pub namespace: String,
-    pub workload: Workload,
-    pub first_at: Timestamp,
-    pub last_at: Timestamp,
-    pub reviews: u64,
-    /// Rules that it breaks there, by the last decision; `None`: that is kept no more.
-    pub broken: Option<Vec<Broken>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Runners {
-    pub rows: Vec<Runner>,
-    pub is_more: bool,
-    /// In any inventory that is kept, in alphabetical order.
-    pub digests: Vec<String>,
-}
-
-/// A workload that runs an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Runner {
-    pub cluster: String,
-    pub inventory: i64,
-    pub namespace: String,
-    pub workload: Workload,
-    pub pods: u64,
-    /// `None`: the pods do not say it.
-    pub digest: Option<String>,
 }
 
 /// How many reviews of a cluster a candidate and the policies in force said that of.

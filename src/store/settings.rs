@@ -38,7 +38,7 @@ pub struct RetentionSettings {
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistorySettings {
     pub objects: Objects,
-    /// Repositories kept by name; a new one past that falls into `other`.
+    /// Repositories kept by name, a new one past that falls into `other`; and references counted by themselves.
     pub max_names: u64,
     pub retention: RetentionSettings,
 }

@@ -41,7 +41,7 @@ pub struct Postgres {
 pub struct History {
     /// Objects kept, secrets redacted: one for each image view, workload and day, every one, or none.
     pub objects: Objects,
-    /// Repositories kept by name; a new one past that falls into `other`.
+    /// Repositories kept by name, a new one past that falls into `other`; and references counted by themselves.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub max_names: u64,
 }

@@ -16,6 +16,11 @@ pub(in crate::store) fn note(sql: &Sql) {
     SEEN.with_borrow_mut(|seen| seen.push(sql.clone()));
 }
 
+/// What a test itself has read until now is no page's.
+pub(super) fn forget() {
+    SEEN.take();
+}
+
 /// How many reads there were since the last call; none of them reads all of a table that grows with the history.
 pub(crate) async fn taken(store: &Store, what: &str) -> usize {
     let seen = SEEN.take();

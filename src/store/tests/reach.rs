@@ -3,9 +3,10 @@
 use super::history::History;
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::Timestamp;
-use crate::store::figures::{Hits, comparisons, summary, top};
+use crate::store::figures::{comparisons, summary};
+use crate::store::hits::ranking;
 use crate::store::reach::{Reach, Realm, Rights};
-use crate::store::read::{DryRuns, Figures, Filter, Hit, Scope, StoredDecision};
+use crate::store::read::{DryRuns, Figures, Filter, Hit, Hits, Scope, Slice, StoredDecision, Which};
 
 on_both![figures_and_lists_of_a_part_are_those_of_its_namespaces, a_part_without_namespaces_is_empty];
 
@@ -66,17 +67,22 @@ async fn figures_and_lists_of_a_part_are_those_of_its_namespaces(kind: Kind) {
         added.denied += of_one.denied;
     }
     assert_eq!((added.reviews, added.denied), (figures.reviews, figures.denied));
-    let hits = async |hits| top(&test.store.database, hits, &scope, 100, NOW).await.expect("hits");
+    let top = async |of, scope: &Scope| {
+        let asked = (Which::Hit, Slice { skip: 0, limit: 100 });
+        ranking(&test.store.database, of, scope, asked, NOW).await.expect("hits").hits
+    };
+    let hits = async |of| top(of, &scope).await;
     let names = |hits: &[Hit]| hits.iter().map(|hit| hit.name.clone()).collect::<Vec<_>>();
     let namespaces = names(&hits(Hits::Namespaces).await);
     assert!(!namespaces.is_empty() && namespaces.iter().all(|name| ["team-1", "team-2", "team-3"].contains(&&**name)));
     for table in [Hits::Rules, Hits::Repositories] {
         let everything = Scope { reach: Reach::Everything, ..scope.clone() };
-        let all = top(&test.store.database, table, &everything, 100, NOW).await.expect("hits");
+        let all = top(table, &everything).await;
         let own = hits(table).await;
         let of_all = |name: &str| all.iter().find(|hit| hit.name == name).map_or(0, |hit| hit.reviews);
         assert!(!own.is_empty() && own.iter().all(|hit| hit.reviews <= of_all(&hit.name)), "{own:?}");
     }
+    what_names_are_found(&test, &scope).await;
     let compared = comparisons(&test.store.database, &scope, NOW).await.expect("comparisons").compared;
     assert!(compared.iter().all(|cell| ["lab", "prod-eu"].contains(&&*cell.cluster)), "{compared:?}");
 
@@ -88,6 +94,29 @@ async fn figures_and_lists_of_a_part_are_those_of_its_namespaces(kind: Kind) {
     assert_eq!(test.store.undeclared(&scope).await.expect("a count"), 0);
 }
 
+/// Names, images and the census of a part are of its namespaces.
+async fn what_names_are_found(test: &TestStore, scope: &Scope) {
+    let is_own = |cluster: &str, namespace: &str| {
+        matches!((cluster, namespace), ("prod-eu", "team-1" | "team-2") | ("lab", "team-3"))
+    };
+    let found = test.store.names(scope, "*").await.expect("names");
+    assert!(!found.namespaces.names.is_empty() && !found.workloads.names.is_empty());
+    assert!(found.namespaces.names.iter().all(|(cluster, name)| is_own(cluster, name)), "{found:?}");
+    assert!(found.workloads.names.iter().all(|(cluster, name, _)| is_own(cluster, name)), "{found:?}");
+    assert!(found.users.names.is_empty() && found.images.names.is_empty() && found.repositories.names.is_empty());
+    let images =
+        test.store.names(&Scope { reach: Reach::Everything, ..scope.clone() }, "*").await.expect("names").images;
+    let slice = Slice { skip: 0, limit: 100 };
+    for image in images.names {
+        let askers = test.store.askers(&image, scope, slice).await.expect("askers").rows;
+        assert!(askers.iter().all(|asker| is_own(&asker.cluster, &asker.namespace)), "{askers:?}");
+    }
+    let census = test.store.evidence(scope, &[]).await.expect("evidence");
+    assert!(!census.places.is_empty() && census.places.iter().all(|place| is_own(&place.cluster, &place.namespace)));
+    let other = Scope { cluster: Some("prod-eu".into()), namespace: Some("team-3".into()), ..scope.clone() };
+    assert!(test.store.against(&other, slice).await.expect("a read").is_none());
+}
+
 async fn a_part_without_namespaces_is_empty(kind: Kind) {
     let history = History::new(72, 60, 10, NOW);
     let test = TestStore::new(kind, &HISTORY).await;
@@ -96,6 +125,11 @@ async fn a_part_without_namespaces_is_empty(kind: Kind) {
     let found = summary(&test.store.database, &Scope::of(reach.clone()), NOW).await.expect("a summary");
     assert_eq!(found.figures, Figures::default());
     assert!(test.store.decisions(&Filter::of(reach.clone()), 9, None).await.expect("a page").decisions.is_empty());
+    let names = test.store.names(&Scope::of(reach.clone()), "*").await.expect("names");
+    assert!(names.namespaces.names.is_empty() && names.workloads.names.is_empty());
+    let slice = Slice { skip: 0, limit: 9 };
+    assert_eq!(test.store.askers("nginx", &Scope::of(reach.clone()), slice).await.expect("askers").all, 0);
+    assert!(test.store.runners("nginx", &Scope::of(reach.clone()), 9).await.expect("runners").rows.is_empty());
     assert!(test.store.clusters(&reach).await.expect("names").is_empty());
     assert_eq!(test.store.last_at(&reach).await.expect("a time"), None);
 }

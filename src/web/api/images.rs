@@ -89,7 +89,7 @@ pub async fn list(
     let Some(of) = call.parameters.referred()? else {
         let found = state.store.hits(Hits::Repositories, &scope, Which::Seen, slice).await?;
         let names: Vec<String> = found.hits.iter().map(|hit| hit.name.clone()).collect();
-        let seen = state.store.repositories(&scope, &names).await?;
+        let seen = state.store.repositories(&found.within(&scope), &names).await?;
         let seen: HashMap<&str, &RepositorySeen> = seen.iter().map(|one| (one.name.as_str(), one)).collect();
         let shape = |hit| RepositoryShape::of(hit, &seen);
         let repositories = found.hits.iter().map(shape).collect();

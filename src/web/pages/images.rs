@@ -54,7 +54,7 @@ struct RepositoryRow {
     /// What is past `history.max_names`, together.
     is_other: bool,
     href: Address,
-    references: u64,
+    references: (u64, Address),
     seen: Option<(String, String)>,
     reviews: (u64, Address),
     would_reject: (u64, Address),
@@ -68,7 +68,7 @@ struct ReferenceRow {
     written: Written,
     digests: u64,
     broken: Option<Vec<Broken>>,
-    workloads: u64,
+    workloads: (u64, Address),
     reviews: (u64, Address),
     first: String,
     last: String,
@@ -90,7 +90,7 @@ pub async fn list(
         None => {
             let (found, bar) = tokio::try_join!(store.hits(Hits::Repositories, &scope, Which::Seen, slice), bar)?;
             let names: Vec<String> = found.hits.iter().map(|hit| hit.name.clone()).collect();
-            let seen = store.repositories(&scope, &names).await?;
+            let seen = store.repositories(&found.within(&scope), &names).await?;
             ImagesPage::of_repositories(&visit, &scope, &live, (found, slice), seen, bar)
         }
         Some(of) => {
@@ -200,6 +200,10 @@ fn heading(all: u64, shown: usize, slice: Slice, one: &str, many: &str) -> Strin
 
 impl RepositoryRow {
     fn of(hit: &Hit, seen: Option<&RepositorySeen>, list: &Address, visit: &Visit) -> Self {
+        // Of the span that was really counted.
+        let references = ["since", "until"]
+            .into_iter()
+            .fold(visit.to("/images"), |images, name| images.with_some(name, list.value(name)));
         let list = list.clone().with("repository", &hit.name);
         let blamed = list.clone().with("to_blame", "true");
         let (registry, repository) = hit.name.split_once('/').unwrap_or(("", &hit.name));
@@ -208,7 +212,7 @@ impl RepositoryRow {
             registry: registry.to_owned(),
             repository: repository.to_owned(),
             href: visit.to("/images").with("repository", &hit.name),
-            references: seen.map_or(0, |seen| seen.references),
+            references: (seen.map_or(0, |seen| seen.references), references.with("repository", &hit.name)),
             seen: seen.map(|seen| (visit.zone.minute(seen.first_at), visit.zone.minute(seen.last_at))),
             would_reject: (hit.would_reject, blamed.clone().with("would_reject", "true")),
             denied: (hit.denied, blamed.with("answer", "denied")),
@@ -231,7 +235,7 @@ impl ReferenceRow {
             written: Written::of(&text),
             digests,
             broken,
-            workloads,
+            workloads: (workloads, reference::page(visit, &text)),
             reviews: (reviews, list),
             first: visit.zone.minute(first_at),
             last: visit.zone.minute(last_at),

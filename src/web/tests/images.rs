@@ -46,6 +46,11 @@ async fn images_are_listed_by_repository_and_each_as_it_was_written() {
     let busybox = &found["repositories"][0];
     assert_eq!((&busybox["references"], &busybox["reviews"]), (&4.into(), &5.into()));
     assert!(busybox["first_at"].as_str() < found["since"].as_str(), "of all times: {busybox}");
+    let page = report.get("/images?since=24h").await.text.replace("&#38;", "&");
+    let of_references = page.split("data-label=\"References\"><a href=\"/images?").nth(1).expect("a figure");
+    let (way, rest) = of_references.split_once("\">").expect("an address");
+    let listed = report.json(&format!("/api/v1/images?{way}")).await;
+    assert_eq!((&listed["all"], rest.starts_with("4<")), (&4.into(), true), "{way}: {listed}");
     let found = report.json("/api/v1/images?since=24h&repository=docker.io/library/busybox").await;
     let of = |text: &str| {
         let mut all = found["references"].as_array().expect("a list").iter();
