@@ -43,8 +43,9 @@ CREATE TABLE workload_against (
     PRIMARY KEY (rule, version, namespace, workload, replica)
 );
 
--- Nothing older is in them.
-INSERT INTO horizons (kind, before) VALUES ('evidence', CAST(extract(epoch FROM now()) * 1000 AS BIGINT));
+-- Of a history that holds decisions already, nothing older is in them.
+INSERT INTO horizons (kind, before)
+    SELECT 'evidence', CAST(extract(epoch FROM now()) * 1000 AS BIGINT) WHERE EXISTS (SELECT 1 FROM workload_totals);
 
 -- A binary of before would store a violation without a row here, and a rule would seem ready that is not.
 INSERT INTO compatibility (schema, works_with) VALUES (13, 13);

@@ -43,8 +43,9 @@ CREATE TABLE workload_against (
     PRIMARY KEY (rule, version, namespace, workload, replica)
 ) STRICT, WITHOUT ROWID;
 
--- Nothing older is in them.
-INSERT INTO horizons (kind, before) VALUES ('evidence', unixepoch() * 1000);
+-- Of a history that holds decisions already, nothing older is in them.
+INSERT INTO horizons (kind, before)
+    SELECT 'evidence', unixepoch() * 1000 WHERE EXISTS (SELECT 1 FROM workload_totals);
 
 -- A binary of before would store a violation without a row here, and a rule would seem ready that is not.
 INSERT INTO compatibility (schema, works_with) VALUES (13, 13);

@@ -2,6 +2,7 @@
 //!
 //! Invariant: rows are only added, and go as other events do; a session begins and ends in the transaction that says so.
 
+use super::Store;
 use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::read::Cursor;
@@ -63,7 +64,7 @@ pub struct AccessPage {
 const COLUMNS: [&str; 8] = ["id", "at", "event", "who", "means", "peer", "what", "more"];
 
 /// In a transaction of its own.
-pub(super) async fn note(database: &Database, access: &Access) -> Result<(), StoreError> {
+async fn note(database: &Database, access: &Access) -> Result<(), StoreError> {
     let mut tx = database.begin_soon().await?;
     insert(&mut tx, access).await?;
     tx.commit().await
@@ -85,7 +86,7 @@ pub(super) async fn insert(tx: &mut Transaction, access: &Access) -> Result<(), 
     tx.insert(insert).await
 }
 
-pub(super) async fn list(
+async fn list(
     database: &Database,
     asked: &Accesses,
     limit: u16,
@@ -126,6 +127,25 @@ fn access(mut row: Row) -> Result<Access, StoreError> {
         what: row.text(6)?,
         more: row.count(7)?,
     })
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Says what somebody did with the report.
+    pub async fn note_access(&self, access: &Access) -> Result<(), StoreError> {
+        note(&self.database, access).await
+    }
+
+    /// At most `limit` of what people did with the report, newest first, after the cursor.
+    pub async fn accesses(
+        &self,
+        asked: &Accesses,
+        limit: u16,
+        after: Option<Cursor>,
+    ) -> Result<AccessPage, StoreError> {
+        list(&self.database, asked, limit, after).await
+    }
 }
 
 // === impl Event ===

@@ -79,7 +79,6 @@ pub use ticket::UsePage;
 
 use uuid::Uuid;
 
-use self::access::{Access, AccessPage, Accesses};
 use self::batch::Memory;
 use self::database::Database;
 use self::places::{KnownRule, Namespace};
@@ -89,7 +88,6 @@ use self::read::{
     Range, Ranking, References, Referred, RepositorySeen, Runners, Scope, Slice, Standing, StoredDecision, Summary,
     Uses, Which,
 };
-use self::session::{Ended, Session};
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
 use self::stretch::Bounds;
@@ -192,46 +190,6 @@ impl Store {
     /// now. `None`: all.
     pub async fn tickets(&self, known: Option<i64>) -> Result<(Vec<Ticket>, i64), StoreError> {
         ticket::news(&self.database, known).await
-    }
-
-    /// Says what somebody did with the report.
-    pub async fn note_access(&self, access: &Access) -> Result<(), StoreError> {
-        access::note(&self.database, access).await
-    }
-
-    /// At most `limit` of what people did with the report, newest first, after the cursor.
-    pub async fn accesses(
-        &self,
-        asked: &Accesses,
-        limit: u16,
-        after: Option<Cursor>,
-    ) -> Result<AccessPage, StoreError> {
-        access::list(&self.database, asked, limit, after).await
-    }
-
-    /// Begins a session, in the place of the one that the same browser had, and says so.
-    pub async fn begin_session(
-        &self,
-        session: &Session,
-        instead_of: Option<[u8; 32]>,
-        noted: &Access,
-    ) -> Result<(), StoreError> {
-        session::begin(&self.database, session, instead_of, noted).await
-    }
-
-    /// Whether it still holds is for the caller to say.
-    pub async fn session(&self, key: [u8; 32]) -> Result<Option<Session>, StoreError> {
-        session::one(&self.database, key).await
-    }
-
-    /// That a session is in use.
-    pub async fn saw_session(&self, key: [u8; 32], at: Timestamp) -> Result<(), StoreError> {
-        session::saw(&self.database, key, at).await
-    }
-
-    /// Ends sessions, and says so.
-    pub async fn end_sessions(&self, ended: Ended<'_>, noted: &Access) -> Result<(), StoreError> {
-        session::end(&self.database, ended, noted).await
     }
 
     /// What these rights come to now.

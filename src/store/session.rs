@@ -1,5 +1,6 @@
 //! Who is signed in: by the hash of what their cookie holds, so that whoever reads the history can be nobody.
 
+use super::Store;
 use super::access::{self, Access, Means};
 use super::database::Database;
 use super::error::StoreError;
@@ -34,7 +35,7 @@ pub enum Ended<'a> {
 const COLUMNS: [&str; 8] = ["key", "who", "means", "proof", "groups", "began_at", "seen_at", "ends_at"];
 
 /// In the place of the one that the same browser had.
-pub(super) async fn begin(
+async fn begin(
     database: &Database,
     session: &Session,
     instead_of: Option<[u8; 32]>,
@@ -62,13 +63,13 @@ pub(super) async fn begin(
     tx.commit().await
 }
 
-pub(super) async fn one(database: &Database, key: [u8; 32]) -> Result<Option<Session>, StoreError> {
+async fn one(database: &Database, key: [u8; 32]) -> Result<Option<Session>, StoreError> {
     let mut sql = Sql::new(&format!("SELECT {} FROM sessions WHERE key = ", COLUMNS.join(", ")));
     sql.bind(&key[..]);
     database.fetch(sql).await?.pop().map(session).transpose()
 }
 
-pub(super) async fn saw(database: &Database, key: [u8; 32], at: Timestamp) -> Result<(), StoreError> {
+async fn saw(database: &Database, key: [u8; 32], at: Timestamp) -> Result<(), StoreError> {
     let mut tx = database.begin_soon().await?;
     let mut sql = Sql::new("UPDATE sessions SET seen_at = ");
     sql.bind(at.0).push(" WHERE key = ").bind(&key[..]);
@@ -76,7 +77,7 @@ pub(super) async fn saw(database: &Database, key: [u8; 32], at: Timestamp) -> Re
     tx.commit().await
 }
 
-pub(super) async fn end(database: &Database, ended: Ended<'_>, noted: &Access) -> Result<(), StoreError> {
+async fn end(database: &Database, ended: Ended<'_>, noted: &Access) -> Result<(), StoreError> {
     let mut tx = database.begin_soon().await?;
     tx.execute(deletion(ended)).await?;
     access::insert(&mut tx, noted).await?;
@@ -112,4 +113,33 @@ fn session(mut row: Row) -> Result<Session, StoreError> {
         seen_at: Timestamp(row.int(6)?),
         ends_at: Timestamp(row.int(7)?),
     })
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Begins a session, in the place of the one that the same browser had, and says so.
+    pub async fn begin_session(
+        &self,
+        session: &Session,
+        instead_of: Option<[u8; 32]>,
+        noted: &Access,
+    ) -> Result<(), StoreError> {
+        begin(&self.database, session, instead_of, noted).await
+    }
+
+    /// Whether it still holds is for the caller to say.
+    pub async fn session(&self, key: [u8; 32]) -> Result<Option<Session>, StoreError> {
+        one(&self.database, key).await
+    }
+
+    /// That a session is in use.
+    pub async fn saw_session(&self, key: [u8; 32], at: Timestamp) -> Result<(), StoreError> {
+        saw(&self.database, key, at).await
+    }
+
+    /// Ends sessions, and says so.
+    pub async fn end_sessions(&self, ended: Ended<'_>, noted: &Access) -> Result<(), StoreError> {
+        end(&self.database, ended, noted).await
+    }
 }

@@ -371,7 +371,7 @@ async fn an_older_history_says_from_when_on_it_knows(kind: Kind) {
     // As a history that was brought up to this schema five days ago.
     let mut tx = test.store.database.begin().await.expect("a transaction");
     for text in [
-        format!("UPDATE horizons SET before = {} WHERE kind = 'evidence'", ago(5).0),
+        format!("INSERT INTO horizons (kind, before) VALUES ('evidence', {})", ago(5).0),
         "DELETE FROM workload_judged".to_owned(),
         "DELETE FROM versions".to_owned(),
     ] {
@@ -380,7 +380,8 @@ async fn an_older_history_says_from_when_on_it_knows(kind: Kind) {
     tx.commit().await.expect("committed");
     let taken = census(&test.again(&HISTORY).await, &policies()).await;
     assert_eq!((taken.standings(), taken.evidence.since), (vec![("web", false, Fate::Clear)], Some(ago(5))));
+    // What was decided before, and waited in a journal, is taken for evidence too.
     let fresh = TestStore::new(kind, &HISTORY).await;
-    fresh.store.apply_at(&reviewed(Timestamp::now(), "web", "v", fine()), Timestamp::now()).await.expect("a batch");
+    fresh.store.apply_at(&reviewed(ago(9), "web", "v", fine()), NOW).await.expect("a batch");
     assert_eq!(census(&fresh.store, &policies()).await.evidence.since, None, "it holds nothing of before");
 }
