@@ -10,6 +10,7 @@ pub mod budget;
 mod connector;
 mod credentials;
 mod decode;
+pub mod https;
 pub mod metrics;
 mod opa;
 mod reading;
@@ -42,6 +43,7 @@ use connector::Connections;
 pub use credentials::BackendSetupError;
 use credentials::{Content, Files};
 use metrics::{Metrics, OwnMetrics};
+pub use reading::causes;
 use target::Target;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

@@ -77,7 +77,7 @@ fn excerpt(body: &[u8]) -> String {
 }
 
 /// An error and what caused it, each said once.
-pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
+pub fn causes(error: &(dyn Error + 'static)) -> String {
     let mut said = String::new();
     let mut next = Some(error);
     while let Some(cause) = next {

@@ -12,6 +12,7 @@ use rustls::{
 };
 
 use super::credentials::{BackendSetupError, TlsContent};
+use super::https::system_roots;
 use super::target::Target;
 
 /// The configuration of every connection; ALPN is the connector's business.
@@ -23,7 +24,7 @@ pub(super) fn client_config(content: &TlsContent, target: &Target) -> Result<Cli
     let builder = match content.ca()? {
         // Without TLS there is nobody to trust, and a system need not have roots.
         None if !target.is_https() => builder.with_root_certificates(RootCertStore::empty()),
-        None => builder.with_root_certificates(system_roots()?),
+        None => builder.with_root_certificates(trusted_by_system()?),
         Some(ca) => {
             let verifier = FileVerifier::new(ca, provider)?;
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
@@ -38,19 +39,9 @@ pub(super) fn client_config(content: &TlsContent, target: &Target) -> Result<Cli
     }
 }
 
-fn system_roots() -> Result<RootCertStore, BackendSetupError> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    // Some systems carry roots that are no valid X.509: one good root is enough to go on.
-    roots.add_parsable_certificates(found.certs);
-    if !roots.is_empty() {
-        return Ok(roots);
-    }
-    let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
-    Err(BackendSetupError::new(
-        "ca",
-        format!("this system has no CA certificates{why}; name a file with the webhook's CA"),
-    ))
+fn trusted_by_system() -> Result<RootCertStore, BackendSetupError> {
+    system_roots()
+        .map_err(|problem| BackendSetupError::new("ca", format!("{problem}; name a file with the webhook's CA")))
 }
 
 /// Trusts what the certificates of the `ca` file have signed, and those certificates themselves.

@@ -34,6 +34,9 @@ pub struct ReadyArgs {
     /// Ask the report there, about the rules that it has loaded. Without it the history of the configuration is read.
     #[arg(long, value_name = "URL", requires = "rule")]
     url: Option<Uri>,
+    /// File that holds a token of that report, where it asks who one is (`rehearsal user token` makes one).
+    #[arg(long, value_name = "FILE", requires = "url")]
+    token_file: Option<PathBuf>,
     /// YAML file that names policies and history. Without one: the defaults, and the environment.
     #[arg(long, short, value_name = "FILE", requires = "rule", conflicts_with = "url")]
     config: Option<PathBuf>,
@@ -56,6 +59,7 @@ pub fn run(args: &ReadyArgs) -> anyhow::Result<ExitCode> {
             namespaces: &args.namespace,
             cluster: args.cluster.as_deref(),
             url: args.url.as_ref(),
+            token_file: args.token_file.as_deref(),
             config: args.config.as_deref(),
         });
     }

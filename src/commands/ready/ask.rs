@@ -1,18 +1,17 @@
 //! One question to the API of a report, over HTTP or HTTPS.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use bytes::Bytes;
-use http::header::{ACCEPT, HOST};
+use http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderValue};
 use http::{Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use rustls::{ClientConfig, RootCertStore};
+use http_body_util::{BodyExt as _, Full, Limited};
+use rustls::RootCertStore;
 use serde_json::Value;
+
+use crate::backend::https::{self, HttpsClient};
+use crate::web::access::TOKEN_PREFIX;
 
 /// Over any network between a pipeline and a cluster.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,12 +23,15 @@ const LONGEST: usize = 64 << 20;
 ///
 /// # Errors
 /// It does not answer, or not with what is asked for.
-pub async fn json(url: &Uri) -> anyhow::Result<Option<Value>> {
+pub async fn json(url: &Uri, token: Option<HeaderValue>) -> anyhow::Result<Option<Value>> {
     let Some(authority) = url.authority().filter(|_| matches!(url.scheme_str(), Some("http" | "https"))) else {
         bail!("{url} is not the URL of a report: write http://HOST:PORT or https://HOST");
     };
-    let request = Request::get(url).header(HOST, authority.as_str()).header(ACCEPT, "application/json");
-    let request = request.body(Empty::<Bytes>::new()).context("the question cannot be written")?;
+    let mut request = Request::get(url).header(HOST, authority.as_str()).header(ACCEPT, "application/json");
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, token);
+    }
+    let request = request.body(Full::default()).context("the question cannot be written")?;
     let answered = tokio::time::timeout(PATIENCE, async {
         let response = client(url)?.request(request).await.with_context(|| format!("{authority} does not answer"))?;
         let status = response.status();
@@ -51,21 +53,28 @@ pub async fn json(url: &Uri) -> anyhow::Result<Option<Value>> {
     }
 }
 
-fn client(url: &Uri) -> anyhow::Result<Client<hyper_rustls::HttpsConnector<HttpConnector>, Empty<Bytes>>> {
-    let mut roots = RootCertStore::empty();
-    if url.scheme_str() == Some("https") {
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            bail!("this system has no CA certificates by which {url} could be trusted");
-        }
+/// What says who one is, of a file that holds a token.
+///
+/// # Errors
+/// It cannot be read, or holds something else.
+pub fn token(file: &Path) -> anyhow::Result<HeaderValue> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).with_context(|| format!("{shown} cannot be read"))?;
+    let token = text.trim();
+    if !token.starts_with(TOKEN_PREFIX) || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        bail!(
+            "{shown} holds no token: one is a line that begins with {TOKEN_PREFIX}, as `rehearsal user token` prints it"
+        );
     }
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .context("TLS cannot be set up")?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).context("a token is what a header can hold")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn client(url: &Uri) -> anyhow::Result<HttpsClient> {
+    let roots = match url.scheme_str() {
+        Some("https") => https::system_roots(),
+        _ => Ok(RootCertStore::empty()),
+    };
+    Ok(https::client(roots.map_err(|problem| anyhow::anyhow!("{problem} by which {url} could be trusted"))?))
 }

@@ -32,6 +32,8 @@ pub struct Gate<'a> {
     pub cluster: Option<&'a str>,
     /// Of a report; `None`: the history of the configuration is read.
     pub url: Option<&'a Uri>,
+    /// What the report is shown.
+    pub token_file: Option<&'a Path>,
     pub config: Option<&'a Path>,
 }
 
@@ -98,7 +100,8 @@ impl Gate<'_> {
         let path = path(&self.rule.policy, &self.rule.rule);
         let url = format!("{}/api/v1{path}{query}", report.trim_end_matches('/'));
         let url: Uri = url.parse().with_context(|| format!("{report} is not the URL of a report"))?;
-        Ok(ask::json(&url).await?.map_or(Answered::NoRule, Answered::Census))
+        let token = self.token_file.map(ask::token).transpose()?;
+        Ok(ask::json(&url, token).await?.map_or(Answered::NoRule, Answered::Census))
     }
 
     async fn read(&self) -> anyhow::Result<Answered> {

@@ -3,19 +3,16 @@
 
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+
+use crate::backend::causes;
+use crate::backend::https::{HttpsClient, client, system_roots};
 
 /// For one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,8 +23,8 @@ const LONGEST: usize = 1 << 20;
 pub enum ClientError {
     #[error("{}: {problem}", .path.display())]
     Authorities { path: PathBuf, problem: String },
-    #[error("this system has no CA certificates: name those of the provider in report.oidc.ca")]
-    NoAuthorities,
+    #[error("{0}: name those of the provider in report.oidc.ca")]
+    NoAuthorities(String),
     #[error("it does not answer: {0}")]
     Unreachable(String),
     #[error("it does not answer within {} s", PATIENCE.as_secs())]
@@ -35,7 +32,7 @@ pub enum ClientError {
 }
 
 #[derive(Debug, Clone)]
-pub struct ProviderClient(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub struct ProviderClient(HttpsClient);
 
 // === impl ProviderClient ===
 
@@ -43,13 +40,7 @@ impl ProviderClient {
     /// # Errors
     /// There is nobody to trust, or not what the file says.
     pub fn new(ca: Option<&PathBuf>) -> Result<Self, ClientError> {
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring speaks the default versions")
-            .with_root_certificates(roots(ca)?)
-            .with_no_client_auth();
-        let https = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_all_versions().build();
-        Ok(Self(Client::builder(TokioExecutor::new()).build(https)))
+        Ok(Self(client(roots(ca)?)))
     }
 
     /// # Errors
@@ -77,25 +68,24 @@ impl<'c> AsyncHttpClient<'c> for ProviderClient {
 
 /// The system's, and those of a file.
 fn roots(ca: Option<&PathBuf>) -> Result<RootCertStore, ClientError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    // A file is enough where the system has none.
+    let mut roots = match (system_roots(), ca) {
+        (Ok(roots), _) => roots,
+        (Err(_), Some(_)) => RootCertStore::empty(),
+        (Err(problem), None) => return Err(ClientError::NoAuthorities(problem)),
+    };
     if let Some(path) = ca {
         let wrong = |problem: String| ClientError::Authorities { path: path.clone(), problem };
         let content = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+        let mut are_any = false;
         for certificate in CertificateDer::pem_slice_iter(&content) {
+            are_any = true;
             let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
             roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
         }
+        if !are_any {
+            return Err(wrong("it holds no certificate in PEM".to_owned()));
+        }
     }
-    if roots.is_empty() { Err(ClientError::NoAuthorities) } else { Ok(roots) }
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
+    Ok(roots)
 }

@@ -19,13 +19,28 @@ use super::client::{ClientError, ProviderClient};
 use super::secret::Secret;
 use super::settings::OidcSettings;
 use super::vouched::Vouched;
+use crate::backend::causes;
 use crate::store::settings::password;
 
 #[derive(Debug)]
 pub struct Provider {
     settings: OidcSettings,
     client: ProviderClient,
-    published: Mutex<Option<Published>>,
+    published: Mutex<Discovered>,
+}
+
+/// What is known of what a provider publishes.
+#[derive(Debug, Default)]
+struct Discovered {
+    known: Option<Published>,
+    /// The last time, unless it went well.
+    failed: Option<Failed>,
+}
+
+#[derive(Debug)]
+struct Failed {
+    at: Instant,
+    why: String,
 }
 
 /// What a provider says of itself, with its keys.
@@ -62,6 +77,8 @@ type Known =
 /// What a provider publishes is read again after this, and, where a key is not in it, after that.
 const FRESH: Duration = Duration::from_secs(3_600);
 const ANEW: Duration = Duration::from_secs(30);
+/// One that did not answer is not asked again before: everybody who signs in would wait for it in turn.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// None that a client's secret could make.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
@@ -135,12 +152,12 @@ impl Provider {
             .set_pkce_verifier(verifier(secret))
             .request_async(&self.client)
             .await
-            .map_err(|error| OidcError::Exchange(told(&error)))?;
+            .map_err(|error| OidcError::Exchange(causes(&error)))?;
         let token = response.id_token().ok_or(OidcError::NoToken)?;
         let nonce = Nonce::new(secret.derived(NONCE));
         let holds = |client: &Known| {
             let verifier = client.id_token_verifier().set_allowed_algs(ALGORITHMS);
-            token.claims(&verifier, &nonce).map(drop).map_err(|error| OidcError::Token(told(&error)))
+            token.claims(&verifier, &nonce).map(drop).map_err(|error| OidcError::Token(causes(&error)))
         };
         if let Err(error) = holds(&client) {
             // It may sign with a key that it did not have when it was asked.
@@ -187,11 +204,14 @@ impl Provider {
 
     fn vouched(&self, claims: &Map<String, Value>) -> Result<Vouched, OidcError> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+        // Some providers say it as a text.
+        let is_proven = |said: &Value| *said == Value::Bool(true) || said.as_str() == Some("true");
         let is_unproven =
-            self.settings.name_claim == "email" && claims.get("email_verified") == Some(&Value::Bool(false));
-        let name = text(&self.settings.name_claim).filter(|_| !is_unproven).or_else(|| text("sub"));
-        let name = name.ok_or(OidcError::Claims("it names nobody"))?;
-        if name.len() > LONGEST || name.contains(char::is_control) {
+            self.settings.name_claim == "email" && claims.get("email_verified").is_some_and(|said| !is_proven(said));
+        let subject = text("sub").ok_or(OidcError::Claims("it names nobody"))?;
+        let name = text(&self.settings.name_claim).filter(|_| !is_unproven).unwrap_or(subject);
+        let is_one = |name: &str| name.len() <= LONGEST && !name.contains(char::is_control);
+        if !is_one(name) || !is_one(subject) {
             return Err(OidcError::Claims("its name is none"));
         }
         let groups: Vec<&str> = match claims.get(&self.settings.groups_claim) {
@@ -200,7 +220,7 @@ impl Provider {
             _ => Vec::new(),
         };
         let groups = groups.into_iter().filter(|group| group.len() <= LONGEST).take(GROUPS).map(str::to_owned);
-        Ok(Vouched { name: name.to_owned(), groups: groups.collect() })
+        Ok(Vouched { name: name.to_owned(), subject: subject.to_owned(), groups: groups.collect() })
     }
 
     /// This report, as the provider knows it. Its secret is read each time: it may be another by now.
@@ -213,19 +233,38 @@ impl Provider {
         Ok(CoreClient::from_provider_metadata(metadata, id, secret).set_redirect_uri(redirect))
     }
 
-    /// Not older than that.
+    /// Not older than that; or what was known before, where it was only to be fresh and nobody answers.
     async fn published(&self, age: Duration) -> Result<CoreProviderMetadata, OidcError> {
         let mut published = self.published.lock().await;
-        if let Some(known) = published.as_ref().filter(|known| known.read_at.elapsed() < age) {
+        if let Some(known) = published.known.as_ref().filter(|known| known.read_at.elapsed() < age) {
             return Ok(known.metadata.clone());
         }
+        let refused = published.failed.as_ref().filter(|failed| failed.at.elapsed() < AGAIN);
+        let read = match refused.map(|failed| failed.why.clone()) {
+            Some(why) => Err(why),
+            None => {
+                let read = self.discover().await;
+                published.failed = read.as_ref().err().map(|why| Failed { at: Instant::now(), why: why.clone() });
+                read
+            }
+        };
         let issuer = &self.settings.issuer;
-        let wrong = |error: String| OidcError::Discovery(issuer.clone(), error);
-        let url = IssuerUrl::new(issuer.clone()).map_err(|error| wrong(error.to_string()))?;
-        let metadata =
-            CoreProviderMetadata::discover_async(url, &self.client).await.map_err(|error| wrong(told(&error)))?;
-        *published = Some(Published { read_at: Instant::now(), metadata: metadata.clone() });
-        Ok(metadata)
+        match (read, &published.known) {
+            (Ok(metadata), _) => {
+                published.known = Some(Published { read_at: Instant::now(), metadata: metadata.clone() });
+                Ok(metadata)
+            }
+            (Err(why), Some(known)) if age == FRESH => {
+                tracing::warn!("what {issuer} publishes is used as it was last read: {why}");
+                Ok(known.metadata.clone())
+            }
+            (Err(why), _) => Err(OidcError::Discovery(issuer.clone(), why)),
+        }
+    }
+
+    async fn discover(&self) -> Result<CoreProviderMetadata, String> {
+        let url = IssuerUrl::new(self.settings.issuer.clone()).map_err(|error| error.to_string())?;
+        CoreProviderMetadata::discover_async(url, &self.client).await.map_err(|error| causes(&error))
     }
 }
 
@@ -242,15 +281,4 @@ fn verifier(secret: &Secret) -> PkceCodeVerifier {
 fn payload(token: &str) -> Option<Map<String, Value>> {
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     serde_json::from_slice(&payload).ok()
-}
-
-/// An error with its causes.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
