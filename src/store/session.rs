@@ -11,7 +11,10 @@ use crate::review::clock::Timestamp;
 pub struct Session {
     /// SHA-256 of what the cookie holds.
     pub key: [u8; 32],
+    /// As people read it.
     pub who: String,
+    /// Of one person alone: by which all of theirs are ended.
+    pub subject: String,
     pub means: Means,
     /// SHA-256 of the hash of the password that it began with; `None`: another vouches for them.
     pub proof: Option<[u8; 32]>,
@@ -28,11 +31,11 @@ pub struct Session {
 #[derive(Debug, Clone, Copy)]
 pub enum Ended<'a> {
     One([u8; 32]),
-    /// All of somebody.
+    /// All of somebody, by subject.
     Of(&'a str, Means),
 }
 
-const COLUMNS: [&str; 8] = ["key", "who", "means", "proof", "groups", "began_at", "seen_at", "ends_at"];
+const COLUMNS: [&str; 9] = ["key", "who", "subject", "means", "proof", "groups", "began_at", "seen_at", "ends_at"];
 
 /// In the place of the one that the same browser had.
 async fn begin(
@@ -41,7 +44,7 @@ async fn begin(
     instead_of: Option<[u8; 32]>,
     noted: &Access,
 ) -> Result<(), StoreError> {
-    let Session { key, who, means, proof, groups, began_at, seen_at, ends_at } = session;
+    let Session { key, who, subject, means, proof, groups, began_at, seen_at, ends_at } = session;
     let mut tx = database.begin_soon().await?;
     database.check_schema(&mut tx).await?;
     if let Some(old) = instead_of {
@@ -51,6 +54,7 @@ async fn begin(
     insert.row([
         key.as_slice().into(),
         who.as_str().into(),
+        subject.as_str().into(),
         means.as_str().into(),
         proof.as_ref().map(<[u8; 32]>::as_slice).into(),
         serde_json::to_string(groups)?.into(),
@@ -95,23 +99,24 @@ fn deletion(ended: Ended<'_>) -> Sql {
     let mut sql = Sql::new("DELETE FROM sessions WHERE ");
     match ended {
         Ended::One(key) => sql.push("key = ").bind(&key[..]),
-        Ended::Of(who, means) => sql.push("who = ").bind(who).push(" AND means = ").bind(means.as_str()),
+        Ended::Of(subject, means) => sql.push("subject = ").bind(subject).push(" AND means = ").bind(means.as_str()),
     };
     sql
 }
 
 fn session(mut row: Row) -> Result<Session, StoreError> {
-    let means = row.text(2)?;
-    let proof = row.is_some(3).then(|| row.hash(3)).transpose()?;
+    let means = row.text(3)?;
+    let proof = row.is_some(4).then(|| row.hash(4)).transpose()?;
     Ok(Session {
         key: row.hash(0)?,
         who: row.text(1)?,
+        subject: row.text(2)?,
         means: Means::of(&means).ok_or_else(|| StoreError::broken(format!("a session is by {means:?}")))?,
         proof,
-        groups: serde_json::from_str(&row.text(4)?)?,
-        began_at: Timestamp(row.int(5)?),
-        seen_at: Timestamp(row.int(6)?),
-        ends_at: Timestamp(row.int(7)?),
+        groups: serde_json::from_str(&row.text(5)?)?,
+        began_at: Timestamp(row.int(6)?),
+        seen_at: Timestamp(row.int(7)?),
+        ends_at: Timestamp(row.int(8)?),
     })
 }
 

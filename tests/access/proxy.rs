@@ -33,7 +33,8 @@ async fn the_headers_of_the_proxy_say_who_somebody_is() {
     let own = asked(&rehearsal, "/api/v1/decisions", &sam).await.json();
     assert_eq!(own["decisions"].as_array().map(Vec::len), Some(3));
     assert_eq!(asked(&rehearsal, "/?namespace=blog", &sam).await.status, 403);
-    assert_eq!(asked(&rehearsal, "/metrics", &sam).await.status, 200);
+    assert_eq!(asked(&rehearsal, "/metrics", &sam).await.status, 403, "figures of all namespaces");
+    assert_eq!(asked(&rehearsal, "/metrics", &root).await.status, 200);
     // A proxy may hand on a token of the provider's.
     let with_token = [root[0], root[1], root[2], ("authorization", "Bearer eyJhbGciOiJub25lIn0.e30.")];
     assert_eq!(asked(&rehearsal, "/", &with_token).await.status, 200);

@@ -183,3 +183,14 @@ async fn the_command_makes_hashes_that_let_in_and_tokens_that_are_known() {
     let answer = robot.send(Method::GET, "/api/v1/summary", &[("authorization", &bearer)], "").await;
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
+
+/// Whoever signed in on the way ended on an empty page.
+#[tokio::test]
+async fn what_was_sent_without_a_session_is_not_gone_back_to() {
+    let rehearsal = asking("").start().await;
+    let mut person = Person::at(&rehearsal);
+    let response = person.post("/sign-out", &[("csrf", "old")]).await;
+    assert_eq!((response.status, response.header("location")), (303, Some("/sign-in?to=/")));
+    let page = person.get("/sign-in?to=/sign-out").await.text();
+    assert_eq!(field(&page, "to"), "/", "it is no page");
+}

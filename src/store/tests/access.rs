@@ -15,7 +15,8 @@ const NOW: Timestamp = Timestamp(1_790_000_000_123);
 fn session(key: u8, who: &str, ends_at: i64) -> Session {
     Session {
         key: [key; 32],
-        who: who.to_owned(),
+        who: format!("{who}, as people read it"),
+        subject: who.to_owned(),
         means: Means::Users,
         proof: key.is_multiple_of(2).then_some([key; 32]),
         groups: vec!["shop".to_owned(), "a \"b\"\u{202e}".to_owned()],

@@ -13,7 +13,14 @@ pub struct Attempts(Mutex<Known>);
 #[derive(Debug, Default)]
 struct Known {
     of_names: HashMap<String, Failures>,
-    of_peers: HashMap<Option<IpAddr>, Failures>,
+    of_peers: HashMap<Option<Network>, Failures>,
+}
+
+/// Where somebody comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Network {
+    V4([u8; 4]),
+    V6([u8; 8]),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +34,7 @@ const SPAN: Duration = Duration::from_secs(300);
 const OF_A_NAME: u32 = 10;
 /// Many people may come from one.
 const OF_A_PEER: u32 = 50;
-/// Names and addresses that are remembered. Beyond that, each address is still held to its own number.
+/// Names and networks that are remembered. Beyond that, those go that failed least: names that somebody makes up.
 const REMEMBERED: usize = 10_000;
 
 // === impl Attempts ===
@@ -36,7 +43,7 @@ impl Attempts {
     /// # Errors
     /// After how long to try again.
     pub fn begin(&self, name: &str, peer: Option<IpAddr>) -> Result<(), Duration> {
-        let now = Instant::now();
+        let (now, peer) = (Instant::now(), network(peer));
         let mut known = self.known();
         let waits = [
             known.of_names.get(name).and_then(|failures| failures.wait(OF_A_NAME, now)),
@@ -54,7 +61,7 @@ impl Attempts {
     pub fn succeeded(&self, name: &str, peer: Option<IpAddr>) {
         let mut known = self.known();
         known.of_names.remove(name);
-        if let Some(failures) = known.of_peers.get_mut(&peer) {
+        if let Some(failures) = known.of_peers.get_mut(&network(peer)) {
             failures.count = failures.count.saturating_sub(1);
         }
     }
@@ -65,16 +72,33 @@ impl Attempts {
 }
 
 fn count<K: std::hash::Hash + Eq>(known: &mut HashMap<K, Failures>, key: K, now: Instant) {
+    if !known.contains_key(&key) {
+        make_room(known, now);
+    }
+    let failures = known.entry(key).or_insert(Failures { since: now, count: 0 });
+    if failures.is_over(now) {
+        *failures = Failures { since: now, count: 0 };
+    }
+    failures.count += 1;
+}
+
+fn make_room<K>(known: &mut HashMap<K, Failures>, now: Instant) {
     if known.len() >= REMEMBERED {
         known.retain(|_, failures| !failures.is_over(now));
     }
-    if known.len() < REMEMBERED || known.contains_key(&key) {
-        let failures = known.entry(key).or_insert(Failures { since: now, count: 0 });
-        if failures.is_over(now) {
-            *failures = Failures { since: now, count: 0 };
-        }
-        failures.count += 1;
+    let mut least = 0;
+    while known.len() >= REMEMBERED {
+        least += 1;
+        known.retain(|_, failures| failures.count > least);
     }
+}
+
+/// One household or company has 2^64 addresses of IPv6: they count as one.
+fn network(peer: Option<IpAddr>) -> Option<Network> {
+    Some(match peer? {
+        IpAddr::V4(address) => Network::V4(address.octets()),
+        IpAddr::V6(address) => Network::V6(address.octets()[..8].try_into().expect("8 of 16 bytes")),
+    })
 }
 
 // === impl Failures ===
@@ -108,5 +132,29 @@ mod tests {
         }
         attempts.begin("cy", peer(1)).expect_err("the address has had its number");
         attempts.begin("cy", peer(2)).expect("another address");
+    }
+
+    #[test]
+    fn addresses_of_one_network_count_together() {
+        let (attempts, peer) = (Attempts::default(), |text: &str| Some(text.parse().expect("an address")));
+        for number in 0..OF_A_PEER {
+            attempts.begin(&format!("n{number}"), peer(&format!("2001:db8::{number:x}"))).expect("one more");
+        }
+        attempts.begin("cy", peer("2001:db8::ffff:1")).expect_err("the same network");
+        attempts.begin("cy", peer("2001:db8:0:1::1")).expect("another");
+    }
+
+    #[test]
+    fn made_up_names_push_out_none_that_failed_more_often() {
+        let attempts = Attempts::default();
+        let peer = |number: u32| Some(IpAddr::from(number.to_be_bytes()));
+        for _ in 0..OF_A_NAME {
+            attempts.begin("ana", peer(1)).expect("one more");
+        }
+        for number in 0..3 * u32::try_from(REMEMBERED).expect("a few") {
+            attempts.begin(&format!("made-up-{number}"), peer(1_000 + number)).expect("another name and address");
+        }
+        attempts.begin("ana", peer(2)).expect_err("still one too many");
+        assert!(attempts.known().of_names.len() <= REMEMBERED);
     }
 }

@@ -69,6 +69,10 @@ impl Asked {
             peer: PeerAddress::of(parts),
         }
     }
+
+    fn is_read(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD)
+    }
 }
 
 // === impl Gate ===
@@ -90,7 +94,9 @@ impl Gate {
         let can_sign_in = matches!(self.access.settings.auth, Auth::Users | Auth::Oidc(_));
         let mut response = error::answer(&asked.path, WebError::NotSignedIn);
         if is_page && can_sign_in {
-            let address = Address::of(sign_in::PATH).with("to", asked.address.as_str()).to_string();
+            // What was sent is not sent again.
+            let to = if asked.is_read() { asked.address.as_str() } else { "/" };
+            let address = Address::of(sign_in::PATH).with("to", to).to_string();
             *response.status_mut() = StatusCode::SEE_OTHER;
             let location = HeaderValue::try_from(address).expect("an address is ASCII");
             response.headers_mut().insert(LOCATION, location);

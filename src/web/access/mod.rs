@@ -40,7 +40,7 @@ use self::password::Passwords;
 use self::proxy::ProxyError;
 use self::secret::{Secret, hash};
 use self::settings::{AccessSettings, Auth, DirectorySettings};
-use self::visitor::{PeerAddress, Visitor, Who};
+use self::visitor::{Held, PeerAddress, Visitor, Who};
 use self::vouched::Vouched;
 use super::error::{Barred, WebError};
 use crate::review::clock::Timestamp;
@@ -65,7 +65,7 @@ pub struct Access {
 /// Every token of ours begins so: others, which a proxy may add, are not looked at.
 pub const TOKEN_PREFIX: &str = "rhp_";
 
-/// How often it is noted that a session is in use (ms).
+/// How often it is noted that a session is in use (ms), at most: twice in its idle time at least, or it would end in use.
 const SEEN: i64 = 60_000;
 
 // === impl Access ===
@@ -102,44 +102,52 @@ impl Access {
     /// # Errors
     /// Nobody that may see anything, or it cannot be found out.
     pub async fn visitor(&self, request: &Parts, store: Option<&Store>) -> Result<Visitor, WebError> {
+        let visitor = self.known(request, store).await?;
+        if let (Some(who), Some(store)) = (&visitor.who, store) {
+            match who.means {
+                Means::Token | Means::Proxy => {
+                    self.log.seen(Some(store), &who.name, who.means, PeerAddress::of(request)).await;
+                }
+                Means::Users | Means::Oidc => self.keep_in_use(who, store).await,
+            }
+        }
+        Ok(visitor)
+    }
+
+    /// The same of a request that is being answered for long: nobody is there anew for it.
+    ///
+    /// # Errors
+    /// By now they may see nothing any more.
+    pub async fn known(&self, request: &Parts, store: Option<&Store>) -> Result<Visitor, WebError> {
         let (directory, peer) = (self.directory(), PeerAddress::of(request));
         if let Some(token) = bearer(&request.headers).filter(|_| self.settings.asks()) {
             let own = token.starts_with(TOKEN_PREFIX);
             if own || !matches!(self.settings.auth, Auth::Proxy(_)) {
-                return self.of_token(token, directory, peer, store).await;
+                return of_token(token, directory);
             }
         }
         match &self.settings.auth {
             Auth::None => Ok(Visitor::anybody(directory)),
             Auth::Users | Auth::Oidc(_) => self.of_session(&request.headers, directory, store).await,
             Auth::Proxy(proxy) => {
-                let Vouched { name, groups } = proxy.vouched(&request.headers, peer).map_err(of_proxy)?;
+                let Vouched { name, groups, .. } = proxy.vouched(&request.headers, peer).map_err(of_proxy)?;
                 let who = Who { name, means: Means::Proxy, session: None };
                 let standing = directory.standing(None, &groups).ok_or_else(|| without_role(&who, &directory))?;
-                self.log.seen(store, &who.name, Means::Proxy, peer).await;
                 Ok(Visitor::known(who, standing, directory))
             }
         }
     }
 
-    async fn of_token(
-        &self,
-        token: &str,
-        directory: Arc<Directory>,
-        peer: PeerAddress,
-        store: Option<&Store>,
-    ) -> Result<Visitor, WebError> {
-        let Some((name, standing)) = directory.token(token, Timestamp::now()) else {
-            return Err(Barred::new(
-                StatusCode::UNAUTHORIZED,
-                Reason::Token,
-                "this token is unknown here, or it has ended",
-            )
-            .into());
-        };
-        let who = Who { name: name.to_owned(), means: Means::Token, session: None };
-        self.log.seen(store, &who.name, Means::Token, peer).await;
-        Ok(Visitor::known(who, standing, Arc::clone(&directory)))
+    /// Notes that a session is in use.
+    async fn keep_in_use(&self, who: &Who, store: &Store) {
+        let Some(session) = &who.session else { return };
+        let now = Timestamp::now();
+        if now.0.saturating_sub(session.seen_at.0) >= SEEN.min(self.idle() / 2)
+            && let Err(error) = store.saw_session(session.secret.key(), now).await
+        {
+            // It ends by its idle time then, though it was in use.
+            tracing::debug!(%error, "not noted that a session is in use");
+        }
     }
 
     async fn of_session(
@@ -153,21 +161,20 @@ impl Access {
         let now = Timestamp::now();
         let session = store.session(secret.key()).await?.filter(|session| self.lasts(session, now));
         let session = session.ok_or(WebError::NotSignedIn)?;
-        if now.0.saturating_sub(session.seen_at.0) >= SEEN
-            && let Err(error) = store.saw_session(session.key, now).await
-        {
-            // It ends by its idle time then, though it was in use.
-            tracing::debug!(%error, "not noted that a session is in use");
-        }
         let standing = self.standing(&session, &directory)?;
-        let who = Who { name: session.who, means: session.means, session: Some(secret) };
+        let held = Held { secret, subject: session.subject, seen_at: session.seen_at };
+        let who = Who { name: session.who, means: session.means, session: Some(held) };
         let standing = standing.ok_or_else(|| without_role(&who, &directory))?;
         Ok(Visitor::known(who, standing, directory))
     }
 
     fn lasts(&self, session: &Session, now: Timestamp) -> bool {
-        let idle = i64::try_from(self.settings.sessions.idle.as_millis()).unwrap_or(i64::MAX);
-        now < session.ends_at && now.0.saturating_sub(session.seen_at.0) < idle
+        now < session.ends_at && now.0.saturating_sub(session.seen_at.0) < self.idle()
+    }
+
+    /// In ms.
+    fn idle(&self) -> i64 {
+        i64::try_from(self.settings.sessions.idle.as_millis()).unwrap_or(i64::MAX)
     }
 
     /// What somebody who is signed in may see now. A session of a user that is gone is none.
@@ -192,22 +199,24 @@ impl Access {
         store: &Store,
         headers: &HeaderMap,
         peer: PeerAddress,
-        (who, means, proof, groups): (&str, Means, Option<[u8; 32]>, Vec<String>),
+        (who, means): (&Vouched, Means),
+        proof: Option<[u8; 32]>,
     ) -> Result<Secret, WebError> {
         let (secret, now) = (Secret::random(), Timestamp::now());
         let absolute = i64::try_from(self.settings.sessions.absolute.as_millis()).unwrap_or(i64::MAX);
         let session = Session {
             key: secret.key(),
-            who: who.to_owned(),
+            who: who.name.clone(),
+            subject: who.subject.clone(),
             means,
             proof,
-            groups,
+            groups: who.groups.clone(),
             began_at: now,
             seen_at: now,
             ends_at: Timestamp(now.0.saturating_add(absolute)),
         };
         let instead_of = Cookie::Session.read(headers, self.settings.is_by_tls).map(|old| old.key());
-        let noted = AccessLog::entry(Event::SignIn, Some((who, means)), peer, "signed in");
+        let noted = AccessLog::entry(Event::SignIn, Some((&who.name, means)), peer, "signed in");
         store.begin_session(&session, instead_of, &noted).await?;
         self.log.signed_in(means);
         Ok(secret)
@@ -224,6 +233,15 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+fn of_token(token: &str, directory: Arc<Directory>) -> Result<Visitor, WebError> {
+    let Some((name, standing)) = directory.token(token, Timestamp::now()) else {
+        let why = "this token is unknown here, or it has ended";
+        return Err(Barred::new(StatusCode::UNAUTHORIZED, Reason::Token, why).into());
+    };
+    let who = Who { name: name.to_owned(), means: Means::Token, session: None };
+    Ok(Visitor::known(who, standing, Arc::clone(&directory)))
 }
 
 fn of_proxy(error: ProxyError) -> WebError {

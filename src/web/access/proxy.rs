@@ -43,7 +43,7 @@ impl ProxySettings {
         let name = email.or(user).ok_or(ProxyError::Nobody)?;
         let groups = one(headers, groups, LONGEST_GROUPS)?.unwrap_or_default();
         let groups = groups.split(',').map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect();
-        Ok(Vouched { name, groups })
+        Ok(Vouched::by_name(name, groups))
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn only_the_proxy_says_who_somebody_is() {
         let ana: [(&'static str, &[u8]); 2] = [("x-forwarded-user", b"ana"), ("x-forwarded-groups", b" sre, dev,,")];
-        let expected = Vouched { name: "ana".into(), groups: vec!["sre".into(), "dev".into()] };
+        let expected = Vouched::by_name("ana".into(), vec!["sre".into(), "dev".into()]);
         assert_eq!(vouched("10.0.0.2", &ana), Ok(expected.clone()));
         assert_eq!(vouched("[::ffff:10.0.0.2]", &ana), Ok(expected));
         assert_eq!(vouched("10.0.0.4", &ana), Err(ProxyError::Elsewhere { names_somebody: true }));

@@ -10,6 +10,7 @@ use http::request::Parts;
 use super::directory::{Directory, Standing};
 use super::secret::Secret;
 use super::settings::Role;
+use crate::review::clock::Timestamp;
 use crate::store::access::Means;
 use crate::store::reach::Rights;
 use crate::web::error::WebError;
@@ -28,8 +29,18 @@ pub struct Visitor {
 pub struct Who {
     pub name: String,
     pub means: Means,
-    /// What the cookie of their session holds, where they have one.
-    pub session: Option<Secret>,
+    /// Where they have one.
+    pub session: Option<Held>,
+}
+
+/// The session of a browser.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// What its cookie holds.
+    pub secret: Secret,
+    /// Of one person alone.
+    pub subject: String,
+    pub seen_at: Timestamp,
 }
 
 /// The address at the other end of the connection.
@@ -112,7 +123,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
 impl Who {
     /// For the form that signs them out.
     pub fn csrf(&self) -> Option<String> {
-        self.session.as_ref().map(|secret| secret.derived(SIGN_OUT))
+        self.session.as_ref().map(|held| held.secret.derived(SIGN_OUT))
     }
 }
 
