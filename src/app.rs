@@ -325,7 +325,7 @@ impl App {
         let pages = |others| self.history.pages(report.clone(), readiness, &self.access, live, others, stopping);
         match self.admin {
             Some(_) => (pages(Router::new()), Some(health::router(health))),
-            // Figures of all namespaces: for whoever may see anything.
+            // Figures of all namespaces: for whoever may see everything.
             None if asks => (health::probes(health.clone()).merge(pages(health::metrics(health))), None),
             None => (health::router(health).merge(pages(Router::new())), None),
         }

@@ -207,7 +207,7 @@ impl History {
     /// The pages; while the store is not open, one that says why.
     ///
     /// What they send for as long as somebody reads it ends when `stopping` is cancelled. `others` are for whoever may see
-    /// anything of it.
+    /// everything.
     pub fn pages(
         self: &Arc<Self>,
         settings: ReportSettings,

@@ -23,7 +23,7 @@ use crate::review::clock::Timestamp;
 use crate::review::comparison::Comparison;
 use crate::review::decision::{Answer, PolicyVerdict};
 
-const FIGURES: [&str; 9] = [
+pub(super) const FIGURES: [&str; 9] = [
     "rollup_totals",
     "rollup_rules",
     "rollup_repositories",

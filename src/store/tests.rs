@@ -30,6 +30,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::Store;
+use super::recount::FIGURES;
 use super::settings::{HistorySettings, Objects, PostgresSettings, RetentionSettings, StoreSettings};
 use super::sql::{Row, Sql, Value};
 
@@ -111,17 +112,7 @@ impl TestStore {
     /// Everything in the tables of figures.
     async fn figures(&self) -> Vec<String> {
         let mut all = Vec::new();
-        for table in [
-            "rollup_totals",
-            "rollup_rules",
-            "rollup_repositories",
-            "rollup_candidates",
-            "workload_totals",
-            "workload_rules",
-            "workload_judged",
-            "workload_against",
-            "image_workloads",
-        ] {
+        for table in FIGURES {
             all.extend(self.dump(&format!("SELECT '{table}', t.* FROM {table} t")).await);
         }
         all.sort();

@@ -79,6 +79,12 @@ pub fn count(number: u64, one: &str) -> String {
     format!("{} {one}{}", group(number), if number == 1 { "" } else { "s" })
 }
 
+/// Which of all rows of a list are shown: `12 rows`, or `51 to 100 of 1,203 rows`, where `counted` says how many there are.
+pub fn part(counted: String, all: u64, skipped: u64, shown: usize) -> String {
+    let shown = shown as u64;
+    if all == shown { counted } else { format!("{} to {} of {counted}", group(skipped + 1), group(skipped + shown)) }
+}
+
 // === impl Visible ===
 
 impl Display for Visible<'_> {
@@ -160,6 +166,12 @@ mod tests {
     fn proposals_and_titles_hide_nothing() {
         assert_eq!(proposed(vec!["shop".into(), "sh\u{202e}op".into(), "a\0".into()]), ["shop"]);
         assert_eq!(plain("a\u{202e}<b>"), r"a\u{202e}<b>");
+    }
+
+    #[test]
+    fn a_part_of_a_list_says_which() {
+        assert_eq!(part(count(12, "row"), 12, 0, 12), "12 rows");
+        assert_eq!(part(count(2_003, "row"), 2_003, 1_000, 50), "1,001 to 1,050 of 2,003 rows");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Names that hold a text, each offered as a filter of the list that is shown.
 
 use super::address::Address;
+use super::place::Place;
 use super::sentence;
 use crate::store::read::{Few, Names};
 
@@ -36,14 +37,14 @@ impl FoundNames {
         };
         let kinds = [
             FoundKind::of("Namespaces", names.namespaces, |(cluster, namespace)| FoundName {
-                href: of_place(list, &cluster, &namespace),
+                href: Place::of(&cluster, &namespace).list(list),
                 name: namespace,
                 place: cluster,
             }),
             FoundKind::of("Workloads", names.workloads, |(cluster, namespace, workload)| {
                 let workload = sentence::workload(&workload);
                 FoundName {
-                    href: of_place(list, &cluster, &namespace).with("workload", &workload),
+                    href: Place::of(&cluster, &namespace).list(list).with("workload", &workload),
                     name: workload,
                     place: format!("{cluster} / {namespace}"),
                 }
@@ -58,14 +59,6 @@ impl FoundNames {
             }),
         ];
         Self { kinds: kinds.into_iter().filter(|kind| !kind.names.is_empty()).collect() }
-    }
-}
-
-fn of_place(list: &Address, cluster: &str, namespace: &str) -> Address {
-    let list = list.clone().with("cluster", cluster).without("cluster_wide");
-    match namespace {
-        "" => list.without("namespace").with("cluster_wide", "true"),
-        namespace => list.with("namespace", namespace),
     }
 }
 

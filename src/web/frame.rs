@@ -1,9 +1,15 @@
 //! What surrounds every page: title, ways to the other pages, notices, the zone of its times.
 
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+
 use super::access::visitor::{Visitor, Who};
 use super::address::Address;
 use super::completeness::Completeness;
-use super::error::WebError;
+use super::error::{PageError, WebError};
 use super::filters::{count, plain};
 use super::query::{BadParameter, Now, Parameters};
 use super::zone::Zone;
@@ -101,7 +107,7 @@ const REPLICAS: usize = 3;
 impl Visit {
     /// # Errors
     /// The address cannot be read, or names what is not the visitor's.
-    pub async fn of(state: &WebState, visitor: Visitor, query: Option<&str>) -> Result<Self, WebError> {
+    async fn of(state: &WebState, visitor: Visitor, query: Option<&str>) -> Result<Self, WebError> {
         let parameters = Parameters::parse(query)?;
         visitor.admit(parameters.text("cluster"), parameters.text("namespace"))?;
         let zone = match parameters.text("tz") {
@@ -140,6 +146,17 @@ impl Visit {
     /// `path` with what is kept from page to page.
     pub fn to(&self, path: &str) -> Address {
         self.parameters.address(path, &CARRIED)
+    }
+}
+
+/// No page is made without one: what somebody may see is known before anything is read.
+impl FromRequestParts<Arc<WebState>> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<WebState>) -> Result<Self, Response> {
+        let visitor = Visitor::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
+        let visit = Self::of(state, visitor, parts.uri.query()).await;
+        visit.map_err(|error| PageError::from(error).into_response())
     }
 }
 

@@ -130,7 +130,7 @@ pub struct LoadedRule {
     pub in_stages: bool,
 }
 
-/// Pages and `/api/v1`; and `others`, which are for whoever may see anything.
+/// Pages and `/api/v1`; and `others`, which are for whoever may see everything.
 pub fn router(state: WebState, others: Router) -> Router {
     let hosts = Arc::new(Hosts::of(&state.settings));
     let gate = Gate { access: Arc::clone(&state.access), store: Some(state.store.clone()) };
@@ -206,7 +206,7 @@ pub fn closed(
 }
 
 fn guarded(routes: Router, others: Router, gate: Gate, hosts: Arc<Hosts>) -> Router {
-    let others = others.layer(from_fn_with_state(gate.clone(), guard));
+    let others = others.layer(from_fn(only_for_all)).layer(from_fn_with_state(gate.clone(), guard));
     routes
         .layer(from_fn_with_state(gate, guard))
         // The last one is the outermost: every answer has the headers, whoever gave it.
@@ -228,6 +228,15 @@ async fn only_our_names(
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(error @ HostError::Absent) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
         Err(error @ HostError::Foreign(_)) => (StatusCode::MISDIRECTED_REQUEST, error.to_string()).into_response(),
+    }
+}
+
+/// Its figures are of all namespaces.
+async fn only_for_all(visitor: Visitor, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    match visitor.admit_to_all(&path) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error::answer(&path, error),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::store::access::{Accesses, Event};
 use crate::store::inventory::Outlook;
 use crate::store::inventory::read::Shown;
 use crate::store::reach::Reach;
-use crate::store::read::{Blame, ComparedFilter, DryRuns, Filter, Hits, Referred, Scope, Uses};
+use crate::store::read::{Blame, ComparedFilter, Cursor, DryRuns, Filter, Hits, Referred, Scope, Uses};
 
 pub mod cursor;
 pub mod followed;
@@ -264,6 +264,13 @@ impl Parameters {
             unreviewed: self.choice("unreviewed", &YES_NO)?,
             namespace: self.text("namespace").map(str::to_owned),
         })
+    }
+
+    /// After which row a list goes on: `after`.
+    pub fn cursor(&self, hint: &'static str) -> Result<Option<Cursor>, BadParameter> {
+        let decoded =
+            self.text("after").map(|text| cursor::decode(text).ok_or_else(|| BadParameter::new("after", hint)));
+        decoded.transpose()
     }
 
     /// How many rows a list has already shown.

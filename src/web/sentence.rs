@@ -139,6 +139,12 @@ fn names(decision: &Decision, of: impl Fn(&Violation) -> bool) -> Vec<String> {
     names
 }
 
+/// What helps, where it is a page of somebody's.
+pub fn web(help: &str) -> Option<&str> {
+    let is_web = help.starts_with("https://") || help.starts_with("http://");
+    (is_web && !help.contains(char::is_whitespace)).then_some(help)
+}
+
 /// `policy/rule`.
 pub fn rule_name(verdict: &PolicyVerdict, violation: &Violation) -> String {
     format!("{}/{}", verdict.policy, violation.rule)

@@ -2,10 +2,72 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::{Rehearsal, run};
 use crate::setup::{Person, asking, fill};
 
 /// What must be on no page of the shop's people.
 const OTHERS: [&str; 5] = ["secret", "blog", "seventh", "uid-l1", "uid-x1"];
+
+/// Every page and every part of the API that shows something of the history, with what they may ask for.
+const PATHS: [&str; 41] = [
+    "/",
+    "/?since=7d",
+    "/?cluster=prod",
+    "/?namespace=shop-eu",
+    "/decisions",
+    "/decisions?image=*",
+    "/decisions?rule=blocked",
+    "/decisions?uid=uid-x1",
+    "/decisions?q=test",
+    "/decisions?q=e",
+    "/candidates",
+    "/inventory",
+    "/inventory?outlook=audited",
+    "/namespaces",
+    "/namespaces/prod/shop",
+    "/images",
+    "/images?repository=blocked.test/shop",
+    "/images?unreadable=true",
+    "/images/reference?image=nginx",
+    "/rules",
+    "/rules/images/no-latest",
+    "/rules/images/no-latest?workloads=known",
+    "/rules/images/blocked?workloads=rejected",
+    "/api/v1/summary",
+    "/api/v1/chart",
+    "/api/v1/candidates",
+    "/api/v1/decisions?limit=1000",
+    "/api/v1/export",
+    "/api/v1/names?q=e",
+    "/api/v1/hits?of=rules",
+    "/api/v1/hits?of=namespaces",
+    "/api/v1/hits?of=images",
+    "/api/v1/images",
+    "/api/v1/images/reference?image=nginx",
+    "/api/v1/inventory",
+    "/api/v1/namespaces",
+    "/api/v1/namespaces/prod/shop",
+    "/api/v1/rules",
+    "/api/v1/rules/images/no-latest?workloads=known",
+    "/api/v1/break-glass",
+    "/api/v1/revisions",
+];
+
+/// What runs in the shop, and beside it.
+async fn record(rehearsal: &Rehearsal) {
+    let pod = |namespace: &str, image: &str| {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("{namespace}-runs"), "namespace": namespace},
+               "spec": {"containers": [{"name": "c", "image": image}]}, "status": {"phase": "Running"}})
+    };
+    let namespaces = ["shop", "blog", "secret-project"];
+    let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let mut items: Vec<Value> = namespaces.iter().map(|name| namespace(name)).collect();
+    items.extend([pod("shop", "nginx"), pod("blog", "blog.test/web:latest"), pod("secret-project", "nginx")]);
+    let list = json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": items});
+    std::fs::write(rehearsal.dir().join("runs.json"), list.to_string()).expect("writable");
+    let ended = run(rehearsal.dir(), &["check", "--record", "--cluster", "prod", "-c", "rehearsal.yaml", "runs.json"]);
+    assert!(ended.stdout.contains("What runs is 3 workloads"), "{}{}", ended.stdout, ended.stderr);
+}
 
 fn total(value: &Value) -> Value {
     let of = |name: &str| value[name].clone();
@@ -31,24 +93,8 @@ async fn figures_lists_and_names_are_of_their_namespaces_alone() {
     assert_eq!(sam.json("/api/v1/decisions?rule=blocked").await["decisions"].as_array().map(Vec::len), Some(1));
     assert_eq!(sam.json("/api/v1/break-glass").await["uses"], json!([]));
 
-    for path in [
-        "/",
-        "/?since=7d",
-        "/?cluster=prod",
-        "/?namespace=shop-eu",
-        "/decisions",
-        "/decisions?image=*",
-        "/decisions?rule=blocked",
-        "/decisions?uid=uid-x1",
-        "/candidates",
-        "/inventory",
-        "/api/v1/summary",
-        "/api/v1/candidates",
-        "/api/v1/decisions?limit=1000",
-        "/api/v1/break-glass",
-        "/api/v1/ceilings",
-        "/api/v1/revisions",
-    ] {
+    record(&rehearsal).await;
+    for path in PATHS {
         let page = sam.get(path).await;
         assert_eq!(page.status, 200, "{path}: {}", page.text());
         for other in OTHERS {
@@ -85,6 +131,28 @@ async fn figures_lists_and_names_are_of_their_namespaces_alone() {
     assert_eq!(sam.json(&format!("/api/v1/decisions/{mine}")).await["uid"], "uid-s3");
 }
 
+/// What takes a cluster and a namespace.
+const ASKED: [&str; 18] = [
+    "/",
+    "/decisions",
+    "/decisions/tail",
+    "/candidates",
+    "/images",
+    "/inventory",
+    "/namespaces",
+    "/rules",
+    "/rules/images/no-latest",
+    "/api/v1/summary",
+    "/api/v1/chart",
+    "/api/v1/decisions",
+    "/api/v1/export",
+    "/api/v1/images",
+    "/api/v1/namespaces",
+    "/api/v1/rules",
+    "/api/v1/rules/images/no-latest",
+    "/api/v1/break-glass",
+];
+
 #[tokio::test]
 async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
     let rehearsal = asking("").start().await;
@@ -96,7 +164,7 @@ async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
         ("cluster=seventh&namespace=shop", "platform@example.com"),
         ("cluster=seventh", "Blog (blog@example.com)"),
     ] {
-        for path in ["/", "/decisions", "/candidates", "/inventory", "/api/v1/summary", "/api/v1/decisions"] {
+        for path in ASKED {
             let response = sam.get(&format!("{path}?{query}")).await;
             let text = response.text();
             assert_eq!(response.status, 403, "{path}?{query}: {text}");
@@ -107,8 +175,14 @@ async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
     for path in [format!("/revisions/{revision}"), format!("/api/v1/revisions/{revision}")] {
         assert_eq!(sam.get(&path).await.status, 403, "{path}");
     }
-    for path in ["/access", "/api/v1/access"] {
+    let others = ["/namespaces/prod/blog", "/namespaces/seventh/shop", "/api/v1/namespaces/prod/secret-project"];
+    for path in ["/access", "/api/v1/access", "/metrics"].into_iter().chain(others) {
         assert_eq!(sam.get(path).await.status, 403, "{path}");
+    }
+    // Of a cluster's own objects, and of images that others alone ask for, nobody learns whether there are any.
+    for path in ["/namespaces/prod", "/images/reference?image=secret.test/plan:latest", "/images/reference?image=none"]
+    {
+        assert_eq!(sam.get(path).await.status, 404, "{path}");
     }
     assert!(!sam.get("/").await.text().contains("href=\"/access\""));
     let mut vic = Person::signed_in(&rehearsal, "vic").await;
@@ -119,5 +193,5 @@ async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
     // Some of so many have a row, and the count of the others comes with the next one.
     assert_eq!(refusals.len(), 20);
     let metrics = ada.get("/metrics").await.text();
-    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 35"), "{metrics}");
+    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 99"), "{metrics}");
 }

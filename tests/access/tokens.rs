@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::harness::run;
 use crate::setup::{Person, asking, fill};
 
 fn token(name: &str, more: &str) -> String {
@@ -30,7 +31,8 @@ async fn a_token_sees_what_its_role_or_its_team_sees_until_it_ends() {
     assert_eq!(count(ask("rhp_all", "/api/v1/decisions").await), Some(7));
     assert_eq!(count(ask("rhp_shop", "/api/v1/decisions").await), Some(3));
     assert_eq!(ask("rhp_shop", "/api/v1/summary?namespace=blog").await.status, 403);
-    assert_eq!(ask("rhp_shop", "/metrics").await.status, 200, "any role");
+    assert_eq!(ask("rhp_shop", "/metrics").await.status, 403, "figures of all namespaces");
+    assert_eq!(ask("rhp_all", "/metrics").await.status, 200);
     assert_eq!(
         (ask("rhp_all", "/api/v1/access").await.status, ask("rhp_log", "/api/v1/access").await.status),
         (403, 200)
@@ -49,4 +51,25 @@ async fn a_token_sees_what_its_role_or_its_team_sees_until_it_ends() {
     let log = ask("rhp_log", "/api/v1/access?user=shop").await.json();
     let means: Vec<_> = log["accesses"].as_array().expect("a list").iter().map(|entry| &entry["means"]).collect();
     assert_eq!(means, [&json!("token"); 2], "its first use, and what it was refused: {log}");
+}
+
+#[tokio::test]
+async fn a_gate_shows_its_token_to_a_report_that_asks() {
+    let rehearsal = asking(&format!("  tokens:\n{}", token("gate", "role: viewer, until: 2100-01-01"))).start().await;
+    fill(&rehearsal).await;
+    Person::signed_in(&rehearsal, "root").await.sees(7).await;
+    let (dir, url) = (rehearsal.dir(), rehearsal.report_url());
+    std::fs::write(dir.join("token.txt"), "rhp_gate\n").expect("writable");
+    std::fs::write(dir.join("nothing.txt"), "secret").expect("writable");
+    let ask = |more: &[&str]| run(dir, &[&["ready", "--rule", "images/no-latest", "--url", url][..], more].concat());
+    let refused = ask(&[]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("401"), "{}", refused.stderr);
+    let mistaken = ask(&["--token-file", "nothing.txt"]);
+    assert_eq!(mistaken.code, Some(2));
+    assert!(mistaken.stderr.contains("nothing.txt holds no token"), "{}", mistaken.stderr);
+    assert!(!mistaken.stderr.contains("secret"), "{}", mistaken.stderr);
+    let shown = ask(&["--token-file", "token.txt"]);
+    assert_eq!(shown.code, Some(1), "{}", shown.stderr);
+    assert!(shown.stdout.contains("not ready"), "{}", shown.stdout);
 }

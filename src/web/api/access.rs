@@ -7,13 +7,13 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::shape::time;
-use super::{Call, json};
+use super::{Call, NEXT, json};
 use crate::store::access::{Access, Means};
 use crate::web::WebState;
 use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::pages::access::FILTERS;
-use crate::web::query::{BadParameter, cursor};
+use crate::web::query::cursor;
 
 const DEFAULT_LIMIT: u16 = 100;
 const MAX_LIMIT: u16 = 1_000;
@@ -49,10 +49,8 @@ pub async fn list(
     call.visitor.admit_to_access()?;
     let asked = call.parameters.accesses(call.now())?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
-    let after = call.parameters.text("after").map(|text| {
-        cursor::decode(text).ok_or_else(|| BadParameter::new("after", "it is not a `next` that this API gave"))
-    });
-    let page = state.store.accesses(&asked, limit, after.transpose()?).await?;
+    let after = call.parameters.cursor(NEXT)?;
+    let page = state.store.accesses(&asked, limit, after).await?;
     let accesses = page.accesses.iter().map(Listed::of).collect();
     Ok(json(&Listing { accesses, next: page.next.map(cursor::encode) }))
 }

@@ -7,13 +7,13 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::shape::time;
-use super::{Call, json};
+use super::{Call, NEXT, json};
 use crate::review::decision::Answer;
 use crate::review::ticket::{FirstUse, Ticket};
 use crate::web::WebState;
 use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
-use crate::web::query::{BadParameter, cursor};
+use crate::web::query::cursor;
 use crate::web::sentence;
 
 const DEFAULT_LIMIT: u16 = 50;
@@ -52,10 +52,8 @@ pub async fn list(
             .await?;
     let asked = call.parameters.uses(call.now(), &call.reach)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
-    let after = call.parameters.text("after").map(|text| {
-        cursor::decode(text).ok_or_else(|| BadParameter::new("after", "it is not a `next` that this API gave"))
-    });
-    let page = state.store.uses(&asked, limit, after.transpose()?).await?;
+    let after = call.parameters.cursor(NEXT)?;
+    let page = state.store.uses(&asked, limit, after).await?;
     let uses = page.tickets.iter().filter_map(Use::of).collect();
     Ok(json(&Listing { uses, next: page.next.map(cursor::encode) }))
 }

@@ -6,9 +6,8 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::shape::time;
+use super::shape::FiguresShape;
 use super::{Call, json};
-use crate::store::read::{Bucket, Figures};
 use crate::web::WebState;
 use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
@@ -19,15 +18,7 @@ const MAX_LIMIT: u16 = 1_000;
 #[derive(Debug, Serialize)]
 struct ChartShape {
     /// Oldest first, without a hole.
-    buckets: Vec<BucketShape>,
-}
-
-#[derive(Debug, Serialize)]
-struct BucketShape {
-    since: String,
-    until: String,
-    #[serde(flatten)]
-    figures: Figures,
+    buckets: Vec<FiguresShape>,
 }
 
 pub async fn show(
@@ -41,13 +32,7 @@ pub async fn show(
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let buckets = state.store.chart(&scope, limit.into()).await?;
-    Ok(json(&ChartShape { buckets: buckets.into_iter().map(BucketShape::of).collect() }))
-}
-
-// === impl BucketShape ===
-
-impl BucketShape {
-    fn of(Bucket { from, to, figures }: Bucket) -> Self {
-        Self { since: time(from), until: time(to), figures }
-    }
+    Ok(json(&ChartShape {
+        buckets: buckets.iter().map(|bucket| FiguresShape::of(bucket.from, bucket.to, &bucket.figures)).collect(),
+    }))
 }

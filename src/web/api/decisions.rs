@@ -7,12 +7,12 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::shape::{CompletenessShape, DecisionShape, Depth, GapShape, time};
-use super::{Call, json};
+use super::{Call, NEXT, json};
 use crate::web::WebState;
 use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::gaps;
-use crate::web::query::{BadParameter, FILTERS, cursor};
+use crate::web::query::{FILTERS, cursor};
 
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 1_000;
@@ -38,10 +38,7 @@ pub async fn list(
     let call = Call::of(&state, visitor, query.as_deref(), &[&FILTERS[..], &["limit", "after"]].concat()).await?;
     let filter = call.parameters.filter(call.now(), &call.reach)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
-    let after = call.parameters.text("after").map(|text| {
-        cursor::decode(text).ok_or_else(|| BadParameter::new("after", "it is not a `next` that this API gave"))
-    });
-    let after = after.transpose()?;
+    let after = call.parameters.cursor(NEXT)?;
     let live = state.live(&call.reach).await?;
     let (page, horizons) = tokio::try_join!(state.store.decisions(&filter, limit, after), state.store.horizons())?;
     let gaps = gaps::of_page(&state.store, &live, &filter, after, &page).await?;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
@@ -9,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use tokio::sync::mpsc;
 
 use super::Call;
 use crate::review::clock::Timestamp;
@@ -25,6 +27,12 @@ use crate::web::streams::Permit;
 
 /// Decisions that are held at a time.
 const PAGE: u16 = 500;
+
+/// How long a page waits for its reader.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// Lines, or that all are written.
+type Written = Option<Bytes>;
 
 /// What is left to be written.
 struct Export {
@@ -59,7 +67,9 @@ pub async fn show(
     // Nothing leaves that is not noted.
     state.store.note_access(&AccessLog::entry(Event::Export, who, peer, &what)).await.map_err(WebError::from)?;
     let export = Export { store: state.store.clone(), filter, format, rest: Rest::All, permit };
-    let body = Body::from_stream(stream::try_unfold(export, Export::next));
+    let (pages, written) = mpsc::channel(1);
+    tokio::spawn(export.write(pages));
+    let body = Body::from_stream(stream::try_unfold(written, read));
     let disposition = format!("attachment; filename=\"decisions.{}\"", format.extension());
     Ok(([(CONTENT_TYPE, format.media_type().to_owned()), (CONTENT_DISPOSITION, disposition)], body).into_response())
 }
@@ -67,8 +77,28 @@ pub async fn show(
 // === impl Export ===
 
 impl Export {
-    /// The lines of the next page. An error breaks the answer off, so that nobody takes a part for the whole.
-    async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
+    /// Writes pages until all is written. Where it ends before, it does so without a word: the answer is broken off then, so
+    /// that nobody takes a part for the whole.
+    async fn write(mut self, pages: mpsc::Sender<Written>) {
+        loop {
+            let page = match self.next().await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::error!(%error, "an export could not read the history and is broken off");
+                    return;
+                }
+            };
+            let is_last = page.is_none();
+            // A reader that is gone, or does not read on, leaves its place to others.
+            let sent = pages.send_timeout(page, STALLED).await;
+            if is_last || sent.is_err() || self.permit.is_stopping() {
+                return;
+            }
+        }
+    }
+
+    /// The lines of the next page; `None`: all is written.
+    async fn next(&mut self) -> io::Result<Written> {
         let mut lines = Vec::new();
         let after = match self.rest {
             Rest::Nothing => return Ok(None),
@@ -78,18 +108,20 @@ impl Export {
             }
             Rest::After(cursor) => Some(cursor),
         };
-        if self.permit.is_stopping() {
-            return Err(io::Error::other("the process stops"));
-        }
-        let page = self.store.decisions(&self.filter, PAGE, after).await;
-        let page = page.map_err(|error| {
-            tracing::error!(%error, "an export could not read the history and is broken off");
-            io::Error::other(error)
-        })?;
+        let page = self.store.decisions(&self.filter, PAGE, after).await.map_err(io::Error::other)?;
         for stored in &page.decisions {
             self.format.write(&mut lines, stored)?;
         }
         self.rest = page.next.map_or(Rest::Nothing, Rest::After);
-        Ok(Some((lines.into(), self)))
+        Ok(Some(lines.into()))
+    }
+}
+
+/// What is written, as it is read.
+async fn read(mut pages: mpsc::Receiver<Written>) -> io::Result<Option<(Bytes, mpsc::Receiver<Written>)>> {
+    match pages.recv().await {
+        Some(Some(lines)) => Ok(Some((lines, pages))),
+        Some(None) => Ok(None),
+        None => Err(io::Error::other("the export was broken off")),
     }
 }

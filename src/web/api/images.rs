@@ -33,7 +33,7 @@ struct RepositoryShape<'a> {
     would_reject: u64,
     denied: u64,
     before: Rejections,
-    /// Of all times.
+    /// That were asked for in the span.
     references: u64,
     first_at: Option<String>,
     last_at: Option<String>,

@@ -34,6 +34,9 @@ pub mod rules;
 pub mod shape;
 pub mod summary;
 
+/// What `after` is that an answer gave.
+const NEXT: &str = "it is not a `next` that this API gave";
+
 /// One request to the API: parameters all known, each given once.
 struct Call {
     parameters: Parameters,

@@ -10,7 +10,7 @@ use crate::review::decision::{
 };
 use crate::review::held_back::HeldBack;
 use crate::review::image::Role;
-use crate::store::read::StoredDecision;
+use crate::store::read::{Figures, StoredDecision};
 use crate::web::completeness::{Behind, Completeness};
 use crate::web::sentence;
 
@@ -71,6 +71,15 @@ struct VerdictShape<'a> {
     duration_us: Option<u64>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     more: Option<MoreOfVerdict<'a>>,
+}
+
+/// Figures over a span of whole buckets.
+#[derive(Debug, Serialize)]
+pub struct FiguresShape {
+    since: String,
+    until: String,
+    #[serde(flatten)]
+    figures: Figures,
 }
 
 /// What a candidate says, and what it is compared with.
@@ -153,6 +162,14 @@ struct BehindShape<'a> {
 /// RFC 3339, UTC, milliseconds.
 pub fn time(at: Timestamp) -> String {
     at.to_string()
+}
+
+// === impl FiguresShape ===
+
+impl FiguresShape {
+    pub fn of(since: Timestamp, until: Timestamp, figures: &Figures) -> Self {
+        Self { since: time(since), until: time(until), figures: figures.clone() }
+    }
 }
 
 // === impl Depth ===

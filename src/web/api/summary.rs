@@ -6,9 +6,8 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::shape::{CompletenessShape, GapShape, time};
+use super::shape::{CompletenessShape, FiguresShape, GapShape, time};
 use super::{Call, json};
-use crate::store::read::{Before, Figures};
 use crate::web::WebState;
 use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
@@ -27,7 +26,7 @@ struct SummaryShape<'a> {
     unjudged: Option<u64>,
     dry_runs: u64,
     /// As long a span that ends where this one begins.
-    before: BeforeShape,
+    before: FiguresShape,
     /// From senders that are not declared, dry runs included: in no other figure, unless their cluster is asked for.
     undeclared: Option<u64>,
     gaps: Vec<GapShape<'a>>,
@@ -37,14 +36,6 @@ struct SummaryShape<'a> {
     recountable_since: Option<String>,
     /// Plain decisions before this went early, for the size.
     dropped_for_size_before: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct BeforeShape {
-    since: String,
-    until: String,
-    #[serde(flatten)]
-    figures: Figures,
 }
 
 pub async fn show(
@@ -69,19 +60,11 @@ pub async fn show(
         would_reject: figures.would_reject,
         unjudged: is_whole.then_some(figures.unjudged),
         dry_runs: figures.dry_runs,
-        before: BeforeShape::of(&summary.before),
+        before: FiguresShape::of(summary.before.since, summary.before.until, &summary.before.figures),
         undeclared: is_whole.then_some(undeclared),
         gaps: gaps.iter().map(GapShape::from).collect(),
         completeness: CompletenessShape::from(&live.completeness),
         recountable_since: summary.horizons.recountable_since(scope.dry_run).map(time),
         dropped_for_size_before: summary.horizons.for_size.map(time),
     }))
-}
-
-// === impl BeforeShape ===
-
-impl BeforeShape {
-    fn of(before: &Before) -> Self {
-        Self { since: time(before.since), until: time(before.until), figures: before.figures.clone() }
-    }
 }

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Html;
 
 use super::html;
 use crate::store::access::{Access, Event, Means};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::error::PageError;
 use crate::web::filters::{self, group};
 use crate::web::frame::{Frame, Visit};
-use crate::web::query::{BadParameter, cursor};
+use crate::web::query::cursor;
 
 const ROWS: u16 = 100;
 
@@ -50,18 +49,10 @@ struct Row {
     href: Option<Address>,
 }
 
-pub async fn list(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+pub async fn list(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Html<String>, PageError> {
     visit.visitor.admit_to_access()?;
     let asked = visit.parameters.accesses(visit.now())?;
-    let after = visit.parameters.text("after").map(|text| {
-        cursor::decode(text).ok_or_else(|| BadParameter::new("after", "it is not a place in this list: begin again"))
-    });
-    let after = after.transpose()?;
+    let after = visit.parameters.cursor("it is not a place in this list: begin again")?;
     let live = state.live(&visit.reach).await?;
     let page = state.store.accesses(&asked, ROWS, after).await?;
     let here = visit.parameters.address("/access", &FILTERS).with_some("tz", visit.parameters.text("tz"));

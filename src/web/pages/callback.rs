@@ -13,7 +13,6 @@ use crate::web::access::cookie::Cookie;
 use crate::web::access::log::Reason;
 use crate::web::access::oidc::Provider;
 use crate::web::access::visitor::{PeerAddress, Who};
-use crate::web::access::vouched::Vouched;
 use crate::web::access::without_role;
 use crate::web::error::{Barred, PageError, WebError};
 use crate::web::query::Parameters;
@@ -41,18 +40,19 @@ pub async fn show(
         let why = "this sign-in was not begun by this browser, or it was finished already: begin it again";
         return Err(Barred::new(StatusCode::FORBIDDEN, Reason::Form, why).into());
     };
-    let tries = format!("{} at the provider", peer.text());
-    if access.attempts.begin(&tries, peer.ip()).is_err() {
-        let why = "there were too many failed attempts: try again in a few minutes";
-        return Err(Barred::new(StatusCode::TOO_MANY_REQUESTS, Reason::Limited, why).into());
-    }
     let Some(code) = parameters.text("code") else {
         let said = parameters.text("error_description").or(parameters.text("error")).unwrap_or("nothing");
         let said: String = said.chars().take(SAID).collect();
         let why = format!("the provider did not vouch for anybody, it says: {said}");
         return Err(Barred::new(StatusCode::FORBIDDEN, Reason::Provider, why).into());
     };
-    let Vouched { name, groups } = provider.finish(&secret, code).await.map_err(|error| {
+    // Of each browser: many people may come from one address.
+    let tries = secret.derived("attempts");
+    if access.attempts.begin(&tries, peer.ip()).is_err() {
+        let why = "there were too many failed attempts: try again in a few minutes";
+        return Err(Barred::new(StatusCode::TOO_MANY_REQUESTS, Reason::Limited, why).into());
+    }
+    let vouched = provider.finish(&secret, code).await.map_err(|error| {
         tracing::warn!(%error, "the provider of report.oidc does not vouch for somebody");
         Barred::new(
             StatusCode::FORBIDDEN,
@@ -62,9 +62,9 @@ pub async fn show(
     })?;
     access.attempts.succeeded(&tries, peer.ip());
     let directory = access.directory();
-    if directory.standing(None, &groups).is_none() {
-        return Err(without_role(&Who { name, means: Means::Oidc, session: None }, &directory).into());
+    if directory.standing(None, &vouched.groups).is_none() {
+        return Err(without_role(&Who { name: vouched.name, means: Means::Oidc, session: None }, &directory).into());
     }
-    let secret = access.begin_session(&state.store, &headers, peer, (&name, Means::Oidc, None, groups)).await?;
+    let secret = access.begin_session(&state.store, &headers, peer, (&vouched, Means::Oidc), None).await?;
     Ok(signed_in(&secret, &destination(Some(&to)), Cookie::Provider, access.settings.is_by_tls))
 }

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Html;
 
 use super::html;
 use crate::review::comparison::Stance;
 use crate::store::read::{Compared, Comparisons, Scope};
-use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::bar::Bar;
 use crate::web::error::PageError;
@@ -58,12 +57,7 @@ struct Cell {
     href: Address,
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Html<String>, PageError> {
     let scope = scope_of(&visit)?;
     let live = state.live(&visit.reach).await?;
     let store = &state.store;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::Html;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ use crate::web::error::{PageError, WebError};
 use crate::web::filters;
 use crate::web::frame::{Frame, Visit};
 use crate::web::let_through::Passage;
-use crate::web::sentence::{Fate, Sentence, answer, rule_name, workload};
+use crate::web::sentence::{self, Fate, Sentence, answer, rule_name, workload};
 use crate::web::{Live, WebState, comparison};
 
 mod object;
@@ -96,11 +96,9 @@ pub fn missing(visitor: &Visitor, id: String) -> WebError {
 
 pub async fn show(
     State(state): State<Arc<WebState>>,
-    visitor: Visitor,
+    visit: Visit,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
 ) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
     let live = state.live(&visit.reach).await?;
     let stored = match id_of(&id) {
         Some(known) => state.store.decision(known, &visit.reach).await?,
@@ -221,12 +219,11 @@ impl CandidateCard {
 
 impl ViolationLine {
     fn of(verdict: &PolicyVerdict, violation: &Violation, passage: Passage, list: &Address) -> Self {
-        let web = |help: &&String| help.starts_with("https://") || help.starts_with("http://");
         Self {
             rule: rule_name(verdict, violation),
             image: violation.image.clone().filter(|image| !violation.message.contains(image.as_str())),
             href: list.clone().with("policy", &verdict.policy).with("rule", &violation.rule),
-            link: violation.help.as_ref().filter(web).filter(|help| !help.contains(char::is_whitespace)).cloned(),
+            link: violation.help.as_deref().and_then(sentence::web).map(str::to_owned),
             let_through: violation.exempted.as_ref().map(|by| (passage.word(by), passage.told(by))),
             violation: violation.clone(),
         }

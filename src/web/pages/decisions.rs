@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Html;
 
 use super::html;
@@ -11,7 +11,6 @@ use crate::review::clock::Timestamp;
 use crate::store::read::{Cursor, Filter, Followed, Names, Scope};
 use crate::store::{Store, StoreError};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::bar::Proposals;
 use crate::web::error::PageError;
@@ -19,7 +18,7 @@ use crate::web::filters::{self, count};
 use crate::web::found::FoundNames;
 use crate::web::frame::{Frame, Notice, Visit};
 use crate::web::gaps;
-use crate::web::query::{BadParameter, FILTERS, cursor, followed};
+use crate::web::query::{FILTERS, cursor, followed};
 use crate::web::row::Row;
 use crate::web::span::{RangeChoice, ranges_of_list};
 
@@ -72,18 +71,9 @@ struct Chip {
     without: Address,
 }
 
-pub async fn list(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+pub async fn list(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Html<String>, PageError> {
     let filter = visit.parameters.filter(visit.now(), &visit.reach)?;
-    let after = visit.parameters.text("after").map(|text| {
-        let hint = "it is not a place in this list: begin again at the newest";
-        cursor::decode(text).ok_or_else(|| BadParameter::new("after", hint))
-    });
-    let after = after.transpose()?;
+    let after = visit.parameters.cursor("it is not a place in this list: begin again at the newest")?;
     let live = state.live(&visit.reach).await?;
     let store = &state.store;
     let span = Scope { since: filter.since, until: filter.until, ..Scope::of(visit.reach.clone()) };

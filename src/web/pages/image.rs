@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
-use axum::response::Html;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 
-use super::html;
+use super::{html, start_of};
 use crate::store::read::{Asker, Broken, Filter, Runner, Scope, Slice};
-use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count};
@@ -65,12 +64,7 @@ struct RunnerRow {
     of_inventory: Address,
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Response, PageError> {
     let text = visit.parameters.image()?;
     let place = |name| visit.parameters.text(name).map(str::to_owned);
     let scope = Scope { cluster: place("cluster"), namespace: place("namespace"), ..Scope::of(visit.reach.clone()) };
@@ -79,10 +73,13 @@ pub async fn show(
     let (found, horizons) = tokio::try_join!(ImageFound::of(&state.store, &text, &scope, slice), async {
         Ok(state.store.horizons().await?)
     })?;
+    if found.askers.rows.is_empty() && slice.skip > 0 {
+        return Ok(start_of(&reference::page(&visit, &text)));
+    }
     let mut page = ImagePage::of(&visit, &scope, &live, text, (found, slice));
     let all = Filter::of(visit.reach.clone());
     page.frame.notices.extend(Notice::of_deleted_rows(&horizons, &all, None, &visit.zone));
-    html(&page)
+    Ok(html(&page)?.into_response())
 }
 
 // === impl ImagePage ===
@@ -115,8 +112,10 @@ impl ImagePage {
             narrowed,
             heading: match askers.all {
                 0 => "Nobody asked for it".to_owned(),
-                all if all == shown => format!("Asked for by {}", count(all, "workload")),
-                all => format!("Asked for by {}: {} to {next}", count(all, "workload"), slice.skip + 1),
+                all => {
+                    let counted = count(all, "workload");
+                    format!("Asked for by {}", filters::part(counted, all, slice.skip, askers.rows.len()))
+                }
             },
             askers: askers.rows.iter().map(|asker| AskerRow::of(asker, &text, visit)).collect(),
             first: (slice.skip > 0).then(|| here.clone()),
@@ -139,13 +138,21 @@ fn said(askers: &[Asker], all: u64, broken: usize) -> Sentence {
     }
     let namespaces: BTreeSet<_> = askers.iter().map(|asker| (&asker.cluster, &asker.namespace)).collect();
     let sentence = Sentence::default().plain(format!("{} asked for it", count(all, "workload")));
-    let sentence = match askers.len() as u64 == all {
+    let is_whole = askers.len() as u64 == all;
+    let sentence = match is_whole {
         true => sentence.plain(format!(", in {}", count(namespaces.len() as u64, "namespace"))),
         false => sentence,
     };
-    match broken {
-        0 => sentence.plain("; it breaks no rule."),
-        number => sentence.plain("; it breaks ").phrase("would", count(number as u64, "rule")).plain("."),
+    let unknown = askers.iter().filter(|asker| asker.broken.is_none()).count();
+    let sentence = sentence.plain(if is_whole { "; " } else { "; of those shown " });
+    let sentence = match broken {
+        0 if unknown > 0 && unknown == askers.len() => return sentence.plain("what it breaks is kept no more."),
+        0 => sentence.plain("it breaks no rule"),
+        number => sentence.plain("it breaks ").phrase("would", count(number as u64, "rule")),
+    };
+    match unknown {
+        0 => sentence.plain("."),
+        number => sentence.plain(format!("; of {} that is kept no more.", count(number as u64, "workload"))),
     }
 }
 

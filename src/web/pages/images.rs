@@ -5,19 +5,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
-use axum::response::Html;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 
-use super::html;
+use super::{html, start_of};
+use crate::review::clock::Timestamp;
 use crate::store::read::{
-    Broken, Hit, Hits, Ranking, Reference, References, Referred, RepositorySeen, Scope, Slice, Which,
+    Broken, Filter, Hit, Hits, Ranking, Reference, References, Referred, RepositorySeen, Scope, Slice, Which,
 };
-use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::bar::Bar;
 use crate::web::error::PageError;
 use crate::web::filters;
-use crate::web::frame::{Frame, Visit};
+use crate::web::frame::{Frame, Notice, Visit};
 use crate::web::reference::{self, Written};
 use crate::web::sentence::Sentence;
 use crate::web::span::{Span, lead, scope_of};
@@ -30,6 +30,8 @@ const ROWS: u16 = 50;
 #[template(path = "pages/images.html")]
 struct ImagesPage {
     frame: Frame,
+    /// Of what is counted.
+    since: Timestamp,
     bar: Bar,
     sentence: Sentence,
     span: Span,
@@ -74,19 +76,14 @@ struct ReferenceRow {
     last: String,
 }
 
-pub async fn list(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+pub async fn list(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Response, PageError> {
     let scope = scope_of(&visit)?;
     let slice = Slice { skip: visit.parameters.place("after")?, limit: ROWS };
     let live = state.live(&visit.reach).await?;
     let store = &state.store;
     let here = visit.parameters.address("/images", &reference::PARAMETERS).with_some("tz", visit.parameters.text("tz"));
     let bar = Bar::of(store, &visit, &here);
-    let page = match visit.parameters.referred()? {
+    let mut page = match visit.parameters.referred()? {
         None => {
             let (found, bar) = tokio::try_join!(store.hits(Hits::Repositories, &scope, Which::Seen, slice), bar)?;
             let names: Vec<String> = found.hits.iter().map(|hit| hit.name.clone()).collect();
@@ -98,12 +95,29 @@ pub async fn list(
             ImagesPage::of_references(&visit, &scope, &live, (&of, found, slice), bar)
         }
     };
-    html(&page)
+    if page.is_past_its_end() {
+        return Ok(start_of(&here));
+    }
+    let horizons = store.horizons().await?;
+    page.frame.notices.extend(match &page.shown {
+        Shown::Repositories(_) => Notice::of_counted(page.since, &horizons, &scope, &visit.zone),
+        // Their figures are of all times.
+        Shown::References(_) => Notice::of_deleted_rows(&horizons, &Filter::of(visit.reach.clone()), None, &visit.zone),
+    });
+    Ok(html(&page)?.into_response())
 }
 
 // === impl ImagesPage ===
 
 impl ImagesPage {
+    fn is_past_its_end(&self) -> bool {
+        let is_empty = match &self.shown {
+            Shown::Repositories(rows) => rows.is_empty(),
+            Shown::References(rows) => rows.is_empty(),
+        };
+        is_empty && self.first.is_some()
+    }
+
     fn of_repositories(
         visit: &Visit,
         scope: &Scope,
@@ -121,6 +135,7 @@ impl ImagesPage {
         let here = bar.here.clone();
         Self {
             frame: Frame::of("Images", visit, live, here.clone()),
+            since: found.since,
             sentence: sentence(&lead(visit, scope), &found),
             span: Span::of(visit, scope, (found.since, found.until)),
             heading: heading(found.all, found.hits.len(), slice, "repository", "repositories"),
@@ -156,6 +171,7 @@ impl ImagesPage {
         let next = slice.skip + found.rows.len() as u64;
         Self {
             frame: Frame::of(title, visit, live, here.clone()),
+            since: ends.0,
             sentence: Sentence::default().plain(text),
             span: Span::of(visit, scope, ends),
             heading: heading(found.all, found.rows.len(), slice, "reference", "references"),
@@ -187,12 +203,10 @@ fn sentence(span: &str, found: &Ranking) -> Sentence {
 }
 
 fn heading(all: u64, shown: usize, slice: Slice, one: &str, many: &str) -> String {
-    let shown = shown as u64;
     match all {
         0 => format!("No {many}"),
         1 => format!("1 {one}"),
-        all if all == shown => format!("{} {many}", filters::group(all)),
-        all => format!("{} to {} of {} {many}", slice.skip + 1, slice.skip + shown, filters::group(all)),
+        all => filters::part(format!("{} {many}", filters::group(all)), all, slice.skip, shown),
     }
 }
 

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Html;
 
 use super::html;
 use crate::store::inventory::read::{Listed, Stored};
 use crate::store::inventory::{Figures, Outlook, RunningImage};
-use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count};
@@ -79,12 +78,7 @@ struct Row {
     unreviewed: String,
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Html<String>, PageError> {
     let shown = visit.parameters.shown()?;
     let after = visit.parameters.number("after", "a place in this list: begin again at its start")?;
     let live = state.live(&visit.reach).await?;

@@ -1,8 +1,9 @@
 //! One file a page, with a template of the same name.
 
 use askama::Template;
-use axum::response::Html;
+use axum::response::{Html, Response};
 
+use super::address::Address;
 use super::error::PageError;
 
 pub mod access;
@@ -22,6 +23,11 @@ pub mod rules;
 pub mod sign_in;
 pub mod sign_out;
 pub mod tail;
+
+/// Of a list that has no row as far on any more: where it begins.
+fn start_of(list: &Address) -> Response {
+    sign_in::go(&list.to_string())
+}
 
 fn html(page: &impl Template) -> Result<Html<String>, PageError> {
     Ok(Html(page.render()?))

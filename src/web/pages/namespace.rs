@@ -4,13 +4,12 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, RawQuery, State};
-use axum::response::Html;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 
-use super::html;
+use super::{html, start_of};
 use crate::store::inventory::Outlook;
 use crate::store::read::{Against, AgainstPage, Example, Scope, Slice};
-use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::bar::Bar;
 use crate::web::error::PageError;
@@ -78,40 +77,36 @@ struct Drain {
 }
 
 pub async fn of_cluster(
-    state: State<Arc<WebState>>,
-    visitor: Visitor,
+    State(state): State<Arc<WebState>>,
+    visit: Visit,
     Path(cluster): Path<String>,
-    query: RawQuery,
-) -> Result<Html<String>, PageError> {
-    page(&state, visitor, Place::of(&cluster, ""), query).await
+) -> Result<Response, PageError> {
+    page(&state, visit, Place::of(&cluster, "")).await
 }
 
 pub async fn show(
-    state: State<Arc<WebState>>,
-    visitor: Visitor,
+    State(state): State<Arc<WebState>>,
+    visit: Visit,
     Path((cluster, namespace)): Path<(String, String)>,
-    query: RawQuery,
-) -> Result<Html<String>, PageError> {
-    page(&state, visitor, Place::of(&cluster, &namespace), query).await
+) -> Result<Response, PageError> {
+    page(&state, visit, Place::of(&cluster, &namespace)).await
 }
 
-async fn page(
-    state: &WebState,
-    visitor: Visitor,
-    place: Place,
-    RawQuery(query): RawQuery,
-) -> Result<Html<String>, PageError> {
-    place.admit(&visitor)?;
-    let visit = Visit::of(state, visitor, query.as_deref()).await?.at_place(&place.cluster, &place.namespace);
+async fn page(state: &WebState, visit: Visit, place: Place) -> Result<Response, PageError> {
+    place.admit(&visit.visitor)?;
+    let visit = visit.at_place(&place.cluster, &place.namespace);
     let scope = place.scope(scope_of(&visit)?);
     let slice = Slice { skip: visit.parameters.place("after")?, limit: ROWS };
     let live = state.live(&visit.reach).await?;
     let found = PlaceFound::of(&state.store, &place, &scope, slice, &visit.visitor).await?;
     let here = place.page(&visit);
+    if found.against.rows.is_empty() && slice.skip > 0 {
+        return Ok(start_of(&here));
+    }
     let mut frame = Frame::of(title(&place), &visit, &live, here.clone());
     frame.notices.extend(Notice::of_gaps(&gaps::in_span(&found.summary, &live, Some(&place.cluster)), &visit.zone));
     frame.notices.extend(Notice::of_figures_without_rows(&found.summary, &scope, &visit.zone));
-    html(&NamespacePage::of(&visit, &scope, frame, place, (found, slice)))
+    Ok(html(&NamespacePage::of(&visit, &scope, frame, place, (found, slice)))?.into_response())
 }
 
 fn title(place: &Place) -> String {
@@ -161,11 +156,12 @@ fn lead_of(place: &Place, visit: &Visit, scope: &Scope) -> String {
 }
 
 fn heading(against: &AgainstPage, slice: Slice) -> String {
-    let shown = against.rows.len() as u64;
     match against.all {
         0 => "Nothing stands against it".to_owned(),
-        all if all == shown => format!("What stands against it: {}", count(all, "finding")),
-        all => format!("Findings {} to {} of {}", slice.skip + 1, slice.skip + shown, filters::group(all)),
+        all => {
+            let part = filters::part(count(all, "finding"), all, slice.skip, against.rows.len());
+            format!("What stands against it: {part}")
+        }
     }
 }
 
@@ -178,7 +174,6 @@ impl Row {
         let of_rule = of_workload.clone().with("policy", &against.policy).with("rule", &against.rule);
         let blamed = of_rule.with("to_blame", "true");
         let example = against.example.as_ref();
-        let web = |help: &&String| help.starts_with("https://") || help.starts_with("http://");
         let help = example.and_then(|example| example.help.clone());
         let images = example.map(|example| example.images.clone()).unwrap_or_default();
         Self {
@@ -188,7 +183,7 @@ impl Row {
             mode: example.map(|example| example.mode.as_str()),
             is_exempted: example.is_some_and(|example| example.is_exempted),
             message: example.map(|example| example.message.clone()),
-            link: help.as_ref().filter(web).filter(|help| !help.contains(char::is_whitespace)).cloned(),
+            link: help.as_deref().and_then(sentence::web).map(str::to_owned),
             help,
             more_images: images.len().saturating_sub(IMAGES),
             images: images.into_iter().take(IMAGES).collect(),

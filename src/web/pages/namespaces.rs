@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
-use axum::response::Html;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 
-use super::html;
+use super::{html, start_of};
+use crate::review::clock::Timestamp;
 use crate::store::read::{Hit, Hits, Ranking, Scope, Slice, Which};
-use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::bar::Bar;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count};
-use crate::web::frame::{Frame, Visit};
+use crate::web::frame::{Frame, Notice, Visit};
 use crate::web::place::Place;
 use crate::web::sentence::Sentence;
 use crate::web::span::{Span, lead, scope_of};
@@ -26,6 +26,8 @@ const ROWS: u16 = 50;
 #[template(path = "pages/namespaces.html")]
 struct NamespacesPage {
     frame: Frame,
+    /// Of what is counted.
+    since: Timestamp,
     bar: Bar,
     sentence: Sentence,
     span: Span,
@@ -47,19 +49,19 @@ struct Row {
     trend: Trend,
 }
 
-pub async fn list(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+pub async fn list(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Response, PageError> {
     let scope = scope_of(&visit)?;
     let slice = Slice { skip: visit.parameters.place("after")?, limit: ROWS };
     let live = state.live(&visit.reach).await?;
     let (store, here) = (&state.store, visit.to("/namespaces"));
-    let (found, bar) =
-        tokio::try_join!(store.hits(Hits::Places, &scope, Which::Seen, slice), Bar::of(store, &visit, &here))?;
-    html(&NamespacesPage::of(&visit, &scope, &live, (found, slice), bar))
+    let hits = store.hits(Hits::Places, &scope, Which::Seen, slice);
+    let (found, bar, horizons) = tokio::try_join!(hits, Bar::of(store, &visit, &here), store.horizons())?;
+    if found.hits.is_empty() && slice.skip > 0 {
+        return Ok(start_of(&here));
+    }
+    let mut page = NamespacesPage::of(&visit, &scope, &live, (found, slice), bar);
+    page.frame.notices.extend(Notice::of_counted(page.since, &horizons, &scope, &visit.zone));
+    Ok(html(&page)?.into_response())
 }
 
 // === impl NamespacesPage ===
@@ -74,6 +76,7 @@ impl NamespacesPage {
             .with("dry_run", "false");
         Self {
             frame: Frame::of("Namespaces", visit, live, here.clone()),
+            since: found.since,
             sentence: sentence(&lead(visit, scope), &found),
             span: Span::of(visit, scope, (found.since, found.until)),
             heading: heading(&found, slice),
@@ -103,11 +106,9 @@ fn namespaces(number: u64) -> String {
 }
 
 fn heading(found: &Ranking, slice: Slice) -> String {
-    let (from, to) = (slice.skip + 1, slice.skip + found.hits.len() as u64);
     match found.all {
         0 => "No namespaces".to_owned(),
-        all if all == found.hits.len() as u64 => namespaces(all),
-        all => format!("{} to {} of {}", filters::group(from), filters::group(to), namespaces(all)),
+        all => filters::part(namespaces(all), all, slice.skip, found.hits.len()),
     }
 }
 

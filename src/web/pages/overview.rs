@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
 
 use self::news::{New, News};
@@ -12,7 +12,6 @@ use crate::policy::ceiling::Ceiling;
 use crate::review::clock::Timestamp;
 use crate::store::Store;
 use crate::store::read::{Bucket, Hits, Range, Ranking, Referred, Scope, Slice, Summary, Which};
-use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::bar::Bar;
 use crate::web::chart::Chart;
@@ -99,12 +98,7 @@ struct Found {
     bar: Bar,
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, PageError> {
-    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Response, PageError> {
     let scope = scope_of(&visit)?;
     let live = state.live(&visit.reach).await?;
     let found = Found::of(&state.store, &visit, &scope).await?;

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::Html;
 
 use super::html;
 use crate::store::StoredRevision;
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::error::PageError;
 use crate::web::filters;
@@ -28,11 +27,9 @@ struct RevisionPage {
 
 pub async fn show(
     State(state): State<Arc<WebState>>,
-    visitor: Visitor,
+    visit: Visit,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
 ) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
     let live = state.live(&visit.reach).await?;
     let stored = state.revision(id, &visit.visitor).await?;
     let here = visit.revision(&stored.id);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::Html;
 
 use super::html;
@@ -16,11 +16,11 @@ use crate::policy::readiness::state::{Gate, ago};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::Mode;
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::error::{PageError, WebError};
 use crate::web::filters::{self, count};
 use crate::web::frame::{Frame, Visit};
+use crate::web::place;
 use crate::web::readiness::{GATES, OfRule, Question, Shown, WHY_WORKLOADS, path};
 use crate::web::sentence::workload;
 
@@ -115,11 +115,9 @@ struct ReliefRow {
 
 pub async fn show(
     State(state): State<Arc<WebState>>,
-    visitor: Visitor,
+    visit: Visit,
     Path((policy, rule)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
 ) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
     let shown = visit.parameters.choice("workloads", &Shown::ALL)?;
     let gate = visit.parameters.choice("gate", &GATES)?;
     let after = visit.parameters.number("after", "a place in this list: begin again at its start")?;
@@ -286,11 +284,10 @@ impl NamespaceRow {
             cells.iter_mut().for_each(|cell| cell.href = None);
         }
         let violated = one.violated.map(|at| {
-            let list = Address::of("/decisions")
-                .with("since", at.to_string())
-                .with("until", Timestamp(at.0 + 1).to_string())
-                .with("cluster", cluster)
-                .with("namespace", namespace)
+            let list =
+                Address::of("/decisions").with("since", at.to_string()).with("until", Timestamp(at.0 + 1).to_string());
+            let list = place::Place::of(cluster, namespace)
+                .list(&list)
                 .with("policy", &found.asked.policy)
                 .with("rule", &found.asked.rule)
                 .with("dry_run", "false")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Html;
 
 use super::html;
@@ -12,7 +12,6 @@ use crate::policy::readiness::census::Census;
 use crate::policy::readiness::state::{Counts, Gate, ago};
 use crate::review::comparison::Stance;
 use crate::store::read::{Comparisons, Scope};
-use crate::web::access::visitor::Visitor;
 use crate::web::address::Address;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count, group};
@@ -68,12 +67,7 @@ struct Candidate {
     of_denied: Address,
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Html<String>, PageError> {
-    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
+pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Html<String>, PageError> {
     let live = state.live(&visit.reach).await?;
     let question = Question::of(&state, &live, &visit.parameters, visit.now, &visit.reach);
     let store = &state.store;

@@ -9,6 +9,7 @@ use axum::response::{Html, IntoResponse, Response};
 use http::header::{LOCATION, REFRESH, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use super::sign_out;
 use crate::store::access::Means;
 use crate::web::WebState;
 use crate::web::access::cookie::Cookie;
@@ -16,6 +17,7 @@ use crate::web::access::log::Reason;
 use crate::web::access::secret::{Secret, hash};
 use crate::web::access::settings::Auth;
 use crate::web::access::visitor::{PeerAddress, Who};
+use crate::web::access::vouched::Vouched;
 use crate::web::access::{self, password};
 use crate::web::error::{Barred, PageError, WebError};
 use crate::web::filters;
@@ -142,8 +144,8 @@ async fn by_password(
         return Err(access::without_role(&who, &directory).into());
     }
     let proof = Some(hash(&user.hash));
-    let whom = (user.name.as_str(), Means::Users, proof, Vec::new());
-    let secret = access.begin_session(&state.store, headers, peer, whom).await?;
+    let whom = Vouched::by_name(user.name.clone(), Vec::new());
+    let secret = access.begin_session(&state.store, headers, peer, (&whom, Means::Users), proof).await?;
     Ok(signed_in(&secret, &to, Cookie::Form, access.settings.is_by_tls))
 }
 
@@ -187,6 +189,7 @@ pub fn destination(asked: Option<&str>) -> String {
         to.starts_with('/')
             && !to.starts_with("//")
             && !to.starts_with(PATH)
+            && !to.starts_with(sign_out::PATH)
             && to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
     };
     asked.filter(is_ours).unwrap_or("/").to_owned()

@@ -27,12 +27,12 @@ pub async fn submit(
     let form = fields(body).await?;
     let shown = form.text("csrf").unwrap_or_default();
     let session = visitor.who.as_ref().and_then(|who| Some((who, who.session.as_ref()?)));
-    let Some((who, secret)) = session.filter(|(_, secret)| secret.has_derived(SIGN_OUT, shown)) else {
+    let Some((who, held)) = session.filter(|(_, held)| held.secret.has_derived(SIGN_OUT, shown)) else {
         return Err(stale());
     };
     let (ended, what) = match form.text("everywhere") {
-        Some(_) => (Ended::Of(&who.name, who.means), "signed out everywhere"),
-        None => (Ended::One(secret.key()), "signed out"),
+        Some(_) => (Ended::Of(&held.subject, who.means), "signed out everywhere"),
+        None => (Ended::One(held.secret.key()), "signed out"),
     };
     let noted = AccessLog::entry(Event::SignOut, Some((&who.name, who.means)), peer, what);
     state.store.end_sessions(ended, &noted).await?;

@@ -3,17 +3,16 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
-use http::HeaderMap;
+use http::request::Parts;
 
 use crate::store::read::{Filter, Followed, News};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::{PageError, WebError};
 use crate::web::filters;
 use crate::web::frame::Visit;
@@ -26,6 +25,8 @@ use crate::web::streams::Permit;
 const EVERY: Duration = Duration::from_secs(1);
 /// Something is sent so often, so that nobody on the way takes the silence for an end.
 const ALIVE: Duration = Duration::from_secs(15);
+/// How often it is asked anew who follows, and what they may see.
+const KNOWN: Duration = Duration::from_secs(5);
 /// Rows of one event; what a reader can take in.
 const ROWS: u16 = 100;
 
@@ -42,25 +43,26 @@ struct Follower {
     filter: Filter,
     followed: Followed,
     permit: Permit,
+    /// What the request said of who it is from.
+    request: Parts,
+    known_at: Instant,
 }
 
 pub async fn follow(
     State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    visit: Visit,
+    request: Parts,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, PageError> {
-    let visit = Visit::of(&state, visitor, query.as_deref()).await?;
     let filter = visit.parameters.filter(visit.now(), &visit.reach)?;
     // A browser that was cut off says what it saw last.
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    let last = request.headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let followed = match last.or(visit.parameters.text("from")) {
         Some(text) => followed::decode(text)
             .ok_or_else(|| BadParameter::new("from", "it is not a place that a list gave: leave it out"))?,
         None => state.store.end().await?,
     };
     let permit = state.streams.follower()?;
-    let follower = Follower { state, visit, filter, followed, permit };
+    let follower = Follower { state, visit, filter, followed, permit, request, known_at: Instant::now() };
     let events = stream::unfold(follower, |follower| async { follower.next().await });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE)))
 }
@@ -71,6 +73,9 @@ impl Follower {
     /// The next event, as soon as there is something new. `None` ends the stream: a browser comes again by itself.
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         while !self.permit.is_over() {
+            if self.known_at.elapsed() >= KNOWN {
+                self.know_again().await?;
+            }
             let news = match self.state.store.news(&self.filter, self.followed.clone(), ROWS).await {
                 Ok(news) => news,
                 Err(error) => {
@@ -85,6 +90,16 @@ impl Follower {
             self.permit.pause(EVERY).await;
         }
         None
+    }
+
+    /// `None`: they have signed out by now, or may see nothing any more.
+    async fn know_again(&mut self) -> Option<()> {
+        let Self { state, request, .. } = self;
+        let visitor = state.access.known(request, Some(&state.store)).await.ok()?;
+        self.visit.reach = state.store.reach(&visitor.rights).await.ok()?;
+        self.filter.reach = self.visit.reach.clone();
+        self.known_at = Instant::now();
+        Some(())
     }
 
     fn event(&self, news: News) -> Option<Event> {
