@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::decision::{Decision, PolicyVerdict, Verdict};
 
 /// What comes of a verdict, whatever the modes: whether something stands against the review.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stance {
     Allow,

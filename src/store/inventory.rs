@@ -51,7 +51,7 @@ pub struct Account {
 }
 
 /// What the input was, as far as that says what is not in the inventory.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Coverage {
     /// Objects of namespaces that were in it.
     pub namespaces: u64,
@@ -70,7 +70,8 @@ pub struct Coverage {
 }
 
 /// Counts of workloads, but for the first two.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "InventoryFigures")]
 pub struct Figures {
     pub pods: u64,
     pub namespaces: u64,
@@ -85,7 +86,9 @@ pub struct Figures {
 }
 
 /// What comes of a workload's next pod: the heaviest that holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Outlook {
     /// Nothing stands against it.
@@ -121,7 +124,7 @@ pub struct Contents {
     pub last_review: Option<LastReview>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunningImage {
     pub container: Option<String>,
     /// As written.

@@ -167,7 +167,7 @@ pub enum DryRuns {
 }
 
 /// Counts over a span. Ranges are widened to roll-up bucket edges: `since` and `until` say which span it really is.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Figures {
     pub reviews: u64,
     pub allowed: u64,

@@ -153,32 +153,12 @@ pub fn router(state: WebState, others: Router) -> Router {
         .route(pages::sign_in::PATH, get(pages::sign_in::show).post(pages::sign_in::submit))
         .route(pages::callback::PATH, get(pages::callback::show))
         .route(pages::sign_out::PATH, post(pages::sign_out::submit))
-        .route("/api/v1/access", get(api::access::list))
-        .route("/api/v1/summary", get(api::summary::show))
-        .route("/api/v1/candidates", get(api::candidates::show))
-        .route("/api/v1/decisions", get(api::decisions::list))
-        .route("/api/v1/decisions/{id}", get(api::decision::show))
-        .route("/api/v1/break-glass", get(api::break_glass::list))
-        .route("/api/v1/ceilings", get(api::ceilings::list))
-        .route("/api/v1/chart", get(api::chart::show))
-        .route("/api/v1/export", get(api::export::show))
-        .route("/api/v1/names", get(api::names::show))
-        .route("/api/v1/hits", get(api::hits::show))
-        .route("/api/v1/images", get(api::images::list))
-        .route("/api/v1/images/reference", get(api::image::show))
-        .route("/api/v1/inventory", get(api::inventory::show))
-        .route("/api/v1/namespaces", get(api::namespaces::list))
-        .route("/api/v1/namespaces/{cluster}", get(api::namespace::of_cluster))
-        .route("/api/v1/namespaces/{cluster}/{namespace}", get(api::namespace::show))
-        .route("/api/v1/rules", get(api::rules::list))
-        .route("/api/v1/rules/{policy}/{rule}", get(api::rule::show))
-        .route("/api/v1/revisions", get(api::revisions::list))
-        .route("/api/v1/revisions/{id}", get(api::revision::show))
         .route(&assets::STYLE_PATH, get(assets::style))
         .route(&assets::SCRIPT_PATH, get(assets::script))
         .route(&assets::ICON_PATH, get(assets::icon))
-        .fallback(error::no_such_page)
-        .with_state(Arc::new(state));
+        .fallback(error::no_such_page);
+    let routes = api::endpoints().into_iter().fold(routes, |routes, endpoint| endpoint.onto(routes));
+    let routes = routes.with_state(Arc::new(state));
     guarded(routes, others, gate, hosts)
 }
 

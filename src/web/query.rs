@@ -19,6 +19,7 @@ use crate::store::reach::Reach;
 use crate::store::read::{Blame, ComparedFilter, Cursor, DryRuns, Filter, Hits, Referred, Scope, Uses};
 
 pub mod cursor;
+pub mod described;
 pub mod followed;
 pub mod moment;
 

@@ -83,7 +83,7 @@ pub struct Hit {
     pub before: Rejections,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Rejections {
     pub would_reject: u64,
     pub denied: u64,

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::shape::time;
 use super::{Call, NEXT, json};
 use crate::store::access::{Access, Means};
@@ -18,19 +21,21 @@ use crate::web::query::cursor;
 const DEFAULT_LIMIT: u16 = 100;
 const MAX_LIMIT: u16 = 1_000;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Accesses")]
 struct Listing<'a> {
     accesses: Vec<Listed<'a>>,
     /// `after` of the next page.
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Access")]
 struct Listed<'a> {
     id: String,
     at: String,
     event: &'static str,
-    /// `None`: nobody that is known.
+    /// `null`: nobody that is known.
     user: Option<&'a str>,
     means: Option<&'static str>,
     peer: &'a str,
@@ -39,13 +44,25 @@ struct Listed<'a> {
     more: u64,
 }
 
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<Listing<'static>>(
+        "/api/v1/access",
+        "Who signed in to the report, was refused or took an export, newest first.",
+        &parameters(),
+        get(list),
+    )
+}
+
+fn parameters() -> Vec<&'static str> {
+    [&FILTERS[..], &["limit", "after"]].concat()
+}
+
 pub async fn list(
     State(state): State<Arc<WebState>>,
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let known = [&FILTERS[..], &["limit", "after"]].concat();
-    let call = Call::of(&state, visitor, query.as_deref(), &known).await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &parameters()).await?;
     call.visitor.admit_to_access()?;
     let asked = call.parameters.accesses(call.now())?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::shape::time;
 use super::{Call, NEXT, json};
 use crate::review::decision::Answer;
@@ -19,7 +22,11 @@ use crate::web::sentence;
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 1_000;
 
-#[derive(Debug, Serialize)]
+/// What it takes.
+const PARAMETERS: [&str; 6] = ["since", "until", "cluster", "namespace", "limit", "after"];
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Uses")]
 struct Listing<'a> {
     uses: Vec<Use<'a>>,
     /// `after` of the next page.
@@ -27,7 +34,7 @@ struct Listing<'a> {
 }
 
 /// The first use of a ticket by a workload.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Use<'a> {
     at: String,
     until: String,
@@ -42,14 +49,21 @@ struct Use<'a> {
     decision: String,
 }
 
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<Listing<'static>>(
+        "/api/v1/break-glass",
+        "Uses of break-glass, newest first: the first one of each ticket by a workload.",
+        &PARAMETERS,
+        get(list),
+    )
+}
+
 pub async fn list(
     State(state): State<Arc<WebState>>,
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let call =
-        Call::of(&state, visitor, query.as_deref(), &["since", "until", "cluster", "namespace", "limit", "after"])
-            .await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
     let asked = call.parameters.uses(call.now(), &call.reach)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let after = call.parameters.cursor(NEXT)?;

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::shape::{CompletenessShape, time};
 use super::{Call, json};
 use crate::review::comparison::Stance;
@@ -14,7 +17,11 @@ use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::{LoadedCandidate, WebState};
 
-#[derive(Debug, Serialize)]
+/// What it takes.
+const PARAMETERS: [&str; 5] = ["since", "until", "cluster", "namespace", "dry_run"];
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Candidates")]
 struct CandidatesShape<'a> {
     since: String,
     until: String,
@@ -27,14 +34,16 @@ struct CandidatesShape<'a> {
     recountable_since: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Loaded")]
 struct LoadedShape<'a> {
     name: &'a str,
-    /// The policy that it is compared with; `None`: all of them together.
+    /// The policy that it is compared with; `null`: all of them together.
     beside: Option<&'a str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Count")]
 struct CountShape<'a> {
     candidate: &'a str,
     cluster: &'a str,
@@ -43,13 +52,21 @@ struct CountShape<'a> {
     reviews: u64,
 }
 
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<CandidatesShape<'static>>(
+        "/api/v1/candidates",
+        "What candidates say beside what is in force, counted over a span.",
+        &PARAMETERS,
+        get(show),
+    )
+}
+
 pub async fn show(
     State(state): State<Arc<WebState>>,
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let call =
-        Call::of(&state, visitor, query.as_deref(), &["since", "until", "cluster", "namespace", "dry_run"]).await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let live = state.live(&call.reach).await?;
     let found = state.store.comparisons(&scope).await?;

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::shape::time;
 use super::{Call, json};
 use crate::policy::ceiling::Ceiling;
@@ -14,19 +17,21 @@ use crate::web::WebState;
 use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Ceilings")]
 struct Listing<'a> {
     ceilings: Vec<Listed<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Ceiling")]
 struct Listed<'a> {
     id: String,
     /// No mode is heavier.
     most: Mode,
-    /// `None`: every one.
+    /// `null`: every one.
     policy: Option<&'a str>,
-    /// A glob; `None`: everywhere.
+    /// A glob; `null`: everywhere.
     namespace: Option<&'a str>,
     include_webhooks: bool,
     ticket: &'a str,
@@ -34,16 +39,26 @@ struct Listed<'a> {
     by: &'a str,
     from: String,
     until: String,
-    /// `None`: it was not.
+    /// `null`: it was not.
     lifted: Option<LiftShape<'a>>,
     /// In the process that answers.
     in_force: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Lift")]
 struct LiftShape<'a> {
     at: String,
     by: &'a str,
+}
+
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<Listing<'static>>(
+        "/api/v1/ceilings",
+        "What was ordered that no mode goes over for a time.",
+        &[],
+        get(list),
+    )
 }
 
 pub async fn list(

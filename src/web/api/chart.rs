@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::shape::FiguresShape;
 use super::{Call, json};
 use crate::web::WebState;
@@ -15,10 +18,18 @@ use crate::web::error::ApiError;
 const DEFAULT_LIMIT: u16 = 64;
 const MAX_LIMIT: u16 = 1_000;
 
-#[derive(Debug, Serialize)]
+/// What it takes.
+const PARAMETERS: [&str; 6] = ["since", "until", "cluster", "namespace", "dry_run", "limit"];
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Chart")]
 struct ChartShape {
     /// Oldest first, without a hole.
     buckets: Vec<FiguresShape>,
+}
+
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<ChartShape>("/api/v1/chart", "Figures over time.", &PARAMETERS, get(show))
 }
 
 pub async fn show(
@@ -26,9 +37,7 @@ pub async fn show(
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let call =
-        Call::of(&state, visitor, query.as_deref(), &["since", "until", "cluster", "namespace", "dry_run", "limit"])
-            .await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let buckets = state.store.chart(&scope, limit.into()).await?;

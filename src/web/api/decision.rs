@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::endpoint::Endpoint;
 use super::shape::{CandidateShape, CompletenessShape, DecisionShape, Depth};
 use super::{Call, json};
 use crate::store::read::StoredDecision;
@@ -16,7 +19,8 @@ use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::pages::decision::{id_of, missing};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DecisionDetails")]
 struct Details<'a> {
     #[serde(flatten)]
     whole: Whole<'a>,
@@ -27,7 +31,8 @@ struct Details<'a> {
 }
 
 /// All that is kept in the row of a decision and of its review.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "WholeDecision")]
 pub struct Whole<'a> {
     #[serde(flatten)]
     decision: DecisionShape<'a>,
@@ -36,7 +41,7 @@ pub struct Whole<'a> {
     message: Option<&'a str>,
     notes: &'a [String],
     candidates: Vec<CandidateShape<'a>>,
-    /// The subject of the sender's certificate, or the name of its token; `None`: unproven.
+    /// The subject of the sender's certificate, or the name of its token; `null`: unproven.
     caller: Option<&'a str>,
     api_version: &'a str,
     subresource: Option<&'a str>,
@@ -44,6 +49,15 @@ pub struct Whole<'a> {
     annotations: &'a BTreeMap<String, String>,
     /// The hash under which the review is kept.
     review: String,
+}
+
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<Details<'static>>(
+        "/api/v1/decisions/{id}",
+        "Everything that is kept of one decision.",
+        &[],
+        get(show),
+    )
 }
 
 pub async fn show(

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::shape::{CompletenessShape, DecisionShape, Depth, GapShape, time};
 use super::{Call, NEXT, json};
 use crate::web::WebState;
@@ -17,7 +20,8 @@ use crate::web::query::{FILTERS, cursor};
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 1_000;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Decisions")]
 struct Listing<'a> {
     decisions: Vec<DecisionShape<'a>>,
     /// `after` of the next page.
@@ -30,12 +34,25 @@ struct Listing<'a> {
     listed_since: Option<String>,
 }
 
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<Listing<'static>>(
+        "/api/v1/decisions",
+        "Decisions, newest first, dry runs included unless filtered.",
+        &parameters(),
+        get(list),
+    )
+}
+
+fn parameters() -> Vec<&'static str> {
+    [&FILTERS[..], &["limit", "after"]].concat()
+}
+
 pub async fn list(
     State(state): State<Arc<WebState>>,
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &[&FILTERS[..], &["limit", "after"]].concat()).await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &parameters()).await?;
     let filter = call.parameters.filter(call.now(), &call.reach)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let after = call.parameters.cursor(NEXT)?;

@@ -7,12 +7,14 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use tokio::sync::mpsc;
 
 use super::Call;
+use super::endpoint::Endpoint;
 use crate::review::clock::Timestamp;
 use crate::store::Store;
 use crate::store::access::Event;
@@ -50,13 +52,27 @@ enum Rest {
     Nothing,
 }
 
+pub fn endpoint() -> Endpoint {
+    Endpoint::files(
+        "/api/v1/export",
+        "All decisions of a list, as lines for files and other programs.",
+        &parameters(),
+        &["application/x-ndjson", "text/csv"],
+        get(show),
+    )
+}
+
+fn parameters() -> Vec<&'static str> {
+    [&FILTERS[..], &["format"]].concat()
+}
+
 pub async fn show(
     State(state): State<Arc<WebState>>,
     visitor: Visitor,
     peer: PeerAddress,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &[&FILTERS[..], &["format"]].concat()).await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &parameters()).await?;
     let filter = call.parameters.filter(call.now(), &call.reach)?;
     let format = call.parameters.format()?;
     // What comes while it runs is not waited for.
@@ -97,7 +113,7 @@ impl Export {
         }
     }
 
-    /// The lines of the next page; `None`: all is written.
+    /// The lines of the next page; `null`: all is written.
     async fn next(&mut self) -> io::Result<Written> {
         let mut lines = Vec::new();
         let after = match self.rest {

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::shape::{CompletenessShape, time};
 use super::{Call, json};
 use crate::store::read::{Hit, Ranking, Rejections, Slice, Which};
@@ -20,7 +23,8 @@ const MAX_LIMIT: u16 = 1_000;
 /// What selects rows of a table of hits.
 pub const PARAMETERS: [&str; 7] = ["since", "until", "cluster", "namespace", "dry_run", "limit", "after"];
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Hits")]
 struct HitsShape<'a> {
     #[serde(flatten)]
     span: SpanShape,
@@ -30,7 +34,8 @@ struct HitsShape<'a> {
 }
 
 /// What a table of hits is over, and how much of it this is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Span")]
 pub struct SpanShape {
     since: String,
     until: String,
@@ -42,7 +47,8 @@ pub struct SpanShape {
     next: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Hit")]
 struct HitShape<'a> {
     name: &'a str,
     reviews: u64,
@@ -53,12 +59,25 @@ struct HitShape<'a> {
     before: Rejections,
 }
 
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<HitsShape<'static>>(
+        "/api/v1/hits",
+        "Rules, namespaces or images, those that are hit most first.",
+        &parameters(),
+        get(show),
+    )
+}
+
+fn parameters() -> Vec<&'static str> {
+    [&PARAMETERS[..], &["of", "new"]].concat()
+}
+
 pub async fn show(
     State(state): State<Arc<WebState>>,
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &[&PARAMETERS[..], &["of", "new"]].concat()).await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &parameters()).await?;
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let (of, is_new) = call.parameters.hits()?;
     let slice = slice(&call.parameters)?;

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::hits::slice;
 use super::images::BrokenShape;
 use super::shape::{CompletenessShape, time};
@@ -18,7 +21,11 @@ use crate::web::image::ImageFound;
 use crate::web::reference::{self, Written};
 use crate::web::sentence;
 
-#[derive(Debug, Serialize)]
+/// What it takes.
+const PARAMETERS: [&str; 5] = ["image", "cluster", "namespace", "limit", "after"];
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ImageReference")]
 struct ImageShape<'a> {
     text: &'a str,
     /// `registry/repository`.
@@ -39,7 +46,8 @@ struct ImageShape<'a> {
     completeness: CompletenessShape<'a>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Asker")]
 struct AskerShape<'a> {
     cluster: &'a str,
     namespace: Option<&'a str>,
@@ -50,7 +58,8 @@ struct AskerShape<'a> {
     breaks: Option<Vec<BrokenShape<'a>>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Runner")]
 struct RunnerShape<'a> {
     cluster: &'a str,
     inventory: i64,
@@ -60,13 +69,21 @@ struct RunnerShape<'a> {
     digest: Option<&'a str>,
 }
 
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<ImageShape<'static>>(
+        "/api/v1/images/reference",
+        "Who asked for an image as it was written, who runs it, what it breaks.",
+        &PARAMETERS,
+        get(show),
+    )
+}
+
 pub async fn show(
     State(state): State<Arc<WebState>>,
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let call =
-        Call::of(&state, visitor, query.as_deref(), &["image", "cluster", "namespace", "limit", "after"]).await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
     let text = call.parameters.image()?;
     let place = |name| call.parameters.text(name).map(str::to_owned);
     let scope = Scope { cluster: place("cluster"), namespace: place("namespace"), ..Scope::of(call.reach.clone()) };

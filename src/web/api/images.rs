@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::hits::{SpanShape, slice};
 use super::shape::{CompletenessShape, time};
 use super::{Call, json};
@@ -17,7 +20,8 @@ use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::reference::{PARAMETERS, Written};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Repositories")]
 struct RepositoriesShape<'a> {
     #[serde(flatten)]
     span: SpanShape,
@@ -26,7 +30,8 @@ struct RepositoriesShape<'a> {
     completeness: CompletenessShape<'a>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Repository")]
 struct RepositoryShape<'a> {
     repository: &'a str,
     reviews: u64,
@@ -39,7 +44,8 @@ struct RepositoryShape<'a> {
     last_at: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "References")]
 struct ReferencesShape<'a> {
     all: Option<u64>,
     next: Option<u64>,
@@ -48,7 +54,8 @@ struct ReferencesShape<'a> {
     completeness: CompletenessShape<'a>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Reference")]
 struct ReferenceShape<'a> {
     text: &'a str,
     tag: Option<String>,
@@ -65,8 +72,18 @@ struct ReferenceShape<'a> {
     breaks: Option<Vec<BrokenShape<'a>>>,
 }
 
+/// By whether `repository` or `unreadable` is asked for.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Images")]
+enum ImagesShape<'a> {
+    Repositories(RepositoriesShape<'a>),
+    References(ReferencesShape<'a>),
+}
+
 /// A rule that an image breaks, by the last decision on it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Broken")]
 pub struct BrokenShape<'a> {
     policy: &'a str,
     rule: &'a str,
@@ -76,12 +93,25 @@ pub struct BrokenShape<'a> {
     exempted: bool,
 }
 
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<ImagesShape<'static>>(
+        "/api/v1/images",
+        "Repositories that were asked for in a span; with `repository` or `unreadable`, references.",
+        &parameters(),
+        get(list),
+    )
+}
+
+fn parameters() -> Vec<&'static str> {
+    [&PARAMETERS[..], &["limit", "after"]].concat()
+}
+
 pub async fn list(
     State(state): State<Arc<WebState>>,
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &[&PARAMETERS[..], &["limit", "after"]].concat()).await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &parameters()).await?;
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let slice = slice(&call.parameters)?;
     let live = state.live(&call.reach).await?;
@@ -93,16 +123,17 @@ pub async fn list(
         let seen: HashMap<&str, &RepositorySeen> = seen.iter().map(|one| (one.name.as_str(), one)).collect();
         let shape = |hit| RepositoryShape::of(hit, &seen);
         let repositories = found.hits.iter().map(shape).collect();
-        return Ok(json(&RepositoriesShape { span: SpanShape::of(&found, slice), repositories, completeness }));
+        let shape = RepositoriesShape { span: SpanShape::of(&found, slice), repositories, completeness };
+        return Ok(json(&ImagesShape::Repositories(shape)));
     };
     let found = state.store.references(&of, &scope, slice).await?;
     let next = slice.skip + found.rows.len() as u64;
-    Ok(json(&ReferencesShape {
+    Ok(json(&ImagesShape::References(ReferencesShape {
         all: (!found.rows.is_empty() || slice.skip == 0).then_some(found.all),
         next: (next < found.all).then_some(next),
         references: found.rows.iter().map(ReferenceShape::of).collect(),
         completeness,
-    }))
+    })))
 }
 
 // === impl RepositoryShape ===

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::shape::{ExemptedShape, time};
 use super::{Call, json};
 use crate::review::decision::{Mode, Verdict};
@@ -22,7 +25,8 @@ use crate::web::sentence;
 const DEFAULT_LIMIT: u16 = 100;
 const MAX_LIMIT: u16 = 1_000;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "InventoryPage")]
 struct Listing<'a> {
     inventory: InventoryShape<'a>,
     coverage: &'a Coverage,
@@ -33,7 +37,8 @@ struct Listing<'a> {
     kept: Vec<InventoryShape<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Inventory")]
 struct InventoryShape<'a> {
     id: i64,
     at: String,
@@ -46,13 +51,15 @@ struct InventoryShape<'a> {
     figures: Figures,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Policy")]
 struct PolicyShape<'a> {
     policy: &'a str,
     version: &'a str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "InventoryWorkload")]
 struct WorkloadShape<'a> {
     namespace: &'a str,
     namespace_labels: Option<&'a BTreeMap<String, String>>,
@@ -65,7 +72,8 @@ struct WorkloadShape<'a> {
     last_review: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "InventoryVerdict")]
 struct VerdictShape<'a> {
     policy: &'a str,
     verdict: Verdict,
@@ -75,7 +83,8 @@ struct VerdictShape<'a> {
     reviewed: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "InventoryViolation")]
 struct ViolationShape<'a> {
     rule: &'a str,
     mode: Mode,
@@ -86,12 +95,25 @@ struct ViolationShape<'a> {
     pods: u64,
 }
 
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<Listing<'static>>(
+        "/api/v1/inventory",
+        "What ran in a cluster when it was last looked at.",
+        &parameters(),
+        get(show),
+    )
+}
+
+fn parameters() -> Vec<&'static str> {
+    [&PARAMETERS[..], &["limit", "after"]].concat()
+}
+
 pub async fn show(
     State(state): State<Arc<WebState>>,
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &[&PARAMETERS[..], &["limit", "after"]].concat()).await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &parameters()).await?;
     let parameters = &call.parameters;
     let (shown, limit) = (parameters.shown()?, parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?);
     let after = parameters.number("after", "a `next` that this API gave")?;

@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
+use self::endpoint::Endpoint;
 use super::WebState;
 use super::access::visitor::Visitor;
 use super::error::WebError;
@@ -12,27 +13,57 @@ use super::zone::Zone;
 use crate::review::clock::Timestamp;
 use crate::store::reach::Reach;
 
-pub mod access;
-pub mod break_glass;
-pub mod candidates;
-pub mod ceilings;
-pub mod chart;
+mod access;
+mod break_glass;
+mod candidates;
+mod ceilings;
+mod chart;
 pub mod decision;
-pub mod decisions;
-pub mod export;
-pub mod hits;
-pub mod image;
-pub mod images;
-pub mod inventory;
-pub mod names;
-pub mod namespace;
-pub mod namespaces;
-pub mod revision;
-pub mod revisions;
+mod decisions;
+mod document;
+pub mod endpoint;
+mod export;
+mod hits;
+mod image;
+mod images;
+mod inventory;
+mod names;
+mod namespace;
+mod namespaces;
+mod revision;
+mod revisions;
 pub mod rule;
-pub mod rules;
+mod rules;
 pub mod shape;
-pub mod summary;
+mod summary;
+
+/// What there is, in the order of the document.
+pub fn endpoints() -> Vec<Endpoint> {
+    vec![
+        summary::endpoint(),
+        chart::endpoint(),
+        hits::endpoint(),
+        names::endpoint(),
+        decisions::endpoint(),
+        decision::endpoint(),
+        export::endpoint(),
+        rules::endpoint(),
+        rule::endpoint(),
+        namespaces::endpoint(),
+        namespace::endpoint(),
+        namespace::endpoint_of_cluster(),
+        images::endpoint(),
+        image::endpoint(),
+        inventory::endpoint(),
+        candidates::endpoint(),
+        break_glass::endpoint(),
+        ceilings::endpoint(),
+        revisions::endpoint(),
+        revision::endpoint(),
+        access::endpoint(),
+        document::endpoint(),
+    ]
+}
 
 /// What `after` is that an answer gave.
 const NEXT: &str = "it is not a `next` that this API gave";

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::{Call, json};
 use crate::store::read::{Few, Scope};
 use crate::web::WebState;
@@ -14,7 +17,11 @@ use crate::web::error::ApiError;
 use crate::web::query::BadParameter;
 use crate::web::sentence;
 
-#[derive(Debug, Serialize)]
+/// What it takes.
+const PARAMETERS: [&str; 3] = ["q", "cluster", "namespace"];
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Names")]
 struct NamesShape {
     namespaces: FewShape<NamespaceShape>,
     workloads: FewShape<WorkloadShape>,
@@ -24,30 +31,38 @@ struct NamesShape {
     rules: FewShape<RuleShape>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Few{T}")]
 struct FewShape<T> {
     names: Vec<T>,
     more: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "NamespaceName")]
 struct NamespaceShape {
     cluster: String,
     namespace: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "WorkloadName")]
 struct WorkloadShape {
     cluster: String,
-    /// `None`: none.
+    /// `null`: none.
     namespace: Option<String>,
     workload: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RuleName")]
 struct RuleShape {
     policy: String,
     rule: String,
+}
+
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<NamesShape>("/api/v1/names", "Names that hold a text, to make filters of.", &PARAMETERS, get(show))
 }
 
 pub async fn show(
@@ -55,7 +70,7 @@ pub async fn show(
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &["q", "cluster", "namespace"]).await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
     let text = |name| call.parameters.text(name).map(str::to_owned);
     let q = text("q").ok_or_else(|| BadParameter::new("q", "it is missing: a part of a name"))?;
     let scope = Scope { cluster: text("cluster"), namespace: text("namespace"), ..Scope::of(call.reach.clone()) };

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::hits::slice;
 use super::shape::{CompletenessShape, time};
 use super::{Call, json};
@@ -19,7 +22,8 @@ use crate::web::error::ApiError;
 use crate::web::place::{Place, PlaceFound, Running};
 use crate::web::sentence;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Namespace")]
 struct NamespaceShape<'a> {
     cluster: &'a str,
     namespace: Option<&'a str>,
@@ -35,13 +39,14 @@ struct NamespaceShape<'a> {
     completeness: CompletenessShape<'a>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Days {
     since: String,
     until: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Against")]
 struct AgainstShape<'a> {
     workload: String,
     policy: &'a str,
@@ -51,11 +56,12 @@ struct AgainstShape<'a> {
     would_reject: u64,
     denied: u64,
     standing: u64,
-    /// What the last decision says of it; `None`: it is kept no more.
+    /// What the last decision says of it; `null`: it is kept no more.
     last: Option<LastShape<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Last")]
 struct LastShape<'a> {
     decision: String,
     mode: Mode,
@@ -66,7 +72,8 @@ struct LastShape<'a> {
 }
 
 /// By the newest inventory of the cluster.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Running")]
 struct RunningShape {
     inventory: i64,
     at: String,
@@ -76,6 +83,26 @@ struct RunningShape {
     warned: u64,
     audited: u64,
     exempted: u64,
+}
+
+const PARAMETERS: [&str; 4] = ["since", "until", "limit", "after"];
+
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<NamespaceShape<'static>>(
+        "/api/v1/namespaces/{cluster}/{namespace}",
+        "What of a namespace would be rejected, which workload, by which rule.",
+        &PARAMETERS,
+        get(show),
+    )
+}
+
+pub fn endpoint_of_cluster() -> Endpoint {
+    Endpoint::json::<NamespaceShape<'static>>(
+        "/api/v1/namespaces/{cluster}",
+        "What would be rejected of what is in no namespace, as objects of the whole cluster are.",
+        &PARAMETERS,
+        get(of_cluster),
+    )
 }
 
 pub async fn of_cluster(
@@ -103,7 +130,7 @@ async fn answer(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     place.admit(&visitor)?;
-    let call = Call::of(state, visitor, query.as_deref(), &["since", "until", "limit", "after"]).await?;
+    let call = Call::of(state, visitor, query.as_deref(), &PARAMETERS).await?;
     let scope = place.scope(call.parameters.scope(call.now(), &call.reach)?);
     let slice = slice(&call.parameters)?;
     let live = state.live(&call.reach).await?;

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::hits::{PARAMETERS, SpanShape, slice};
 use super::shape::CompletenessShape;
 use super::{Call, json};
@@ -14,7 +17,8 @@ use crate::web::WebState;
 use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Namespaces")]
 struct NamespacesShape<'a> {
     #[serde(flatten)]
     span: SpanShape,
@@ -23,15 +27,25 @@ struct NamespacesShape<'a> {
     completeness: CompletenessShape<'a>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "NamespaceLine")]
 struct NamespaceShape<'a> {
     cluster: &'a str,
-    /// `None`: what is of the whole cluster.
+    /// `null`: what is of the whole cluster.
     namespace: Option<&'a str>,
     reviews: u64,
     would_reject: u64,
     denied: u64,
     before: Rejections,
+}
+
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<NamespacesShape<'static>>(
+        "/api/v1/namespaces",
+        "Every namespace that something came of in a span, those that are hit most first.",
+        &PARAMETERS,
+        get(list),
+    )
 }
 
 pub async fn list(

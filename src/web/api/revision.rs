@@ -4,21 +4,29 @@ use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::endpoint::Endpoint;
 use super::shape::time;
 use super::{Call, json};
 use crate::web::WebState;
 use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Revision")]
 struct Whole {
     id: String,
     loaded_at: Option<String>,
-    /// `None`: it has not come, or the revision is from before texts were kept.
+    /// `null`: it has not come, or the revision is from before texts were kept.
     text: Option<Box<RawValue>>,
+}
+
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<Whole>("/api/v1/revisions/{id}", "All that judged under a revision.", &[], get(show))
 }
 
 pub async fn show(

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::shape::time;
 use super::{Call, json};
 use crate::store::StoredRevision;
@@ -13,18 +16,24 @@ use crate::web::WebState;
 use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Revisions")]
 struct Listing<'a> {
     /// What judges now, in the process that answers.
     in_force: &'a str,
     revisions: Vec<Listed<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RevisionLine")]
 struct Listed<'a> {
     id: &'a str,
-    /// `None`: its text has not come, or it is from before texts were kept.
+    /// `null`: its text has not come, or it is from before texts were kept.
     loaded_at: Option<String>,
+}
+
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<Listing<'static>>("/api/v1/revisions", "What has judged, without the texts.", &[], get(list))
 }
 
 pub async fn list(

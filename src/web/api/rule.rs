@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::rules::{CountedShape, NamespacesShape, WorkloadsShape};
 use super::shape::{CompletenessShape, time};
 use super::{Call, json};
@@ -28,8 +31,12 @@ const MAX_LIMIT: u16 = 1_000;
 /// Workloads of a namespace that are named without being asked for.
 const NAMED: usize = 10;
 
+/// What it takes.
+const PARAMETERS: [&str; 5] = ["cluster", "namespace", "workloads", "limit", "after"];
+
 /// One rule.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RuleReadiness")]
 pub struct RuleShape<'a> {
     #[serde(flatten)]
     counted: CountedShape,
@@ -50,7 +57,8 @@ pub struct RuleShape<'a> {
     not_exempted: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Readiness")]
 struct Answer<'a> {
     #[serde(flatten)]
     rule: RuleShape<'a>,
@@ -62,7 +70,8 @@ struct Answer<'a> {
     completeness: CompletenessShape<'a>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Census")]
 struct CensusShape<'a> {
     cluster: &'a str,
     namespace: &'a str,
@@ -81,7 +90,8 @@ struct CensusShape<'a> {
     unseen_names: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Bound")]
 struct BoundShape {
     namespaces: u64,
     seen: u64,
@@ -91,7 +101,8 @@ struct BoundShape {
     sentence: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ReadinessWorkload")]
 struct ListedShape<'a> {
     cluster: &'a str,
     namespace: &'a str,
@@ -108,7 +119,8 @@ struct ListedShape<'a> {
     violations: Vec<ViolationShape<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ReadinessViolation")]
 struct ViolationShape<'a> {
     rule: &'a str,
     image: Option<&'a str>,
@@ -117,14 +129,22 @@ struct ViolationShape<'a> {
     help: Option<&'a str>,
 }
 
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<Answer<'static>>(
+        "/api/v1/rules/{policy}/{rule}",
+        "How ready a rule is, namespace by namespace, and what to do about it.",
+        &PARAMETERS,
+        get(show),
+    )
+}
+
 pub async fn show(
     State(state): State<Arc<WebState>>,
     visitor: Visitor,
     Path((policy, rule)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let call =
-        Call::of(&state, visitor, query.as_deref(), &["cluster", "namespace", "workloads", "limit", "after"]).await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
     let shown = call.parameters.choice("workloads", &Shown::ALL)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let after = call.parameters.number("after", "a `next` that this API gave")?;

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::shape::{CompletenessShape, time};
 use super::{Call, json};
 use crate::policy::readiness::Asked;
@@ -16,7 +19,11 @@ use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::readiness::{Question, gated};
 
-#[derive(Debug, Serialize)]
+/// What it takes.
+const PARAMETERS: [&str; 2] = ["cluster", "namespace"];
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Rules")]
 struct RulesShape<'a> {
     #[serde(flatten)]
     counted: CountedShape,
@@ -26,7 +33,8 @@ struct RulesShape<'a> {
 }
 
 /// By what censuses are taken.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Counted")]
 pub struct CountedShape {
     pub now: String,
     /// A workload that was reviewed since is known.
@@ -37,7 +45,8 @@ pub struct CountedShape {
     pub revision: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RuleLine")]
 struct RuleShape<'a> {
     policy: &'a str,
     rule: &'a str,
@@ -47,14 +56,16 @@ struct RuleShape<'a> {
     workloads: WorkloadsShape,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "NamespaceCounts")]
 pub struct NamespacesShape {
     ready: u64,
     not: u64,
     unknown: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "WorkloadCounts")]
 pub struct WorkloadsShape {
     pub known: u64,
     pub seen: u64,
@@ -62,12 +73,21 @@ pub struct WorkloadsShape {
     pub exempted: u64,
 }
 
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<RulesShape<'static>>(
+        "/api/v1/rules",
+        "How ready each rule that is loaded is.",
+        &PARAMETERS,
+        get(list),
+    )
+}
+
 pub async fn list(
     State(state): State<Arc<WebState>>,
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &["cluster", "namespace"]).await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
     let live = state.live(&call.reach).await?;
     let question = Question::of(&state, &live, &call.parameters, call.now, &call.reach);
     let overall = question.overall(&state.store).await?;

@@ -1,5 +1,6 @@
 //! A decision as the API gives it: every field always there, unknown `null`, lists `[]`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::review::clock::Timestamp;
@@ -21,7 +22,8 @@ pub enum Depth {
     Whole,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Decision")]
 pub struct DecisionShape<'a> {
     id: String,
     at: String,
@@ -44,7 +46,8 @@ pub struct DecisionShape<'a> {
     duration_us: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Image")]
 struct ImageShape<'a> {
     text: &'a str,
     registry: Option<&'a str>,
@@ -58,7 +61,8 @@ struct ImageShape<'a> {
     new: Option<bool>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PolicyVerdict")]
 struct VerdictShape<'a> {
     policy: &'a str,
     mode: Mode,
@@ -74,7 +78,8 @@ struct VerdictShape<'a> {
 }
 
 /// Figures over a span of whole buckets.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "FiguresOfSpan")]
 pub struct FiguresShape {
     since: String,
     until: String,
@@ -83,16 +88,18 @@ pub struct FiguresShape {
 }
 
 /// What a candidate says, and what it is compared with.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Candidate")]
 pub struct CandidateShape<'a> {
     #[serde(flatten)]
     verdict: VerdictShape<'a>,
-    /// The policy of its name; `None`: all of them together.
+    /// The policy of its name; `null`: all of them together.
     beside: Option<&'a str>,
     live: Stance,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "HeldBack")]
 struct HeldBackShape<'a> {
     most: Mode,
     ticket: &'a str,
@@ -100,7 +107,7 @@ struct HeldBackShape<'a> {
     until: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct MoreOfVerdict<'a> {
     version: Option<&'a str>,
     omitted: u32,
@@ -109,7 +116,8 @@ struct MoreOfVerdict<'a> {
     presented: Option<Presented>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Violation")]
 struct ViolationShape<'a> {
     rule: &'a str,
     mode: Mode,
@@ -121,22 +129,24 @@ struct ViolationShape<'a> {
     more: Option<MoreOfViolation<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Exempted")]
 #[serde(tag = "by", rename_all = "kebab-case")]
 pub enum ExemptedShape<'a> {
     Exemption { ticket: Option<&'a str>, owner: Option<&'a str>, reason: Option<&'a str>, until: Option<String> },
     BreakGlass { ticket: &'a str, person: &'a str, since: String, until: String, without: Answer },
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct MoreOfViolation<'a> {
     container: Option<&'a str>,
     help: Option<&'a str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Gap")]
 pub struct GapShape<'a> {
-    /// `None`: every one.
+    /// `null`: every one.
     cluster: Option<&'a str>,
     from: String,
     to: Option<String>,
@@ -145,13 +155,15 @@ pub struct GapShape<'a> {
 }
 
 /// How far the history is complete, beside what was read of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Completeness")]
 pub struct CompletenessShape<'a> {
     complete_until: Option<String>,
     behind: Vec<BehindShape<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Behind")]
 struct BehindShape<'a> {
     replica: String,
     clusters: &'a [String],

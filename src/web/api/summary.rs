@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use super::shape::{CompletenessShape, FiguresShape, GapShape, time};
 use super::{Call, json};
 use crate::web::WebState;
@@ -13,7 +16,11 @@ use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::gaps;
 
-#[derive(Debug, Serialize)]
+/// What it takes.
+const PARAMETERS: [&str; 5] = ["since", "until", "cluster", "namespace", "dry_run"];
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Summary")]
 struct SummaryShape<'a> {
     since: String,
     until: String,
@@ -38,13 +45,16 @@ struct SummaryShape<'a> {
     dropped_for_size_before: Option<String>,
 }
 
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<SummaryShape<'static>>("/api/v1/summary", "Figures over a span.", &PARAMETERS, get(show))
+}
+
 pub async fn show(
     State(state): State<Arc<WebState>>,
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let call =
-        Call::of(&state, visitor, query.as_deref(), &["since", "until", "cluster", "namespace", "dry_run"]).await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let live = state.live(&call.reach).await?;
     let (summary, undeclared) = tokio::try_join!(state.store.summary(&scope), state.store.undeclared(&scope))?;
