@@ -201,14 +201,19 @@ impl OfRule {
     }
 
     pub fn rollout(&self) -> Option<String> {
-        let ready: Vec<&Place> = self.census.promoted().map(|one| self.place(one)).collect();
+        let ready: Vec<&Place> = self.promoted().map(|one| self.place(one)).collect();
         advice::rollout(&self.asked, &ready)
+    }
+
+    /// Those that a rollout can name.
+    fn promoted(&self) -> impl Iterator<Item = &InNamespace> {
+        self.census.promoted().filter(|one| advice::can_be_named(self.place(one)))
     }
 
     /// `None`: nothing would be promoted.
     pub fn bound(&self) -> Option<Bound> {
         let (mut namespaces, mut seen, mut rejected) = (0, 0, 0);
-        for one in self.census.promoted() {
+        for one in self.promoted() {
             namespaces += 1;
             seen += one.counts.seen;
             rejected += one.counts.rejected;
