@@ -81,9 +81,8 @@ fn the_rollout_of_a_rule_with_a_mode_of_its_own_goes_into_the_rule_and_promotes_
         let others = own.strip_prefix("rollout: [").and_then(|stages| stages.strip_suffix(']'));
         let others = others.map_or_else(|| format!("\n    {own}"), |stage| format!("\n      - {stage}"));
         let after = revision(&format!("- id: pinned\n    require: digest\n    rollout:{stages}{others}"));
-        let mode = |revision: &Revision, namespace| {
-            revision.policies[0].mode_of("pinned", In { cluster: "prod", namespace })
-        };
+        let mode =
+            |revision: &Revision, namespace| revision.policies[0].mode_of("pinned", In { cluster: "prod", namespace });
         assert_eq!(mode(&after, "shop"), Mode::Enforce, "{yaml}");
         assert_eq!(mode(&after, "other"), mode(&before, "other"));
         assert_eq!(mode(&before, "other"), Mode::Warn);

@@ -99,8 +99,7 @@ pub fn relief(needs: &[Need<'_>]) -> Relief {
     for need in needs {
         let Place { cluster, namespace, .. } = need.place;
         let name = format!("{}/{}", need.workload.kind, need.workload.name);
-        let images: Option<BTreeSet<String>> =
-            need.faults.iter().map(|fault| glob(fault.image.as_deref()?)).collect();
+        let images: Option<BTreeSet<String>> = need.faults.iter().map(|fault| glob(fault.image.as_deref()?)).collect();
         match images.filter(|images| !images.is_empty()) {
             _ if !can_be_named(need.place) => relief.left += 1,
             Some(images) => {
@@ -241,8 +240,7 @@ impl Proposed {
 
     /// `2 workloads: shop Deployment/web, shop Deployment/cart`.
     fn told(&self) -> String {
-        let named: Vec<String> =
-            self.covered(NAMED).iter().map(|name| name.replace(char::is_control, "?")).collect();
+        let named: Vec<String> = self.covered(NAMED).iter().map(|name| name.replace(char::is_control, "?")).collect();
         let more = self.covers.len() - named.len();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let plural = if self.covers.len() == 1 { "" } else { "s" };
