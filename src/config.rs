@@ -12,6 +12,7 @@ mod environment;
 mod exemptions;
 mod files;
 mod form;
+mod listed;
 mod meaning;
 mod mistake;
 mod path;
@@ -39,6 +40,7 @@ use crate::policy::settings::{AnswerStyle, PolicySettings, StagingSettings};
 use crate::recorder::settings::JournalSettings;
 use crate::server::settings::{ClusterSettings, Overload, TlsSettings, WebhookListenerSettings};
 use crate::store::settings::{HistorySettings, StoreSettings};
+use crate::web::access::settings::{AccessSettings, Auth, OidcSettings};
 use crate::web::settings::ReportSettings;
 
 use self::access::ReadAccess;
@@ -241,7 +243,8 @@ impl Config {
         self.clusters.iter().map(|cluster| cluster.name.as_str()).chain(alone)
     }
 
-    /// The fields of the document in which `other` wants what a running process cannot take on: all but what judges.
+    /// The fields of the document in which `other` wants what a running process cannot take on: all but what judges, and
+    /// who may look.
     pub fn unlike(&self, other: &Self) -> Vec<&'static str> {
         // Whole, so that a new field has to be thought of here.
         let Self {
@@ -265,12 +268,21 @@ impl Config {
             answer_style: _,
         } = self;
         let HistorySettings { objects, max_names, retention } = history;
+        let ReportSettings { listen, time_zone, public_url, hosts, access } = report;
+        // By TLS it is where `report.tls` or `report.public_url` says so.
+        let AccessSettings { auth, sessions, directory: _, is_by_tls: _ } = access;
+        let own_auth = unlike_auth(auth, &other.report.access.auth);
         let differing = [
             ("cluster", *cluster != other.cluster),
             ("clusters", *clusters != other.clusters),
             ("data_dir", *data_dir != other.data_dir),
             ("webhook", *webhook != other.webhook),
-            ("report", !report.is_like(&other.report)),
+            ("report.listen", *listen != other.report.listen),
+            ("report.time_zone", *time_zone != other.report.time_zone),
+            ("report.public_url", *public_url != other.report.public_url),
+            ("report.hosts", *hosts != other.report.hosts),
+            (own_auth.unwrap_or("report.auth"), own_auth.is_some()),
+            ("report.sessions", *sessions != other.report.access.sessions),
             ("report.tls", *report_tls != other.report_tls),
             ("admin", *admin != other.admin),
             ("store", *store != other.store),
@@ -285,6 +297,20 @@ impl Config {
             ("log", *log != other.log),
         ];
         differing.into_iter().filter_map(|(field, differs)| differs.then_some(field)).collect()
+    }
+}
+
+/// The one of `report.auth` and its sections.
+fn unlike_auth(one: &Auth, other: &Auth) -> Option<&'static str> {
+    match (one, other) {
+        (Auth::Proxy(one), Auth::Proxy(other)) => (one != other).then_some("report.proxy"),
+        (Auth::Oidc(one), Auth::Oidc(other)) => {
+            // It follows from `report.public_url`.
+            let redirect_url = one.redirect_url.clone();
+            let other = OidcSettings { redirect_url, ..OidcSettings::clone(other) };
+            (**one != other).then_some("report.oidc")
+        }
+        (one, other) => (one != other).then_some("report.auth"),
     }
 }
 
@@ -337,7 +363,7 @@ impl Draft {
 
     fn read_access(&mut self) {
         let access = &mut self.config.report.access;
-        self.access.read(access, &self.tree, &mut self.mistakes, &mut self.policy_files);
+        self.access.read(access, &self.tree, &mut self.mistakes, &mut self.warnings, &mut self.policy_files);
     }
 
     /// What their files hold; only where there is no mistake, so that each is told once.

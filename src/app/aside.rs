@@ -28,11 +28,17 @@ pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     result.await.map_err(|_| AsideError::Panicked)
 }
 
-/// Linux alone has a nice value for each thread.
+/// Linux alone has a nice value for each thread. One that is as far behind already, since the whole process is, stays
+/// there: the nice value is set, not added to.
 fn step_behind() {
-    if cfg!(target_os = "linux")
-        && let Err(error) = rustix::process::setpriority_process(None, BEHIND)
-    {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let set = rustix::process::getpriority_process(None).and_then(|present| match present < BEHIND {
+        true => rustix::process::setpriority_process(None, BEHIND),
+        false => Ok(()),
+    });
+    if let Err(error) = set {
         debug!("work that no review waits for runs beside all others: {error}");
     }
 }
@@ -48,6 +54,20 @@ mod tests {
         let there = aside(nice).await.expect("an end");
         assert_eq!(there, if cfg!(target_os = "linux") { before.max(BEHIND) } else { before });
         assert_eq!(nice(), before);
+    }
+
+    /// It was set to that of [`BEHIND`], which is before them.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_further_behind_stays_there() {
+        // The end of the scale, which everybody may go to.
+        const FURTHER: i32 = 19;
+        let there = thread::spawn(|| {
+            rustix::process::setpriority_process(None, FURTHER).expect("no right is needed");
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            runtime.block_on(aside(|| rustix::process::getpriority_process(None).expect("a nice value")))
+        });
+        assert_eq!(there.join().expect("no panic").expect("an end"), FURTHER);
     }
 
     #[tokio::test]

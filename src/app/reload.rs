@@ -22,6 +22,7 @@ use crate::policy::settings::{PolicySettings, StagingSettings};
 use crate::policy::text;
 use crate::watch::Watch;
 use crate::web::access::Access;
+use crate::web::access::settings::DirectorySettings;
 
 use super::aside::{AsideError, aside};
 use super::build::{BuildError, build};
@@ -211,7 +212,7 @@ impl Reload {
         }
         self.warnings = read.warnings;
         self.say_what_needs_a_restart(&read.config);
-        self.take_directory(&read.config);
+        let directory = read.config.report.access.directory.clone();
         let (mut config, held, metrics) = (read.config, self.service.loaded(), self.backend_metrics.clone());
         let (before, revisions) = (Arc::clone(&self.judging), Arc::clone(&self.revisions));
         let built = aside(move || {
@@ -226,10 +227,16 @@ impl Reload {
         });
         match built.await {
             Ok(Ok(None)) => {
-                self.unchanged(cause);
+                if self.take_directory(directory) {
+                    self.mended();
+                    self.metrics.count("changed");
+                } else {
+                    self.unchanged(cause);
+                }
                 self.keep_good(None).await;
             }
             Ok(Ok(Some((loaded, judging)))) => {
+                self.take_directory(directory);
                 let past = self.swap(loaded, judging);
                 self.keep_good(Some(past)).await;
             }
@@ -238,14 +245,16 @@ impl Reload {
         }
     }
 
-    /// Who may see what, from the next request on.
-    fn take_directory(&mut self, read: &Config) {
-        let (own, read) = (&mut self.config.report.access.directory, &read.report.access.directory);
-        if own != read {
-            own.clone_from(read);
-            self.access.replace(read);
-            info!("reloaded: who may see what of the report is another");
+    /// Who may see what, from the next request on. Whether it is another.
+    fn take_directory(&mut self, read: DirectorySettings) -> bool {
+        let own = &mut self.config.report.access.directory;
+        if *own == read {
+            return false;
         }
+        self.access.replace(&read);
+        *own = read;
+        info!("reloaded: who may see what of the report is another");
+        true
     }
 
     fn swap(&mut self, loaded: service::Loaded, judging: Arc<Judging>) -> Past {

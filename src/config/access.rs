@@ -1,6 +1,6 @@
 //! The meaning of what is written about who may look at the report, in the configuration itself and in files of its own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use http::Uri;
@@ -15,12 +15,11 @@ use crate::web::access::settings::{
 
 use super::files::Purpose;
 use super::form::{Form as _, Text, Written};
+use super::listed::{self, Found};
 use super::meaning::{Ground, is_loopback};
-use super::mistake::{Mistake, Mistakes, Wrong};
-use super::reader;
-use super::shape::{Shape, shape};
+use super::mistake::{Mistakes, Wrong};
 use super::staging::globs;
-use super::tree::{self, Node};
+use super::tree::Node;
 use super::written::{self, ListOrFile, Team, Token, User};
 
 /// The files that lists stand in.
@@ -97,6 +96,12 @@ fn protected(report: &written::Report, is_by_tls: bool, ground: &mut Ground<'_>)
         ),
         written::Auth::Proxy => return,
         written::Auth::Users | written::Auth::Oidc if is_by_tls || report.insecure => return,
+        // What is mistaken there may be what would give TLS.
+        written::Auth::Users | written::Auth::Oidc
+            if ground.mistakes.touch("report.tls") || ground.mistakes.touch("report.public_url") =>
+        {
+            return;
+        }
         written::Auth::Users | written::Auth::Oidc => {
             let wrong = Wrong::new(
                 format!(
@@ -183,11 +188,16 @@ fn oidc(oidc: &written::Oidc, public_url: Option<&Uri>, ground: &mut Ground<'_>)
 /// A URL that nobody between can change what comes from.
 fn provider(issuer: &str) -> Result<(), Wrong> {
     let url = Uri::read(issuer)?;
-    let is_here = url.host().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
-    if url.scheme_str() == Some("https") || is_here {
+    if url.scheme_str() == Some("https") || url.host().is_some_and(is_here) {
         return Ok(());
     }
     Err(Wrong::new("whoever is between could vouch for anybody", "write the https:// URL of the provider"))
+}
+
+/// A name that only begins like an address (`127.example.com`) may be of anywhere.
+fn is_here(host: &str) -> bool {
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
 }
 
 /// Without the slash that a URL gets where it has no path.
@@ -227,7 +237,14 @@ fn all<T, S>(
 }
 
 /// `None` where what it lacks is a mistake already, as in those below.
-fn user(user: User, _: &str, _: &mut Ground<'_>) -> Option<UserSettings> {
+fn user(user: User, path: &str, ground: &mut Ground<'_>) -> Option<UserSettings> {
+    if user.role == Some(Role::NamespaceViewer) {
+        let wrong = Wrong::new(
+            "which namespaces somebody sees is said by the teams of their groups, so this role gives nothing",
+            "leave `role` out, and write the `group` of a team into `groups`",
+        );
+        ground.wrong(&format!("{path}.role"), wrong);
+    }
     let groups = user.groups.as_deref().map(texts).unwrap_or_default();
     Some(UserSettings { name: user.name?.0.0, hash: user.hash?.0.0, role: user.role, groups })
 }
@@ -270,9 +287,10 @@ impl ReadAccess {
         access: &mut AccessSettings,
         tree: &Node,
         mistakes: &mut Mistakes,
+        warnings: &mut Vec<String>,
         looked_at: &mut Vec<PathBuf>,
     ) {
-        let mut files = Files { tree, mistakes, looked_at };
+        let mut files = Files { tree, mistakes, warnings, looked_at };
         let directory = &mut access.directory;
         directory.users.extend(files.read(self.users.as_deref(), USERS, user));
         directory.teams.extend(files.read(self.teams.as_deref(), TEAMS, team));
@@ -313,6 +331,7 @@ impl ReadAccess {
 struct Files<'a> {
     tree: &'a Node,
     mistakes: &'a mut Mistakes,
+    warnings: &'a mut Vec<String>,
     looked_at: &'a mut Vec<PathBuf>,
 }
 
@@ -328,49 +347,8 @@ impl Files<'_> {
         let Some(file) = file else { return Vec::new() };
         self.looked_at.push(file.to_owned());
         let field_of_file = format!("{field}.file");
-        of_file(file, field, one).unwrap_or_else(|found| {
-            for mistake in found {
-                self.mistakes.add(self.tree.place_of(&field_of_file), &field_of_file, mistake.within(file));
-            }
-            Vec::new()
-        })
+        let place = self.tree.place_of(&field_of_file);
+        let mut found = Found { place, field: &field_of_file, mistakes: self.mistakes, warnings: self.warnings };
+        listed::of_file(file, field, &mut found, |list, ground| all(list, "", one, ground))
     }
-}
-
-fn of_file<T: DeserializeOwned, S>(
-    path: &Path,
-    field: &str,
-    one: fn(T, &str, &mut Ground<'_>) -> Option<S>,
-) -> Result<Vec<S>, Vec<Mistake>> {
-    let mut mistakes = Mistakes::default();
-    let mut settings = Vec::new();
-    let tree = super::text(path, &mut mistakes).and_then(|text| tree::parse(&text, &mut mistakes));
-    if let Some(tree) = tree.filter(|tree| !tree.is_empty()) {
-        let read = reader::read(&tree, &list_shape(field), &mut mistakes).unwrap_or_else(|| serde_json::json!([]));
-        let list = serde_json::from_value(read).expect("what the reader lets pass is what the types accept");
-        let (mut warnings, mut files) = (Vec::new(), Vec::new());
-        let mut ground = Ground {
-            tree: &tree,
-            base: Path::new(""),
-            mistakes: &mut mistakes,
-            warnings: &mut warnings,
-            files: &mut files,
-            own_namespace: None,
-        };
-        settings = all(list, "", one, &mut ground);
-    }
-    match mistakes.in_order() {
-        none if none.is_empty() => Ok(settings),
-        mistakes => Err(mistakes),
-    }
-}
-
-/// Of a file: the list alone.
-fn list_shape(field: &str) -> Shape {
-    let mut found = shape().clone();
-    for name in field.split('.') {
-        let fields = found.mapping.unwrap_or_default();
-        found = fields.into_iter().find(|field| field.name == name).map(|field| field.shape).unwrap_or_default();
-    }
-    Shape { list: found.list, ..Shape::default() }
 }

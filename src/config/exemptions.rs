@@ -6,13 +6,12 @@ use crate::policy::glob::{Glob, Subject};
 use crate::policy::settings::{ExemptionSettings, PolicySettings};
 
 use super::form::{Text, Written};
+use super::listed::{self, Found};
 use super::meaning::Ground;
-use super::mistake::{Mistake, Mistakes, Wrong};
+use super::mistake::{Mistakes, Wrong};
 use super::policies::texts;
-use super::reader;
-use super::shape::{Shape, shape};
 use super::staging::globs;
-use super::tree::{self, Node};
+use super::tree::Node;
 use super::written::{self, Exemptions, OneOrMore};
 
 /// Those that could be read, and where the others stand.
@@ -63,17 +62,9 @@ pub fn read_files(
         // A file that is added later is in the folder.
         looked_at.extend(pattern.parent().map(Path::to_owned).filter(|_| has_star(pattern)));
         for file in files {
-            let before = warnings.len();
-            let found = of_file(&file, policies, warnings);
-            warnings[before..]
-                .iter_mut()
-                .for_each(|warning| *warning = format!("{field}: {}: {warning}", file.display()));
-            match found {
-                Ok(more) => read.settings.extend(more),
-                Err(found) => {
-                    found.into_iter().for_each(|one| mistakes.add(tree.place_of(&field), &field, one.within(&file)));
-                }
-            }
+            let mut found = Found { place: tree.place_of(&field), field: &field, mistakes, warnings };
+            let more = listed::of_file(&file, FIELD, &mut found, |list, ground| all(list, "", policies, ground));
+            read.settings.extend(more);
             looked_at.push(file);
         }
     }
@@ -99,42 +90,6 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>, Wrong> {
     let mut names: Vec<String> = names.filter(|name| !name.starts_with('.') && glob.matches(name)).collect();
     names.sort();
     Ok(names.into_iter().map(|name| folder.join(name)).filter(|path| !path.is_dir()).collect())
-}
-
-fn of_file(
-    path: &Path,
-    policies: &[PolicySettings],
-    warnings: &mut Vec<String>,
-) -> Result<Vec<ExemptionSettings>, Vec<Mistake>> {
-    let mut mistakes = Mistakes::default();
-    let mut settings = Vec::new();
-    let tree = super::text(path, &mut mistakes).and_then(|text| tree::parse(&text, &mut mistakes));
-    // A file of which every line is commented out is no list, and no mistake.
-    if let Some(tree) = tree.filter(|tree| !tree.is_empty()) {
-        let read = reader::read(&tree, &list_shape(), &mut mistakes).unwrap_or_else(|| serde_json::json!([]));
-        let list = serde_json::from_value(read).expect("what the reader lets pass is what the types accept");
-        let mut files = Vec::new();
-        let mut ground = Ground {
-            tree: &tree,
-            base: Path::new(""),
-            mistakes: &mut mistakes,
-            warnings,
-            files: &mut files,
-            own_namespace: None,
-        };
-        settings = all(list, "", policies, &mut ground);
-    }
-    match mistakes.in_order() {
-        none if none.is_empty() => Ok(settings),
-        mistakes => Err(mistakes),
-    }
-}
-
-/// Of a file: the list alone.
-fn list_shape() -> Shape {
-    let fields = shape().mapping.iter().flatten();
-    let mut exemptions = fields.filter(|field| field.name == FIELD).map(|field| field.shape.list.clone());
-    Shape { list: exemptions.next().flatten(), ..Shape::default() }
 }
 
 fn all(

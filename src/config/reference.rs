@@ -23,8 +23,8 @@ right; exit code 2), `rehearsal config schema` prints its JSON Schema.
   none. An empty variable is as if it were not set. A variable that begins with `REHEARSAL_` and means nothing is
   warned of; those that Kubernetes sets for Services (`REHEARSAL_SERVICE_HOST`, `REHEARSAL_PORT`, ..) are ignored.
 - Durations: `200ms`, `10s`, `10m`, `1h`, `7d`. Sizes: `512KiB`, `7MiB`, `4GiB`, or a plain number of bytes.
-- Policies, certificates, keys, tokens and passwords are read again when their content changes; the rest needs a
-  restart ([reload.md](reload.md)).
+- Policies, who may look at the report, certificates, keys, tokens and passwords are read again when their content
+  changes; the rest needs a restart ([reload.md](reload.md)).
 
 ";
 

@@ -294,3 +294,37 @@ fn what_is_allowed_but_hardly_meant_is_a_warning() {
         assert_eq!(Written::new(yaml).load().unwrap().warnings, Vec::<String>::new(), "{yaml}");
     }
 }
+
+#[test]
+fn readiness_that_nobody_wrote_is_no_longer_than_what_is_written_allows() {
+    let days = |yaml: &str| {
+        let readiness = config(yaml).readiness;
+        [readiness.window, readiness.quiet].map(|duration| duration.as_secs() / 86_400)
+    };
+    assert_eq!(days(""), [30, 7]);
+    assert_eq!(days("readiness: {window: 3d}"), [3, 3]);
+    let retention = "retention: {decisions: 5d, notable: 5d, dry_run: 5d, rollups: 5d}\n";
+    assert_eq!(days(retention), [5, 5]);
+    assert_eq!(days(&format!("{retention}readiness: {{quiet: 2d}}")), [5, 2]);
+}
+
+#[test]
+fn of_the_report_only_who_may_look_is_taken_on_and_the_rest_is_named_by_its_fields() {
+    let unlike = |before: &str, after: &str| {
+        let [before, after] = [before, after].map(|report| config(&format!("data_dir: /d\nreport: {{{report}}}")));
+        before.unlike(&after)
+    };
+    let directory = "contact: a, roles: {viewer: [b]}, teams: [{name: a, group: b, namespaces: [c]}]";
+    assert_eq!(unlike("", directory), Vec::<&str>::new());
+    let rest = "listen: 127.0.0.1:9, time_zone: Europe/Berlin, public_url: 'https://a.test', hosts: [a.test], auth: users, \
+                sessions: {idle: 5m}";
+    let named = ["listen", "time_zone", "public_url", "hosts", "auth", "sessions"].map(|name| format!("report.{name}"));
+    assert_eq!(unlike("", rest), named);
+    let oidc = |issuer: &str, url: &str| {
+        format!("auth: oidc, public_url: 'https://{url}', oidc: {{issuer: 'https://{issuer}', client_id: x}}")
+    };
+    assert_eq!(unlike(&oidc("a.test", "r.test"), &oidc("b.test", "r.test")), ["report.oidc"]);
+    assert_eq!(unlike(&oidc("a.test", "r.test"), &oidc("a.test", "s.test")), ["report.public_url"]);
+    let proxy = |from: &str| format!("auth: proxy, proxy: {{from: [{from}]}}");
+    assert_eq!(unlike(&proxy("10.0.0.1"), &proxy("10.0.0.2")), ["report.proxy"]);
+}

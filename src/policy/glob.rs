@@ -42,7 +42,8 @@ enum Matcher {
     Pattern(Pattern),
 }
 
-/// Compiled for the first text that has the prefix: of ten thousand rules most never see one.
+/// Compiled for the first text that has the prefix: of ten thousand rules most never see one. One without a prefix is
+/// compiled at once, since every text has it: the first review would wait for all of these.
 #[derive(Debug, Clone)]
 struct Pattern {
     glob: String,
@@ -61,7 +62,10 @@ impl Glob {
         let matcher = match rest {
             "" => Matcher::Exact,
             "**" => Matcher::Open,
-            _ => Matcher::Pattern(Pattern { glob: pattern.clone(), subject, regex: OnceLock::new() }),
+            _ => {
+                let regex = if prefix.is_empty() { to_regex(&pattern, subject).into() } else { OnceLock::new() };
+                Matcher::Pattern(Pattern { glob: pattern.clone(), subject, regex })
+            }
         };
         Self { prefix: prefix.to_owned(), matcher }
     }
@@ -265,6 +269,16 @@ mod tests {
         ] {
             assert_eq!(fix(pattern, Subject::Image), None, "{pattern}");
         }
+    }
+
+    #[test]
+    fn a_glob_that_every_text_may_match_is_compiled_before_the_first() {
+        let is_compiled = |pattern: &str| match Glob::new(pattern, Subject::Image).matcher {
+            Matcher::Pattern(pattern) => pattern.regex.get().is_some(),
+            Matcher::Exact | Matcher::Open => panic!("{pattern} is no pattern"),
+        };
+        assert!(is_compiled("**/app:*") && is_compiled("*/team/**") && is_compiled("*"));
+        assert!(!is_compiled("quay.io/*") && !is_compiled("q*"));
     }
 
     proptest! {

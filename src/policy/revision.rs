@@ -162,15 +162,19 @@ impl Policy {
 
     /// The same, as it would be if nothing held it back.
     pub fn asked_mode_of(&self, rule: &str, place: Place<'_>) -> Mode {
-        let own = match &self.source {
-            Source::Rules(rules) => rules.rule(rule).filter(|rule| rule.is_staged()),
-            Source::Rego(_) | Source::Gatekeeper(_) | Source::Webhook(_) => None,
-        };
-        let mode = match own {
+        let mode = match self.staged(rule) {
             Some(rule) => rule.mode_in(place),
             None => self.rollout.mode(rule, place),
         };
         mode.unwrap_or(self.mode)
+    }
+
+    /// The rule, where it has a mode or a rollout of its own: its policy's rollout says nothing of it then.
+    pub fn staged(&self, rule: &str) -> Option<&Rule> {
+        match &self.source {
+            Source::Rules(rules) => rules.rule(rule).filter(|rule| rule.is_staged()),
+            Source::Rego(_) | Source::Gatekeeper(_) | Source::Webhook(_) => None,
+        }
     }
 
     /// The heaviest mode that a rule can have, whatever a configuration says: a constraint of Gatekeeper names its own.

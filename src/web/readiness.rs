@@ -201,14 +201,19 @@ impl OfRule {
     }
 
     pub fn rollout(&self) -> Option<String> {
-        let ready: Vec<&Place> = self.census.promoted().map(|one| self.place(one)).collect();
+        let ready: Vec<&Place> = self.promoted().map(|one| self.place(one)).collect();
         advice::rollout(&self.asked, &ready)
+    }
+
+    /// Those that a rollout can name.
+    fn promoted(&self) -> impl Iterator<Item = &InNamespace> {
+        self.census.promoted().filter(|one| advice::can_be_named(self.place(one)))
     }
 
     /// `None`: nothing would be promoted.
     pub fn bound(&self) -> Option<Bound> {
         let (mut namespaces, mut seen, mut rejected) = (0, 0, 0);
-        for one in self.census.promoted() {
+        for one in self.promoted() {
             namespaces += 1;
             seen += one.counts.seen;
             rejected += one.counts.rejected;
@@ -334,6 +339,46 @@ pub const WHY_WORKLOADS: &str = "Counted are workloads, not requests: a controll
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::readiness::state::{Counts, State};
+    use crate::review::decision::Mode;
+
+    /// The bound counted objects of the cluster in, which no stage can name.
+    #[test]
+    fn the_bound_is_of_the_namespaces_that_the_rollout_names() {
+        let of_rule = |names: &[&str]| {
+            let place =
+                |name: &&str| Place { cluster: "prod".to_owned(), namespace: (*name).to_owned(), recorded: None };
+            let ready = |place: usize| InNamespace {
+                place,
+                counts: Counts { known: 10, seen: 10, ..Counts::default() },
+                state: State::Ready { recorded: false },
+                violated: None,
+                quiet_since: None,
+                mode: Mode::Audit,
+                most: Mode::Enforce,
+            };
+            OfRule {
+                asked: Asked {
+                    policy: "images".to_owned(),
+                    rule: "pinned".to_owned(),
+                    version: "v".to_owned(),
+                    text: None,
+                    may_be_loosened: true,
+                    is_staged: false,
+                },
+                evidence: Evidence { places: names.iter().map(place).collect(), ..Evidence::default() },
+                census: Census { standings: Vec::new(), namespaces: (0..names.len()).map(ready).collect() },
+                faults: Faults::new(),
+                of_places: HashMap::new(),
+            }
+        };
+        let alone = of_rule(&["shop"]);
+        assert_eq!(of_rule(&["", "shop"]).bound(), alone.bound());
+        assert_eq!(alone.bound().map(|bound| (bound.namespaces, bound.seen)), Some((1, 10)));
+        assert!(alone.rollout().is_some_and(|yaml| yaml.contains("namespaces: [shop]")));
+        let unnamed = of_rule(&[""]);
+        assert_eq!((unnamed.bound(), unnamed.rollout()), (None, None));
+    }
 
     #[test]
     fn a_bound_is_rounded_up() {

@@ -1,32 +1,35 @@
 //! A provider of OpenID Connect: a real one, at which a person signs in by its own forms.
 
+use crate::harness::Rehearsal;
 use crate::harness::http::Response;
 use crate::harness::peers::OidcProvider;
-use crate::harness::{Rehearsal, free_port};
 use crate::setup::{POLICIES, Person, TEAMS, encoded, field, fill};
 
 const SECRET: &str = "a secret of the tests";
 
+/// Where people reach the report, as it and the provider are told. It is in front of a port that is only known when both
+/// run, so a person goes the last step themselves.
+const PUBLIC: &str = "https://rehearsal.test";
+
 /// A report that asks the provider, and the provider; `None` where there is none.
 async fn asking() -> Option<(Rehearsal, OidcProvider)> {
-    let port = free_port();
-    let provider = OidcProvider::start(&format!("http://127.0.0.1:{port}/sign-in/callback")).await?;
+    let provider = OidcProvider::start(&format!("{PUBLIC}/sign-in/callback")).await?;
     let oidc = format!(
         "  oidc: {{issuer: '{}', client_id: rehearsal, client_secret_file: secret.txt, scopes: [email, groups]}}",
         provider.issuer
     );
-    let listen = format!("  listen: 127.0.0.1:{port}\n  public_url: http://127.0.0.1:{port}\n  auth: oidc\n");
+    let front = format!("  public_url: {PUBLIC}\n  auth: oidc\n");
     let teams = TEAMS.replace("roles: {auditor: [audit]}", "roles: {admin: [root]}");
-    let config = format!("report:\n{listen}{oidc}{teams}{POLICIES}");
+    let config = format!("report:\n{front}{oidc}{teams}{POLICIES}");
     Some((Rehearsal::builder().config(&config).file("secret.txt", SECRET).start().await, provider))
 }
 
-/// To where the provider sends the person back, unless it is `until`.
+/// The path that the provider sends the person back to.
 async fn at_provider(person: &mut Person, provider: &OidcProvider, url: &str, name: &str) -> String {
     let mut url = url.to_owned();
     for _ in 0..12 {
-        if url.contains("/sign-in/callback") {
-            return url;
+        if let Some(back) = url.strip_prefix(PUBLIC) {
+            return back.to_owned();
         }
         let mut response = person.get(&url).await;
         if response.status == 200 {
@@ -136,10 +139,9 @@ fn state(back: &str) -> String {
 
 #[tokio::test]
 async fn a_provider_that_is_not_there_is_said_to_be() {
-    let port = free_port();
-    let config = format!(
-        "report: {{auth: oidc, public_url: 'http://127.0.0.1:{port}', oidc: {{issuer: 'http://127.0.0.1:{port}', client_id: x}}}}"
-    );
+    // Nobody can listen on port 0.
+    let config =
+        format!("report: {{auth: oidc, public_url: '{PUBLIC}', oidc: {{issuer: 'http://127.0.0.1:0', client_id: x}}}}");
     let rehearsal = Rehearsal::builder().config(&config).start().await;
     let mut person = Person::at(&rehearsal);
     let page = person.get("/sign-in").await.text();

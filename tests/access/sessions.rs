@@ -89,6 +89,27 @@ async fn a_user_who_is_gone_or_has_another_password_is_signed_out_by_a_reload() 
     assert_eq!(ada.clone().get("/").await.status, 200);
 }
 
+/// It was counted as unchanged, or where nobody had asked for it not at all.
+#[tokio::test]
+async fn a_reload_after_which_others_may_look_is_counted_as_a_change() {
+    let hashes = users().replace("    - ", "- ");
+    let config = "report: {auth: users, users: {file: users.yaml}}";
+    let rehearsal = crate::harness::Rehearsal::builder().config(config).file("users.yaml", &hashes).start().await;
+    let root = Person::signed_in(&rehearsal, "root").await;
+    let reloads = async || {
+        let metrics = root.clone().get("/metrics").await.text();
+        let count = |line: &str| line.strip_prefix("rehearsal_reloads_total{result=\"").map(str::to_owned);
+        let mut found: Vec<String> = metrics.lines().filter_map(count).collect();
+        found.sort();
+        found
+    };
+    assert_eq!(reloads().await, ["changed\"} 0", "failed\"} 0", "unchanged\"} 0"]);
+    let gone = hashes.lines().filter(|line| !line.contains("name: vic"));
+    std::fs::write(rehearsal.dir().join("users.yaml"), gone.collect::<Vec<_>>().join("\n")).expect("writable");
+    let expected = ["changed\"} 1", "failed\"} 0", "unchanged\"} 0"];
+    wait_for("a reload that is counted", || async { (reloads().await == expected).then_some(()) }).await;
+}
+
 #[tokio::test]
 async fn replicas_share_sessions_and_the_access_log() {
     let server = postgres::shared();

@@ -40,17 +40,31 @@ pub struct OidcProvider {
     _process: Process,
 }
 
+/// The oldest that the pinned oidc-provider runs on; `./test` names the same.
+const OLDEST_NODE: u32 = 18;
+
+fn has_node() -> bool {
+    let output = Command::new("node").arg("--version").output().ok().filter(|output| output.status.success());
+    let said = output.and_then(|output| String::from_utf8(output.stdout).ok());
+    // v20.11.1
+    let major = said.as_deref().and_then(|said| said.strip_prefix('v')?.split('.').next()?.parse::<u32>().ok());
+    major.is_some_and(|major| major >= OLDEST_NODE)
+}
+
 // === impl OidcProvider ===
 
 impl OidcProvider {
     /// One that sends people back to that URL. `None` where there is none: a line says so.
     pub async fn start(redirect: &str) -> Option<Self> {
         let modules = repository().join("target/peers");
-        let has_node = Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success());
-        if !has_node || !modules.join("node_modules/oidc-provider").is_dir() {
+        if !modules.join("node_modules/oidc-provider").is_dir() {
             not_run(
                 "against the real oidc-provider, which is not in target/peers (./test installs it, where npm is there)",
             );
+            return None;
+        }
+        if !has_node() {
+            not_run(&format!("against the real oidc-provider, there is no Node.js of version {OLDEST_NODE} or newer"));
             return None;
         }
         let script = super::fixtures().join("oidc-provider.mjs");

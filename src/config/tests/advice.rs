@@ -17,11 +17,15 @@ const RULES: &str = "  rules: [{id: pinned, require: digest}, {id: \"no\", deny:
 
 fn asked(rule: &str) -> Asked {
     let (policy, rule) = ("images".to_owned(), rule.to_owned());
-    Asked { policy, rule, version: "v".to_owned(), text: None, may_be_loosened: true }
+    Asked { policy, rule, version: "v".to_owned(), text: None, may_be_loosened: true, is_staged: false }
 }
 
 fn seat(cluster: &str, namespace: &str) -> Seat {
     Seat { cluster: cluster.to_owned(), namespace: namespace.to_owned(), recorded: None }
+}
+
+fn workload(kind: &str, name: &str) -> Workload {
+    Workload { kind: kind.to_owned(), name: name.to_owned() }
 }
 
 fn fault(image: Option<&str>) -> Fault {
@@ -60,16 +64,79 @@ fn a_rollout_enforces_where_it_says_and_nowhere_else() {
     assert_eq!(advice::rollout(&asked("pinned"), &unnamed.iter().collect::<Vec<_>>()), None);
 }
 
+/// Its policy's rollout says nothing of such a rule, and in its own `rules` would be refused.
+#[test]
+fn the_rollout_of_a_rule_with_a_mode_of_its_own_goes_into_the_rule_and_promotes_it() {
+    for own in ["mode: warn", "rollout: [{namespaces: [other], mode: warn}]"] {
+        let rule = format!("- {{id: pinned, {own}, require: digest}}");
+        let revision = |text: &str| {
+            let config = loaded(&format!("policies:\n- name: images\n  mode: audit\n  rules:\n  {text}\n"));
+            Revision::load(&config.policies, &StagingSettings::default()).expect("it loads")
+        };
+        let before = revision(&rule);
+        let [asked] = &Asked::all(&before.policies[0], &[])[..] else { panic!("one rule") };
+        assert_eq!(asked.rollout_of(), "rule images/pinned");
+        let yaml = advice::rollout(asked, &[&seat("prod", "shop")]).expect("YAML");
+        let stages = yaml.strip_prefix("rollout:").expect("a field").trim_end().replace('\n', "\n    ");
+        let others = own.strip_prefix("rollout: [").and_then(|stages| stages.strip_suffix(']'));
+        let others = others.map_or_else(|| format!("\n    {own}"), |stage| format!("\n      - {stage}"));
+        let after = revision(&format!("- id: pinned\n    require: digest\n    rollout:{stages}{others}"));
+        let mode =
+            |revision: &Revision, namespace| revision.policies[0].mode_of("pinned", In { cluster: "prod", namespace });
+        assert_eq!(mode(&after, "shop"), Mode::Enforce, "{yaml}");
+        assert_eq!(mode(&after, "other"), mode(&before, "other"));
+        assert_eq!(mode(&before, "other"), Mode::Warn);
+    }
+    assert_eq!(asked("pinned").rollout_of(), "policy images");
+}
+
+#[test]
+fn what_is_the_same_of_several_clusters_is_written_once() {
+    let seats = [seat("eu", "shop"), seat("us", "shop"), seat("lab", "pay"), seat("", "shop")];
+    let ready: Vec<&Seat> = seats.iter().collect();
+    assert_eq!(
+        advice::rollout(&asked("pinned"), &ready).expect("YAML"),
+        "rollout:\n  - {rules: [pinned], clusters: [eu, us], namespaces: [shop], mode: enforce}\n  \
+         - {rules: [pinned], clusters: [lab], namespaces: [pay], mode: enforce}\n"
+    );
+    let (web, job) = (workload("Deployment", "web"), workload("Job", "once"));
+    let (image, none) = (fault(Some("quay.io/a/b:1")), fault(None));
+    let needs: Vec<Need<'_>> = seats[..3]
+        .iter()
+        .flat_map(|place| {
+            [(&web, &image), (&job, &none)].map(|(workload, fault)| Need { place, workload, faults: vec![fault] })
+        })
+        .collect();
+    let relief = advice::relief(&needs);
+    let clusters: Vec<&[String]> = relief.exemptions.iter().map(|one| one.clusters.as_slice()).collect();
+    assert_eq!(clusters, [&["eu", "us"][..], &["lab"], &["eu", "us"], &["lab"]]);
+    assert_eq!(relief.exemptions[0].covered(9), ["eu shop Deployment/web", "us shop Deployment/web"]);
+    assert_eq!(relief.exemptions[1].covered(9), ["pay Deployment/web"]);
+    let yaml = relief.yaml(&asked("pinned"), "2026-12-28").expect("YAML");
+    let config = loaded(&format!("policies:\n- name: images\n{RULES}{yaml}"));
+    let exemptions = Exemptions::of(&config.staging.exemptions);
+    for (cluster, namespace, is_there) in
+        [("eu", "shop", true), ("us", "shop", true), ("lab", "pay", true), ("lab", "shop", false), ("eu", "pay", false)]
+    {
+        let place = In { cluster, namespace };
+        let image = Some("quay.io/a/b:1");
+        let offence = Offence { policy: "images", rule: "pinned", place, workload: &web, image, container: None };
+        assert_eq!(exemptions.find(offence, Timestamp(0)).is_some(), is_there, "{cluster}/{namespace}: {yaml}");
+    }
+}
+
 /// Every need of a random fleet is met, by nothing that is not needed, with as few exemptions as any choice has.
 #[test]
 fn exemptions_let_through_what_is_needed_and_nothing_beside() {
     const NAMESPACES: [&str; 4] = ["shop", "pay", "on", "blog-1"];
-    const IMAGES: [&str; 5] = [
+    const IMAGES: [&str; 6] = [
         "nginx",
         "quay.io/a/b:1",
         "localhost:5000/x",
         "nginx:1.29",
         "registry.test/y@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        // Who needs the tags of a repository does not get its digests.
+        "nginx@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
     ];
     let mut rng = fastrand::Rng::with_seed(11);
     let mut most = 0;
@@ -78,8 +145,7 @@ fn exemptions_let_through_what_is_needed_and_nothing_beside() {
         let mut workloads: Vec<(usize, Workload, Vec<Fault>)> = Vec::new();
         for number in 0..rng.usize(1..7) {
             let faults = (0..rng.usize(1..3)).map(|_| fault(Some(IMAGES[rng.usize(0..IMAGES.len())]))).collect();
-            let workload = Workload { kind: "Deployment".to_owned(), name: format!("w{number}") };
-            workloads.push((rng.usize(0..seats.len()), workload, faults));
+            workloads.push((rng.usize(0..seats.len()), workload("Deployment", &format!("w{number}")), faults));
         }
         let needs: Vec<Need<'_>> = workloads
             .iter()
@@ -94,7 +160,7 @@ fn exemptions_let_through_what_is_needed_and_nothing_beside() {
             .iter()
             .flat_map(|(at, _, faults)| faults.iter().map(|fault| (NAMESPACES[*at], name(fault.image.as_deref()))))
             .collect();
-        let workload = Workload { kind: "Deployment".to_owned(), name: "any".to_owned() };
+        let workload = workload("Deployment", "any");
         for namespace in NAMESPACES {
             for image in IMAGES {
                 let place = In { cluster: "prod", namespace };
@@ -115,11 +181,14 @@ fn exemptions_let_through_what_is_needed_and_nothing_beside() {
     assert!(most >= 3, "{most}");
 }
 
+/// The repository, and whether it is by tag or by digest.
 fn name(image: Option<&str>) -> String {
-    crate::review::reference::ImageReference::parse(image.expect("one")).expect("it can be read").name()
+    let image = image.expect("one");
+    let name = crate::review::reference::ImageReference::parse(image).expect("it can be read").name();
+    format!("{name}{}", if image.contains('@') { "@" } else { ":" })
 }
 
-/// By trying every choice of namespaces and repositories.
+/// By trying every choice of namespaces, and of repositories by tag or by digest.
 fn fewest(needed: &BTreeSet<(&str, String)>) -> usize {
     let of_namespaces = needed.iter().map(|(namespace, _)| (true, (*namespace).to_owned()));
     let ends: Vec<(bool, String)> = of_namespaces
@@ -139,8 +208,7 @@ fn fewest(needed: &BTreeSet<(&str, String)>) -> usize {
 #[test]
 fn what_no_image_is_to_blame_for_is_exempted_by_its_workload() {
     let (place, unnamed) = (seat("prod", "shop"), seat("prod", ""));
-    let workload = |name: &str| Workload { kind: "Job".to_owned(), name: name.to_owned() };
-    let (once, hostile) = (workload("once"), workload("a*\nb"));
+    let (once, hostile) = (workload("Job", "once"), workload("Job", "a*\nb"));
     let (none, unreadable) = (fault(None), fault(Some("[::1]/a?b")));
     let needs = [(&place, &once), (&place, &hostile), (&unnamed, &once)];
     let needs = needs.map(|(place, workload)| Need { place, workload, faults: vec![&none, &unreadable] });

@@ -87,7 +87,7 @@ fn every_variable_is_read() {
         "REHEARSAL_REPORT_TLS_KEY",
         "REHEARSAL_REPORT_INSECURE",
     ];
-    // Of no use where nobody is asked who they are, which is said.
+    // Of no use where nobody is asked who they are: of the lists that is said, the others are only left aside.
     let sections = ["USERS", "TEAMS", "TOKENS", "PROXY", "OIDC"].map(|section| format!("REHEARSAL_REPORT_{section}_"));
     let is_tried = |name: &str| {
         !without_effect_alone.contains(&name) && !sections.iter().any(|section| name.starts_with(section.as_str()))

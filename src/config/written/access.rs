@@ -58,7 +58,7 @@ pub struct User {
     /// Of their password, as `rehearsal user hash` prints it.
     #[schemars(required)]
     pub hash: Option<Written<PasswordHash>>,
-    /// Their own, beside those of their groups.
+    /// Their own, beside those of their groups: `admin`, `auditor` or `viewer`.
     pub role: Option<Role>,
     /// What `roles` and `teams` name.
     pub groups: Option<Vec<Written<Text>>>,

@@ -11,9 +11,10 @@ use crate::policy::readiness::ReadinessSettings;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Readiness {
-    /// A workload counts as seen when a rule as it is now judged a review of it within this.
+    /// A workload counts as seen when a rule as it is now judged a review of it within this. Absent: no longer
+    /// than `retention.rollups`.
     pub window: Written<Duration>,
-    /// A rule is ready where nothing violated it for this long.
+    /// A rule is ready where nothing violated it for this long. Absent: no longer than `window`.
     pub quiet: Written<Duration>,
 }
 

@@ -29,50 +29,66 @@ pub struct Relief {
 /// One exemption. Lists are alternatives, in alphabetical order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposed {
-    pub cluster: String,
+    pub clusters: Vec<String>,
     pub namespaces: Vec<String>,
     /// Globs, as the configuration takes them.
     pub images: Vec<String>,
     /// `Kind/name`, of what no image is to blame for, or one that cannot be read; `images` are then none.
     pub workloads: Vec<String>,
-    /// What it lets through, by namespace and `Kind/name`.
-    pub covers: BTreeSet<(String, String)>,
+    /// What it lets through.
+    pub covers: BTreeSet<Covered>,
 }
 
-/// What is needed of one cluster: in a namespace, a repository.
-type Wanted = BTreeMap<(String, String), Needed>;
-
-/// Of a repository in a namespace.
-#[derive(Debug, Default)]
-struct Needed {
-    /// Of images.
-    globs: BTreeSet<String>,
-    covers: BTreeSet<(String, String)>,
+/// A workload that an exemption is for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Covered {
+    pub cluster: String,
+    pub namespace: String,
+    /// `Kind/name`.
+    pub workload: String,
 }
+
+/// What is needed of one cluster: in a namespace, a glob of images, by the workloads of these names. The tags of a
+/// repository are one and its digests are another: what needs only the one is not let through with the other.
+type Wanted = BTreeMap<(String, String), BTreeSet<String>>;
+
+/// What makes two proposals one: all but the clusters.
+type Alike = (Vec<String>, Vec<String>, Vec<String>);
 
 /// Covered workloads that the YAML names.
 const NAMED: usize = 3;
 
-/// To be put before the other stages of the rule or its policy: the first that matches wins. `None`: there is nothing to
+/// To be put before the other stages of [`Asked::rollout_of`]: the first that matches wins. `None`: there is nothing to
 /// promote.
 pub fn rollout(asked: &Asked, ready: &[&Place]) -> Option<String> {
     let mut clusters: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for place in ready.iter().filter(|place| is_plain(&place.namespace) && is_plain(&place.cluster)) {
+    for place in ready.iter().filter(|place| can_be_named(place)) {
         clusters.entry(&place.cluster).or_default().insert(&place.namespace);
     }
     if clusters.is_empty() {
         return None;
     }
-    let mut yaml = "rollout:\n".to_owned();
+    let mut stages: Vec<(Vec<&str>, BTreeSet<&str>)> = Vec::new();
     for (cluster, namespaces) in clusters {
-        let rules = if asked.rule == ANY { String::new() } else { format!("rules: {}, ", list([&asked.rule])) };
-        let namespaces = list(namespaces);
-        line(
-            &mut yaml,
-            &format!("- {{{rules}clusters: {}, namespaces: {namespaces}, mode: enforce}}", list([cluster])),
-        );
+        match stages.iter_mut().find(|(_, same)| *same == namespaces) {
+            Some((clusters, _)) => clusters.push(cluster),
+            None => stages.push((vec![cluster], namespaces)),
+        }
+    }
+    // In the rollout of a rule there is no other that a stage could name.
+    let names_none = asked.rule == ANY || asked.is_staged;
+    let rules = if names_none { String::new() } else { format!("rules: {}, ", list([&asked.rule])) };
+    let mut yaml = "rollout:\n".to_owned();
+    for (clusters, namespaces) in stages {
+        let (clusters, namespaces) = (list(clusters), list(namespaces));
+        line(&mut yaml, &format!("- {{{rules}clusters: {clusters}, namespaces: {namespaces}, mode: enforce}}"));
     }
     Some(yaml)
+}
+
+/// Whether a configuration can name it, and nothing else by that.
+pub fn can_be_named(place: &Place) -> bool {
+    is_plain(&place.namespace) && is_plain(&place.cluster)
 }
 
 /// Nothing else is let through than what the workloads need.
@@ -83,16 +99,13 @@ pub fn relief(needs: &[Need<'_>]) -> Relief {
     for need in needs {
         let Place { cluster, namespace, .. } = need.place;
         let name = format!("{}/{}", need.workload.kind, need.workload.name);
-        let images: Option<BTreeSet<(String, String)>> =
-            need.faults.iter().map(|fault| glob(fault.image.as_deref()?)).collect();
+        let images: Option<BTreeSet<String>> = need.faults.iter().map(|fault| glob(fault.image.as_deref()?)).collect();
         match images.filter(|images| !images.is_empty()) {
-            _ if !is_plain(cluster) || !is_plain(namespace) => relief.left += 1,
+            _ if !can_be_named(need.place) => relief.left += 1,
             Some(images) => {
                 let of_cluster = wanted.entry(cluster).or_default();
-                for (repository, glob) in images {
-                    let needed = of_cluster.entry((namespace.clone(), repository)).or_default();
-                    needed.globs.insert(glob);
-                    needed.covers.insert((namespace.clone(), name.clone()));
+                for glob in images {
+                    of_cluster.entry((namespace.clone(), glob)).or_default().insert(name.clone());
                 }
             }
             None if is_plain(&name) => {
@@ -101,46 +114,55 @@ pub fn relief(needs: &[Need<'_>]) -> Relief {
             None => relief.left += 1,
         }
     }
-    for (cluster, wanted) in wanted {
-        relief.exemptions.extend(fewest(cluster, &wanted));
-    }
-    relief.exemptions.extend(without.into_iter().map(|((cluster, namespace), names)| Proposed {
-        cluster: cluster.to_owned(),
+    let of_images = wanted.into_iter().flat_map(|(cluster, wanted)| fewest(cluster, &wanted));
+    relief.exemptions = of_several(of_images);
+    relief.exemptions.extend(of_several(without.into_iter().map(|((cluster, namespace), names)| Proposed {
         namespaces: vec![namespace.to_owned()],
-        images: Vec::new(),
-        covers: names.iter().map(|name| (namespace.to_owned(), name.clone())).collect(),
+        covers: names.iter().map(|name| Covered::of(cluster, namespace, name)).collect(),
         workloads: names.into_iter().collect(),
-    }));
+        ..Proposed::of(cluster)
+    })));
     relief
 }
 
-/// Each of one namespace, or of one repository.
+/// Each of one namespace, or of one glob.
 fn fewest(cluster: &str, wanted: &Wanted) -> Vec<Proposed> {
     let different = |names: BTreeSet<&'_ String>| names.into_iter().cloned().collect::<Vec<String>>();
     let namespaces = different(wanted.keys().map(|(namespace, _)| namespace).collect());
-    let repositories = different(wanted.keys().map(|(_, repository)| repository).collect());
+    let globs = different(wanted.keys().map(|(_, glob)| glob).collect());
     let number = |of: &[String], name: &String| of.binary_search(name).expect("it is one of them");
-    let pair = |(namespace, repository): &(String, String)| {
-        (number(&namespaces, namespace), number(&repositories, repository))
-    };
+    let pair = |(namespace, glob): &(String, String)| (number(&namespaces, namespace), number(&globs, glob));
     let cover = cover::smallest(&wanted.keys().map(pair).collect());
     let mut proposed: BTreeMap<(bool, usize), Proposed> = BTreeMap::new();
-    for (names, needed) in wanted {
-        let (left, right) = pair(names);
-        // Of a pair that both touch, the repository is let through where the others of it are.
+    for (needed, workloads) in wanted {
+        let (left, right) = pair(needed);
+        let (namespace, glob) = needed;
+        // Of a pair that both touch, the glob is let through where the others of it are.
         let key = if cover.rights.contains(&right) { (true, right) } else { (false, left) };
-        let one = proposed.entry(key).or_insert_with(|| Proposed {
-            cluster: cluster.to_owned(),
-            namespaces: Vec::new(),
-            images: Vec::new(),
-            workloads: Vec::new(),
-            covers: BTreeSet::new(),
-        });
-        add(&mut one.namespaces, &names.0);
-        needed.globs.iter().for_each(|glob| add(&mut one.images, glob));
-        one.covers.extend(needed.covers.iter().cloned());
+        let one = proposed.entry(key).or_insert_with(|| Proposed::of(cluster));
+        add(&mut one.namespaces, namespace);
+        add(&mut one.images, glob);
+        one.covers.extend(workloads.iter().map(|name| Covered::of(cluster, namespace, name)));
     }
     proposed.into_values().collect()
+}
+
+/// Those that are equal but for the cluster are one of all these clusters.
+fn of_several(proposed: impl Iterator<Item = Proposed>) -> Vec<Proposed> {
+    let mut places: BTreeMap<Alike, usize> = BTreeMap::new();
+    let mut merged: Vec<Proposed> = Vec::new();
+    for one in proposed {
+        let alike = (one.namespaces.clone(), one.images.clone(), one.workloads.clone());
+        let at = *places.entry(alike).or_insert(merged.len());
+        match merged.get_mut(at) {
+            None => merged.push(one),
+            Some(same) => {
+                one.clusters.iter().for_each(|cluster| add(&mut same.clusters, cluster));
+                same.covers.extend(one.covers);
+            }
+        }
+    }
+    merged
 }
 
 fn add(names: &mut Vec<String>, name: &String) {
@@ -149,12 +171,12 @@ fn add(names: &mut Vec<String>, name: &String) {
     }
 }
 
-/// Its repository, and all tags or all digests of that; `None`: it cannot be read, so that no glob of an image matches it.
-fn glob(image: &str) -> Option<(String, String)> {
+/// All tags or all digests of its repository; `None`: it cannot be read, so that no glob of an image matches it.
+fn glob(image: &str) -> Option<String> {
     let reference = ImageReference::parse(image).ok()?;
     let (name, whole) = (reference.name(), reference.normalised());
     let mark = if whole.strip_prefix(&name)?.starts_with(':') { ':' } else { '@' };
-    (!name.contains('*')).then(|| (name.clone(), format!("{name}{mark}*")))
+    (!name.contains('*')).then(|| format!("{name}{mark}*"))
 }
 
 // === impl Relief ===
@@ -176,6 +198,27 @@ impl Relief {
 // === impl Proposed ===
 
 impl Proposed {
+    /// What lets nothing through yet.
+    fn of(cluster: &str) -> Self {
+        Self {
+            clusters: vec![cluster.to_owned()],
+            namespaces: Vec::new(),
+            images: Vec::new(),
+            workloads: Vec::new(),
+            covers: BTreeSet::new(),
+        }
+    }
+
+    /// The first of what it covers: `shop Deployment/web`, with the cluster where there are several.
+    pub fn covered(&self, number: usize) -> Vec<String> {
+        let has_several = self.clusters.len() > 1;
+        let name = |Covered { cluster, namespace, workload }: &Covered| {
+            let cluster = if has_several { format!("{cluster} ") } else { String::new() };
+            format!("{cluster}{namespace} {workload}")
+        };
+        self.covers.iter().take(number).map(name).collect()
+    }
+
     fn write(&self, yaml: &mut String, asked: &Asked, until: &str) {
         line(yaml, &format!("# {}", self.told()));
         line(yaml, &format!("- policy: {}", scalar(&asked.policy)));
@@ -183,7 +226,7 @@ impl Proposed {
         if asked.rule != ANY {
             field("rule", scalar(&asked.rule));
         }
-        field("clusters", list([&self.cluster]));
+        field("clusters", list(&self.clusters));
         field("namespaces", list(&self.namespaces));
         if !self.images.is_empty() {
             field("images", list(&self.images));
@@ -197,13 +240,19 @@ impl Proposed {
 
     /// `2 workloads: shop Deployment/web, shop Deployment/cart`.
     fn told(&self) -> String {
-        let plain = |text: &str| text.replace(char::is_control, "?");
-        let named: Vec<String> =
-            self.covers.iter().take(NAMED).map(|(place, name)| plain(&format!("{place} {name}"))).collect();
+        let named: Vec<String> = self.covered(NAMED).iter().map(|name| name.replace(char::is_control, "?")).collect();
         let more = self.covers.len() - named.len();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let plural = if self.covers.len() == 1 { "" } else { "s" };
         format!("{} workload{plural}: {}{more}", self.covers.len(), named.join(", "))
+    }
+}
+
+// === impl Covered ===
+
+impl Covered {
+    fn of(cluster: &str, namespace: &str, workload: &str) -> Self {
+        Self { cluster: cluster.to_owned(), namespace: namespace.to_owned(), workload: workload.to_owned() }
     }
 }
 

@@ -105,7 +105,7 @@ impl Census {
             counted.into_iter().map(|(place, counts)| judge.namespace(place, counts)).collect();
         namespaces.sort_by_key(|one| {
             let Place { cluster, namespace, .. } = &evidence.places[one.place];
-            (std::cmp::Reverse(one.state.gate()), one.state.name(), cluster.clone(), namespace.clone())
+            (one.state.rank(), cluster.clone(), namespace.clone())
         });
         Self { standings, namespaces }
     }

@@ -1,8 +1,8 @@
-//! The fewest things that touch every pair: of namespaces and repositories, the fewest exemptions.
+//! The fewest things that touch every pair: of namespaces and globs of images, the fewest exemptions.
 //!
-//! An exemption is of one namespace (with the repositories that it needs there) or of one repository (with the namespaces that
+//! An exemption is of one namespace (with the globs that it needs there) or of one glob (with the namespaces that
 //! need it), and lets nothing through beside these pairs. So the fewest exemptions are the fewest namespaces and
-//! repositories that touch every pair, which by the theorem of König is what a largest matching says.
+//! globs that touch every pair, which by the theorem of König is what a largest matching says.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

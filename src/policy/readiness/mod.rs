@@ -37,6 +37,8 @@ pub struct Asked {
     pub text: Option<String>,
     /// Exemptions hold for it in `enforce` too.
     pub may_be_loosened: bool,
+    /// It has a mode or a rollout of its own, and its policy's rollout says nothing of it.
+    pub is_staged: bool,
 }
 
 /// In place of a rule's name: any of its policy's.
@@ -73,8 +75,8 @@ impl Asked {
             Source::Rego(_) | Source::Gatekeeper(_) | Source::Webhook(_) => None,
         };
         let version = policy.version().unwrap_or_default().to_owned();
-        let may_be_loosened = policy.may_be_loosened();
-        Self { policy: policy.name.clone(), rule: rule.to_owned(), version, text, may_be_loosened }
+        let (may_be_loosened, is_staged) = (policy.may_be_loosened(), policy.staged(rule).is_some());
+        Self { policy: policy.name.clone(), rule: rule.to_owned(), version, text, may_be_loosened, is_staged }
     }
 
     /// Whether a violation of its policy is one of it.
@@ -85,6 +87,11 @@ impl Asked {
     /// `policy/rule`.
     pub fn name(&self) -> String {
         format!("{}/{}", self.policy, self.rule)
+    }
+
+    /// What the rollout that says its mode is a field of: `rule images/pinned`, or else `policy images`.
+    pub fn rollout_of(&self) -> String {
+        if self.is_staged { format!("rule {}", self.name()) } else { format!("policy {}", self.policy) }
     }
 
     /// Nobody here sees its text: all that it said is evidence.

@@ -4,7 +4,7 @@ use crate::review::clock::{DAY, Timestamp};
 
 use super::ReadinessSettings;
 
-/// The heaviest reason against it, else that there is none.
+/// The heaviest reason against it, else that there is none: the heaviest is declared first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// So many workloads would be rejected when a pod of them is next made.
@@ -79,6 +79,17 @@ impl State {
             Self::NotReady(_) | Self::NotQuiet { .. } => Gate::Not,
             Self::Unseen { .. } | Self::New { .. } => Gate::Unknown,
             Self::Ready { .. } => Gate::Ready,
+        }
+    }
+
+    /// The heaviest has the least.
+    pub fn rank(self) -> u8 {
+        match self {
+            Self::NotReady(_) => 0,
+            Self::NotQuiet { .. } => 1,
+            Self::Unseen { .. } => 2,
+            Self::New { .. } => 3,
+            Self::Ready { .. } => 4,
         }
     }
 

@@ -93,7 +93,8 @@ struct NamespaceRow {
 
 /// What to write into the configuration.
 struct Advice {
-    policy: String,
+    /// What the rollout is of.
+    rollout_of: String,
     rollout: Option<String>,
     bound: Option<String>,
     /// Nothing is ready that is not enforced, or can be.
@@ -106,7 +107,7 @@ struct Advice {
 }
 
 struct ReliefRow {
-    cluster: String,
+    clusters: Vec<String>,
     what: Vec<String>,
     namespaces: Vec<String>,
     covers: Vec<String>,
@@ -331,7 +332,7 @@ impl Advice {
             )),
         };
         Self {
-            policy: found.asked.policy.clone(),
+            rollout_of: found.asked.rollout_of(),
             rollout: found.rollout(),
             bound: found.bound().map(|bound| bound.sentence()),
             idle: if is_ready {
@@ -352,12 +353,11 @@ impl Advice {
 
 impl ReliefRow {
     fn of(one: &Proposed) -> Self {
-        let name = |(namespace, workload): &(String, String)| format!("{namespace} {workload}");
         Self {
-            cluster: one.cluster.clone(),
+            clusters: one.clusters.clone(),
             what: if one.images.is_empty() { one.workloads.clone() } else { one.images.clone() },
             namespaces: one.namespaces.clone(),
-            covers: one.covers.iter().take(COVERED).map(name).collect(),
+            covers: one.covered(COVERED),
             more: one.covers.len().saturating_sub(COVERED),
         }
     }
