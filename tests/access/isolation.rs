@@ -175,13 +175,17 @@ async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
     for path in [format!("/revisions/{revision}"), format!("/api/v1/revisions/{revision}")] {
         assert_eq!(sam.get(&path).await.status, 403, "{path}");
     }
-    let others = ["/namespaces/prod/blog", "/namespaces/seventh/shop", "/api/v1/namespaces/prod/secret-project"];
+    let others = [
+        "/namespaces/prod",
+        "/namespaces/prod/blog",
+        "/namespaces/seventh/shop",
+        "/api/v1/namespaces/prod/secret-project",
+    ];
     for path in ["/access", "/api/v1/access", "/metrics"].into_iter().chain(others) {
         assert_eq!(sam.get(path).await.status, 403, "{path}");
     }
     // Of a cluster's own objects, and of images that others alone ask for, nobody learns whether there are any.
-    for path in ["/namespaces/prod", "/images/reference?image=secret.test/plan:latest", "/images/reference?image=none"]
-    {
+    for path in ["/images/reference?image=secret.test/plan:latest", "/images/reference?image=none"] {
         assert_eq!(sam.get(path).await.status, 404, "{path}");
     }
     assert!(!sam.get("/").await.text().contains("href=\"/access\""));
@@ -193,5 +197,5 @@ async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
     // Some of so many have a row, and the count of the others comes with the next one.
     assert_eq!(refusals.len(), 20);
     let metrics = ada.get("/metrics").await.text();
-    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 99"), "{metrics}");
+    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 100"), "{metrics}");
 }
