@@ -17,6 +17,7 @@ mod census;
 mod comparison;
 mod database;
 mod days;
+mod digests;
 mod driver;
 mod error;
 mod evidence;
@@ -48,7 +49,9 @@ mod revision;
 mod rollup;
 mod row;
 mod rule_text;
+mod runners;
 mod running;
+mod said;
 mod schema;
 mod search;
 pub mod session;
@@ -82,7 +85,7 @@ use uuid::Uuid;
 use self::batch::Memory;
 use self::database::Database;
 use self::places::{KnownRule, Namespace};
-use self::reach::{Reach, Rights};
+use self::reach::{Reach, Rights, of_cluster};
 use self::read::{
     AgainstPage, Askers, Bucket, Comparisons, Cursor, Filter, Followed, Hits, Horizons, Names, News, Page, PolicyRules,
     Range, Ranking, References, Referred, RepositorySeen, Runners, Scope, Slice, Standing, StoredDecision, Summary,
@@ -96,7 +99,7 @@ use crate::policy::readiness::Asked;
 use crate::policy::readiness::census::Faults;
 use crate::policy::readiness::evidence::Evidence;
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{Gap, Record, UNDECLARED};
+use crate::review::decision::{Gap, Record};
 use crate::review::ticket::Ticket;
 
 /// A handle; its copies are one store.
@@ -229,7 +232,17 @@ impl Store {
 
     /// The inventories of a cluster that are kept, newest first, each as far as it is in reach.
     pub async fn inventories(&self, cluster: &str, reach: &Reach) -> Result<Vec<inventory::read::Stored>, StoreError> {
-        inventory::narrow::of_cluster(&self.database, cluster, reach).await
+        // The newest whole one may be one more.
+        inventory::narrow::of_cluster(&self.database, cluster, reach, inventory::KEPT + 1).await
+    }
+
+    /// The newest of them.
+    pub async fn newest_inventory(
+        &self,
+        cluster: &str,
+        reach: &Reach,
+    ) -> Result<Option<inventory::read::Stored>, StoreError> {
+        Ok(inventory::narrow::of_cluster(&self.database, cluster, reach, 1).await?.pop())
     }
 
     /// At most `limit` workloads in reach of an inventory, after the place.
@@ -352,9 +365,25 @@ impl Store {
         images::askers(&self.database, image, scope, slice).await
     }
 
-    /// What runs a reference, by the newest inventory of each cluster; and every digest that it was seen to run with.
+    /// How many those are.
+    pub async fn count_references(&self, of: &Referred, scope: &Scope) -> Result<u64, StoreError> {
+        images::count(&self.database, of, scope).await
+    }
+
+    /// Whether there are references past `history.max_names`: who asked for those is not kept.
+    pub async fn any_uncounted_images(&self) -> Result<bool, StoreError> {
+        images::any_uncounted(&self.database).await
+    }
+
+    /// What runs a reference, by the newest inventory of each cluster.
     pub async fn runners(&self, image: &str, scope: &Scope, limit: u16) -> Result<Runners, StoreError> {
-        images::runners(&self.database, image, scope, limit).await
+        runners::of(&self.database, image, scope, limit).await
+    }
+
+    /// Every digest that a reference was seen to stand for in the scope's place, in alphabetical order.
+    pub async fn digests(&self, image: &str, scope: &Scope) -> Result<Vec<String>, StoreError> {
+        let mut digests = digests::of(&self.database, std::iter::once(image), scope).await?;
+        Ok(digests.remove(image).unwrap_or_default().into_iter().collect())
     }
 
     /// How often candidates said what beside the policies in force, over the same span as the [`summary`](Self::summary).
@@ -405,7 +434,7 @@ impl Store {
     }
 
     /// How many reviews of the scope's span came from senders that are not declared: they are in no figure, unless the
-    /// scope names the cluster [`UNDECLARED`].
+    /// scope names the cluster [`UNDECLARED`](crate::review::decision::UNDECLARED).
     pub async fn undeclared(&self, scope: &Scope) -> Result<u64, StoreError> {
         figures::undeclared(&self.database, scope, Timestamp::now()).await
     }
@@ -417,11 +446,7 @@ impl Store {
         }
         let text = "SELECT DISTINCT n.name FROM namespaces n JOIN clusters c ON c.id = n.cluster WHERE n.name <> ''";
         let mut sql = Sql::new(text);
-        match cluster {
-            Some(cluster) => sql.push(" AND c.name = ").bind(cluster),
-            None => sql.push(" AND c.name <> ").bind(UNDECLARED),
-        };
-        sql.push(" ORDER BY n.name");
+        sql.append(of_cluster(cluster)).push(" ORDER BY n.name");
         self.database.fetch(sql).await?.into_iter().map(|mut row| row.text(0)).collect()
     }
 
