@@ -1,13 +1,12 @@
 //! Images as written: who asked for them, and when.
 
 use super::database::Database;
-use super::digests;
 use super::error::StoreError;
 use super::outcome::Outcome;
 use super::reach::within;
-use super::read::{Asker, Askers, Broken, Reference, References, Referred, RepositorySeen, Scope, Slice};
-use super::said;
+use super::read::{Asker, Askers, Broken, Reference, References, Referred, RepositorySeen, Runners, Scope, Slice};
 use super::sql::{Row, Sql};
+use super::{Store, digests, runners, said};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::workload::Workload;
 
@@ -15,11 +14,7 @@ use crate::review::workload::Workload;
 pub(super) const OF_PLACE: &str = " JOIN workloads l ON l.id = w.workload JOIN namespaces n ON n.id = l.namespace \
      JOIN clusters c ON c.id = n.cluster";
 
-pub(super) async fn repositories(
-    database: &Database,
-    scope: &Scope,
-    names: &[String],
-) -> Result<Vec<RepositorySeen>, StoreError> {
+async fn repositories(database: &Database, scope: &Scope, names: &[String]) -> Result<Vec<RepositorySeen>, StoreError> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
@@ -69,23 +64,18 @@ fn in_span(scope: &Scope) -> Sql {
     sql
 }
 
-pub(super) async fn count(database: &Database, of: &Referred, scope: &Scope) -> Result<u64, StoreError> {
+async fn count(database: &Database, of: &Referred, scope: &Scope) -> Result<u64, StoreError> {
     let mut sql = found(of, scope);
     sql.push("SELECT count(*) FROM found f").append(in_span(scope));
     database.fetch(sql).await?.first().map_or(Ok(0), |row| row.count(0))
 }
 
 /// Whether there are any that are not counted by themselves: they came past `history.max_names`.
-pub(super) async fn any_uncounted(database: &Database) -> Result<bool, StoreError> {
+async fn any_uncounted(database: &Database) -> Result<bool, StoreError> {
     Ok(!database.fetch(Sql::new("SELECT 1 FROM images m WHERE NOT m.counted LIMIT 1")).await?.is_empty())
 }
 
-pub(super) async fn references(
-    database: &Database,
-    of: &Referred,
-    scope: &Scope,
-    slice: Slice,
-) -> Result<References, StoreError> {
+async fn references(database: &Database, of: &Referred, scope: &Scope, slice: Slice) -> Result<References, StoreError> {
     let mut sql = found(of, scope);
     sql.push("SELECT m.text, f.first_at, f.last_at, f.reviews, f.workloads, ");
     sql.push(&format!(
@@ -117,12 +107,7 @@ pub(super) async fn references(
     Ok(References { rows: rows.collect::<Result<_, StoreError>>()?, all })
 }
 
-pub(super) async fn askers(
-    database: &Database,
-    image: &str,
-    scope: &Scope,
-    slice: Slice,
-) -> Result<Askers, StoreError> {
+async fn askers(database: &Database, image: &str, scope: &Scope, slice: Slice) -> Result<Askers, StoreError> {
     let mut sql = Sql::new(&format!(
         "SELECT c.name, n.name, l.kind, l.name, w.workload, min(w.first_at), max(w.last_at), \
          CAST(sum(w.reviews) AS BIGINT), count(*) OVER () \
@@ -175,4 +160,45 @@ fn broken(said: Option<&Vec<(DecisionId, String)>>, image: &str) -> Result<Optio
         }
     }
     Ok(Some(rules))
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Of each of these repositories that anything came of in the scope's place, how many references were asked for in its
+    /// span, and since when and until when any was.
+    pub async fn repositories(&self, scope: &Scope, names: &[String]) -> Result<Vec<RepositorySeen>, StoreError> {
+        repositories(&self.database, scope, names).await
+    }
+
+    /// References that were asked for in the scope's span and place, those that were asked for last first.
+    pub async fn references(&self, of: &Referred, scope: &Scope, slice: Slice) -> Result<References, StoreError> {
+        references(&self.database, of, scope, slice).await
+    }
+
+    /// How many those are.
+    pub async fn count_references(&self, of: &Referred, scope: &Scope) -> Result<u64, StoreError> {
+        count(&self.database, of, scope).await
+    }
+
+    /// Whether there are references past `history.max_names`: who asked for those is not kept.
+    pub async fn any_uncounted_images(&self) -> Result<bool, StoreError> {
+        any_uncounted(&self.database).await
+    }
+
+    /// The workloads that asked for a reference, those that did last first.
+    pub async fn askers(&self, image: &str, scope: &Scope, slice: Slice) -> Result<Askers, StoreError> {
+        askers(&self.database, image, scope, slice).await
+    }
+
+    /// What runs a reference, by the newest inventory of each cluster.
+    pub async fn runners(&self, image: &str, scope: &Scope, limit: u16) -> Result<Runners, StoreError> {
+        runners::of(&self.database, image, scope, limit).await
+    }
+
+    /// Every digest that a reference was seen to stand for in the scope's place, in alphabetical order.
+    pub async fn digests(&self, image: &str, scope: &Scope) -> Result<Vec<String>, StoreError> {
+        let mut digests = digests::of(&self.database, std::iter::once(image), scope).await?;
+        Ok(digests.remove(image).unwrap_or_default().into_iter().collect())
+    }
 }

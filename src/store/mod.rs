@@ -87,9 +87,8 @@ use self::database::Database;
 use self::places::{KnownRule, Namespace};
 use self::reach::{Reach, Rights, of_cluster};
 use self::read::{
-    AgainstPage, Askers, Bucket, Comparisons, Cursor, Filter, Followed, Hits, Horizons, Names, News, Page, PolicyRules,
-    Range, Ranking, References, Referred, RepositorySeen, Runners, Scope, Slice, Standing, StoredDecision, Summary,
-    Uses, Which,
+    AgainstPage, Bucket, Comparisons, Cursor, Filter, Followed, Hits, Horizons, Names, News, Page, PolicyRules, Range,
+    Ranking, Scope, Slice, Standing, StoredDecision, Summary, Uses, Which,
 };
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
@@ -347,43 +346,6 @@ impl Store {
     /// came of such a namespace.
     pub async fn against(&self, scope: &Scope, slice: Slice) -> Result<Option<AgainstPage>, StoreError> {
         against::page(&self.database, scope, slice).await
-    }
-
-    /// Of each of these repositories that anything came of in the scope's place, how many references were asked for in its
-    /// span, and since when and until when any was.
-    pub async fn repositories(&self, scope: &Scope, names: &[String]) -> Result<Vec<RepositorySeen>, StoreError> {
-        images::repositories(&self.database, scope, names).await
-    }
-
-    /// References that were asked for in the scope's span and place, those that were asked for last first.
-    pub async fn references(&self, of: &Referred, scope: &Scope, slice: Slice) -> Result<References, StoreError> {
-        images::references(&self.database, of, scope, slice).await
-    }
-
-    /// The workloads that asked for a reference, those that did last first.
-    pub async fn askers(&self, image: &str, scope: &Scope, slice: Slice) -> Result<Askers, StoreError> {
-        images::askers(&self.database, image, scope, slice).await
-    }
-
-    /// How many those are.
-    pub async fn count_references(&self, of: &Referred, scope: &Scope) -> Result<u64, StoreError> {
-        images::count(&self.database, of, scope).await
-    }
-
-    /// Whether there are references past `history.max_names`: who asked for those is not kept.
-    pub async fn any_uncounted_images(&self) -> Result<bool, StoreError> {
-        images::any_uncounted(&self.database).await
-    }
-
-    /// What runs a reference, by the newest inventory of each cluster.
-    pub async fn runners(&self, image: &str, scope: &Scope, limit: u16) -> Result<Runners, StoreError> {
-        runners::of(&self.database, image, scope, limit).await
-    }
-
-    /// Every digest that a reference was seen to stand for in the scope's place, in alphabetical order.
-    pub async fn digests(&self, image: &str, scope: &Scope) -> Result<Vec<String>, StoreError> {
-        let mut digests = digests::of(&self.database, std::iter::once(image), scope).await?;
-        Ok(digests.remove(image).unwrap_or_default().into_iter().collect())
     }
 
     /// How often candidates said what beside the policies in force, over the same span as the [`summary`](Self::summary).

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::comparison::Cell;
 use super::database::{Database, NEWEST};
 use super::error::StoreError;
+use super::reach::of_cluster;
 use super::read::{Blame, ComparedFilter, Filter, Range};
 use super::row::{self, Uid};
 use super::sql::Sql;
@@ -327,10 +328,7 @@ async fn of_place(database: &Database, filter: &Filter) -> Result<Option<Predica
         return Ok(of_namespaces(places.map(|place| place.namespace).collect()));
     }
     let mut sql = Sql::new("SELECT s.id FROM namespaces s JOIN clusters c ON c.id = s.cluster WHERE 1 = 1");
-    match &filter.cluster {
-        Some(cluster) => sql.push(" AND c.name = ").bind(cluster.as_str()),
-        None => sql.push(" AND c.name <> ").bind(UNDECLARED),
-    };
+    sql.append(of_cluster(filter.cluster.as_deref()));
     if let Some(namespace) = &filter.namespace {
         sql.push(" AND s.name = ").bind(namespace.as_str());
     }
@@ -344,7 +342,7 @@ async fn of_place(database: &Database, filter: &Filter) -> Result<Option<Predica
             condition.push("d.cluster = (SELECT id FROM clusters WHERE name = ").bind(cluster.as_str()).push(")");
         }
         _ => {
-            condition.push("d.namespace IN ").list(namespaces.iter().copied());
+            condition.push("d.namespace IN ").numbers(namespaces.iter().copied());
         }
     }
     let source = (namespaces.len() <= MERGED).then_some(Source::Namespaces(namespaces));

@@ -40,6 +40,8 @@ struct ImagesPage {
     unreadable: Address,
     first: Option<Address>,
     next: Option<Address>,
+    /// There are references past `history.max_names`.
+    uncounted: bool,
     api: Address,
 }
 
@@ -86,16 +88,17 @@ pub async fn list(
     let store = &state.store;
     let here = visit.parameters.address("/images", &reference::PARAMETERS).with_some("tz", visit.parameters.text("tz"));
     let bar = Bar::of(store, &visit, &here);
+    let uncounted = store.any_uncounted_images().await?;
     let page = match visit.parameters.referred()? {
         None => {
             let (found, bar) = tokio::try_join!(store.hits(Hits::Repositories, &scope, Which::Seen, slice), bar)?;
             let names: Vec<String> = found.hits.iter().map(|hit| hit.name.clone()).collect();
             let seen = store.repositories(&found.within(&scope), &names).await?;
-            ImagesPage::of_repositories(&visit, &scope, &live, (found, slice), seen, bar)
+            ImagesPage::of_repositories(&visit, &scope, &live, (found, slice, uncounted), seen, bar)
         }
         Some(of) => {
             let (found, bar) = tokio::try_join!(store.references(&of, &scope, slice), bar)?;
-            ImagesPage::of_references(&visit, &scope, &live, (&of, found, slice), bar)
+            ImagesPage::of_references(&visit, &scope, &live, (&of, found, slice, uncounted), bar)
         }
     };
     html(&page)
@@ -108,7 +111,7 @@ impl ImagesPage {
         visit: &Visit,
         scope: &Scope,
         live: &Live,
-        (found, slice): (Ranking, Slice),
+        (found, slice, uncounted): (Ranking, Slice, bool),
         seen: Vec<RepositorySeen>,
         bar: Bar,
     ) -> Self {
@@ -131,6 +134,7 @@ impl ImagesPage {
             ),
             all: None,
             unreadable: here.clone().with("unreadable", "true"),
+            uncounted,
             api: here.at("/api/v1/images").without("tz"),
             bar,
         }
@@ -140,7 +144,7 @@ impl ImagesPage {
         visit: &Visit,
         scope: &Scope,
         live: &Live,
-        (of, found, slice): (&Referred, References, Slice),
+        (of, found, slice, uncounted): (&Referred, References, Slice, bool),
         bar: Bar,
     ) -> Self {
         let here = bar.here.clone();
@@ -164,6 +168,7 @@ impl ImagesPage {
             shown: Shown::References(found.rows.into_iter().map(|one| ReferenceRow::of(one, visit)).collect()),
             all: Some(here.clone().without("repository").without("unreadable")),
             unreadable: here.clone().without("repository").with("unreadable", "true"),
+            uncounted,
             api: here.at("/api/v1/images").without("tz"),
             bar,
         }
