@@ -8,12 +8,14 @@ use crate::store::figures::{comparisons, summary};
 use crate::store::hits::ranking;
 use crate::store::list::SCANNED;
 use crate::store::reach::{Reach, Realm, Rights};
-use crate::store::read::{DryRuns, Figures, Filter, Hit, Hits, Scope, Slice, StoredDecision, Which};
+use crate::store::read::{DryRuns, Figures, Filter, Hit, Hits, Referred, Scope, Slice, StoredDecision, Which};
+use crate::store::sql::Sql;
 
 on_both![
     figures_and_lists_of_a_part_are_those_of_its_namespaces,
     a_part_without_namespaces_is_empty,
     a_list_of_a_part_tells_no_place_of_another_s_decision,
+    a_part_of_more_namespaces_than_a_statement_takes_values_is_read,
     a_list_of_a_part_of_many_namespaces_tells_of_others_no_more_than_a_second,
 ];
 
@@ -199,4 +201,33 @@ async fn a_list_of_a_part_of_many_namespaces_tells_of_others_no_more_than_a_seco
         }
     }
     assert!(found == 220 && pages > 0, "{found} decisions, {pages} pages that stopped");
+}
+
+/// SQLite takes 32,766.
+async fn a_part_of_more_namespaces_than_a_statement_takes_values_is_read(kind: Kind) {
+    let history = History::new(75, 200, 6, NOW);
+    let test = TestStore::new(kind, &HISTORY).await;
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    let mut tx = test.store.database.begin().await.expect("a transaction");
+    let many = "INSERT INTO namespaces (id, cluster, name) \
+                WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 33000) \
+                SELECT 100000 + n.n, c.id, 'many-' || n.n FROM n, clusters c WHERE c.name = 'lab'";
+    tx.execute(Sql::new(many)).await.expect("rows");
+    tx.commit().await.expect("committed");
+    let store = &test.store;
+    let reach = store.reach(&rights(&[("lab", &["many-*", "team-1"])])).await.expect("a part");
+    let (scope, slice) = (Scope::of(reach.clone()), Slice { skip: 0, limit: 100 });
+    let own = |stored: &&StoredDecision| {
+        stored.decision.cluster == "lab" && stored.review.namespace.as_deref() == Some("team-1")
+    };
+    let own = history.decisions.iter().filter(own).count();
+    let listed = store.decisions(&Filter::of(reach.clone()), 1_000, None).await.expect("a page").decisions.len();
+    assert!(own > 0 && listed == own, "{listed} of {own}");
+    summary(&store.database, &scope, NOW).await.expect("a summary");
+    ranking(&store.database, Hits::Rules, &scope, (Which::Hit, slice), NOW).await.expect("hits");
+    let nginx = Referred::Of("docker.io/library/nginx".to_owned());
+    store.references(&nginx, &scope, slice).await.expect("references");
+    store.askers("nginx", &scope, slice).await.expect("askers");
+    store.names(&scope, "many-1").await.expect("names");
+    assert_eq!(store.evidence(&scope, &[]).await.expect("evidence").places.len(), 33_001);
 }
