@@ -54,9 +54,8 @@ pub(super) async fn plan(database: &Database, sql: Sql) -> Vec<String> {
 }
 
 /// Tables that have a row for each decision, review, bucket or workload.
-const GROWING: [&str; 19] = [
+const GROWING: [&str; 18] = [
     "image_workloads",
-    "images",
     "inventory_images",
     "inventory_workloads",
     "workload_judged",
