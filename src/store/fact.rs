@@ -111,8 +111,8 @@ impl Names {
         }
         let rules = dimensions.rules.resolve(tx, rules).await?;
         let mut versions = BTreeSet::new();
-        for one in different.iter().flat_map(|decision| outcome::judgements(&decision.verdicts)) {
-            versions.insert(version_name(policies.id_of(one.policy)?, one.version));
+        for (policy, version) in different.iter().flat_map(|decision| outcome::judges(&decision.verdicts)) {
+            versions.insert(version_name(policies.id_of(policy)?, version));
         }
         let versions = dimensions.versions.resolve(tx, versions).await?;
         let users = decisions.iter().filter_map(|decision| decision.user.as_deref());

@@ -40,12 +40,14 @@ pub(super) mod mark {
     pub const WORKLOADS: Mark = Mark("walked:workload_rules");
     pub const JUDGED: Mark = Mark("walked:workload_judged");
     pub const AGAINST: Mark = Mark("walked:workload_against");
+    pub const IMAGES: Mark = Mark("walked:image_workloads");
+    pub const TEXTS: Mark = Mark("walked:rule_texts");
     pub const CONTENTS: Mark = Mark("walked:contents");
     pub const ACCESS: Mark = Mark("walked:access_log");
     /// The end of the day whose partitions are being replaced.
     pub const CLAIMED: Mark = Mark("walked:claimed");
 
-    pub const ALL: [Mark; 16] = [
+    pub const ALL: [Mark; 18] = [
         DECISIONS,
         NOTABLE,
         DRY_RUN,
@@ -59,6 +61,8 @@ pub(super) mod mark {
         WORKLOADS,
         JUDGED,
         AGAINST,
+        IMAGES,
+        TEXTS,
         CONTENTS,
         ACCESS,
         CLAIMED,

@@ -17,6 +17,7 @@ mod census;
 mod comparison;
 mod database;
 mod days;
+mod digests;
 mod driver;
 mod error;
 mod evidence;
@@ -48,7 +49,9 @@ mod revision;
 mod rollup;
 mod row;
 mod rule_text;
+mod runners;
 mod running;
+mod said;
 mod schema;
 mod search;
 pub mod session;
@@ -82,11 +85,10 @@ use uuid::Uuid;
 use self::batch::Memory;
 use self::database::Database;
 use self::places::{KnownRule, Namespace};
-use self::reach::{Reach, Rights};
+use self::reach::{Reach, Rights, of_cluster};
 use self::read::{
-    AgainstPage, Askers, Bucket, Comparisons, Cursor, Filter, Followed, Hits, Horizons, Names, News, Page, PolicyRules,
-    Range, Ranking, References, Referred, RepositorySeen, Runners, Scope, Slice, Standing, StoredDecision, Summary,
-    Uses, Which,
+    AgainstPage, Bucket, Comparisons, Cursor, Filter, Followed, Hits, Horizons, Names, News, Page, PolicyRules, Range,
+    Ranking, Scope, Slice, Standing, StoredDecision, Summary, Uses, Which,
 };
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
@@ -96,7 +98,7 @@ use crate::policy::readiness::Asked;
 use crate::policy::readiness::census::Faults;
 use crate::policy::readiness::evidence::Evidence;
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{Gap, Record, UNDECLARED};
+use crate::review::decision::{Gap, Record};
 use crate::review::ticket::Ticket;
 
 /// A handle; its copies are one store.
@@ -229,7 +231,17 @@ impl Store {
 
     /// The inventories of a cluster that are kept, newest first, each as far as it is in reach.
     pub async fn inventories(&self, cluster: &str, reach: &Reach) -> Result<Vec<inventory::read::Stored>, StoreError> {
-        inventory::narrow::of_cluster(&self.database, cluster, reach).await
+        // The newest whole one may be one more.
+        inventory::narrow::of_cluster(&self.database, cluster, reach, inventory::KEPT + 1).await
+    }
+
+    /// The newest of them.
+    pub async fn newest_inventory(
+        &self,
+        cluster: &str,
+        reach: &Reach,
+    ) -> Result<Option<inventory::read::Stored>, StoreError> {
+        Ok(inventory::narrow::of_cluster(&self.database, cluster, reach, 1).await?.pop())
     }
 
     /// At most `limit` workloads in reach of an inventory, after the place.
@@ -336,27 +348,6 @@ impl Store {
         against::page(&self.database, scope, slice).await
     }
 
-    /// Of each of these repositories that anything came of in the scope's place, how many references were asked for in its
-    /// span, and since when and until when any was.
-    pub async fn repositories(&self, scope: &Scope, names: &[String]) -> Result<Vec<RepositorySeen>, StoreError> {
-        images::repositories(&self.database, scope, names).await
-    }
-
-    /// References that were asked for in the scope's span and place, those that were asked for last first.
-    pub async fn references(&self, of: &Referred, scope: &Scope, slice: Slice) -> Result<References, StoreError> {
-        images::references(&self.database, of, scope, slice).await
-    }
-
-    /// The workloads that asked for a reference, those that did last first.
-    pub async fn askers(&self, image: &str, scope: &Scope, slice: Slice) -> Result<Askers, StoreError> {
-        images::askers(&self.database, image, scope, slice).await
-    }
-
-    /// What runs a reference, by the newest inventory of each cluster; and every digest that it was seen to run with.
-    pub async fn runners(&self, image: &str, scope: &Scope, limit: u16) -> Result<Runners, StoreError> {
-        images::runners(&self.database, image, scope, limit).await
-    }
-
     /// How often candidates said what beside the policies in force, over the same span as the [`summary`](Self::summary).
     pub async fn comparisons(&self, scope: &Scope) -> Result<Comparisons, StoreError> {
         figures::comparisons(&self.database, scope, Timestamp::now()).await
@@ -405,7 +396,7 @@ impl Store {
     }
 
     /// How many reviews of the scope's span came from senders that are not declared: they are in no figure, unless the
-    /// scope names the cluster [`UNDECLARED`].
+    /// scope names the cluster [`UNDECLARED`](crate::review::decision::UNDECLARED).
     pub async fn undeclared(&self, scope: &Scope) -> Result<u64, StoreError> {
         figures::undeclared(&self.database, scope, Timestamp::now()).await
     }
@@ -417,11 +408,7 @@ impl Store {
         }
         let text = "SELECT DISTINCT n.name FROM namespaces n JOIN clusters c ON c.id = n.cluster WHERE n.name <> ''";
         let mut sql = Sql::new(text);
-        match cluster {
-            Some(cluster) => sql.push(" AND c.name = ").bind(cluster),
-            None => sql.push(" AND c.name <> ").bind(UNDECLARED),
-        };
-        sql.push(" ORDER BY n.name");
+        sql.append(of_cluster(cluster)).push(" ORDER BY n.name");
         self.database.fetch(sql).await?.into_iter().map(|mut row| row.text(0)).collect()
     }
 

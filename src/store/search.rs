@@ -1,8 +1,11 @@
 //! What each filter of a list means in SQL, and which index finds it.
 
+use std::collections::HashSet;
+
 use super::comparison::Cell;
 use super::database::{Database, NEWEST};
 use super::error::StoreError;
+use super::reach::of_cluster;
 use super::read::{Blame, ComparedFilter, Filter, Range};
 use super::row::{self, Uid};
 use super::sql::Sql;
@@ -42,6 +45,8 @@ pub(super) struct Predicate {
     pub source: Option<Source>,
     /// The source merges many ranges: the table itself is better where it does not leave most of it out.
     pub only_if_rare: bool,
+    /// All that the source has is in reach of whoever sees a part of the history.
+    pub is_own: bool,
 }
 
 /// A test of a row `d` of `decisions`.
@@ -117,7 +122,7 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
 
 impl Predicate {
     fn new(condition: impl Into<Condition>, source: Option<Source>) -> Self {
-        Self { condition: condition.into(), source, only_if_rare: false }
+        Self { condition: condition.into(), source, only_if_rare: false, is_own: false }
     }
 }
 
@@ -323,10 +328,7 @@ async fn of_place(database: &Database, filter: &Filter) -> Result<Option<Predica
         return Ok(of_namespaces(places.map(|place| place.namespace).collect()));
     }
     let mut sql = Sql::new("SELECT s.id FROM namespaces s JOIN clusters c ON c.id = s.cluster WHERE 1 = 1");
-    match &filter.cluster {
-        Some(cluster) => sql.push(" AND c.name = ").bind(cluster.as_str()),
-        None => sql.push(" AND c.name <> ").bind(UNDECLARED),
-    };
+    sql.append(of_cluster(filter.cluster.as_deref()));
     if let Some(namespace) = &filter.namespace {
         sql.push(" AND s.name = ").bind(namespace.as_str());
     }
@@ -340,11 +342,12 @@ async fn of_place(database: &Database, filter: &Filter) -> Result<Option<Predica
             condition.push("d.cluster = (SELECT id FROM clusters WHERE name = ").bind(cluster.as_str()).push(")");
         }
         _ => {
-            condition.push("d.namespace IN ").list(namespaces.iter().copied());
+            condition.push("d.namespace IN ").numbers(namespaces.iter().copied());
         }
     }
     let source = (namespaces.len() <= MERGED).then_some(Source::Namespaces(namespaces));
-    Ok(Some(Predicate { condition: condition.into(), source, only_if_rare: filter.namespace.is_none() }))
+    let only_if_rare = filter.namespace.is_none();
+    Ok(Some(Predicate { only_if_rare, ..Predicate::new(condition, source) }))
 }
 
 /// It is a condition of its own: found in the ranges of its namespaces. `None`: there is no such workload.
@@ -364,17 +367,25 @@ async fn of_workload(
     if let Some(namespace) = &filter.namespace {
         sql.push(" AND s.name = ").bind(namespace.as_str());
     }
-    let rows = database.fetch(sql).await?;
-    let column = |at: usize| rows.iter().map(|row| row.int(at)).collect::<Result<Vec<i64>, _>>();
-    let (workloads, namespaces) = (column(0)?, column(1)?);
-    if workloads.is_empty() {
+    let mut found = Vec::new();
+    let part: Option<HashSet<i64>> =
+        filter.reach.places(None, None).map(|places| places.map(|place| place.namespace).collect());
+    for row in database.fetch(sql).await? {
+        let (workload, namespace) = (row.int(0)?, row.int(1)?);
+        if part.as_ref().is_none_or(|part| part.contains(&namespace)) {
+            found.push((workload, namespace));
+        }
+    }
+    if found.is_empty() {
         return Ok(None);
     }
+    let (workloads, namespaces): (Vec<i64>, Vec<i64>) = found.into_iter().unzip();
     let (mut is_it, mut is_there) = (Sql::new("d.workload IN "), Sql::new("d.namespace IN "));
-    is_it.list(workloads);
-    is_there.list(namespaces.iter().copied());
+    is_it.numbers(workloads);
+    is_there.numbers(namespaces.iter().copied());
     let source = (namespaces.len() <= MERGED).then_some(Source::Namespaces(namespaces));
-    Ok(Some([Predicate::new(is_it, None), Predicate::new(is_there, source)]))
+    let is_there = Predicate { is_own: part.is_some(), ..Predicate::new(is_there, source) };
+    Ok(Some([Predicate::new(is_it, None), is_there]))
 }
 
 /// Most of what is made is made by a few controllers: no index is of users. `None`: nobody is called so.
@@ -394,9 +405,9 @@ fn of_namespaces(namespaces: Vec<i64>) -> Option<Predicate> {
         return None;
     }
     let mut condition = Sql::new("d.namespace IN ");
-    condition.list(namespaces.iter().copied());
+    condition.numbers(namespaces.iter().copied());
     let source = (namespaces.len() <= MERGED).then_some(Source::Namespaces(namespaces));
-    Some(Predicate { condition: condition.into(), source, only_if_rare: false })
+    Some(Predicate { is_own: true, ..Predicate::new(condition, source) })
 }
 
 async fn of_image(database: &Database, image: &Named<'_>) -> Result<Option<Predicate>, StoreError> {

@@ -1,6 +1,6 @@
 //! How ready rules are, as pages, the API and the command `ready` tell it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -107,11 +107,22 @@ impl Question {
         let (policies, asked): (Vec<&Policy>, Vec<Asked>) = self.revision.policies.iter().flat_map(of).unzip();
         let evidence = store.evidence(&self.scope(), &asked).await?;
         let mut rules = Vec::with_capacity(asked.len());
-        for (at, (policy, asked)) in policies.into_iter().zip(asked).enumerate() {
-            let ground = self.ground(policy);
-            let wanted = Census::wanted(ground, &asked, &evidence, at);
-            let faults = of_rule(store.faults(&asked.policy, &wanted).await?, &asked);
-            let census = Census::take(ground, &asked, &evidence, at, &faults);
+        let mut wanted: Vec<Vec<i64>> = Vec::with_capacity(asked.len());
+        // Rules of one policy mostly want the same decisions.
+        let mut by_policy: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+        for (at, (policy, asked)) in policies.iter().zip(&asked).enumerate() {
+            let of_rule = Census::wanted(self.ground(policy), asked, &evidence, at);
+            by_policy.entry(&policy.name).or_default().extend(&of_rule);
+            wanted.push(of_rule);
+        }
+        let mut said: HashMap<&str, Faults> = HashMap::new();
+        for (policy, keys) in by_policy {
+            said.insert(policy, store.faults(policy, &keys.into_iter().collect::<Vec<_>>()).await?);
+        }
+        for (at, ((policy, asked), wanted)) in policies.into_iter().zip(asked).zip(wanted).enumerate() {
+            let of_key = |key: i64| Some((key, said.get(policy.name.as_str())?.get(&key)?.clone()));
+            let faults = of_rule(wanted.into_iter().filter_map(of_key).collect(), &asked);
+            let census = Census::take(self.ground(policy), &asked, &evidence, at, &faults);
             rules.push((asked, census));
         }
         Ok(Overall { evidence, rules })
