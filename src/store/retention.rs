@@ -119,7 +119,7 @@ pub(super) async fn sweep(
 
 impl Swept {
     /// Whose rows it counts.
-    pub const KINDS: [&'static str; 22] = [
+    pub const KINDS: [&'static str; 24] = [
         "decisions",
         "notable decisions",
         "dry runs",
@@ -137,6 +137,8 @@ impl Swept {
         "rollup_rules",
         "rollup_repositories",
         "rollup_candidates",
+        "rollup_agreements",
+        "rollup_disagreements",
         "workload_rules",
         "workload_judged",
         "workload_against",
