@@ -35,6 +35,7 @@ use crate::store::{Store, StoreError, StoredRevision};
 
 pub mod access;
 mod address;
+mod agreement;
 pub mod api;
 mod assets;
 mod bar;
@@ -53,6 +54,7 @@ mod host;
 mod image;
 pub mod inventory;
 mod let_through;
+mod matrix;
 mod pages;
 mod place;
 mod query;
@@ -136,6 +138,7 @@ pub fn router(state: WebState, others: Router) -> Router {
     let gate = Gate { access: Arc::clone(&state.access), store: Some(state.store.clone()) };
     let routes = Router::new()
         .route("/", get(pages::overview::show))
+        .route("/agreement", get(pages::agreement::show))
         .route("/candidates", get(pages::candidates::show))
         .route("/decisions", get(pages::decisions::list))
         .route("/decisions/tail", get(pages::tail::follow))
@@ -155,6 +158,7 @@ pub fn router(state: WebState, others: Router) -> Router {
         .route(pages::sign_out::PATH, post(pages::sign_out::submit))
         .route("/api/v1/access", get(api::access::list))
         .route("/api/v1/summary", get(api::summary::show))
+        .route("/api/v1/agreement", get(api::agreement::show))
         .route("/api/v1/candidates", get(api::candidates::show))
         .route("/api/v1/decisions", get(api::decisions::list))
         .route("/api/v1/decisions/{id}", get(api::decision::show))

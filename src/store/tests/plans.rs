@@ -49,18 +49,22 @@ pub(super) async fn plan(database: &Database, sql: Sql) -> Vec<String> {
 }
 
 /// Tables that have a row for each decision, review, bucket or workload.
-const GROWING: [&str; 13] = [
+const GROWING: [&str; 17] = [
     "image_workloads",
     "decisions",
     "decision_rules",
     "decision_repositories",
     "decision_candidates",
+    "decision_agreements",
+    "outcome_agreements",
     "reviews",
     "outcomes",
     "review_images",
     "rollup_totals",
     "rollup_rules",
     "rollup_repositories",
+    "rollup_agreements",
+    "rollup_disagreements",
     "workload_rules",
     "batches",
 ];

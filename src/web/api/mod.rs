@@ -13,6 +13,7 @@ use crate::review::clock::Timestamp;
 use crate::store::reach::Reach;
 
 pub mod access;
+pub mod agreement;
 pub mod break_glass;
 pub mod candidates;
 pub mod ceilings;

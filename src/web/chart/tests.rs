@@ -57,7 +57,7 @@ fn grid_steps_are_round_and_reach_the_top() {
 #[test]
 fn parts_stand_on_each_other_and_the_highest_fits() {
     let figures = Figures { reviews: 100, allowed: 80, would_reject: 30, denied: 15, failed: 5, ..Figures::default() };
-    let drawn = parts(&figures, 100);
+    let drawn = parts(&Bar::of(&buckets(1, HOUR, |_| figures.clone())[0]).stack, 100);
     assert_eq!(drawn.iter().map(|part| part.class).collect::<Vec<_>>(), ["denied", "failed", "would", "allowed"]);
     let number = |text: &str| text.parse::<f64>().expect("a number");
     let mut base = BASE;
