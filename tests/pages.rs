@@ -61,6 +61,8 @@ async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
         "/decisions?q=a",
         "/decisions?q=no%20such%20name&follow=true",
         "/decisions?workload=Deployment/web&user=alice&since=90m",
+        "/agreement",
+        "/agreement?webhook=gone&local=images&since=30d",
         "/candidates",
         "/?since=30d&tz=Asia/Kathmandu",
         "/namespaces",

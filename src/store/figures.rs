@@ -55,18 +55,10 @@ pub(super) async fn chart(
     now: Timestamp,
 ) -> Result<Vec<Bucket>, StoreError> {
     let span = Span::of(database, scope, now).await?;
-    if span.since >= span.until {
-        return Ok(Vec::new());
-    }
-    let step = Step::of(span.since, span.until, now, max_buckets);
-    let mut bars = Vec::new();
-    let mut from = span.since;
-    while from < span.until {
-        let to = step.next(from).min(span.until);
-        bars.push(Bucket { from, to, figures: Figures::default() });
-        from = to;
-    }
-    for total in totals(database, &span, step.width()).await? {
+    let (bars, width) = span.bars(max_buckets, now);
+    let mut bars: Vec<Bucket> =
+        bars.into_iter().map(|(from, to)| Bucket { from, to, figures: Figures::default() }).collect();
+    for total in totals(database, &span, width).await? {
         let at = bars.partition_point(|bar| bar.to <= total.bucket);
         if let Some(bar) = bars.get_mut(at) {
             bar.figures.add(&total, scope.dry_run);
@@ -134,6 +126,22 @@ impl Span {
         let since = Timestamp(self.since.0.saturating_sub(length).max(-(1 << 42)));
         let (since, until) = widen(since.min(self.since), self.since, now);
         Self { since, until, places: self.places.clone(), is_part: self.is_part }
+    }
+
+    /// The ends of a chart's bars over it, at most `most` of them, and the coarsest buckets that they can be made of.
+    pub fn bars(&self, most: usize, now: Timestamp) -> (Vec<(Timestamp, Timestamp)>, Width) {
+        let mut bars = Vec::new();
+        if self.since >= self.until {
+            return (bars, Width::Day);
+        }
+        let step = Step::of(self.since, self.until, now, most);
+        let mut from = self.since;
+        while from < self.until {
+            let to = step.next(from).min(self.until);
+            bars.push((from, to));
+            from = to;
+        }
+        (bars, step.width())
     }
 
     async fn figures(&self, database: &Database, dry_runs: DryRuns) -> Result<Figures, StoreError> {

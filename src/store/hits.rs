@@ -62,6 +62,14 @@ pub(super) async fn ranking(
     Ok(found(rows.into_iter().map(hit).collect::<Result<_, _>>()?, all, rejecting))
 }
 
+/// Which rows of a namespace `n` are of a place `s`. A part is of namespaces that have names.
+pub(super) fn within_namespaces(is_part: bool) -> &'static str {
+    match is_part {
+        true => "n.id = s.namespace AND t.namespace = n.id",
+        false => "n.cluster = s.cluster AND (s.namespace = 0 OR n.id = s.namespace) AND t.namespace = n.id",
+    }
+}
+
 // === impl Source ===
 
 impl Source {
@@ -98,9 +106,8 @@ impl Source {
             Hits::Repositories => {
                 rolled("t.repository", "0", "rollup_repositories", "r.name", "repositories r ON r.id = h.subject")
             }
-            // A part is of namespaces that have names.
             Hits::Namespaces | Hits::Places if is_part => of_namespaces(
-                "n.id = s.namespace AND t.namespace = n.id",
+                within_namespaces(is_part),
                 if of == Hits::Places { "c.name" } else { "''" },
                 "namespaces n ON n.id = h.subject JOIN clusters c ON c.id = n.cluster",
             ),
@@ -110,7 +117,7 @@ impl Source {
                 "namespaces n ON n.id = h.subject",
             ),
             Hits::Places => of_namespaces(
-                "n.cluster = s.cluster AND (s.namespace = 0 OR n.id = s.namespace) AND t.namespace = n.id",
+                within_namespaces(is_part),
                 "c.name",
                 "namespaces n ON n.id = h.subject JOIN clusters c ON c.id = n.cluster",
             ),

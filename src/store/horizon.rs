@@ -20,6 +20,9 @@ pub(super) const SIZE: &str = "max_size";
 /// Before which no decision was taken for evidence of its workload: none was, before the history had a place for it.
 pub(super) const EVIDENCE: &str = "evidence";
 
+/// Before which no decision was counted by what local policies and webhooks said of it, for the same reason.
+pub(super) const AGREEMENTS: &str = "agreements";
+
 /// How far a walk has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark(pub &'static str);
@@ -122,11 +125,18 @@ pub(super) async fn deleted(tx: &mut Transaction, kind: &'static str, before: Ti
     tx.execute(sql).await
 }
 
-/// All decisions that there are were taken for evidence.
-pub(super) async fn forget_evidence(tx: &mut Transaction) -> Result<(), StoreError> {
-    let mut sql = Sql::new("DELETE FROM horizons WHERE kind = ");
-    sql.bind(EVIDENCE);
+/// All decisions that there are were taken for evidence, and counted.
+pub(super) async fn all_counted(tx: &mut Transaction) -> Result<(), StoreError> {
+    let mut sql = Sql::new("DELETE FROM horizons WHERE kind IN ");
+    sql.list([EVIDENCE, AGREEMENTS]);
     tx.execute(sql).await
+}
+
+/// Since when decisions are counted by what local policies and webhooks said of them. `None`: from the beginning.
+pub(super) async fn agreed_since(database: &Database) -> Result<Option<Timestamp>, StoreError> {
+    let mut sql = Sql::new("SELECT before FROM horizons WHERE kind = ");
+    sql.bind(AGREEMENTS);
+    Ok(database.fetch(sql).await?.first().map(|row| row.int(0)).transpose()?.map(Timestamp))
 }
 
 pub(super) async fn all(database: &Database) -> Result<Horizons, StoreError> {

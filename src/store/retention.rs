@@ -139,6 +139,8 @@ impl Swept {
         "rollup_rules",
         "rollup_repositories",
         "rollup_candidates",
+        "rollup_agreements",
+        "rollup_disagreements",
         "workload_rules",
         "workload_judged",
         "workload_against",

@@ -127,6 +127,11 @@ impl Contents {
         Ok(found)
     }
 
+    /// Whether the outcome was stored before, by this process.
+    pub fn remembers(&self, outcome: &[u8; 32]) -> bool {
+        self.outcomes.get(outcome).is_some()
+    }
+
     /// To be called once the transaction is committed.
     pub fn remember(&self, reviews: Reviews, outcomes: HashMap<[u8; 32], i64>) {
         for (hash, review) in reviews {

@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 
+use super::agreement::is_rare;
+use super::agreements;
 use super::comparison::Cell;
 use super::database::{Database, NEWEST};
 use super::error::StoreError;
+use super::horizon;
+use super::key;
 use super::reach::of_cluster;
-use super::read::{Blame, ComparedFilter, Filter, Range};
+use super::read::{AgreedFilter, Blame, ComparedFilter, Filter, Range};
 use super::row::{self, Uid};
 use super::sql::Sql;
 use super::stretch::Bounds;
@@ -26,6 +30,8 @@ pub(super) enum Source {
     Rules(Vec<i64>),
     /// Of comparisons with a candidate.
     Cells(Vec<i64>),
+    /// Rare cells of local policies beside a webhook.
+    Agreements(Vec<i64>),
     /// Where an image of this repository is to blame.
     Blamed(i64),
     /// In the range or beside it: where to look.
@@ -55,6 +61,8 @@ pub(super) enum Condition {
     Is(Sql),
     /// `EXISTS (SELECT .. x WHERE ..`, not closed yet: of a row `x` with the key of the decision.
     Has(Sql),
+    /// The first, or the second, which is like that of `Has`.
+    Either(Sql, Sql),
 }
 
 /// How a filter names images.
@@ -78,6 +86,10 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
     }
     if let Some(compared) = &filter.compared {
         let Some(predicate) = of_comparison(database, compared).await? else { return Ok(None) };
+        found.push(predicate);
+    }
+    if let Some(agreed) = &filter.agreed {
+        let Some(predicate) = of_agreement(database, agreed).await? else { return Ok(None) };
         found.push(predicate);
     }
     if let Some(image) = &filter.image {
@@ -138,6 +150,12 @@ impl Condition {
                 sql.append(database.pruned("x", bounds)).push(")");
                 sql
             }
+            Self::Either(one, other) => {
+                let mut sql = Sql::new("(");
+                sql.append(one.clone()).push(" OR ").append(other.clone());
+                sql.append(database.pruned("x", bounds)).push("))");
+                sql
+            }
         }
     }
 }
@@ -175,7 +193,8 @@ impl Source {
     /// How many ranges it merges.
     pub fn ranges(&self) -> usize {
         match self {
-            Self::Namespaces(ids) | Self::Reviews(ids) | Self::Rules(ids) | Self::Cells(ids) => ids.len().max(1),
+            Self::Namespaces(ids) | Self::Reviews(ids) | Self::Rules(ids) => ids.len().max(1),
+            Self::Cells(cells) | Self::Agreements(cells) => cells.len().max(1),
             _ => 1,
         }
     }
@@ -217,6 +236,7 @@ impl Source {
             Self::Reviews(ids) => Some(("decisions d WHERE d.review", ids)),
             Self::Rules(ids) => Some(("decision_rules d WHERE d.rule", ids)),
             Self::Cells(cells) => Some(("decision_candidates d WHERE d.cell", cells)),
+            Self::Agreements(cells) => Some(("decision_agreements d WHERE d.cell", cells)),
             _ => None,
         }
     }
@@ -230,9 +250,12 @@ impl Source {
             return sql;
         }
         match self {
-            Self::All | Self::Namespaces(_) | Self::Reviews(_) | Self::Rules(_) | Self::Cells(_) => {
-                sql.push("decisions d WHERE 1 = 1")
-            }
+            Self::All
+            | Self::Namespaces(_)
+            | Self::Reviews(_)
+            | Self::Rules(_)
+            | Self::Cells(_)
+            | Self::Agreements(_) => sql.push("decisions d WHERE 1 = 1"),
             Self::Blamed(repository) => sql.push("decision_repositories d WHERE d.repository = ").bind(*repository),
             Self::Uid(uid, within) => sql.append(uid.source(database, *within)),
             Self::Keys(keys) => sql.push("decisions d WHERE d.key IN ").list(keys.iter().copied()),
@@ -296,6 +319,31 @@ async fn of_comparison(database: &Database, filter: &ComparedFilter) -> Result<O
     let mut condition = Sql::new("EXISTS (SELECT 1 FROM decision_candidates x WHERE x.key = d.key AND x.cell IN ");
     condition.list(cells.iter().copied());
     Ok(Some(Predicate::new(Condition::Has(condition), Some(Source::Cells(cells)))))
+}
+
+/// `None`: there is no such pair, or no such cell. Where all that is asked for is rare, it is found by the cells; what is
+/// common a walk finds by its outcome.
+async fn of_agreement(database: &Database, filter: &AgreedFilter) -> Result<Option<Predicate>, StoreError> {
+    let Some(pair) = agreements::number(database, &filter.pair).await? else { return Ok(None) };
+    let cells = |rare: bool| -> Vec<i64> {
+        let fits = |local, webhook| is_rare(local, webhook) == rare && filter.fits(local, webhook);
+        Cell::fitting(pair, fits).into_iter().map(|Cell(cell)| cell).collect()
+    };
+    let (common, rare) = (cells(false), cells(true));
+    let mut of_rare = Sql::new("EXISTS (SELECT 1 FROM decision_agreements x WHERE x.key = d.key AND x.cell IN ");
+    of_rare.list(rare.iter().copied());
+    let mut of_common =
+        Sql::new("EXISTS (SELECT 1 FROM outcome_agreements o WHERE o.outcome = d.outcome AND o.cell IN ");
+    of_common.list(common.iter().copied()).push(")");
+    if let Some(since) = horizon::agreed_since(database).await? {
+        of_common.push(" AND d.key >= ").bind(key::start(since));
+    }
+    Ok(match (common.is_empty(), rare.is_empty()) {
+        (true, true) => None,
+        (true, false) => Some(Predicate::new(Condition::Has(of_rare), Some(Source::Agreements(rare)))),
+        (false, true) => Some(Predicate::new(of_common, None)),
+        (false, false) => Some(Predicate::new(Condition::Either(of_common, of_rare), None)),
+    })
 }
 
 async fn of_repository(database: &Database, name: &str, blame: Blame) -> Result<Option<Predicate>, StoreError> {

@@ -23,7 +23,7 @@ struct Rolled {
     at: &'static str,
 }
 
-const ROLLUPS: [Rolled; 4] = [
+const ROLLUPS: [Rolled; 6] = [
     Rolled {
         table: "rollup_totals",
         place: &["cluster", "namespace"],
@@ -46,6 +46,18 @@ const ROLLUPS: [Rolled; 4] = [
         table: "rollup_candidates",
         place: &["cluster", "namespace"],
         key: &["cluster", "namespace", "width", "bucket", "cell", "dry_run", "replica"],
+        at: "t.bucket",
+    },
+    Rolled {
+        table: "rollup_agreements",
+        place: &["cluster", "namespace"],
+        key: &["cluster", "namespace", "width", "bucket", "cell", "dry_run", "replica"],
+        at: "t.bucket",
+    },
+    Rolled {
+        table: "rollup_disagreements",
+        place: &["cluster", "namespace"],
+        key: &["cluster", "namespace", "width", "bucket", "cell", "rule", "repository", "dry_run", "replica"],
         at: "t.bucket",
     },
 ];

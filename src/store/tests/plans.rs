@@ -54,7 +54,7 @@ pub(super) async fn plan(database: &Database, sql: Sql) -> Vec<String> {
 }
 
 /// Tables that have a row for each decision, review, bucket or workload.
-const GROWING: [&str; 18] = [
+const GROWING: [&str; 22] = [
     "image_workloads",
     "inventory_images",
     "inventory_workloads",
@@ -65,12 +65,16 @@ const GROWING: [&str; 18] = [
     "decision_rules",
     "decision_repositories",
     "decision_candidates",
+    "decision_agreements",
+    "outcome_agreements",
     "reviews",
     "outcomes",
     "review_images",
     "rollup_totals",
     "rollup_rules",
     "rollup_repositories",
+    "rollup_agreements",
+    "rollup_disagreements",
     "workload_rules",
     "batches",
 ];

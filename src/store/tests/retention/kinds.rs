@@ -20,7 +20,14 @@ on_both![
 
 async fn figures_go_by_their_own_age_and_are_never_changed(kind: Kind) {
     let (test, _) = stored(kind, 41, 700).await;
-    let tables = ["rollup_totals", "rollup_rules", "rollup_repositories", "rollup_candidates"];
+    let tables = [
+        "rollup_totals",
+        "rollup_rules",
+        "rollup_repositories",
+        "rollup_candidates",
+        "rollup_agreements",
+        "rollup_disagreements",
+    ];
     let rows = async || {
         let mut all = Vec::new();
         for table in tables {
