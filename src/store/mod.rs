@@ -23,6 +23,7 @@ mod evidence;
 mod fact;
 mod figures;
 mod find;
+pub mod fleet;
 mod generate;
 mod hits;
 pub mod hold;
@@ -84,9 +85,9 @@ use self::database::Database;
 use self::places::{KnownRule, Namespace};
 use self::reach::{Reach, Rights};
 use self::read::{
-    AgainstPage, Askers, Bucket, Comparisons, Cursor, Filter, Followed, Hits, Horizons, Names, News, Page, PolicyRules,
-    Range, Ranking, References, Referred, RepositorySeen, Runners, Scope, Slice, Standing, StoredDecision, Summary,
-    Uses, Which,
+    AgainstPage, Askers, Bucket, ByCluster, Comparisons, Cursor, Filter, Followed, Hits, Horizons, Names, News, Page,
+    PolicyRules, Range, Ranking, References, Referred, RepositorySeen, Runners, Scope, Slice, Standing, StoredDecision,
+    Summary, Uses, Which,
 };
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
@@ -317,6 +318,11 @@ impl Store {
     /// Without `since`, from the oldest bucket; without `until`, up to now.
     pub async fn summary(&self, scope: &Scope) -> Result<Summary, StoreError> {
         figures::summary(&self.database, scope, Timestamp::now()).await
+    }
+
+    /// The same by cluster, in alphabetical order; those of which nothing came are left out.
+    pub async fn by_cluster(&self, scope: &Scope) -> Result<ByCluster, StoreError> {
+        figures::by_cluster(&self.database, scope, Timestamp::now()).await
     }
 
     /// Bars over the same span as the [`summary`](Self::summary), empty ones too; at most `max_buckets`, but two where

@@ -9,7 +9,7 @@ use crate::setup::{Person, asking, fill};
 const OTHERS: [&str; 5] = ["secret", "blog", "seventh", "uid-l1", "uid-x1"];
 
 /// Every page and every part of the API that shows something of the history, with what they may ask for.
-const PATHS: [&str; 41] = [
+const PATHS: [&str; 45] = [
     "/",
     "/?since=7d",
     "/?cluster=prod",
@@ -21,6 +21,9 @@ const PATHS: [&str; 41] = [
     "/decisions?q=test",
     "/decisions?q=e",
     "/candidates",
+    "/clusters",
+    "/clusters?cluster=prod&gate=unknown",
+    "/clusters?cluster=prod&gate=not",
     "/inventory",
     "/inventory?outlook=audited",
     "/namespaces",
@@ -36,6 +39,7 @@ const PATHS: [&str; 41] = [
     "/api/v1/summary",
     "/api/v1/chart",
     "/api/v1/candidates",
+    "/api/v1/clusters",
     "/api/v1/decisions?limit=1000",
     "/api/v1/export",
     "/api/v1/names?q=e",
@@ -107,6 +111,21 @@ async fn figures_lists_and_names_are_of_their_namespaces_alone() {
             assert!(!text.contains(other), "{path} says {other}:\n{text}");
         }
     }
+    let clusters = sam.json("/api/v1/clusters").await;
+    let names: Vec<&Value> =
+        clusters["clusters"].as_array().expect("a list").iter().map(|one| &one["cluster"]).collect();
+    assert_eq!((names, &clusters["replicas"]), (vec![&json!("prod")], &Value::Null), "{clusters}");
+    for of_replicas in ["replicas", "protocols", "unproven", "lag_ms", "next_end"] {
+        assert_eq!(clusters["clusters"][0][of_replicas], Value::Null, "{of_replicas}: {clusters}");
+    }
+    let page = sam.get("/clusters").await.text();
+    assert!(!page.contains("Replicas") && !page.contains("Unproven"), "{page}");
+    let of_all = root.clone().json("/api/v1/clusters").await;
+    assert_eq!(
+        (of_all["clusters"].as_array().map(Vec::len), of_all["replicas"].is_array()),
+        (Some(2), true),
+        "{of_all}"
+    );
     let overview = sam.get("/").await.text();
     assert!(overview.contains("shop-eu") && !overview.contains("Unjudged"), "{overview}");
     assert!(root.clone().get("/").await.text().contains("secret-project"));
@@ -132,11 +151,12 @@ async fn figures_lists_and_names_are_of_their_namespaces_alone() {
 }
 
 /// What takes a cluster and a namespace.
-const ASKED: [&str; 18] = [
+const ASKED: [&str; 19] = [
     "/",
     "/decisions",
     "/decisions/tail",
     "/candidates",
+    "/clusters",
     "/images",
     "/inventory",
     "/namespaces",
@@ -176,7 +196,9 @@ async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
         assert_eq!(sam.get(&path).await.status, 403, "{path}");
     }
     let others = ["/namespaces/prod/blog", "/namespaces/seventh/shop", "/api/v1/namespaces/prod/secret-project"];
-    for path in ["/access", "/api/v1/access", "/metrics"].into_iter().chain(others) {
+    let of_all =
+        ["/access", "/api/v1/access", "/health", "/api/v1/health", "/metrics", "/api/v1/clusters?cluster=seventh"];
+    for path in of_all.into_iter().chain(others) {
         assert_eq!(sam.get(path).await.status, 403, "{path}");
     }
     // Of a cluster's own objects, and of images that others alone ask for, nobody learns whether there are any.
@@ -193,5 +215,5 @@ async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
     // Some of so many have a row, and the count of the others comes with the next one.
     assert_eq!(refusals.len(), 20);
     let metrics = ada.get("/metrics").await.text();
-    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 99"), "{metrics}");
+    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 107"), "{metrics}");
 }
