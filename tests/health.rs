@@ -178,7 +178,6 @@ async fn reviews_that_find_no_room_and_a_journal_that_is_full_are_told() {
     assert!(rehearsal.review("/review/lab", &pod_review("second", "shop", "web", &["nginx"])).await.allowed());
     let overload = way(&health(&rehearsal).await, "overload");
     assert_eq!(overload["state"], "degraded", "{overload}");
-    let now = "1 of 1 place are taken; 1 review was answered allowed, unjudged.";
     assert_eq!(said(&overload, "now"), "1 of 1 places are taken; 1 review was answered allowed, unjudged.");
     backend.release();
     assert_eq!(first.await.expect("no panic"), 200);
