@@ -26,6 +26,7 @@ mod evidence;
 mod fact;
 mod figures;
 mod find;
+pub mod fleet;
 mod generate;
 mod hits;
 pub mod hold;
@@ -89,8 +90,9 @@ use self::database::Database;
 use self::places::{KnownRule, Namespace};
 use self::reach::{Reach, Rights, of_cluster};
 use self::read::{
-    AccordBucket, AgainstPage, Agreements, Bucket, Causes, Comparisons, Cursor, Disagreed, Filter, Followed, Hits, Horizons,
-    Names, News, Page, Pair, PolicyRules, Range, Ranking, Scope, Slice, Standing, StoredDecision, Summary, Uses, Which,
+    AccordBucket, AgainstPage, Agreements, Bucket, ByCluster, Causes, Comparisons, Cursor, Disagreed, Filter, Followed,
+    Hits, Horizons, Names, News, Page, Pair, PolicyRules, Range, Ranking, Scope, Slice, Standing, StoredDecision,
+    Summary, Uses, Which,
 };
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
@@ -331,6 +333,11 @@ impl Store {
     /// Without `since`, from the oldest bucket; without `until`, up to now.
     pub async fn summary(&self, scope: &Scope) -> Result<Summary, StoreError> {
         figures::summary(&self.database, scope, Timestamp::now()).await
+    }
+
+    /// The same by cluster, in alphabetical order; those of which nothing came are left out.
+    pub async fn by_cluster(&self, scope: &Scope) -> Result<ByCluster, StoreError> {
+        figures::by_cluster(&self.database, scope, Timestamp::now()).await
     }
 
     /// Bars over the same span as the [`summary`](Self::summary), empty ones too; at most `max_buckets`, but two where

@@ -121,7 +121,7 @@ pub(super) async fn sweep(
 
 impl Swept {
     /// Whose rows it counts.
-    pub const KINDS: [&'static str; 24] = [
+    pub const KINDS: [&'static str; 26] = [
         "decisions",
         "notable decisions",
         "dry runs",

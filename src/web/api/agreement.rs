@@ -8,8 +8,8 @@ use axum::routing::get;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::shape::{CompletenessShape, time};
 use super::endpoint::Endpoint;
+use super::shape::{CompletenessShape, time};
 use super::{Call, json};
 use crate::review::agreement::Accord;
 use crate::review::comparison::Stance;
