@@ -20,6 +20,9 @@ pub(super) const SIZE: &str = "max_size";
 /// Before which no decision was taken for evidence of its workload: none was, before the history had a place for it.
 pub(super) const EVIDENCE: &str = "evidence";
 
+/// Before which no use of an exemption or a ticket was counted.
+pub(super) const EXEMPTIONS: &str = "exemptions";
+
 /// How far a walk has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark(pub &'static str);
@@ -38,6 +41,7 @@ pub(super) mod mark {
     pub const HOURS: Mark = Mark("walked:hours");
     pub const DAYS: Mark = Mark("walked:days");
     pub const WORKLOADS: Mark = Mark("walked:workload_rules");
+    pub const USES: Mark = Mark("walked:exemption_uses");
     pub const JUDGED: Mark = Mark("walked:workload_judged");
     pub const AGAINST: Mark = Mark("walked:workload_against");
     pub const CONTENTS: Mark = Mark("walked:contents");
@@ -45,7 +49,7 @@ pub(super) mod mark {
     /// The end of the day whose partitions are being replaced.
     pub const CLAIMED: Mark = Mark("walked:claimed");
 
-    pub const ALL: [Mark; 16] = [
+    pub const ALL: [Mark; 17] = [
         DECISIONS,
         NOTABLE,
         DRY_RUN,
@@ -57,6 +61,7 @@ pub(super) mod mark {
         HOURS,
         DAYS,
         WORKLOADS,
+        USES,
         JUDGED,
         AGAINST,
         CONTENTS,

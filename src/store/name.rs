@@ -53,6 +53,7 @@ pub(super) struct Dimensions {
     pub callers: Dimension,
     pub candidates: Dimension,
     pub versions: Dimension,
+    pub exemptions: Dimension,
     /// By the number of the cluster and the review that it sent.
     pub places: Cache<(i64, ReviewHash), Place>,
 }
@@ -80,6 +81,7 @@ impl Dimensions {
             callers: Dimension::new("callers", &["name"]),
             candidates: Dimension::new("candidates", &["name"]),
             versions: Dimension::new("versions", &["policy", "name"]),
+            exemptions: Dimension::new("exemptions", &["kind", "name"]),
             places: Cache::new(PLACES),
         }
     }
@@ -97,11 +99,13 @@ impl Dimensions {
             callers,
             candidates,
             versions,
+            exemptions,
             places,
         } = self;
-        for dimension in
-            [clusters, namespaces, workloads, policies, rules, users, revisions, callers, candidates, versions]
-        {
+        for dimension in [
+            clusters, namespaces, workloads, policies, rules, users, revisions, callers, candidates, versions,
+            exemptions,
+        ] {
             dimension.remembered.clear();
         }
         places.clear();

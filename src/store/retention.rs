@@ -13,6 +13,7 @@ mod cells;
 mod contents;
 mod decisions;
 mod events;
+mod names;
 mod pace;
 mod rollups;
 
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use self::cells::Cells;
-use self::decisions::Rules;
+use self::names::Names;
 use self::pace::Pace;
 use super::bucket::Day;
 use super::database::{Database, Transaction};
@@ -83,7 +84,7 @@ pub(super) struct Sweep {
     /// What of the decisions must be tried again.
     pub delayed: Option<StoreError>,
     pace: Pace,
-    rules: Rules,
+    names: Names,
     cells: Cells,
 }
 
@@ -108,8 +109,8 @@ pub(super) async fn sweep(
     let holds = hold::active(&mut tx).await?;
     tx.commit().await?;
     let due = Due::at(now, settings, holds);
-    let (pace, rules, cells) = (Pace::new(), Rules::default(), Cells::default());
-    let mut sweep = Sweep { due, swept: std::mem::take(swept), delayed: None, pace, rules, cells };
+    let (pace, names, cells) = (Pace::new(), Names::default(), Cells::default());
+    let mut sweep = Sweep { due, swept: std::mem::take(swept), delayed: None, pace, names, cells };
     let done = sweep.run(database).await;
     *swept = sweep.swept;
     done.map(Some)
@@ -119,7 +120,7 @@ pub(super) async fn sweep(
 
 impl Swept {
     /// Whose rows it counts.
-    pub const KINDS: [&'static str; 22] = [
+    pub const KINDS: [&'static str; 24] = [
         "decisions",
         "notable decisions",
         "dry runs",
@@ -133,11 +134,13 @@ impl Swept {
         "presence",
         "tickets",
         "sessions",
+        "revision_loads",
         "rollup_totals",
         "rollup_rules",
         "rollup_repositories",
         "rollup_candidates",
         "workload_rules",
+        "exemption_uses",
         "workload_judged",
         "workload_against",
         "reviews",

@@ -3,7 +3,8 @@
 use super::comparison::Cell;
 use super::database::{Database, NEWEST};
 use super::error::StoreError;
-use super::read::{Blame, ComparedFilter, Filter, Range};
+use super::outcome;
+use super::read::{Blame, ComparedFilter, Filter, LetThrough, Range};
 use super::row::{self, Uid};
 use super::sql::Sql;
 use super::stretch::Bounds;
@@ -23,6 +24,8 @@ pub(super) enum Source {
     Rules(Vec<i64>),
     /// Of comparisons with a candidate.
     Cells(Vec<i64>),
+    /// Of exemptions and tickets.
+    Exemptions(Vec<i64>),
     /// Where an image of this repository is to blame.
     Blamed(i64),
     /// In the range or beside it: where to look.
@@ -73,6 +76,10 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
     }
     if let Some(compared) = &filter.compared {
         let Some(predicate) = of_comparison(database, compared).await? else { return Ok(None) };
+        found.push(predicate);
+    }
+    if let Some(way) = &filter.let_through {
+        let Some(predicate) = of_way(database, way).await? else { return Ok(None) };
         found.push(predicate);
     }
     if let Some(image) = &filter.image {
@@ -170,7 +177,11 @@ impl Source {
     /// How many ranges it merges.
     pub fn ranges(&self) -> usize {
         match self {
-            Self::Namespaces(ids) | Self::Reviews(ids) | Self::Rules(ids) | Self::Cells(ids) => ids.len().max(1),
+            Self::Namespaces(ids)
+            | Self::Reviews(ids)
+            | Self::Rules(ids)
+            | Self::Cells(ids)
+            | Self::Exemptions(ids) => ids.len().max(1),
             _ => 1,
         }
     }
@@ -212,6 +223,7 @@ impl Source {
             Self::Reviews(ids) => Some(("decisions d WHERE d.review", ids)),
             Self::Rules(ids) => Some(("decision_rules d WHERE d.rule", ids)),
             Self::Cells(cells) => Some(("decision_candidates d WHERE d.cell", cells)),
+            Self::Exemptions(ids) => Some(("decision_exemptions d WHERE d.exemption", ids)),
             _ => None,
         }
     }
@@ -225,9 +237,12 @@ impl Source {
             return sql;
         }
         match self {
-            Self::All | Self::Namespaces(_) | Self::Reviews(_) | Self::Rules(_) | Self::Cells(_) => {
-                sql.push("decisions d WHERE 1 = 1")
-            }
+            Self::All
+            | Self::Namespaces(_)
+            | Self::Reviews(_)
+            | Self::Rules(_)
+            | Self::Cells(_)
+            | Self::Exemptions(_) => sql.push("decisions d WHERE 1 = 1"),
             Self::Blamed(repository) => sql.push("decision_repositories d WHERE d.repository = ").bind(*repository),
             Self::Uid(uid, within) => sql.append(uid.source(database, *within)),
             Self::Keys(keys) => sql.push("decisions d WHERE d.key IN ").list(keys.iter().copied()),
@@ -291,6 +306,34 @@ async fn of_comparison(database: &Database, filter: &ComparedFilter) -> Result<O
     let mut condition = Sql::new("EXISTS (SELECT 1 FROM decision_candidates x WHERE x.key = d.key AND x.cell IN ");
     condition.list(cells.iter().copied());
     Ok(Some(Predicate::new(Condition::Has(condition), Some(Source::Cells(cells)))))
+}
+
+/// `None`: there is no such exemption or ticket.
+async fn of_way(database: &Database, way: &LetThrough) -> Result<Option<Predicate>, StoreError> {
+    let named = || {
+        let (kind, name) = match way {
+            LetThrough::Exemption(id) => (outcome::EXEMPTION, id),
+            LetThrough::Ticket(ticket) => (outcome::TICKET, ticket),
+        };
+        let mut sql = Sql::new("SELECT m.id FROM exemptions m WHERE m.kind = ");
+        sql.bind(kind).push(" AND ");
+        match way {
+            LetThrough::Ticket(glob) if glob.contains('*') => sql.append(database.glob("m.name", glob)),
+            _ => sql.push("m.name = ").bind(name.as_str()),
+        };
+        sql
+    };
+    let mut some = named();
+    some.push(" LIMIT ").bind(MERGED as i64 + 1);
+    let found = ids(database, some).await?;
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let mut condition =
+        Sql::new("EXISTS (SELECT 1 FROM decision_exemptions x WHERE x.key = d.key AND x.exemption IN (");
+    condition.append(named()).push(")");
+    let source = (found.len() <= MERGED).then_some(Source::Exemptions(found));
+    Ok(Some(Predicate::new(Condition::Has(condition), source)))
 }
 
 async fn of_repository(database: &Database, name: &str, blame: Blame) -> Result<Option<Predicate>, StoreError> {

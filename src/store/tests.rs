@@ -4,6 +4,7 @@ mod access;
 mod batches;
 mod ceilings;
 mod census;
+mod exemptions;
 mod figures;
 mod history;
 mod inventories;

@@ -24,7 +24,7 @@ use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
 
 /// Every page that one can go to from every other.
-const PAGES: [(&str, &str); 7] = [
+const PAGES: [(&str, &str); 8] = [
     ("/", "Overview"),
     ("/namespaces", "Namespaces"),
     ("/images", "Images"),
@@ -32,6 +32,7 @@ const PAGES: [(&str, &str); 7] = [
     ("/decisions", "Decisions"),
     ("/candidates", "Candidates"),
     ("/inventory", "Inventory"),
+    ("/exemptions", "Exemptions"),
 ];
 
 /// One request for a page.

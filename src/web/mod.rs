@@ -43,6 +43,7 @@ mod comparison;
 pub mod completeness;
 mod ended;
 mod error;
+mod exemptions;
 pub mod export;
 mod filters;
 mod found;
@@ -52,6 +53,7 @@ mod headers;
 mod host;
 mod image;
 pub mod inventory;
+mod lapses;
 mod let_through;
 mod pages;
 mod place;
@@ -140,6 +142,8 @@ pub fn router(state: WebState, others: Router) -> Router {
         .route("/decisions", get(pages::decisions::list))
         .route("/decisions/tail", get(pages::tail::follow))
         .route("/decisions/{id}", get(pages::decision::show))
+        .route("/exemptions", get(pages::exemptions::list))
+        .route("/exemptions/{id}", get(pages::exemption::show))
         .route("/images", get(pages::images::list))
         .route("/images/reference", get(pages::image::show))
         .route("/inventory", get(pages::inventory::show))
@@ -161,6 +165,8 @@ pub fn router(state: WebState, others: Router) -> Router {
         .route("/api/v1/break-glass", get(api::break_glass::list))
         .route("/api/v1/ceilings", get(api::ceilings::list))
         .route("/api/v1/chart", get(api::chart::show))
+        .route("/api/v1/exemptions", get(api::exemptions::list))
+        .route("/api/v1/exemptions/{id}", get(api::exemptions::show))
         .route("/api/v1/export", get(api::export::show))
         .route("/api/v1/names", get(api::names::show))
         .route("/api/v1/hits", get(api::hits::show))

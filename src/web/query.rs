@@ -16,7 +16,7 @@ use crate::store::access::{Accesses, Event};
 use crate::store::inventory::Outlook;
 use crate::store::inventory::read::Shown;
 use crate::store::reach::Reach;
-use crate::store::read::{Blame, ComparedFilter, Cursor, DryRuns, Filter, Hits, Referred, Scope, Uses};
+use crate::store::read::{Blame, ComparedFilter, Cursor, DryRuns, Filter, Hits, LetThrough, Referred, Scope, Uses};
 
 pub mod cursor;
 pub mod followed;
@@ -26,7 +26,7 @@ pub mod moment;
 const MAX_VALUE: usize = 16 * 1024;
 
 /// What selects decisions, in the order in which a page offers it.
-pub const FILTERS: [&str; 19] = [
+pub const FILTERS: [&str; 21] = [
     "since",
     "until",
     "cluster",
@@ -46,6 +46,8 @@ pub const FILTERS: [&str; 19] = [
     "candidate",
     "candidate_live",
     "candidate_verdict",
+    "exemption",
+    "ticket",
 ];
 
 /// A query string, decoded. A parameter with an empty value is an absent one.
@@ -162,6 +164,7 @@ impl Parameters {
             would_reject: self.choice("would_reject", &YES_NO)?,
             dry_run: self.choice("dry_run", &YES_NO)?,
             compared: self.compared()?,
+            let_through: self.let_through()?,
         })
     }
 
@@ -197,6 +200,17 @@ impl Parameters {
                 let problem = "candidate_live and candidate_verdict are of a candidate, which this names";
                 Err(BadParameter::new("candidate", problem.to_owned()))
             }
+        }
+    }
+
+    fn let_through(&self) -> Result<Option<LetThrough>, BadParameter> {
+        match (self.text("exemption"), self.text("ticket")) {
+            (Some(_), Some(_)) => {
+                Err(BadParameter::new("ticket", "an exemption costs no ticket: give one of exemption and ticket"))
+            }
+            (Some(id), None) => Ok(Some(LetThrough::Exemption(id.to_owned()))),
+            (None, Some(ticket)) => Ok(Some(LetThrough::Ticket(ticket.to_owned()))),
+            (None, None) => Ok(None),
         }
     }
 

@@ -1,3 +1,4 @@
+use super::exemptions::is_let_through;
 use super::history::History;
 use super::plans::plan;
 use super::{HISTORY, Kind, TestStore, on_both};
@@ -9,7 +10,9 @@ use crate::store::figures::{comparisons, summary};
 use crate::store::hits::ranking;
 use crate::store::list::{self, SCANNED};
 use crate::store::reach::Reach;
-use crate::store::read::{Blame, Compared, ComparedFilter, Filter, Hits, Scope, Slice, StoredDecision, Which};
+use crate::store::read::{
+    Blame, Compared, ComparedFilter, Filter, Hits, LetThrough, Scope, Slice, StoredDecision, Which,
+};
 
 on_both![
     every_filter_finds_what_it_says,
@@ -55,6 +58,7 @@ fn matching(filter: &Filter, history: &History) -> Vec<StoredDecision> {
             && filter.would_reject.is_none_or(|would_reject| would_reject == decision.would_reject)
             && filter.dry_run.is_none_or(|dry_run| dry_run == decision.dry_run)
             && filter.compared.as_ref().is_none_or(|compared| is_compared(compared, decision))
+            && filter.let_through.as_ref().is_none_or(|way| is_let_through(decision, way))
     };
     history.decisions.iter().filter(matches).cloned().collect()
 }
@@ -135,6 +139,8 @@ fn filters(history: &History) -> Vec<Filter> {
         Filter { dry_run: Some(false), ..Filter::default() },
         Filter { compared: compared(None, None), ..Filter::default() },
         Filter { compared: compared(Some(Stance::Allow), Some(Stance::Deny)), ..Filter::default() },
+        Filter { let_through: Some(LetThrough::Exemption("5ec125ec125e".to_owned())), ..Filter::default() },
+        Filter { let_through: Some(LetThrough::Ticket("*".to_owned())), ..Filter::default() },
     ];
     let mut all = vec![
         Filter::default(),
@@ -173,6 +179,7 @@ fn both(one: &Filter, two: &Filter) -> Filter {
         would_reject: one.would_reject.or(two.would_reject),
         dry_run: one.dry_run.or(two.dry_run),
         compared: one.compared.or(two.compared),
+        let_through: one.let_through.or(two.let_through),
     }
 }
 

@@ -19,6 +19,7 @@ pub mod ceilings;
 pub mod chart;
 pub mod decision;
 pub mod decisions;
+pub mod exemptions;
 pub mod export;
 pub mod hits;
 pub mod image;

@@ -24,8 +24,19 @@ use crate::web::span::{RangeChoice, ranges_of_list};
 
 const ROWS: u16 = 50;
 /// Filters that a page hides until they are asked for.
-const MORE: [&str; 9] =
-    ["policy", "rule", "repository", "to_blame", "dry_run", "uid", "candidate", "candidate_live", "candidate_verdict"];
+const MORE: [&str; 11] = [
+    "policy",
+    "rule",
+    "repository",
+    "to_blame",
+    "dry_run",
+    "uid",
+    "candidate",
+    "candidate_live",
+    "candidate_verdict",
+    "exemption",
+    "ticket",
+];
 
 #[derive(Template)]
 #[template(path = "pages/decisions.html")]

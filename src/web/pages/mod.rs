@@ -11,6 +11,8 @@ pub mod callback;
 pub mod candidates;
 pub mod decision;
 pub mod decisions;
+pub mod exemption;
+pub mod exemptions;
 pub mod image;
 pub mod images;
 pub mod inventory;

@@ -22,7 +22,7 @@ fn every_filter_is_read() {
         "since=2026-11-23T10:00:00Z&until=2026-11-23T11:00:00.250Z&cluster=prod&namespace=shop&workload=Deployment/web&user=alice\
          &policy=images&rule=no-latest\
          &image=docker.io%2F**&repository=docker.io/library/nginx&to_blame=true&uid=u-1&answer=failed&would_reject=false&dry_run=true\
-         &candidate=images-next&candidate_live=allow&candidate_verdict=deny",
+         &candidate=images-next&candidate_live=allow&candidate_verdict=deny&ticket=INC-7",
     );
     let want = Filter {
         reach: Reach::Everything,
@@ -46,6 +46,7 @@ fn every_filter_is_read() {
             live: Some(Stance::Allow),
             silent: Some(Stance::Deny),
         }),
+        let_through: Some(LetThrough::Ticket("INC-7".to_owned())),
     };
     assert_eq!(got, Ok(want));
 }
