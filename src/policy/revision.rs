@@ -51,6 +51,16 @@ pub enum Source {
     Webhook(WebhookSettings),
 }
 
+/// What gives a rule its mode somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Its own mode or rollout.
+    Rule,
+    /// A stage of its policy's rollout.
+    Rollout,
+    Policy,
+}
+
 // === impl Revision ===
 
 impl Revision {
@@ -162,15 +172,20 @@ impl Policy {
 
     /// The same, as it would be if nothing held it back.
     pub fn asked_mode_of(&self, rule: &str, place: Place<'_>) -> Mode {
+        self.origin_of(rule, place).0
+    }
+
+    /// The same, and what says so.
+    pub fn origin_of(&self, rule: &str, place: Place<'_>) -> (Mode, Origin) {
         let own = match &self.source {
             Source::Rules(rules) => rules.rule(rule).filter(|rule| rule.is_staged()),
             Source::Rego(_) | Source::Gatekeeper(_) | Source::Webhook(_) => None,
         };
         let mode = match own {
-            Some(rule) => rule.mode_in(place),
-            None => self.rollout.mode(rule, place),
+            Some(rule) => rule.mode_in(place).map(|mode| (mode, Origin::Rule)),
+            None => self.rollout.mode(rule, place).map(|mode| (mode, Origin::Rollout)),
         };
-        mode.unwrap_or(self.mode)
+        mode.unwrap_or((self.mode, Origin::Policy))
     }
 
     /// The heaviest mode that a rule can have, whatever a configuration says: a constraint of Gatekeeper names its own.

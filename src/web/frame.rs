@@ -24,7 +24,7 @@ use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
 
 /// Every page that one can go to from every other.
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 9] = [
     ("/", "Overview"),
     ("/namespaces", "Namespaces"),
     ("/images", "Images"),
@@ -33,6 +33,7 @@ const PAGES: [(&str, &str); 8] = [
     ("/candidates", "Candidates"),
     ("/inventory", "Inventory"),
     ("/exemptions", "Exemptions"),
+    ("/policies", "Policies"),
 ];
 
 /// One request for a page.
@@ -230,6 +231,11 @@ impl Notice {
             text: format!("The last of them began at {}. The API lists all.", zone.second(last.from)),
         });
         earlier.into_iter().chain(latest.iter().map(|gap| Self::of_gap(gap, zone))).collect()
+    }
+
+    /// One for each, all of them.
+    pub fn of_each_gap(gaps: &[Gap], zone: &Zone) -> Vec<Self> {
+        gaps.iter().map(|gap| Self::of_gap(gap, zone)).collect()
     }
 
     fn of_gap(gap: &Gap, zone: &Zone) -> Self {

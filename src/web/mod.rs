@@ -19,6 +19,7 @@ pub use self::filters::count;
 
 use self::access::visitor::Visitor;
 use self::access::{Access, Gate, guard};
+use self::changes::Change;
 use self::completeness::Completeness;
 use self::error::WebError;
 use self::host::{HostError, Hosts};
@@ -38,9 +39,11 @@ mod address;
 pub mod api;
 mod assets;
 mod bar;
+mod changes;
 mod chart;
 mod comparison;
 pub mod completeness;
+mod coverage;
 mod ended;
 mod error;
 mod exemptions;
@@ -52,9 +55,12 @@ mod gaps;
 mod headers;
 mod host;
 mod image;
+mod in_force;
 pub mod inventory;
 mod lapses;
 mod let_through;
+mod loads;
+mod modes;
 mod pages;
 mod place;
 mod query;
@@ -92,6 +98,8 @@ pub struct Live {
     pub gaps: Vec<Gap>,
     /// What does not work as configured, one sentence each, as `/readyz` says it.
     pub degraded: Vec<String>,
+    /// `None`: what is configured is in force.
+    pub mistaken: Option<Mistaken>,
     /// In force now.
     pub ceilings: Vec<Ceiling>,
     /// In the order in which they are asked.
@@ -103,6 +111,16 @@ pub struct Live {
     pub loaded: Arc<Revision>,
     /// The command line that sends a first review, ready to paste.
     pub first_review: String,
+}
+
+/// Why what is configured is not in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistaken {
+    pub since: Timestamp,
+    /// It has been so since the process started: on what loaded last before.
+    pub at_start: bool,
+    /// A sentence each: where, what is wrong, and what to do.
+    pub mistakes: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +168,7 @@ pub fn router(state: WebState, others: Router) -> Router {
         .route("/namespaces", get(pages::namespaces::list))
         .route("/namespaces/{cluster}", get(pages::namespace::of_cluster))
         .route("/namespaces/{cluster}/{namespace}", get(pages::namespace::show))
+        .route("/policies", get(pages::policies::show))
         .route("/revisions/{id}", get(pages::revision::show))
         .route("/rules", get(pages::rules::show))
         .route("/rules/{policy}/{rule}", get(pages::rule::show))
@@ -178,6 +197,7 @@ pub fn router(state: WebState, others: Router) -> Router {
         .route("/api/v1/namespaces/{cluster}/{namespace}", get(api::namespace::show))
         .route("/api/v1/rules", get(api::rules::list))
         .route("/api/v1/rules/{policy}/{rule}", get(api::rule::show))
+        .route("/api/v1/policies", get(api::policies::show))
         .route("/api/v1/revisions", get(api::revisions::list))
         .route("/api/v1/revisions/{id}", get(api::revision::show))
         .route(&assets::STYLE_PATH, get(assets::style))
@@ -282,6 +302,26 @@ impl WebState {
     }
 }
 
+impl WebState {
+    /// What is another since the revision `from`, or else since what was in force before. `None`: nothing is known of that.
+    async fn compared(
+        &self,
+        stored: &StoredRevision,
+        from: Option<&str>,
+        visitor: &Visitor,
+    ) -> Result<Option<(String, Vec<Change>)>, WebError> {
+        let before = match from {
+            Some(id) => Some(id.to_owned()),
+            None => self.store.revision_before(&stored.id).await?,
+        };
+        let Some(before) = before else { return Ok(None) };
+        let before = self.revision(before, visitor).await?;
+        let texts = before.text.as_deref().zip(stored.text.as_deref());
+        let changes = texts.and_then(|(before, after)| changes::between(before, after));
+        Ok(changes.map(|changes| (before.id, changes)))
+    }
+}
+
 // === impl Live ===
 
 impl Live {
@@ -299,6 +339,7 @@ impl Live {
         for policy in &mut self.policies {
             policy.capped = None;
         }
+        self.mistaken = None;
         if !self.degraded.is_empty() {
             self.degraded = vec!["Something does not work as configured; whoever runs Rehearsal sees what.".to_owned()];
         }

@@ -294,6 +294,11 @@ impl Parameters {
             .map_err(|_| BadParameter::new(name, "it is not a place in this list: begin again at its start"))
     }
 
+    /// Before which time a list goes on: `before`, in ms.
+    pub fn before(&self) -> Result<Option<Timestamp>, BadParameter> {
+        Ok(self.number("before", "a place in this list: begin again at its start")?.map(Timestamp))
+    }
+
     /// A number that a page or an answer gave.
     pub fn number(&self, name: &str, what: &str) -> Result<Option<i64>, BadParameter> {
         let Some(text) = self.text(name) else { return Ok(None) };

@@ -28,6 +28,7 @@ pub mod inventory;
 pub mod names;
 pub mod namespace;
 pub mod namespaces;
+pub mod policies;
 pub mod revision;
 pub mod revisions;
 pub mod rule;

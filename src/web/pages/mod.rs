@@ -19,6 +19,7 @@ pub mod inventory;
 pub mod namespace;
 pub mod namespaces;
 pub mod overview;
+pub mod policies;
 pub mod revision;
 pub mod rule;
 pub mod rules;
