@@ -15,7 +15,9 @@ async fn hostile_names_are_inert_in_pages_json_and_logs() {
         "evil\u{202e}gnp.latest",
         "\"><img src=x>",
     ];
-    let config = "policies: [{name: images, mode: warn, rules: [{id: approved, allow: {registry: 'none.test'}}]}]";
+    let config = "policies: [{name: images, mode: warn, rules: [{id: approved, allow: {registry: 'none.test'}}]},
+        {name: other, rules: [{id: approved, allow: {registry: 'none.test'}}]}]
+exemptions: [{policy: other, namespaces: '**', until: 2199-01-01, ticket: '<script>alert(2)</script>'}]";
     let rehearsal = Rehearsal::builder().config(config).start().await;
     for (n, text) in hostile.iter().enumerate() {
         let mut review = pod_review(&format!("hostile-{n}"), "team-a", text, &[text]);
@@ -36,7 +38,9 @@ async fn hostile_names_are_inert_in_pages_json_and_logs() {
         let page = rehearsal.get(&format!("/decisions/{}", decision["id"].as_str().expect("an id"))).await.text();
         assert_inert(&page);
     }
-    for page in ["/", "/decisions", "/decisions?namespace=%3Cscript%3Ealert(1)%3C/script%3E"] {
+    for page in
+        ["/", "/exemptions", "/policies", "/decisions", "/decisions?namespace=%3Cscript%3Ealert(1)%3C/script%3E"]
+    {
         assert_inert(&rehearsal.get(page).await.text());
     }
     let log = rehearsal.log();

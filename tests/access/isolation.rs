@@ -9,7 +9,7 @@ use crate::setup::{Person, asking, fill};
 const OTHERS: [&str; 5] = ["secret", "blog", "seventh", "uid-l1", "uid-x1"];
 
 /// Every page and every part of the API that shows something of the history, with what they may ask for.
-const PATHS: [&str; 41] = [
+const PATHS: [&str; 47] = [
     "/",
     "/?since=7d",
     "/?cluster=prod",
@@ -23,6 +23,10 @@ const PATHS: [&str; 41] = [
     "/candidates",
     "/inventory",
     "/inventory?outlook=audited",
+    "/exemptions",
+    "/exemptions?since=30d",
+    "/policies",
+    "/policies?rule=images/no-latest",
     "/namespaces",
     "/namespaces/prod/shop",
     "/images",
@@ -50,6 +54,8 @@ const PATHS: [&str; 41] = [
     "/api/v1/rules",
     "/api/v1/rules/images/no-latest?workloads=known",
     "/api/v1/break-glass",
+    "/api/v1/exemptions",
+    "/api/v1/policies",
     "/api/v1/revisions",
 ];
 
@@ -132,16 +138,20 @@ async fn figures_lists_and_names_are_of_their_namespaces_alone() {
 }
 
 /// What takes a cluster and a namespace.
-const ASKED: [&str; 18] = [
+const ASKED: [&str; 22] = [
     "/",
     "/decisions",
     "/decisions/tail",
     "/candidates",
+    "/exemptions",
     "/images",
     "/inventory",
     "/namespaces",
+    "/policies",
     "/rules",
     "/rules/images/no-latest",
+    "/api/v1/exemptions",
+    "/api/v1/policies",
     "/api/v1/summary",
     "/api/v1/chart",
     "/api/v1/decisions",
@@ -193,5 +203,5 @@ async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
     // Some of so many have a row, and the count of the others comes with the next one.
     assert_eq!(refusals.len(), 20);
     let metrics = ada.get("/metrics").await.text();
-    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 99"), "{metrics}");
+    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 119"), "{metrics}");
 }
