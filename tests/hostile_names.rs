@@ -15,7 +15,9 @@ async fn hostile_names_are_inert_in_pages_json_and_logs() {
         "evil\u{202e}gnp.latest",
         "\"><img src=x>",
     ];
-    let config = "policies: [{name: images, mode: warn, rules: [{id: approved, allow: {registry: 'none.test'}}]}]";
+    let config = "policies: [{name: images, mode: warn, rules: [{id: approved, allow: {registry: 'none.test'}}]},
+        {name: other, rules: [{id: approved, allow: {registry: 'none.test'}}]}]
+exemptions: [{policy: other, namespaces: '**', until: 2199-01-01, ticket: '<script>alert(2)</script>'}]";
     let rehearsal = Rehearsal::builder().config(config).start().await;
     for (n, text) in hostile.iter().enumerate() {
         let mut review = pod_review(&format!("hostile-{n}"), "team-a", text, &[text]);
@@ -38,6 +40,8 @@ async fn hostile_names_are_inert_in_pages_json_and_logs() {
     }
     for page in [
         "/",
+        "/exemptions",
+        "/policies",
         "/agreement",
         "/agreement?webhook=%3Cscript%3Ealert(1)%3C/script%3E&local=%22%3E%3Cimg%20src=x%3E",
         "/decisions",

@@ -69,6 +69,10 @@ async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
         "/clusters?cluster=nowhere",
         "/health",
         "/?since=30d&tz=Asia/Kathmandu",
+        "/exemptions",
+        "/exemptions?namespace=nowhere",
+        "/policies",
+        "/policies?rule=images/approved&cluster=lab",
         "/namespaces",
         "/namespaces?cluster=nowhere",
         "/namespaces/lab/team-a",
@@ -87,6 +91,8 @@ async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
     .map(str::to_owned)
     .into();
     paths.extend(["/inventory", "/inventory?outlook=refused", "/inventory?cluster=nowhere"].map(str::to_owned));
+    let revision = rehearsal.get_json("/api/v1/revisions").await["in_force"].as_str().expect("a name").to_owned();
+    paths.push(format!("/revisions/{revision}"));
     for query in ["uid=long", "uid=denied", "image=UPPER/Case:bad tag!&limit=1"] {
         let query = query.replace(' ', "%20");
         let page = rehearsal.get_json(&format!("/api/v1/decisions?{query}")).await;

@@ -166,9 +166,10 @@ exemptions: {files: ['exemptions-*.yaml']}";
     let decision = rehearsal.decision("namespace=shop&answer=allowed").await;
     assert_eq!((modes(&decision), &decision["would_reject"]), (vec![("no-latest", "enforce")], &json!(false)));
     let exempted = &decision["verdicts"][0]["violations"][0]["exempted"];
-    let expected = json!({"by": "exemption", "ticket": "SEC-12", "owner": "web", "reason": null,
+    let expected = json!({"by": "exemption", "id": exempted["id"], "ticket": "SEC-12", "owner": "web", "reason": null,
         "until": "2199-01-02T00:00:00.000Z"});
     assert_eq!(exempted, &expected);
+    assert!(exempted["id"].as_str().is_some_and(|id| id.len() == 12), "{exempted}");
     let page = rehearsal.get(&format!("/decisions/{}", decision["id"].as_str().expect("an id"))).await.text();
     assert!(page.contains("exempted by SEC-12 of web until 2199-01-02T00:00:00.000Z"), "{page}");
     rehearsal.drained().await;

@@ -19,13 +19,15 @@ use crate::server::health::Readiness;
 use crate::store::fleet::CertificateEnd;
 use crate::store::read::Standing;
 use crate::web::completeness::Completeness;
-use crate::web::{Live, LoadedCandidate, LoadedPolicy, LoadedRule};
+use crate::web::{Live, LoadedCandidate, LoadedPolicy, LoadedRule, Mistaken};
 
 #[derive(Debug, Default)]
 pub struct Condition {
     stopping: AtomicBool,
     /// What does not work now, by what it is about.
     faults: Mutex<BTreeMap<String, Vec<String>>>,
+    /// Why what is configured is not in force.
+    mistaken: Mutex<Option<Mistaken>>,
     others: Mutex<Option<Heard>>,
     /// Clusters that nobody serves any more, when the history was last asked.
     silent: AtomicU64,
@@ -64,6 +66,21 @@ impl Condition {
 
     pub fn clear(&self, about: &str) {
         hold(&self.faults).remove(about);
+    }
+
+    /// That the configuration has mistakes, until it is mended: since the first of them. `at_start`: what loaded last, and not
+    /// what was in force before, is in force meanwhile.
+    pub fn mistaken(&self, mistakes: Vec<String>, at_start: bool) {
+        let mut mistaken = hold(&self.mistaken);
+        let (since, at_start) = match &*mistaken {
+            Some(known) => (known.since, known.at_start),
+            None => (Timestamp::now(), at_start),
+        };
+        *mistaken = Some(Mistaken { since, at_start, mistakes });
+    }
+
+    pub fn mended(&self) {
+        hold(&self.mistaken).take();
     }
 
     /// What the history said of the others when it was asked at `asked_at`. When it has been away, they may not have had
@@ -152,6 +169,7 @@ impl Condition {
                 own,
                 gaps: status.ended_gaps.into_iter().chain(status.open_gap).collect(),
                 degraded: condition.degraded(&recorder),
+                mistaken: hold(&condition.mistaken).clone(),
                 policies: loaded.revision.policies.iter().map(policy).collect(),
                 candidates: loaded.revision.candidates.iter().map(|one| candidate(one, &loaded.revision)).collect(),
                 ceilings,

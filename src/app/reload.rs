@@ -154,7 +154,7 @@ impl Reload {
             None => reload.keep_good(None).await,
             Some(mistakes) => {
                 warn!("the policies have mistakes: starting on the revision that loaded last");
-                reload.say(mistakes.sentences().collect());
+                reload.say(mistakes.sentences().collect(), true);
             }
         }
         reload
@@ -297,10 +297,10 @@ impl Reload {
         self.metrics.count("failed");
         let (revision, count) = (&self.service.loaded().revision.id, mistakes.len());
         warn!(revision, "not reloaded, revision {revision} stays in force; mistakes: {count}");
-        self.say(mistakes);
+        self.say(mistakes, false);
     }
 
-    fn say(&mut self, mistakes: Vec<String>) {
+    fn say(&mut self, mistakes: Vec<String>, at_start: bool) {
         for mistake in &mistakes {
             warn!("{mistake}");
         }
@@ -311,6 +311,7 @@ impl Reload {
             sentences.push(format!("{stays}{} more mistakes, which the log has", mistakes.len() - SHOWN));
         }
         self.condition.faults(ABOUT, sentences);
+        self.condition.mistaken(mistakes.clone(), at_start);
         self.metrics.failed.set(1);
         self.mistakes = mistakes;
     }
@@ -342,6 +343,7 @@ impl Reload {
 
     fn mended(&mut self) {
         self.condition.clear(ABOUT);
+        self.condition.mended();
         self.metrics.failed.set(0);
         self.mistakes.clear();
     }

@@ -9,7 +9,7 @@
 //!
 //! The text is the one that is [shown](crate::policy::text::shown). Mode 0600, in a folder of mode 0700.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -32,8 +32,6 @@ pub struct Revisions {
     dir: PathBuf,
     /// By id.
     waiting: Mutex<BTreeMap<String, Waiting>>,
-    /// The history has them.
-    stored: Mutex<BTreeSet<String>>,
     more: Notify,
 }
 
@@ -42,6 +40,9 @@ pub struct Revisions {
 struct Waiting {
     /// ms.
     loaded_at: i64,
+    /// Later times that it was loaded before the history had the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    again: Vec<i64>,
     text: String,
 }
 
@@ -57,15 +58,16 @@ impl Revisions {
     pub fn open(data_dir: &Path) -> Arc<Self> {
         let dir = data_dir.join(FOLDER);
         let waiting = Mutex::new(left_in(&dir));
-        Arc::new(Self { dir, waiting, stored: Mutex::default(), more: Notify::new() })
+        Arc::new(Self { dir, waiting, more: Notify::new() })
     }
 
     /// To be called before the first review is judged by it. Blocks on the disk.
     pub fn note(&self, id: &str, text: String) {
-        if hold(&self.stored).contains(id) || hold(&self.waiting).contains_key(id) {
-            return;
-        }
-        let waiting = Waiting { loaded_at: Timestamp::now().0, text };
+        let loaded_at = Timestamp::now().0;
+        let waiting = match hold(&self.waiting).get(id) {
+            Some(known) => Waiting { again: [&known.again[..], &[loaded_at]].concat(), ..known.clone() },
+            None => Waiting { loaded_at, again: Vec::new(), text },
+        };
         if let Err(error) = self.write(id, &waiting) {
             warn!(
                 "the text of revision {id} is in memory alone until the history has it: {} cannot be written: {error}",
@@ -105,12 +107,16 @@ impl Revisions {
     pub async fn store(&self, store: &Store) -> Result<(), StoreError> {
         loop {
             let next = hold(&self.waiting).first_key_value().map(|(id, waiting)| (id.clone(), waiting.clone()));
-            let Some((id, Waiting { loaded_at, text })) = next else { return Ok(()) };
-            store.keep_revision(&id, &text, Timestamp(loaded_at)).await?;
-            hold(&self.stored).insert(id.clone());
-            hold(&self.waiting).remove(&id);
-            // One that stays is stored again by the next start, which changes nothing.
-            fs::remove_file(self.file(&id)).ok();
+            let Some((id, kept)) = next else { return Ok(()) };
+            let loads: Vec<Timestamp> = [kept.loaded_at].iter().chain(&kept.again).map(|at| Timestamp(*at)).collect();
+            store.keep_revision(&id, &kept.text, &loads).await?;
+            let mut waiting = hold(&self.waiting);
+            // It may have been loaded once more meanwhile.
+            if waiting.get(&id) == Some(&kept) {
+                waiting.remove(&id);
+                // One that stays is stored again by the next start, which changes nothing.
+                fs::remove_file(self.file(&id)).ok();
+            }
         }
     }
 

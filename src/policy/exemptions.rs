@@ -3,8 +3,6 @@
 //! An exemption acts after a policy has judged: the violation stays, as an exempted one. Its end is compared with the
 //! clock at every review, so that it no longer applies at once and everywhere.
 
-use std::time::Duration;
-
 use crate::review::clock::{DAY, Timestamp};
 use crate::review::decision::Exempted;
 use crate::review::reference::ImageReference;
@@ -21,6 +19,9 @@ pub struct Exemptions(Vec<Exemption>);
 /// Each list that is empty is anything.
 #[derive(Debug)]
 pub struct Exemption {
+    /// Of what it takes in, 12 hexadecimal digits: whoever gives it another end or reason leaves it the same one.
+    pub id: String,
+    pub settings: ExemptionSettings,
     policies: Vec<Glob>,
     rules: Vec<Glob>,
     clusters: Vec<Glob>,
@@ -28,18 +29,14 @@ pub struct Exemption {
     workloads: Vec<Glob>,
     images: Vec<Glob>,
     containers: Vec<Glob>,
-    /// `None`: permanent.
-    until: Option<Timestamp>,
-    warn_before: Duration,
-    told: Told,
 }
 
-/// What a decision says of it.
-#[derive(Debug, Clone)]
-struct Told {
-    ticket: Option<String>,
-    owner: Option<String>,
-    reason: Option<String>,
+/// The last of those that take in an offence one after the other, each until its end.
+#[derive(Debug, Clone, Copy)]
+pub struct Last<'a> {
+    pub exemption: &'a Exemption,
+    /// From then on none takes it in.
+    pub until: Timestamp,
 }
 
 /// A violation, as far as an exemption is chosen by it.
@@ -64,7 +61,8 @@ impl Exemptions {
     /// The end of the first of a cluster's that ends after `now`, and its ticket.
     pub fn next_end(&self, cluster: &str, now: Timestamp) -> Option<(Timestamp, Option<&str>)> {
         let of_it = self.0.iter().filter(|exemption| any(&exemption.clusters, cluster));
-        let ends = of_it.filter_map(|exemption| Some((exemption.until?, exemption.told.ticket.as_deref())));
+        let ends =
+            of_it.filter_map(|exemption| Some((exemption.settings.until?, exemption.settings.ticket.as_deref())));
         ends.filter(|(until, _)| now < *until).min_by_key(|(until, _)| *until)
     }
 
@@ -76,6 +74,21 @@ impl Exemptions {
         // `Kind/name`, as pages show it.
         let workload = format!("{}/{}", offence.workload.kind, offence.workload.name);
         self.0.iter().find(|exemption| exemption.holds_at(now) && exemption.takes_in(offence, &workload))
+    }
+
+    /// By whose end the offence is no longer let through, where one takes it in now. `None`: it never ends, or has no one.
+    pub fn last(&self, offence: Offence<'_>, now: Timestamp) -> Option<Last<'_>> {
+        let mut at = now;
+        let mut last = None;
+        while let Some(exemption) = self.find(offence, at) {
+            at = exemption.settings.until?;
+            last = Some(Last { exemption, until: at });
+        }
+        last
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Exemption> {
+        self.0.iter()
     }
 
     /// Whether one may take in `offence` at `now`, of which image and container are not known yet.
@@ -101,18 +114,22 @@ impl Exemption {
             workloads: globs(&settings.workloads, Subject::Name),
             images: globs(&settings.images, Subject::Image),
             containers: globs(&settings.containers, Subject::Name),
-            until: settings.until,
-            warn_before: settings.warn_before,
-            told: Told {
-                ticket: settings.ticket.clone(),
-                owner: settings.owner.clone(),
-                reason: settings.reason.clone(),
-            },
+            id: settings.id(),
+            settings: settings.clone(),
         }
     }
 
     fn holds_at(&self, now: Timestamp) -> bool {
-        self.until.is_none_or(|until| now < until)
+        self.settings.until.is_none_or(|until| now < until)
+    }
+
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        !self.holds_at(now)
+    }
+
+    /// Whether it may take in violations of the rule; `None`: of one of the policy's.
+    pub fn names(&self, policy: &str, rule: Option<&str>) -> bool {
+        any(&self.policies, policy) && rule.is_none_or(|rule| any(&self.rules, rule))
     }
 
     fn takes_in(&self, offence: Offence<'_>, workload: &str) -> bool {
@@ -141,19 +158,25 @@ impl Exemption {
 
     /// As a decision keeps it.
     pub fn record(&self) -> Exempted {
-        let Told { ticket, owner, reason } = self.told.clone();
-        Exempted::Exemption { ticket, owner, reason, until: self.until }
+        let ExemptionSettings { ticket, owner, reason, until, .. } = &self.settings;
+        Exempted::Exemption {
+            id: Some(self.id.clone()),
+            ticket: ticket.clone(),
+            owner: owner.clone(),
+            reason: reason.clone(),
+            until: *until,
+        }
     }
 
     /// What each hit is told when it ends soon: `exemption SEC-12 ends 2026-12-01, owner payments`.
     pub fn ending(&self, now: Timestamp) -> Option<String> {
-        let until = self.until?;
-        let before = i64::try_from(self.warn_before.as_millis()).unwrap_or(i64::MAX);
+        let until = self.settings.until?;
+        let before = i64::try_from(self.settings.warn_before.as_millis()).unwrap_or(i64::MAX);
         if until.0.saturating_sub(now.0) > before {
             return None;
         }
-        let ticket = self.told.ticket.as_ref().map(|ticket| format!(" {ticket}")).unwrap_or_default();
-        let owner = self.told.owner.as_ref().map(|owner| format!(", owner {owner}")).unwrap_or_default();
+        let ticket = self.settings.ticket.as_ref().map(|ticket| format!(" {ticket}")).unwrap_or_default();
+        let owner = self.settings.owner.as_ref().map(|owner| format!(", owner {owner}")).unwrap_or_default();
         // The end of a day has the day's name.
         let end = if until.0 % DAY == 0 { until.last_day() } else { until.to_string() };
         Some(format!("exemption{ticket} ends {end}{owner}"))
@@ -237,6 +260,36 @@ mod tests {
         }
         let containers = ExemptionSettings { containers: texts(&["*"]), ..exemption() };
         assert!(!is_exempted(containers, Offence { container: None, ..offence(&web) }));
+    }
+
+    #[test]
+    fn it_is_named_after_what_it_takes_in() {
+        let (one, day) = (exemption(), 86_400_000);
+        let later = ExemptionSettings { until: Some(Timestamp(day)), owner: None, ..one.clone() };
+        assert_eq!(one.id(), later.id());
+        assert_eq!((one.id().len(), one.id() == exemption().id()), (12, true));
+        for other in [
+            ExemptionSettings { namespaces: texts(&["shop", "blog"]), ..one.clone() },
+            ExemptionSettings { namespaces: Vec::new(), workloads: texts(&["shop"]), ..one.clone() },
+            ExemptionSettings { ticket: Some("SEC-13".into()), ..one.clone() },
+        ] {
+            assert_ne!(one.id(), other.id(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_of_several_is_the_one_that_matters() {
+        let (web, at) = (web(), |until| Some(Timestamp(until)));
+        let ends = |until| ExemptionSettings { until, ticket: until.map(|until| until.0.to_string()), ..exemption() };
+        let last = |all: &[ExemptionSettings]| {
+            let exemptions = Exemptions::of(all);
+            exemptions.last(offence(&web), Timestamp(0)).map(|last| (last.exemption.id.clone(), last.until.0))
+        };
+        assert_eq!(last(&[ends(at(5)), ends(at(9)), ends(at(7))]), Some((ends(at(9)).id(), 9)));
+        assert_eq!(last(&[ends(at(5)), ends(None)]), None, "another takes it in for good");
+        assert_eq!(last(&[ends(at(0))]), None, "it has ended");
+        let elsewhere = ExemptionSettings { namespaces: texts(&["blog"]), ..ends(None) };
+        assert_eq!(last(&[ends(at(5)), elsewhere]), Some((ends(at(5)).id(), 5)));
     }
 
     #[test]

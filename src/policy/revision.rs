@@ -51,6 +51,16 @@ pub enum Source {
     Webhook(WebhookSettings),
 }
 
+/// What gives a rule its mode somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Its own mode or rollout.
+    Rule,
+    /// A stage of its policy's rollout.
+    Rollout,
+    Policy,
+}
+
 // === impl Revision ===
 
 impl Revision {
@@ -162,11 +172,16 @@ impl Policy {
 
     /// The same, as it would be if nothing held it back.
     pub fn asked_mode_of(&self, rule: &str, place: Place<'_>) -> Mode {
+        self.origin_of(rule, place).0
+    }
+
+    /// The same, and what says so.
+    pub fn origin_of(&self, rule: &str, place: Place<'_>) -> (Mode, Origin) {
         let mode = match self.staged(rule) {
-            Some(rule) => rule.mode_in(place),
-            None => self.rollout.mode(rule, place),
+            Some(rule) => rule.mode_in(place).map(|mode| (mode, Origin::Rule)),
+            None => self.rollout.mode(rule, place).map(|mode| (mode, Origin::Rollout)),
         };
-        mode.unwrap_or(self.mode)
+        mode.unwrap_or((self.mode, Origin::Policy))
     }
 
     /// The rule, where it has a mode or a rollout of its own: its policy's rollout says nothing of it then.

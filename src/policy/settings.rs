@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Mode, Operation};
 use crate::review::image::Role;
+use crate::review::view::digest_hex;
 
 use super::rego::input::Form;
 use super::text::{lines, milliseconds, url};
@@ -367,6 +368,22 @@ impl BreakGlassSettings {
 impl ExemptionSettings {
     /// Long enough for a team to plan what comes in the place of an exemption.
     pub const WARN_BEFORE: Duration = Duration::from_secs(14 * 86_400);
+
+    /// One without an end ends last.
+    pub fn ends_after(&self, other: &Self) -> bool {
+        match (self.until, other.until) {
+            (Some(own), Some(other)) => own > other,
+            (None, Some(_)) => true,
+            (_, None) => false,
+        }
+    }
+
+    /// After what it takes in, and its ticket: 12 hexadecimal digits.
+    pub fn id(&self) -> String {
+        let Self { policies, rules, clusters, namespaces, workloads, images, containers, ticket, .. } = self;
+        let takes_in = (policies, rules, clusters, namespaces, workloads, images, containers, ticket);
+        digest_hex(format!("{takes_in:?}").as_bytes(), 12)
+    }
 }
 
 impl Default for ExemptionSettings {

@@ -96,7 +96,7 @@ mod tests {
     use crate::review::decision::{Exempted, Mode, Violation};
 
     fn verdict(policy: &str, verdict: Verdict, exempted: &[bool]) -> PolicyVerdict {
-        let exemption = Exempted::Exemption { ticket: None, owner: None, reason: None, until: None };
+        let exemption = Exempted::Exemption { id: None, ticket: None, owner: None, reason: None, until: None };
         let violation = |exempted: &bool| Violation {
             rule: "r".to_owned(),
             mode: Mode::Audit,

@@ -471,7 +471,7 @@ mod tests {
         let mut violation: Violation = serde_json::from_str(old).unwrap();
         assert!(violation.rejects() && !serde_json::to_string(&violation).unwrap().contains("exempted"));
         let (ticket, owner, reason) = (Some("SEC-1".to_owned()), None, Some("a mirror is on its way".to_owned()));
-        violation.exempted = Some(Exempted::Exemption { ticket, owner, reason, until: Some(Timestamp(0)) });
+        violation.exempted = Some(Exempted::Exemption { id: None, ticket, owner, reason, until: Some(Timestamp(0)) });
         assert!(!violation.rejects() && !violation.would_reject());
         let again: Violation = serde_json::from_str(&serde_json::to_string(&violation).unwrap()).unwrap();
         assert_eq!(again, violation);

@@ -11,6 +11,9 @@ use super::decision::Answer;
 #[serde(rename_all = "snake_case")]
 pub enum Exempted {
     Exemption {
+        /// Of what it takes in; `None` in what was recorded before exemptions had names of their own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
         ticket: Option<String>,
         owner: Option<String>,
         reason: Option<String>,
@@ -56,7 +59,7 @@ impl fmt::Display for Exempted {
     /// For a person, after the violation: `exempted by SEC-12 of payments until .., because ..`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exemption { ticket, owner, reason, until } => {
+            Self::Exemption { ticket, owner, reason, until, .. } => {
                 f.write_str("exempted")?;
                 if let Some(ticket) = ticket {
                     write!(f, " by {ticket}")?;

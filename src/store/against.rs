@@ -61,7 +61,7 @@ pub(super) async fn page(database: &Database, scope: &Scope, slice: Slice) -> Re
 }
 
 /// Whole days, UTC.
-fn days(scope: &Scope) -> (Timestamp, Timestamp) {
+pub(super) fn days(scope: &Scope) -> (Timestamp, Timestamp) {
     let since = scope.since.map_or(Timestamp(0), |since| Day::of(since).0);
     let end = |until: Timestamp| {
         let day = Day::of(until);

@@ -168,7 +168,7 @@ impl Memory {
         let replaced = facts.of_all(&amended.before)?;
         let keys = |entries: &[Entry<'_>]| entries.iter().map(|entry| entry.key).collect::<Vec<_>>();
         let (ours, theirs) = (keys(&new), keys(&amended.after));
-        insert_causes(&mut tx, ours.iter().copied().zip(&added), ["", ""]).await?;
+        insert_causes(&mut tx, ours.iter().copied().zip(&added), ["", "", ""]).await?;
         insert_causes(&mut tx, theirs.iter().copied().zip(&changed), AMENDED).await?;
         for (table, cells) in [(comparison::CANDIDATES, cells as CellsOf), (comparison::AGREEMENTS, rare_cells)] {
             comparison::delete(&mut tx, table, of_keys(&theirs, &replaced, cells)).await?;
@@ -439,23 +439,28 @@ fn of_keys(keys: &[i64], facts: &[Fact], cells: CellsOf) -> Vec<(Cell, i64)> {
 
 /// Of the rows of causes of a decision that is stored. A late verdict may make a rule or a repository one to blame, and
 /// never clears one.
-const AMENDED: [&str; 2] =
-    ["ON CONFLICT (rule, key) DO UPDATE SET to_blame = excluded.to_blame", "ON CONFLICT DO NOTHING"];
+const AMENDED: [&str; 3] = [
+    "ON CONFLICT (rule, key) DO UPDATE SET to_blame = excluded.to_blame",
+    "ON CONFLICT DO NOTHING",
+    "ON CONFLICT DO NOTHING",
+];
 
-/// What was violated and who is to blame, by the key of the decision.
+/// What was violated, who is to blame, and what let something through, by the key of the decision.
 async fn insert_causes(
     tx: &mut Transaction,
     facts: impl Iterator<Item = (i64, &Fact)>,
-    [of_rule, of_repository]: [&'static str; 2],
+    [of_rule, of_repository, of_exemption]: [&'static str; 3],
 ) -> Result<(), StoreError> {
-    let (mut violated, mut blamed) = (Vec::new(), Vec::new());
+    let (mut violated, mut blamed, mut through) = (Vec::new(), Vec::new(), Vec::new());
     for (key, fact) in facts {
         violated.extend(fact.alike.rules.iter().map(|(rule, how)| (*rule, key, how.denied || how.would_reject)));
         let to_blame = fact.alike.repositories.iter().filter(|(_, blame)| blame.denied || blame.would_reject);
         blamed.extend(to_blame.map(|(repository, _)| (*repository, key)));
+        through.extend(fact.alike.exemptions.iter().map(|exemption| (*exemption, key)));
     }
     violated.sort_unstable();
     blamed.sort_unstable();
+    through.sort_unstable();
     let mut rules = Insert::into("decision_rules", &["rule", "key", "to_blame"], of_rule);
     for (rule, key, to_blame) in violated {
         rules.row([rule.into(), key.into(), to_blame.into()]);
@@ -464,6 +469,11 @@ async fn insert_causes(
     for (repository, key) in blamed {
         repositories.row([repository.into(), key.into()]);
     }
+    let mut exemptions = Insert::into("decision_exemptions", &["exemption", "key"], of_exemption);
+    for (exemption, key) in through {
+        exemptions.row([exemption.into(), key.into()]);
+    }
     tx.insert(rules).await?;
-    tx.insert(repositories).await
+    tx.insert(repositories).await?;
+    tx.insert(exemptions).await
 }

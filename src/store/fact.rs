@@ -10,7 +10,7 @@ use super::database::Transaction;
 use super::error::StoreError;
 use super::evidence::Judged;
 use super::name::{Dimensions, Ids, Name, Place};
-use super::outcome::{self, RuleName, Said};
+use super::outcome::{self, RuleName, Said, Way};
 use super::review::{NamedImage, Reviews, StoredReview};
 use super::rollup::{Alike, Blame, Fact};
 use super::row::Numbers;
@@ -31,6 +31,7 @@ pub(super) struct Names {
     candidates: Ids,
     versions: Ids,
     agreements: Ids,
+    exemptions: Ids,
     places: Places,
 }
 
@@ -122,6 +123,8 @@ impl Names {
             agreements.insert(agreement_name(&policies, pair)?);
         }
         let agreements = dimensions.agreements.resolve(tx, agreements).await?;
+        let ways = different.iter().flat_map(|decision| outcome::ways(&decision.verdicts));
+        let exemptions = dimensions.exemptions.resolve(tx, ways.map(Way::name).collect::<BTreeSet<_>>()).await?;
         let users = decisions.iter().filter_map(|decision| decision.user.as_deref());
         let users = dimensions.users.resolve(tx, names_of(users)).await?;
         let revisions = decisions.iter().map(|decision| decision.revision.as_str());
@@ -143,6 +146,7 @@ impl Names {
             candidates,
             versions,
             agreements,
+            exemptions,
             places,
         })
     }
@@ -160,6 +164,7 @@ impl Names {
         dimensions.candidates.remember(self.candidates);
         dimensions.versions.remember(self.versions);
         dimensions.agreements.remember(self.agreements);
+        dimensions.exemptions.remember(self.exemptions);
         for sent in self.places.found {
             dimensions.places.insert(sent, self.places.known[&sent]);
         }
@@ -219,6 +224,10 @@ impl Names {
             rules: rules.map(|(rule, standing)| Ok((self.rule(rule)?, standing))).collect::<Result<_, StoreError>>()?,
             repositories: blames(decision.into(), &review.images),
             images: review.images.iter().filter_map(|image| image.counted).collect(),
+            exemptions: outcome::let_through(decision.into())
+                .into_iter()
+                .map(|way| self.exemptions.id(&way.name()))
+                .collect::<Result<_, _>>()?,
             cells: Comparison::of(decision)
                 .map(|one| Ok(Cell::of_comparison(self.candidates.id_of(one.candidate)?, &one)))
                 .collect::<Result<_, StoreError>>()?,

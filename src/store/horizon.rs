@@ -22,6 +22,8 @@ pub(super) const EVIDENCE: &str = "evidence";
 
 /// Before which no decision was counted by what local policies and webhooks said of it, for the same reason.
 pub(super) const AGREEMENTS: &str = "agreements";
+/// Before which no use of an exemption or a ticket was counted.
+pub(super) const EXEMPTIONS: &str = "exemptions";
 
 /// How far a walk has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,7 @@ pub(super) mod mark {
     pub const HOURS: Mark = Mark("walked:hours");
     pub const DAYS: Mark = Mark("walked:days");
     pub const WORKLOADS: Mark = Mark("walked:workload_rules");
+    pub const USES: Mark = Mark("walked:exemption_uses");
     pub const JUDGED: Mark = Mark("walked:workload_judged");
     pub const AGAINST: Mark = Mark("walked:workload_against");
     pub const IMAGES: Mark = Mark("walked:image_workloads");
@@ -50,7 +53,7 @@ pub(super) mod mark {
     /// The end of the day whose partitions are being replaced.
     pub const CLAIMED: Mark = Mark("walked:claimed");
 
-    pub const ALL: [Mark; 18] = [
+    pub const ALL: [Mark; 19] = [
         DECISIONS,
         NOTABLE,
         DRY_RUN,
@@ -62,6 +65,7 @@ pub(super) mod mark {
         HOURS,
         DAYS,
         WORKLOADS,
+        USES,
         JUDGED,
         AGAINST,
         IMAGES,

@@ -23,6 +23,7 @@ mod digests;
 mod driver;
 mod error;
 mod evidence;
+pub mod exemption;
 mod fact;
 mod figures;
 mod find;
@@ -78,7 +79,7 @@ pub use batch::Applied;
 pub use error::StoreError;
 pub use generate::{Progress, Synthetic};
 pub use retention::Swept;
-pub use revision::StoredRevision;
+pub use revision::{Load, StoredRevision};
 pub use schema::Migrated;
 pub use standing::{Drained, Heartbeat};
 pub use ticket::UsePage;
@@ -172,9 +173,10 @@ impl Store {
         standing::others(&self.database, own).await
     }
 
-    /// Keeps the text of a revision, where it is not kept already: for good, in a small transaction of its own.
-    pub async fn keep_revision(&self, id: &str, text: &str, loaded_at: Timestamp) -> Result<(), StoreError> {
-        revision::keep(&self.database, id, text, loaded_at).await
+    /// Keeps the text of a revision, where it is not kept already, and when this replica loaded it: in a small transaction of
+    /// its own.
+    pub async fn keep_revision(&self, id: &str, text: &str, loads: &[Timestamp]) -> Result<(), StoreError> {
+        revision::keep(&self.database, id, text, (loads, self.memory.replica())).await
     }
 
     /// Without their texts, those that were loaded last first; at most 1,000.

@@ -55,6 +55,7 @@ pub(super) struct Dimensions {
     pub versions: Dimension,
     /// A local policy, or 0, and a webhook.
     pub agreements: Dimension,
+    pub exemptions: Dimension,
     /// By the number of the cluster and the review that it sent.
     pub places: Cache<(i64, ReviewHash), Place>,
 }
@@ -83,6 +84,7 @@ impl Dimensions {
             candidates: Dimension::new("candidates", &["name"]),
             versions: Dimension::new("versions", &["policy", "name"]),
             agreements: Dimension::new("agreements", &["local", "webhook"]),
+            exemptions: Dimension::new("exemptions", &["kind", "name"]),
             places: Cache::new(PLACES),
         }
     }
@@ -101,10 +103,11 @@ impl Dimensions {
             candidates,
             versions,
             agreements,
+            exemptions,
             places,
         } = self;
         let named = [clusters, namespaces, workloads, policies, rules, users, revisions, callers, candidates, versions];
-        for dimension in named.into_iter().chain([agreements]) {
+        for dimension in named.into_iter().chain([agreements, exemptions]) {
             dimension.remembered.clear();
         }
         places.clear();

@@ -1,13 +1,14 @@
 //! What the policies said of a decision, taken apart: the content that many decisions share, the durations that are its
 //! own, and what of it counts for a rule.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
-use crate::review::decision::{Amendment, Answer, Decision, PolicyVerdict, ReviewHash, Verdict, Violation};
+use super::name::Name;
+use crate::review::decision::{Amendment, Answer, Decision, Exempted, PolicyVerdict, ReviewHash, Verdict, Violation};
 
 /// The verdicts of a decision as rows hold them.
 #[derive(Debug, Clone)]
@@ -75,8 +76,41 @@ pub(super) struct Said<'a> {
     pub would_reject: bool,
 }
 
+/// What let something through: an exemption by its id, or a break-glass ticket by its annotation's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Way<'a> {
+    Exemption(&'a str),
+    Ticket(&'a str),
+}
+
+/// The kinds of ways, as numbers that never change.
+pub(super) const EXEMPTION: i64 = 0;
+pub(super) const TICKET: i64 = 1;
+
 /// Policy and rule.
 pub(super) type RuleName<'a> = (&'a str, &'a str);
+
+// === impl Way ===
+
+impl<'a> Way<'a> {
+    pub fn kind(self) -> i64 {
+        match self {
+            Self::Exemption(_) => EXEMPTION,
+            Self::Ticket(_) => TICKET,
+        }
+    }
+
+    pub fn text(self) -> &'a str {
+        match self {
+            Self::Exemption(name) | Self::Ticket(name) => name,
+        }
+    }
+
+    /// As the table of names has it.
+    pub fn name(self) -> Name {
+        vec![self.kind().into(), self.text().into()]
+    }
+}
 
 // === impl Outcome ===
 
@@ -225,6 +259,21 @@ pub(super) fn judgements(verdicts: &[PolicyVerdict]) -> impl Iterator<Item = Jud
         let (policy, version) = judge(verdict);
         Judgement { policy, version, against }
     })
+}
+
+/// Each way that would let something through, standing violations included, as often as it does.
+pub(super) fn ways(verdicts: &[PolicyVerdict]) -> impl Iterator<Item = Way<'_>> {
+    let violations = verdicts.iter().flat_map(|verdict| verdict.violations.iter().chain(&verdict.standing));
+    violations.filter_map(|violation| match violation.exempted.as_ref()? {
+        Exempted::Exemption { id, .. } => Some(Way::Exemption(id.as_deref()?)),
+        Exempted::BreakGlass { ticket, .. } => Some(Way::Ticket(ticket)),
+    })
+}
+
+/// Each once. A ticket that did not get the review through was not used.
+pub(super) fn let_through(said: Said<'_>) -> BTreeSet<Way<'_>> {
+    let was_used = |way: &Way<'_>| matches!(way, Way::Exemption(_)) || said.answer == Answer::Allowed;
+    ways(said.verdicts).filter(was_used).collect()
 }
 
 /// The images, as written, that are to blame: for the denial, and for the would-be rejection.

@@ -54,6 +54,16 @@ pub struct Filter {
     pub dry_run: Option<bool>,
     pub compared: Option<ComparedFilter>,
     pub agreed: Option<AgreedFilter>,
+    pub let_through: Option<LetThrough>,
+}
+
+/// Decisions in which something was let through that a rule stands against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LetThrough {
+    /// By the exemption of this id.
+    Exemption(String),
+    /// By a break-glass ticket: its annotation's key, exact, or a glob when it holds `*`.
+    Ticket(String),
 }
 
 /// Decisions on which a candidate said something; `None` is anything.
@@ -246,6 +256,7 @@ impl Filter {
             dry_run: None,
             compared: None,
             agreed: None,
+            let_through: None,
         }
     }
 }
@@ -270,7 +281,9 @@ impl Horizons {
 
     /// Since when the list of a filter holds all that there were. `None`: from the beginning.
     pub fn listed_since(&self, filter: &Filter) -> Option<Timestamp> {
-        let is_notable = filter.would_reject == Some(true) || filter.answer.is_some_and(|one| one != Answer::Allowed);
+        let is_notable = filter.would_reject == Some(true)
+            || filter.let_through.is_some()
+            || filter.answer.is_some_and(|one| one != Answer::Allowed);
         let listed = if is_notable { self.notable } else { self.decisions.max(self.notable) };
         if filter.dry_run == Some(false) { listed } else { listed.max(self.dry_run) }
     }

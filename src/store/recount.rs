@@ -15,16 +15,16 @@ use super::evidence::Judged;
 use super::fact;
 use super::horizon;
 use super::key;
-use super::outcome::{self, Outcome, Said, Violated};
+use super::outcome::{self, Outcome, Said, Violated, Way};
 use super::review::NamedImage;
 use super::rollup::{Alike, Blame, Fact, Tally};
 use super::row;
-use super::sql::{Row, Sql};
+use super::sql::{Row, Sql, storable};
 use crate::review::clock::Timestamp;
 use crate::review::comparison::Comparison;
 use crate::review::decision::{Answer, PolicyVerdict};
 
-pub(super) const FIGURES: [&str; 11] = [
+pub(super) const FIGURES: [&str; 12] = [
     "rollup_totals",
     "rollup_rules",
     "rollup_repositories",
@@ -36,6 +36,7 @@ pub(super) const FIGURES: [&str; 11] = [
     "workload_judged",
     "workload_against",
     "image_workloads",
+    "exemption_uses",
 ];
 
 /// What is needed beside the rows of decisions.
@@ -45,6 +46,8 @@ struct Contents {
     images: HashMap<i64, Vec<NamedImage>>,
     rules: HashMap<(String, String), i64>,
     versions: HashMap<(String, String), i64>,
+    /// By kind and name.
+    exemptions: HashMap<(i64, String), i64>,
     candidates: HashMap<String, i64>,
     agreements: Pairs,
     meanings: HashMap<Content, Arc<Meaning>>,
@@ -66,6 +69,7 @@ struct Meaning {
     rules: Vec<(i64, Violated)>,
     repositories: Vec<(i64, Blame)>,
     images: Vec<i64>,
+    exemptions: Vec<i64>,
     cells: Vec<Cell>,
     agreed: Vec<Agreed>,
     judged: Vec<Judged>,
@@ -112,6 +116,7 @@ impl Contents {
             images: HashMap::new(),
             rules: HashMap::new(),
             versions: HashMap::new(),
+            exemptions: HashMap::new(),
             candidates: HashMap::new(),
             agreements: Pairs::read(tx).await?,
             meanings: HashMap::new(),
@@ -132,6 +137,9 @@ impl Contents {
         let versions = "SELECT p.name, v.name, v.id FROM versions v JOIN policies p ON p.id = v.policy";
         for mut row in tx.fetch(Sql::new(versions)).await? {
             contents.versions.insert((row.text(0)?, row.text(1)?), row.int(2)?);
+        }
+        for mut row in tx.fetch(Sql::new("SELECT kind, name, id FROM exemptions")).await? {
+            contents.exemptions.insert((row.int(0)?, row.text(1)?), row.int(2)?);
         }
         for mut row in tx.fetch(Sql::new("SELECT name, id FROM candidates")).await? {
             contents.candidates.insert(row.text(0)?, row.int(1)?);
@@ -179,6 +187,7 @@ impl Contents {
             rules: meaning.rules.clone(),
             repositories: meaning.repositories.clone(),
             images: meaning.images.clone(),
+            exemptions: meaning.exemptions.clone(),
             cells: meaning.cells.clone(),
             agreed: meaning.agreed.clone(),
             judged: meaning.judged.clone(),
@@ -218,16 +227,23 @@ impl Contents {
                 .ok_or_else(|| StoreError::broken(format!("{local:?} beside {webhook} has no number")))
         };
         let agreed = Agreed::all(verdicts, pair, |(policy, name)| rule(policy, name))?;
+        let exemptions = outcome::let_through(said).into_iter().map(|way| self.exemption(way));
         let meaning = Arc::new(Meaning {
             answer: said.answer,
             rules: rules.collect::<Result<_, StoreError>>()?,
             repositories: self.images.get(&review).map_or_else(Vec::new, |images| fact::blames(said, images)),
             images: self.images.get(&review).into_iter().flatten().filter_map(|image| image.counted).collect(),
+            exemptions: exemptions.collect::<Result<_, _>>()?,
             cells,
             agreed,
             judged: judged.collect::<Result<_, _>>()?,
         });
         self.meanings.insert(content, Arc::clone(&meaning));
         Ok(meaning)
+    }
+
+    fn exemption(&self, way: Way<'_>) -> Result<i64, StoreError> {
+        let id = self.exemptions.get(&(way.kind(), storable(way.text()).into_owned())).copied();
+        id.ok_or_else(|| StoreError::broken(format!("{way:?} has no number")))
     }
 }

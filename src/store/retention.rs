@@ -13,6 +13,7 @@ mod cells;
 mod contents;
 mod decisions;
 mod events;
+mod names;
 mod pace;
 mod rollups;
 
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use self::cells::Cells;
-use self::decisions::Rules;
+use self::names::Names;
 use self::pace::Pace;
 use super::bucket::Day;
 use super::database::{Database, Transaction};
@@ -85,7 +86,7 @@ pub(super) struct Sweep {
     /// What of the decisions must be tried again.
     pub delayed: Option<StoreError>,
     pace: Pace,
-    rules: Rules,
+    names: Names,
     cells: Cells,
 }
 
@@ -110,8 +111,8 @@ pub(super) async fn sweep(
     let holds = hold::active(&mut tx).await?;
     tx.commit().await?;
     let due = Due::at(now, settings, holds);
-    let (pace, rules, cells) = (Pace::new(), Rules::default(), Cells::default());
-    let mut sweep = Sweep { due, swept: std::mem::take(swept), delayed: None, pace, rules, cells };
+    let (pace, names, cells) = (Pace::new(), Names::default(), Cells::default());
+    let mut sweep = Sweep { due, swept: std::mem::take(swept), delayed: None, pace, names, cells };
     let done = sweep.run(database).await;
     *swept = sweep.swept;
     done.map(Some)
@@ -121,7 +122,7 @@ pub(super) async fn sweep(
 
 impl Swept {
     /// Whose rows it counts.
-    pub const KINDS: [&'static str; 26] = [
+    pub const KINDS: [&'static str; 28] = [
         "decisions",
         "notable decisions",
         "dry runs",
@@ -135,6 +136,7 @@ impl Swept {
         "presence",
         "tickets",
         "sessions",
+        "revision_loads",
         "rollup_totals",
         "rollup_rules",
         "rollup_repositories",
@@ -142,6 +144,7 @@ impl Swept {
         "rollup_agreements",
         "rollup_disagreements",
         "workload_rules",
+        "exemption_uses",
         "workload_judged",
         "workload_against",
         "image_workloads",

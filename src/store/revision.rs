@@ -3,10 +3,14 @@
 //! A decision names its revision, so that the name may be there before the text. A text is written once and never changed;
 //! it is kept for good, since there are as many as there were changes of the policies.
 
-use super::database::Database;
+use uuid::Uuid;
+
+use super::Store;
+use super::database::{Database, Transaction};
 use super::error::StoreError;
+use super::exemption;
 use super::rule_text;
-use super::sql::{Row, Sql};
+use super::sql::{Insert, Row, Sql};
 use crate::review::clock::Timestamp;
 
 /// A revision that was loaded, or that decisions name.
@@ -22,17 +26,93 @@ pub struct StoredRevision {
 /// Names that a list has, the newest: far more than a history sees in a year.
 const LISTED: i64 = 1_000;
 
-/// In a transaction of its own. One whose text is there is left as it is.
-pub(super) async fn keep(database: &Database, id: &str, text: &str, loaded_at: Timestamp) -> Result<(), StoreError> {
+/// A time that a replica loaded a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Load {
+    pub at: Timestamp,
+    pub revision: String,
+    /// `None`: not known, of before this was kept.
+    pub replica: Option<Uuid>,
+}
+
+impl Store {
+    /// At most `limit` loads of revisions before then, the last first.
+    pub async fn loads(&self, before: Option<Timestamp>, limit: u16) -> Result<Vec<Load>, StoreError> {
+        loads(&self.database, before, limit).await
+    }
+
+    /// What was in force before a revision was loaded first. `None`: nothing that is known.
+    pub async fn revision_before(&self, id: &str) -> Result<Option<String>, StoreError> {
+        before(&self.database, id).await
+    }
+
+    /// Those of these revisions that there are, with their texts.
+    pub async fn revision_texts(&self, ids: &[String]) -> Result<Vec<StoredRevision>, StoreError> {
+        texts(&self.database, ids).await
+    }
+}
+
+/// In a transaction of its own. A text that is there is left as it is, and so is a load.
+pub(super) async fn keep(
+    database: &Database,
+    id: &str,
+    text: &str,
+    (loads, replica): (&[Timestamp], Uuid),
+) -> Result<(), StoreError> {
+    let Some((&first, &last)) = loads.iter().min().zip(loads.iter().max()) else { return Ok(()) };
     let mut tx = database.begin().await?;
     database.check_schema(&mut tx).await?;
     let mut sql = Sql::new("INSERT INTO revisions (name, text, loaded_at) VALUES (");
-    sql.bind(id).push(", ").bind(text).push(", ").bind(loaded_at.0);
+    sql.bind(id).push(", ").bind(text).push(", ").bind(first.0);
     sql.push(") ON CONFLICT (name) DO UPDATE SET text = excluded.text, loaded_at = excluded.loaded_at");
     sql.push(" WHERE revisions.text IS NULL");
     tx.execute(sql).await?;
-    rule_text::keep(&mut tx, text, loaded_at).await?;
+    let mut insert = Insert::into("revision_loads", &["at", "revision", "replica"], "ON CONFLICT DO NOTHING");
+    loads.iter().for_each(|at| insert.row([at.0.into(), id.into(), replica.into()]));
+    tx.insert(insert).await?;
+    rule_text::keep(&mut tx, text, last).await?;
+    exemption::keep(&mut tx, text, (first, last)).await?;
     tx.commit().await
+}
+
+/// At most `limit` loads before then, the last first.
+async fn loads(database: &Database, before: Option<Timestamp>, limit: u16) -> Result<Vec<Load>, StoreError> {
+    let mut sql = Sql::new("SELECT at, revision, replica FROM revision_loads WHERE at < ");
+    sql.bind(before.map_or(i64::MAX, |before| before.0));
+    sql.push(" ORDER BY at DESC, revision DESC, replica DESC LIMIT ").bind(i64::from(limit));
+    database.fetch(sql).await?.into_iter().map(load).collect()
+}
+
+/// The last load of another revision before this one was loaded first. `None`: there was none.
+async fn before(database: &Database, id: &str) -> Result<Option<String>, StoreError> {
+    let mut sql = Sql::new("SELECT l.revision FROM revision_loads l WHERE l.at < ");
+    sql.push("(SELECT min(o.at) FROM revision_loads o WHERE o.revision = ").bind(id);
+    sql.push(") AND l.revision <> ").bind(id).push(" ORDER BY l.at DESC, l.revision DESC LIMIT 1");
+    database.fetch(sql).await?.pop().map(|mut row| row.text(0)).transpose()
+}
+
+/// Those of these names that there are.
+async fn texts(database: &Database, ids: &[String]) -> Result<Vec<StoredRevision>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sql = Sql::new("SELECT name, loaded_at, text FROM revisions WHERE name IN ");
+    sql.list(ids.iter().map(String::as_str));
+    database.fetch(sql).await?.into_iter().map(stored).collect()
+}
+
+/// Loads before then go, but for the last of each revision. How many went.
+pub(super) async fn forget_loads(tx: &mut Transaction, before: Timestamp, unheld: Sql) -> Result<usize, StoreError> {
+    let mut sql = Sql::new("DELETE FROM revision_loads AS x WHERE x.at < ");
+    sql.bind(before.0).append(unheld);
+    sql.push(" AND (x.revision, x.at) NOT IN (SELECT l.revision, max(l.at) FROM revision_loads l GROUP BY l.revision)");
+    sql.push(" RETURNING 1");
+    Ok(tx.fetch(sql).await?.len())
+}
+
+fn load(mut row: Row) -> Result<Load, StoreError> {
+    let replica = Some(row.uuid(2)?).filter(|replica| !replica.is_nil());
+    Ok(Load { at: Timestamp(row.int(0)?), revision: row.text(1)?, replica })
 }
 
 /// Without their texts, those that were loaded last first.

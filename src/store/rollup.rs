@@ -38,6 +38,8 @@ pub(super) struct Alike {
     pub repositories: Vec<(i64, Blame)>,
     /// Numbers of those that are counted by themselves, each once.
     pub images: Vec<i64>,
+    /// Numbers of what let something through, each once.
+    pub exemptions: Vec<i64>,
     /// One for each candidate.
     pub cells: Vec<Cell>,
     /// One for each webhook with all local policies, and with each.
@@ -74,6 +76,8 @@ pub(super) struct Tally {
     /// reviews, denied, would_reject, standing; by rule, day, workload
     workload_rules: BTreeMap<(i64, i64, i64, bool), Seen<4>>,
     agreements: Agreements,
+    /// reviews; by exemption, day, namespace, workload
+    uses: BTreeMap<(i64, i64, Seat, bool), Seen<1>>,
     evidence: Evidence,
 }
 
@@ -133,8 +137,8 @@ impl Tally {
     /// Of one quarter hour, between their first and their last.
     fn count(&mut self, fact: &Alike, Run { first, last, count: sign }: Run) {
         // What a late verdict takes the place of judged nothing: nothing is ever taken back.
+        let seat = Seat { namespace: fact.namespace, workload: fact.workload };
         if sign > 0 && !fact.dry_run {
-            let seat = Seat { namespace: fact.namespace, workload: fact.workload };
             self.evidence.add(seat, &fact.judged, (first, last));
         }
         let (first, last) = (key::at(first), key::at(last));
@@ -174,6 +178,10 @@ impl Tally {
             self.image_workloads.entry(key).or_insert_with(|| Seen::new(first)).add(first, last, [sign]);
         }
         let day = Width::Day.floor(first).0;
+        for exemption in &fact.exemptions {
+            let key = (*exemption, day, seat, fact.dry_run);
+            self.uses.entry(key).or_insert_with(|| Seen::new(first)).add(first, last, [sign]);
+        }
         for (id, rule) in &fact.rules {
             let key = (*id, day, fact.workload, fact.dry_run);
             self.workload_rules.entry(key).or_insert_with(|| Seen::new(first)).add(first, last, of_rule(rule));
@@ -208,6 +216,7 @@ impl Tally {
             workloads(self.workloads, replica),
             image_workloads(self.image_workloads, replica),
             workload_rules(self.workload_rules, replica),
+            uses(self.uses, replica),
         ] {
             tx.insert(insert).await?;
         }
@@ -433,6 +442,25 @@ fn workload_rules(tally: BTreeMap<(i64, i64, i64, bool), Seen<4>>, replica: i64)
     for ((rule, day, workload, dry_run), seen) in tally.into_iter().filter(|(_, seen)| changes(&seen.counts)) {
         insert.values.extend([rule.into(), day.into(), workload.into(), dry_run.into(), replica.into()]);
         insert.values.extend([seen.first.0.into(), seen.last.0.into()]);
+        insert.values.extend(seen.counts.map(Value::Int));
+    }
+    insert
+}
+
+fn uses(tally: BTreeMap<(i64, i64, Seat, bool), Seen<1>>, replica: i64) -> Insert {
+    let mut insert = Insert::into(
+        "exemption_uses",
+        &["exemption", "day", "namespace", "workload", "dry_run", "replica", "last_at", "reviews"],
+        "ON CONFLICT (exemption, day, namespace, workload, dry_run, replica) DO UPDATE SET \
+         last_at = CASE WHEN excluded.last_at > exemption_uses.last_at \
+             THEN excluded.last_at ELSE exemption_uses.last_at END, \
+         reviews = exemption_uses.reviews + excluded.reviews",
+    );
+    for ((exemption, day, Seat { namespace, workload }, dry_run), seen) in
+        tally.into_iter().filter(|(_, seen)| changes(&seen.counts))
+    {
+        insert.values.extend([exemption, day, namespace, workload].map(Value::Int));
+        insert.values.extend([dry_run.into(), replica.into(), seen.last.0.into()]);
         insert.values.extend(seen.counts.map(Value::Int));
     }
     insert

@@ -9,8 +9,9 @@ use super::database::{Database, NEWEST};
 use super::error::StoreError;
 use super::horizon;
 use super::key;
+use super::outcome;
 use super::reach::of_cluster;
-use super::read::{AgreedFilter, Blame, ComparedFilter, Filter, Range};
+use super::read::{AgreedFilter, Blame, ComparedFilter, Filter, LetThrough, Range};
 use super::row::{self, Uid};
 use super::sql::Sql;
 use super::stretch::Bounds;
@@ -32,6 +33,8 @@ pub(super) enum Source {
     Cells(Vec<i64>),
     /// Rare cells of local policies beside a webhook.
     Agreements(Vec<i64>),
+    /// Of exemptions and tickets.
+    Exemptions(Vec<i64>),
     /// Where an image of this repository is to blame.
     Blamed(i64),
     /// In the range or beside it: where to look.
@@ -90,6 +93,10 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
     }
     if let Some(agreed) = &filter.agreed {
         let Some(predicate) = of_agreement(database, agreed).await? else { return Ok(None) };
+        found.push(predicate);
+    }
+    if let Some(way) = &filter.let_through {
+        let Some(predicate) = of_way(database, way).await? else { return Ok(None) };
         found.push(predicate);
     }
     if let Some(image) = &filter.image {
@@ -193,7 +200,7 @@ impl Source {
     /// How many ranges it merges.
     pub fn ranges(&self) -> usize {
         match self {
-            Self::Namespaces(ids) | Self::Reviews(ids) | Self::Rules(ids) => ids.len().max(1),
+            Self::Namespaces(ids) | Self::Reviews(ids) | Self::Rules(ids) | Self::Exemptions(ids) => ids.len().max(1),
             Self::Cells(cells) | Self::Agreements(cells) => cells.len().max(1),
             _ => 1,
         }
@@ -237,6 +244,7 @@ impl Source {
             Self::Rules(ids) => Some(("decision_rules d WHERE d.rule", ids)),
             Self::Cells(cells) => Some(("decision_candidates d WHERE d.cell", cells)),
             Self::Agreements(cells) => Some(("decision_agreements d WHERE d.cell", cells)),
+            Self::Exemptions(ids) => Some(("decision_exemptions d WHERE d.exemption", ids)),
             _ => None,
         }
     }
@@ -255,7 +263,8 @@ impl Source {
             | Self::Reviews(_)
             | Self::Rules(_)
             | Self::Cells(_)
-            | Self::Agreements(_) => sql.push("decisions d WHERE 1 = 1"),
+            | Self::Agreements(_)
+            | Self::Exemptions(_) => sql.push("decisions d WHERE 1 = 1"),
             Self::Blamed(repository) => sql.push("decision_repositories d WHERE d.repository = ").bind(*repository),
             Self::Uid(uid, within) => sql.append(uid.source(database, *within)),
             Self::Keys(keys) => sql.push("decisions d WHERE d.key IN ").list(keys.iter().copied()),
@@ -344,6 +353,34 @@ async fn of_agreement(database: &Database, filter: &AgreedFilter) -> Result<Opti
         (false, true) => Some(Predicate::new(of_common, None)),
         (false, false) => Some(Predicate::new(Condition::Either(of_common, of_rare), None)),
     })
+}
+
+/// `None`: there is no such exemption or ticket.
+async fn of_way(database: &Database, way: &LetThrough) -> Result<Option<Predicate>, StoreError> {
+    let named = || {
+        let (kind, name) = match way {
+            LetThrough::Exemption(id) => (outcome::EXEMPTION, id),
+            LetThrough::Ticket(ticket) => (outcome::TICKET, ticket),
+        };
+        let mut sql = Sql::new("SELECT m.id FROM exemptions m WHERE m.kind = ");
+        sql.bind(kind).push(" AND ");
+        match way {
+            LetThrough::Ticket(glob) if glob.contains('*') => sql.append(database.glob("m.name", glob)),
+            _ => sql.push("m.name = ").bind(name.as_str()),
+        };
+        sql
+    };
+    let mut some = named();
+    some.push(" LIMIT ").bind(MERGED as i64 + 1);
+    let found = ids(database, some).await?;
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let mut condition =
+        Sql::new("EXISTS (SELECT 1 FROM decision_exemptions x WHERE x.key = d.key AND x.exemption IN (");
+    condition.append(named()).push(")");
+    let source = (found.len() <= MERGED).then_some(Source::Exemptions(found));
+    Ok(Some(Predicate::new(Condition::Has(condition), source)))
 }
 
 async fn of_repository(database: &Database, name: &str, blame: Blame) -> Result<Option<Predicate>, StoreError> {

@@ -5,6 +5,7 @@ mod agreements;
 mod batches;
 mod ceilings;
 mod census;
+mod exemptions;
 mod figures;
 mod history;
 mod inventories;

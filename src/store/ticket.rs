@@ -3,11 +3,14 @@
 //! A row is one ticket of one workload. Each replica gives what it knows; what is there is the [merge](Ticket::merge) of all
 //! that. A change takes a new number, so that what is new is found by its number.
 
+use std::collections::HashMap;
+
 use super::database::{Database, Transaction};
 use super::error::StoreError;
+use super::key;
 use super::read::{Cursor, Uses};
 use super::sql::{Row, Sql};
-use crate::review::clock::Timestamp;
+use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::ticket::{KEPT, Ticket};
 
 /// A use to list, with what else is known of its ticket.
@@ -15,6 +18,8 @@ use crate::review::ticket::{KEPT, Ticket};
 pub struct UsePage {
     /// Newest use first.
     pub tickets: Vec<Ticket>,
+    /// Of the decision of each use, as written; those are left out that are kept no more.
+    pub images: HashMap<DecisionId, Vec<String>>,
     /// Where the next page begins; `None` where there is no more.
     pub next: Option<Cursor>,
 }
@@ -104,7 +109,7 @@ pub(super) async fn uses(
     if let Some(places) = asked.reach.places(asked.cluster.as_deref(), asked.namespace.as_deref()) {
         let mut names = places.map(|place| [place.cluster_name.as_str(), place.name.as_str()]).peekable();
         if names.peek().is_none() {
-            return Ok(UsePage { tickets: Vec::new(), next: None });
+            return Ok(UsePage { tickets: Vec::new(), images: HashMap::new(), next: None });
         }
         sql.push(" AND (cluster, namespace) IN (").values(names).push(")");
     }
@@ -119,7 +124,39 @@ pub(super) async fn uses(
     tickets.truncate(usize::from(limit));
     let last = tickets.last().filter(|_| is_full).and_then(|ticket| ticket.first_use.as_ref());
     let next = last.map(|first| Cursor { at: first.at, id: first.decision });
-    Ok(UsePage { tickets, next })
+    let decisions = tickets.iter().filter_map(|ticket| Some(ticket.first_use.as_ref()?.decision));
+    let images = images(database, &decisions.collect::<Vec<_>>()).await?;
+    Ok(UsePage { tickets, images, next })
+}
+
+/// Of decisions whose ids hold their times, each found by its own.
+async fn images(database: &Database, decisions: &[DecisionId]) -> Result<HashMap<DecisionId, Vec<String>>, StoreError> {
+    let mut images: HashMap<DecisionId, Vec<String>> = HashMap::new();
+    let ranges: Vec<[i64; 2]> = decisions.iter().filter_map(range).collect();
+    if ranges.is_empty() {
+        return Ok(images);
+    }
+    let mut sql = Sql::new("WITH wanted(since, below) AS (");
+    sql.values(ranges);
+    let looked_up = database.looked_up("decisions", "t.key >= w.since AND t.key < w.below");
+    sql.push(&format!(
+        ") SELECT t.key, t.id, m.text FROM wanted w {looked_up} LEFT JOIN review_images i ON i.review = t.review \
+         LEFT JOIN images m ON m.id = i.image WHERE t.key >= w.since AND t.key < w.below ORDER BY t.key, m.text"
+    ));
+    for mut row in database.fetch(sql).await? {
+        let id = row.id_at(row.int(0)?, 1)?;
+        let image = row.opt_text(2)?;
+        if decisions.contains(&id) {
+            images.entry(id).or_default().extend(image);
+        }
+    }
+    Ok(images)
+}
+
+/// Where the decision is, by its id alone.
+fn range(id: &DecisionId) -> Option<[i64; 2]> {
+    let keys = key::candidates(key::time_of(*id)?, *id);
+    Some([keys.start, keys.end])
 }
 
 /// Deletes what nobody has shown for so long that it is forgotten. How many went.

@@ -96,7 +96,7 @@ mod tests {
 
     /// A verdict that denies.
     fn exempted(policy: &str, is_exempted: bool) -> PolicyVerdict {
-        let exemption = Exempted::Exemption { ticket: None, owner: None, reason: None, until: None };
+        let exemption = Exempted::Exemption { id: None, ticket: None, owner: None, reason: None, until: None };
         let violation = Violation {
             rule: "r".to_owned(),
             mode: Mode::Enforce,

@@ -10,7 +10,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::json;
 
 use super::access::log::Reason;
-use super::access::visitor::Who;
+use super::access::visitor::{Visitor, Who};
 use super::filters;
 use super::frame::Frame;
 use super::query::BadParameter;
@@ -27,6 +27,8 @@ pub enum WebError {
     NoSuchRevision(String),
     #[error("nothing ever came of {0}")]
     NoSuchNamespace(String),
+    #[error("no exemption with the id {0:?} was loaded or let anything through")]
+    NoSuchExemption(String),
     #[error("no review and no inventory names the image {0:?}")]
     NoSuchImage(String),
     #[error("there is no inventory {0}")]
@@ -145,6 +147,12 @@ impl From<Barred> for WebError {
 // === impl WebError ===
 
 impl WebError {
+    /// As whoever asks may know of it.
+    pub fn no_such_exemption(visitor: &Visitor, id: String) -> Self {
+        let id: String = id.chars().take(200).collect();
+        visitor.missing(format!("exemption {id}"), Self::NoSuchExemption(id))
+    }
+
     /// What the access log says of it.
     fn refused(&self) -> Option<Refused> {
         match self {
@@ -166,6 +174,7 @@ impl WebError {
             | Self::NoSuchRevision(_)
             | Self::NoSuchNamespace(_)
             | Self::NoSuchImage(_)
+            | Self::NoSuchExemption(_)
             | Self::NoSuchInventory(_)
             | Self::NoSuchRule(_)
             | Self::NotFoundOrNotYours { .. }
@@ -185,6 +194,7 @@ impl WebError {
             Self::NoSuchRevision(_) => "No such revision",
             Self::NoSuchNamespace(_) => "No such namespace",
             Self::NoSuchImage(_) => "No such image",
+            Self::NoSuchExemption(_) => "No such exemption",
             Self::NoSuchInventory(_) => "No such inventory",
             Self::NoSuchRule(_) => "No such rule",
             Self::NoSuchPage => "No such page",
@@ -211,6 +221,9 @@ impl WebError {
             }
             Self::NoSuchNamespace(_) => {
                 "No review named it, and no inventory does. /namespaces has those that there are, with a cluster each."
+            }
+            Self::NoSuchExemption(_) => {
+                "Exemptions lists those that there are: one that takes in something else, or has another ticket, has another id."
             }
             Self::NoSuchImage(_) => {
                 "It is looked for exactly as it was written. /images has all that were, and /decisions finds one by a part of its name."
@@ -267,6 +280,7 @@ impl WebError {
             | Self::NoSuchRevision(_)
             | Self::NoSuchNamespace(_)
             | Self::NoSuchImage(_)
+            | Self::NoSuchExemption(_)
             | Self::NoSuchInventory(_)
             | Self::NoSuchRule(_)
             | Self::NoSuchPage

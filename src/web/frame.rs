@@ -25,7 +25,7 @@ use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
 
 /// Every page that one can go to from every other.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 11] = [
     ("/", "Overview"),
     ("/namespaces", "Namespaces"),
     ("/images", "Images"),
@@ -35,6 +35,8 @@ const PAGES: [(&str, &str); 9] = [
     ("/candidates", "Candidates"),
     ("/inventory", "Inventory"),
     ("/clusters", "Clusters"),
+    ("/exemptions", "Exemptions"),
+    ("/policies", "Policies"),
 ];
 
 /// One request for a page.
@@ -241,6 +243,11 @@ impl Notice {
             text: format!("The last of them began at {}. The API lists all.", zone.second(last.from)),
         });
         earlier.into_iter().chain(latest.iter().map(|gap| Self::of_gap(gap, zone))).collect()
+    }
+
+    /// One for each, all of them.
+    pub fn of_each_gap(gaps: &[Gap], zone: &Zone) -> Vec<Self> {
+        gaps.iter().map(|gap| Self::of_gap(gap, zone)).collect()
     }
 
     fn of_gap(gap: &Gap, zone: &Zone) -> Self {

@@ -3,6 +3,7 @@
 use super::Live;
 use crate::review::clock::Timestamp;
 use crate::review::decision::Gap;
+use crate::store::reach::Reach;
 use crate::store::read::{Cursor, Filter, Page, Range, Summary};
 use crate::store::{Store, StoreError};
 
@@ -10,6 +11,17 @@ use crate::store::{Store, StoreError};
 pub fn in_span(summary: &Summary, live: &Live, cluster: Option<&str>) -> Vec<Gap> {
     let range = Range { since: Some(summary.since), until: Some(summary.until) };
     joined(&summary.gaps, live, range, cluster)
+}
+
+/// Those that the range touches.
+pub async fn in_range(
+    store: &Store,
+    live: &Live,
+    range: Range,
+    cluster: Option<&str>,
+    reach: &Reach,
+) -> Result<Vec<Gap>, StoreError> {
+    Ok(joined(&store.gaps(range, cluster, reach).await?, live, range, cluster))
 }
 
 /// Those that the span of a page of the list touches, which begins after a cursor and ends where the next one begins:
@@ -95,6 +107,7 @@ mod tests {
             own,
             gaps: vec![closed.clone(), gap(600, None, None), gap(10, Some(20), None), gap(450, None, Some("other"))],
             degraded: Vec::new(),
+            mistaken: None,
             ceilings: Vec::new(),
             policies: Vec::new(),
             candidates: Vec::new(),

@@ -73,7 +73,7 @@ mod tests {
             assert!(!passage.told(&ticket).contains("1970"), "{passage:?}");
             assert_eq!(passage.word(&ticket), "break-glass, not used");
         }
-        let exemption = Exempted::Exemption { ticket: None, owner: None, reason: None, until: None };
+        let exemption = Exempted::Exemption { id: None, ticket: None, owner: None, reason: None, until: None };
         assert_eq!(Passage::Denied.told(&exemption), Passage::Through.told(&exemption));
         assert_eq!(Passage::Denied.word(&exemption), "exempted");
     }

@@ -19,6 +19,7 @@ pub use self::filters::count;
 
 use self::access::visitor::Visitor;
 use self::access::{Access, Gate, guard};
+use self::changes::Change;
 use self::completeness::Completeness;
 use self::error::WebError;
 use self::health::known::HealthState;
@@ -41,11 +42,14 @@ mod agreement;
 pub mod api;
 mod assets;
 mod bar;
+mod changes;
 mod chart;
 mod comparison;
 pub mod completeness;
+mod coverage;
 mod ended;
 mod error;
+mod exemptions;
 pub mod export;
 mod filters;
 pub mod fleet;
@@ -56,9 +60,13 @@ mod headers;
 pub mod health;
 mod host;
 mod image;
+mod in_force;
 pub mod inventory;
+mod lapses;
 mod let_through;
+mod loads;
 mod matrix;
+mod modes;
 mod pages;
 mod place;
 mod query;
@@ -99,6 +107,8 @@ pub struct Live {
     pub gaps: Vec<Gap>,
     /// What does not work as configured, one sentence each, as `/readyz` says it.
     pub degraded: Vec<String>,
+    /// `None`: what is configured is in force.
+    pub mistaken: Option<Mistaken>,
     /// In force now.
     pub ceilings: Vec<Ceiling>,
     /// In the order in which they are asked.
@@ -110,6 +120,16 @@ pub struct Live {
     pub loaded: Arc<Revision>,
     /// The command line that sends a first review, ready to paste.
     pub first_review: String,
+}
+
+/// Why what is configured is not in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistaken {
+    pub since: Timestamp,
+    /// It has been so since the process started: on what loaded last before.
+    pub at_start: bool,
+    /// A sentence each: where, what is wrong, and what to do.
+    pub mistakes: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,12 +177,15 @@ pub fn router(state: WebState, others: Router) -> Router {
         .route("/decisions", get(pages::decisions::list))
         .route("/decisions/tail", get(pages::tail::follow))
         .route("/decisions/{id}", get(pages::decision::show))
+        .route("/exemptions", get(pages::exemptions::list))
+        .route("/exemptions/{id}", get(pages::exemption::show))
         .route("/images", get(pages::images::list))
         .route("/images/reference", get(pages::image::show))
         .route("/inventory", get(pages::inventory::show))
         .route("/namespaces", get(pages::namespaces::list))
         .route("/namespaces/{cluster}", get(pages::namespace::of_cluster))
         .route("/namespaces/{cluster}/{namespace}", get(pages::namespace::show))
+        .route("/policies", get(pages::policies::show))
         .route("/revisions/{id}", get(pages::revision::show))
         .route("/rules", get(pages::rules::show))
         .route("/rules/{policy}/{rule}", get(pages::rule::show))
@@ -279,6 +302,26 @@ impl WebState {
     }
 }
 
+impl WebState {
+    /// What is another since the revision `from`, or else since what was in force before. `None`: nothing is known of that.
+    async fn compared(
+        &self,
+        stored: &StoredRevision,
+        from: Option<&str>,
+        visitor: &Visitor,
+    ) -> Result<Option<(String, Vec<Change>)>, WebError> {
+        let before = match from {
+            Some(id) => Some(id.to_owned()),
+            None => self.store.revision_before(&stored.id).await?,
+        };
+        let Some(before) = before else { return Ok(None) };
+        let before = self.revision(before, visitor).await?;
+        let texts = before.text.as_deref().zip(stored.text.as_deref());
+        let changes = texts.and_then(|(before, after)| changes::between(before, after));
+        Ok(changes.map(|changes| (before.id, changes)))
+    }
+}
+
 // === impl Live ===
 
 impl Live {
@@ -296,6 +339,7 @@ impl Live {
         for policy in &mut self.policies {
             policy.capped = None;
         }
+        self.mistaken = None;
         if !self.degraded.is_empty() {
             self.degraded = vec!["Something does not work as configured; whoever runs Rehearsal sees what.".to_owned()];
         }

@@ -18,7 +18,7 @@ use crate::store::inventory::Outlook;
 use crate::store::inventory::read::Shown;
 use crate::store::reach::Reach;
 use crate::store::read::{
-    AgreedFilter, Blame, ComparedFilter, Cursor, DryRuns, Filter, Hits, Pair, Referred, Scope, Uses,
+    AgreedFilter, Blame, ComparedFilter, Cursor, DryRuns, Filter, Hits, LetThrough, Pair, Referred, Scope, Uses,
 };
 
 pub mod cursor;
@@ -30,7 +30,7 @@ pub mod moment;
 const MAX_VALUE: usize = 16 * 1024;
 
 /// What selects decisions, in the order in which a page offers it.
-pub const FILTERS: [&str; 24] = [
+pub const FILTERS: [&str; 26] = [
     "since",
     "until",
     "cluster",
@@ -55,6 +55,8 @@ pub const FILTERS: [&str; 24] = [
     "local_verdict",
     "webhook_verdict",
     "agreement",
+    "exemption",
+    "ticket",
 ];
 
 /// A query string, decoded. A parameter with an empty value is an absent one.
@@ -172,6 +174,7 @@ impl Parameters {
             dry_run: self.choice("dry_run", &YES_NO)?,
             compared: self.compared()?,
             agreed: self.agreed()?,
+            let_through: self.let_through()?,
         })
     }
 
@@ -231,6 +234,17 @@ impl Parameters {
     pub fn pair(&self) -> Option<Pair> {
         let webhook = self.text("webhook")?.to_owned();
         Some(Pair { webhook, local: self.text("local").map(str::to_owned) })
+    }
+
+    fn let_through(&self) -> Result<Option<LetThrough>, BadParameter> {
+        match (self.text("exemption"), self.text("ticket")) {
+            (Some(_), Some(_)) => {
+                Err(BadParameter::new("ticket", "an exemption costs no ticket: give one of exemption and ticket"))
+            }
+            (Some(id), None) => Ok(Some(LetThrough::Exemption(id.to_owned()))),
+            (None, Some(ticket)) => Ok(Some(LetThrough::Ticket(ticket.to_owned()))),
+            (None, None) => Ok(None),
+        }
     }
 
     /// What figures are over: `since`, `until`, `cluster`, `namespace`, `dry_run`.
@@ -311,6 +325,11 @@ impl Parameters {
         let number = self.number(name, "a place in this list: begin again at its start")?.unwrap_or(0);
         u64::try_from(number)
             .map_err(|_| BadParameter::new(name, "it is not a place in this list: begin again at its start"))
+    }
+
+    /// Before which time a list goes on: `before`, in ms.
+    pub fn before(&self) -> Result<Option<Timestamp>, BadParameter> {
+        Ok(self.number("before", "a place in this list: begin again at its start")?.map(Timestamp))
     }
 
     /// A number that a page or an answer gave.

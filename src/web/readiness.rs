@@ -87,7 +87,7 @@ impl Question {
         }
     }
 
-    fn ground<'a>(&'a self, policy: &'a Policy) -> Ground<'a> {
+    pub(super) fn ground<'a>(&'a self, policy: &'a Policy) -> Ground<'a> {
         Ground { policy, exemptions: &self.revision.exemptions, settings: &self.settings, now: self.now }
     }
 
@@ -96,7 +96,7 @@ impl Question {
         Timestamp(self.now.0.saturating_sub(window))
     }
 
-    fn scope(&self) -> Scope {
+    pub(super) fn scope(&self) -> Scope {
         let (cluster, namespace) = (self.cluster.clone(), self.namespace.clone());
         Scope { since: Some(self.since()), cluster, namespace, ..Scope::of(self.reach.clone()) }
     }
@@ -151,7 +151,8 @@ impl Question {
     }
 }
 
-fn of_rule(mut faults: Faults, asked: &Asked) -> Faults {
+/// Without what is said of others.
+pub(super) fn of_rule(mut faults: Faults, asked: &Asked) -> Faults {
     faults.values_mut().for_each(|faults| faults.retain(|fault| asked.is_of(&fault.rule)));
     faults
 }

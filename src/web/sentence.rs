@@ -222,6 +222,16 @@ impl Fate {
         }
     }
 
+    /// What a decision would have been without the ticket that let it through: it let something through that stood against
+    /// it.
+    pub fn without(answer: Answer) -> Self {
+        match answer {
+            Answer::Allowed => Self::WouldReject,
+            Answer::Denied => Self::Denied,
+            Answer::Failed => Self::Failed,
+        }
+    }
+
     pub fn class(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",

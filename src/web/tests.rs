@@ -89,6 +89,7 @@ fn live() -> Live {
         completeness: Completeness::of(&own, Vec::new(), own.heard_at),
         gaps: Vec::new(),
         degraded: Vec::new(),
+        mistaken: None,
         ceilings: Vec::new(),
         policies: vec![
             LoadedPolicy {

@@ -10,7 +10,7 @@ use crate::setup::{POLICIES, Person, TEAMS, asking, fill, users};
 const OTHERS: [&str; 5] = ["secret", "blog", "seventh", "uid-l1", "uid-x1"];
 
 /// Every page and every part of the API that shows something of the history, with what they may ask for.
-const PATHS: [&str; 49] = [
+const PATHS: [&str; 55] = [
     "/",
     "/?since=7d",
     "/?cluster=prod",
@@ -29,6 +29,10 @@ const PATHS: [&str; 49] = [
     "/clusters?cluster=prod&gate=not",
     "/inventory",
     "/inventory?outlook=audited",
+    "/exemptions",
+    "/exemptions?since=30d",
+    "/policies",
+    "/policies?rule=images/no-latest",
     "/namespaces",
     "/namespaces/prod/shop",
     "/images",
@@ -59,6 +63,8 @@ const PATHS: [&str; 49] = [
     "/api/v1/rules",
     "/api/v1/rules/images/no-latest?workloads=known",
     "/api/v1/break-glass",
+    "/api/v1/exemptions",
+    "/api/v1/policies",
     "/api/v1/revisions",
 ];
 
@@ -184,18 +190,22 @@ async fn what_a_webhook_says_is_of_their_namespaces_alone() {
 }
 
 /// What takes a cluster and a namespace.
-const ASKED: [&str; 21] = [
+const ASKED: [&str; 25] = [
     "/",
     "/decisions",
     "/decisions/tail",
     "/agreement",
     "/candidates",
     "/clusters",
+    "/exemptions",
     "/images",
     "/inventory",
     "/namespaces",
+    "/policies",
     "/rules",
     "/rules/images/no-latest",
+    "/api/v1/exemptions",
+    "/api/v1/policies",
     "/api/v1/summary",
     "/api/v1/agreement",
     "/api/v1/chart",

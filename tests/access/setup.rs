@@ -59,6 +59,8 @@ policies:
     rules:
       - {id: no-latest, deny: {tag: latest}, message: '{image} uses the tag latest'}
       - {id: blocked, deny: {registry: blocked.test}, mode: enforce}
+exemptions:
+  - {rule: nothing-*, namespaces: [shop, secret-project], permanent: true, ticket: SEC-secret, reason: of the seventh}
 ";
 
 /// A report that asks for a password; `more` is of `report`.

@@ -6,6 +6,7 @@ mod harness;
 
 mod files;
 mod mistakes;
+mod policies;
 mod revisions;
 mod setup;
 mod start;

@@ -94,8 +94,7 @@ impl Census {
     /// `rule` is the place of what is asked in the evidence. `faults` are of the decisions that
     /// [`wanted`](Self::wanted) names.
     pub fn take(ground: Ground<'_>, asked: &Asked, evidence: &Evidence, rule: usize, faults: &Faults) -> Self {
-        let of_rule = &evidence.rules[rule];
-        let judge = Judge { ground, asked, of_rule, places: &evidence.places };
+        let judge = Judge::of(ground, asked, evidence, rule);
         let standings: Vec<Standing> = evidence.known.iter().map(|known| judge.standing(known, faults)).collect();
         let mut counted: BTreeMap<usize, Counts> = BTreeMap::new();
         for (known, standing) in evidence.known.iter().zip(&standings) {
@@ -113,7 +112,7 @@ impl Census {
     /// The keys of the decisions whose violations have to be read before a census can be taken: those that an exemption
     /// let through, which may have ended, and those that one may let through by now.
     pub fn wanted(ground: Ground<'_>, asked: &Asked, evidence: &Evidence, rule: usize) -> Vec<i64> {
-        let judge = Judge { ground, asked, of_rule: &evidence.rules[rule], places: &evidence.places };
+        let judge = Judge::of(ground, asked, evidence, rule);
         let wanted = evidence.known.iter().filter_map(|known| judge.doubtful(known));
         wanted.map(|moment| moment.key).collect()
     }
@@ -140,18 +139,46 @@ impl Census {
 }
 
 /// Of one rule.
-struct Judge<'a> {
-    ground: Ground<'a>,
-    asked: &'a Asked,
-    of_rule: &'a OfRule,
-    places: &'a [Place],
+pub(super) struct Judge<'a> {
+    pub ground: Ground<'a>,
+    pub asked: &'a Asked,
+    pub of_rule: &'a OfRule,
+    pub places: &'a [Place],
 }
 
 // === impl Judge ===
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    pub fn of(ground: Ground<'a>, asked: &'a Asked, evidence: &'a Evidence, rule: usize) -> Self {
+        Self { ground, asked, of_rule: &evidence.rules[rule], places: &evidence.places }
+    }
+
+    /// What the last word on it finds violated, exempted or not; nothing where its decision is not among the `faults`.
+    pub fn said(&self, known: &'a Known, faults: &'a Faults) -> Vec<&'a Fault> {
+        let judged = self.judged(known);
+        if let Some((_, of_running)) = self.of_inventory(known, judged) {
+            return of_running.collect();
+        }
+        let last = judged.and_then(|judged| self.against(known, judged));
+        last.and_then(|(last, _)| faults.get(&last.key)).into_iter().flatten().collect()
+    }
+
+    /// The review that has the last word on it, where that stands against it: its moment, and whether something does that
+    /// was not exempted then.
+    pub fn review_against(&self, known: &Known) -> Option<(Moment, bool)> {
+        let judged = self.judged(known)?;
+        if self.of_inventory(known, Some(judged)).is_some() {
+            return None;
+        }
+        self.against(known, judged)
+    }
+
+    fn judged(&self, known: &Known) -> Option<Moment> {
+        self.of_rule.judged.get(&known.id?).copied()
+    }
+
     fn standing(&self, known: &Known, faults: &Faults) -> Standing {
-        let judged = known.id.and_then(|id| self.of_rule.judged.get(&id)).copied();
+        let judged = self.judged(known);
         let seen = judged.is_some_and(|judged| judged.at >= self.ground.since());
         if let Some((at, of_running)) = self.of_inventory(known, judged) {
             let fate = self.fate(known, of_running);
@@ -178,11 +205,10 @@ impl Judge<'_> {
     }
 
     fn doubtful(&self, known: &Known) -> Option<Moment> {
-        let judged = *self.of_rule.judged.get(&known.id?)?;
-        if !self.asked.may_be_loosened || self.of_inventory(known, Some(judged)).is_some() {
+        if !self.asked.may_be_loosened {
             return None;
         }
-        let (last, is_open) = self.against(known, judged)?;
+        let (last, is_open) = self.review_against(known)?;
         let is_named = || {
             let offence = self.offence(known, None);
             self.ground.exemptions.may_take_in(offence, self.ground.now)
@@ -191,11 +217,11 @@ impl Judge<'_> {
     }
 
     /// What an inventory that is newer than the last review says, by the text of the rule as it is now.
-    fn of_inventory<'a>(
-        &'a self,
-        known: &'a Known,
+    fn of_inventory<'b>(
+        &self,
+        known: &'b Known,
         judged: Option<Moment>,
-    ) -> Option<(Timestamp, impl Iterator<Item = &'a Fault>)> {
+    ) -> Option<(Timestamp, impl Iterator<Item = &'b Fault> + use<'a, 'b>)> {
         let running = known.running.as_deref()?;
         if judged.is_some_and(|judged| judged.at >= running.at) {
             return None;
@@ -203,10 +229,11 @@ impl Judge<'_> {
         let is_of_it =
             |policy: &str, version: &str| policy == self.asked.policy && self.of_rule.versions.contains(version);
         let said = running.said.iter().find(|said| is_of_it(&said.policy, &said.version))?;
-        Some((running.at, said.violations.iter().filter(|fault| self.asked.is_of(&fault.rule))))
+        let asked = self.asked;
+        Some((running.at, said.violations.iter().filter(|fault| asked.is_of(&fault.rule))))
     }
 
-    fn fate<'a>(&self, known: &Known, faults: impl Iterator<Item = &'a Fault>) -> Fate {
+    fn fate<'b>(&self, known: &Known, faults: impl Iterator<Item = &'b Fault>) -> Fate {
         let mut fate = Fate::Clear;
         for fault in faults {
             let exempted = self.asked.may_be_loosened
@@ -219,7 +246,7 @@ impl Judge<'_> {
         fate
     }
 
-    fn offence<'a>(&'a self, known: &'a Known, fault: Option<&'a Fault>) -> Offence<'a> {
+    pub fn offence<'b>(&'b self, known: &'b Known, fault: Option<&'b Fault>) -> Offence<'b> {
         let Place { cluster, namespace, .. } = &self.places[known.place];
         Offence {
             policy: &self.asked.policy,

@@ -8,6 +8,7 @@ pub mod bound;
 pub mod census;
 pub mod cover;
 pub mod evidence;
+pub mod lapse;
 pub mod state;
 #[cfg(test)]
 mod tests;

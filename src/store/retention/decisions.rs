@@ -1,23 +1,19 @@
-//! Decisions one by one, each with what only it has: its rules, its repositories, its cells, the place of an odd id.
-
-use std::collections::{BTreeSet, HashMap};
+//! Decisions one by one, each with what only it has: its rules, its repositories, its cells, what let it through, the place
+//! of an odd id.
 
 use super::super::comparison;
 use super::super::database::{Database, Transaction};
 use super::super::error::StoreError;
 use super::super::horizon::{self, Mark, mark};
 use super::super::key;
-use super::super::outcome::Outcome;
-use super::super::sql::{Row, Sql, storable};
+use super::super::sql::{Row, Sql};
 use super::Sweep;
 use super::cells::Cells;
+use super::names::Names;
 use crate::review::clock::{DecisionId, Timestamp};
 
 /// Pairs or keys in one statement.
 const AT_ONCE: usize = 1_000;
-
-/// Outcomes whose rules are remembered.
-const REMEMBERED: usize = 10_000;
 
 /// Which decisions a walk takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,13 +32,6 @@ struct Found {
     outcome: i64,
     candidates: Option<i64>,
     notable: bool,
-}
-
-/// The rules that each outcome names, as numbers.
-#[derive(Debug, Default)]
-pub(super) struct Rules {
-    numbers: HashMap<(String, String), i64>,
-    of_outcomes: HashMap<i64, Vec<i64>>,
 }
 
 /// Deletes those before `cutoff`, oldest first, from where the last walk came to.
@@ -108,7 +97,7 @@ async fn step(
     let holds = &sweep.due.holds;
     let due = |one: &Found| kind.takes(one) && !holds.iter().any(|hold| hold.has_key(one.key));
     let gone: Vec<Found> = found.into_iter().filter(due).collect();
-    delete(&mut step.tx, &gone, &mut sweep.rules, &mut sweep.cells).await?;
+    delete(&mut step.tx, &gone, &mut sweep.names, &mut sweep.cells).await?;
     if !gone.is_empty() {
         for kind in [Some(kind.horizon()), also].into_iter().flatten() {
             horizon::deleted(&mut step.tx, kind, end).await?;
@@ -204,21 +193,16 @@ impl Kind {
     }
 }
 
-async fn delete(tx: &mut Transaction, gone: &[Found], rules: &mut Rules, cells: &mut Cells) -> Result<(), StoreError> {
-    let mut pairs = Vec::new();
-    rules.learn(tx, gone).await?;
+async fn delete(tx: &mut Transaction, gone: &[Found], names: &mut Names, cells: &mut Cells) -> Result<(), StoreError> {
+    names.learn(tx, gone.iter().map(|one| one.outcome)).await?;
+    let (mut rules, mut exemptions) = (Vec::new(), Vec::new());
     for one in gone {
-        pairs.extend(rules.of_outcomes.get(&one.outcome).into_iter().flatten().map(|rule| (*rule, one.key)));
+        let Some(named) = names.of(one.outcome) else { continue };
+        rules.extend(named.rules.iter().map(|rule| (*rule, one.key)));
+        exemptions.extend(named.exemptions.iter().map(|exemption| (*exemption, one.key)));
     }
-    pairs.sort_unstable();
-    for pairs in pairs.chunks(AT_ONCE) {
-        // The keys' ends leave the other days' partitions alone.
-        let keys = || pairs.iter().map(|(_, key)| *key);
-        let mut sql = Sql::new("DELETE FROM decision_rules WHERE key >= ");
-        sql.bind(keys().min()).push(" AND key <= ").bind(keys().max()).push(" AND (rule, key) IN (");
-        sql.values(pairs.iter().map(|(rule, key)| [*rule, *key])).push(")");
-        tx.execute(sql).await?;
-    }
+    delete_pairs(tx, "decision_rules", "rule", rules).await?;
+    delete_pairs(tx, "decision_exemptions", "exemption", exemptions).await?;
     let odd = gone.iter().filter(|one| key::time_of(one.id) != Some(key::at(one.key)));
     let odd: Vec<DecisionId> = odd.map(|one| one.id).collect();
     for ids in odd.chunks(AT_ONCE) {
@@ -252,41 +236,21 @@ async fn delete(tx: &mut Transaction, gone: &[Found], rules: &mut Rules, cells: 
     Ok(())
 }
 
-// === impl Rules ===
-
-impl Rules {
-    /// Which rules a decision has violated, its outcome says: that is a few lookups, where its key says nothing of them.
-    async fn learn(&mut self, tx: &mut Transaction, gone: &[Found]) -> Result<(), StoreError> {
-        if self.of_outcomes.len() > REMEMBERED {
-            self.of_outcomes.clear();
-        }
-        let unknown: BTreeSet<i64> =
-            gone.iter().map(|one| one.outcome).filter(|outcome| !self.of_outcomes.contains_key(outcome)).collect();
-        let unknown: Vec<i64> = unknown.into_iter().collect();
-        for outcomes in unknown.chunks(AT_ONCE) {
-            let mut sql = Sql::new("SELECT id, verdicts FROM outcomes WHERE id IN ");
-            sql.list(outcomes.iter().copied());
-            for mut row in tx.fetch(sql).await? {
-                let numbers = self.numbers_of(tx, &row.text(1)?).await?;
-                self.of_outcomes.insert(row.int(0)?, numbers);
-            }
-        }
-        Ok(())
+/// Of a table whose key is a name's number and the key of a decision.
+async fn delete_pairs(
+    tx: &mut Transaction,
+    table: &str,
+    of: &str,
+    mut pairs: Vec<(i64, i64)>,
+) -> Result<(), StoreError> {
+    pairs.sort_unstable();
+    for pairs in pairs.chunks(AT_ONCE) {
+        // The keys' ends leave the other days' partitions alone.
+        let keys = || pairs.iter().map(|(_, key)| *key);
+        let mut sql = Sql::new(&format!("DELETE FROM {table} WHERE key >= "));
+        sql.bind(keys().min()).push(" AND key <= ").bind(keys().max()).push(&format!(" AND ({of}, key) IN ("));
+        sql.values(pairs.iter().map(|(name, key)| [*name, *key])).push(")");
+        tx.execute(sql).await?;
     }
-
-    async fn numbers_of(&mut self, tx: &mut Transaction, verdicts: &str) -> Result<Vec<i64>, StoreError> {
-        let mut names = BTreeSet::new();
-        for verdict in Outcome::join(verdicts, None)? {
-            for violation in verdict.violations.iter().chain(&verdict.standing) {
-                names.insert((storable(&verdict.policy).into_owned(), storable(&violation.rule).into_owned()));
-            }
-        }
-        if names.iter().any(|name| !self.numbers.contains_key(name)) {
-            let text = "SELECT p.name, r.name, r.id FROM rules r JOIN policies p ON p.id = r.policy";
-            for mut row in tx.fetch(Sql::new(text)).await? {
-                self.numbers.insert((row.text(0)?, row.text(1)?), row.int(2)?);
-            }
-        }
-        Ok(names.iter().filter_map(|name| self.numbers.get(name).copied()).collect())
-    }
+    Ok(())
 }

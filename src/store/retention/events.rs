@@ -1,5 +1,5 @@
 //! What is kept by its own time, beside the decisions: early verdicts, counts of what was not judged, batches, gaps,
-//! ceilings, presence, tickets, the access log, sessions.
+//! ceilings, presence, loads of revisions, tickets, the access log, sessions.
 
 use uuid::Uuid;
 
@@ -7,6 +7,7 @@ use super::super::database::{Database, Transaction};
 use super::super::error::StoreError;
 use super::super::hold::{self, Hold};
 use super::super::horizon::{self, Mark, mark};
+use super::super::revision;
 use super::super::session;
 use super::super::sql::{Row, Sql, Value};
 use super::super::ticket;
@@ -47,6 +48,7 @@ pub(super) async fn run(database: &Database, sweep: &mut Sweep) -> Result<(), St
     let but_the_last =
         " AND EXISTS (SELECT 1 FROM presence later WHERE later.cluster = x.cluster AND later.to_at > x.to_at)";
     spans(database, sweep, "presence", &["cluster", "replica", "from_at"], but_the_last).await?;
+    loads(database, sweep, events).await?;
     tickets(database, sweep).await?;
     sessions(database, sweep).await
 }
@@ -57,6 +59,15 @@ async fn sessions(database: &Database, sweep: &mut Sweep) -> Result<(), StoreErr
     let mut step = sweep.begin(database).await?;
     let gone = step.tx.fetch(session::ended_before(sweep.due.now)).await?.len();
     sweep.done(step, gone, "sessions", gone).await
+}
+
+/// There are few: one for each start and each change of the policies.
+async fn loads(database: &Database, sweep: &mut Sweep, cutoff: Timestamp) -> Result<(), StoreError> {
+    sweep.other_rows();
+    let unheld = hold::unheld(&sweep.due.holds, "x.at", 1);
+    let mut step = sweep.begin(database).await?;
+    let gone = revision::forget_loads(&mut step.tx, cutoff, unheld).await?;
+    sweep.done(step, gone, "revision_loads", gone).await
 }
 
 /// There are few: a person showed each.

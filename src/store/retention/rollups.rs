@@ -69,6 +69,13 @@ const WORKLOADS: Rolled = Rolled {
     at: "t.day",
 };
 
+const USES: Rolled = Rolled {
+    table: "exemption_uses",
+    place: &["exemption"],
+    key: &["exemption", "day", "namespace", "workload", "dry_run", "replica"],
+    at: "t.day",
+};
+
 /// Of the workloads' evidence: what is older is read by nobody.
 const JUDGED: Rolled = Rolled {
     table: "workload_judged",
@@ -115,6 +122,8 @@ pub(super) async fn run(database: &Database, sweep: &mut Sweep) -> Result<(), St
     }
     let pass = Pass { mark: mark::WORKLOADS, cutoff: days, length: DAY, and: String::new() };
     pass.run(database, sweep, &[WORKLOADS], "SELECT id FROM rules").await?;
+    let pass = Pass { mark: mark::USES, ..pass };
+    pass.run(database, sweep, &[USES], "SELECT id FROM exemptions").await?;
     evidence(database, sweep, days).await
 }
 

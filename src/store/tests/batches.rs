@@ -70,7 +70,9 @@ async fn a_batch_sent_again_changes_nothing(kind: Kind) {
     let other = TestStore::new(kind, &HISTORY).await;
     apply(&other, &twice, usize::MAX).await;
     assert_eq!(all(&other).await, decisions, "twice in one batch");
-    for table in ["decision_rules", "decision_candidates", "decision_agreements", "outcome_agreements"] {
+    for table in
+        ["decision_rules", "decision_candidates", "decision_agreements", "decision_exemptions", "outcome_agreements"]
+    {
         assert_eq!(other.count(table).await, test.count(table).await);
     }
 }

@@ -185,7 +185,7 @@ async fn the_last_review_decides_whoever_stored_it(kind: Kind) {
     // What is stored later may be of before.
     apply(&other, reviewed(ago(10), "late", &v, fine())).await;
     apply(&test.store, reviewed(ago(12), "late", &v, standing())).await;
-    let by_exemption = Exempted::Exemption { ticket: None, owner: None, reason: None, until: None };
+    let by_exemption = Exempted::Exemption { id: None, ticket: None, owner: None, reason: None, until: None };
     let exempted = says(Verdict::Allow, vec![violation(Some(by_exemption))]);
     apply(&test.store, reviewed(ago(10), "ended", &v, exempted)).await;
     let taken = census(&test.store, &policies()).await;
@@ -265,8 +265,8 @@ async fn a_change_of_another_rule_costs_no_evidence(kind: Kind) {
     for policies in [&before, &after] {
         let text = text::shown(policies, &StagingSettings::default());
         let id = revision(policies).id;
-        test.store.keep_revision(&id, &text, ago(20)).await.expect("kept");
-        test.store.keep_revision(&id, &text, ago(20)).await.expect("kept again");
+        test.store.keep_revision(&id, &text, &[ago(20)]).await.expect("kept");
+        test.store.keep_revision(&id, &text, &[ago(20)]).await.expect("kept again");
     }
     test.store.apply_at(&reviewed(ago(20), "old", &versions[0], standing()), NOW).await.expect("a batch");
     test.store.apply_at(&reviewed(ago(10), "new", &versions[1], fine()), NOW).await.expect("a batch");

@@ -260,7 +260,8 @@ fn exempted(rng: &mut Rng) -> Exempted {
         };
     }
     let until = rng.bool().then_some(Timestamp(1_800_000_000_000));
-    Exempted::Exemption { ticket: Some("SEC-12".to_owned()), owner: None, reason: None, until }
+    let id = Some(if until.is_some() { "5ec125ec125e" } else { "90090090090f" }.to_owned());
+    Exempted::Exemption { id, ticket: Some("SEC-12".to_owned()), owner: None, reason: None, until }
 }
 
 fn violation(rule: &str, mode: Mode, image: Option<&str>) -> Violation {

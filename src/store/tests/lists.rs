@@ -1,3 +1,4 @@
+use super::exemptions::is_let_through;
 use super::history::History;
 use super::plans::plan;
 use super::{HISTORY, Kind, TestStore, on_both};
@@ -11,7 +12,7 @@ use crate::store::hits::ranking;
 use crate::store::list::{self, SCANNED};
 use crate::store::reach::Reach;
 use crate::store::read::{
-    AgreedFilter, Blame, Compared, ComparedFilter, Filter, Hits, Pair, Scope, Slice, StoredDecision, Which,
+    AgreedFilter, Blame, Compared, ComparedFilter, Filter, Hits, LetThrough, Pair, Scope, Slice, StoredDecision, Which,
 };
 
 on_both![
@@ -59,6 +60,7 @@ fn matching(filter: &Filter, history: &History) -> Vec<StoredDecision> {
             && filter.dry_run.is_none_or(|dry_run| dry_run == decision.dry_run)
             && filter.compared.as_ref().is_none_or(|compared| is_compared(compared, decision))
             && filter.agreed.as_ref().is_none_or(|agreed| is_agreed(agreed, decision))
+            && filter.let_through.as_ref().is_none_or(|way| is_let_through(decision, way))
     };
     history.decisions.iter().filter(matches).cloned().collect()
 }
@@ -156,6 +158,8 @@ fn filters(history: &History) -> Vec<Filter> {
         Filter { agreed: agreed(None, [Some(Stance::Deny), Some(Stance::Allow)], None), ..Filter::default() },
         Filter { agreed: agreed(Some("images"), [None; 2], Some(Accord::Agreed)), ..Filter::default() },
         Filter { agreed: agreed(None, [None; 2], Some(Accord::Error)), ..Filter::default() },
+        Filter { let_through: Some(LetThrough::Exemption("5ec125ec125e".to_owned())), ..Filter::default() },
+        Filter { let_through: Some(LetThrough::Ticket("*".to_owned())), ..Filter::default() },
     ];
     let mut all = vec![
         Filter::default(),
@@ -197,6 +201,7 @@ fn both(one: &Filter, two: &Filter) -> Filter {
         dry_run: one.dry_run.or(two.dry_run),
         compared: one.compared.or(two.compared),
         agreed: one.agreed.or(two.agreed),
+        let_through: one.let_through.or(two.let_through),
     }
 }
 

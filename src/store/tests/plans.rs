@@ -60,7 +60,9 @@ pub(super) async fn plan(database: &Database, sql: Sql) -> Vec<String> {
 }
 
 /// Tables that have a row for each decision, review, bucket or workload.
-const GROWING: [&str; 22] = [
+const GROWING: [&str; 24] = [
+    "decision_exemptions",
+    "exemption_uses",
     "image_workloads",
     "inventory_images",
     "inventory_workloads",

@@ -94,9 +94,14 @@ async fn found(test: &TestStore) -> BTreeSet<DecisionId> {
 /// Rows that belong to decisions which are not there.
 async fn orphans(test: &TestStore) -> Vec<String> {
     let mut all = Vec::new();
-    for table in
-        ["decision_rules", "decision_repositories", "decision_candidates", "decision_agreements", "displaced_ids"]
-    {
+    for table in [
+        "decision_rules",
+        "decision_repositories",
+        "decision_candidates",
+        "decision_agreements",
+        "decision_exemptions",
+        "displaced_ids",
+    ] {
         let of_none = "x WHERE NOT EXISTS (SELECT 1 FROM decisions d WHERE d.key = x.key)";
         all.extend(test.dump(&format!("SELECT '{table}', x.* FROM {table} {of_none}")).await);
     }
@@ -111,6 +116,7 @@ async fn causes(test: &TestStore) -> Vec<String> {
         ("decision_repositories", "repository"),
         ("decision_candidates", "cell"),
         ("decision_agreements", "cell"),
+        ("decision_exemptions", "exemption"),
     ];
     for (table, what) in tables {
         let text = format!("SELECT d.id, '{table}', x.{what} FROM {table} x JOIN decisions d ON d.key = x.key");

@@ -14,7 +14,7 @@ async fn a_text_is_kept_once_and_joins_the_name_that_decisions_gave(kind: Kind) 
     tx.execute(Sql::new("INSERT INTO revisions (name) VALUES ('aaaa'), ('bbbb')")).await.expect("names");
     tx.commit().await.expect("names");
     for (id, text, at) in [("bbbb", "{}", 10), ("cccc", "[]", 20), ("bbbb", "\"another\"", 30)] {
-        store.keep_revision(id, text, Timestamp(at)).await.expect("kept");
+        store.keep_revision(id, text, &[Timestamp(at)]).await.expect("kept");
     }
     let stored = |id: &str, at: Option<i64>, text: Option<&str>| StoredRevision {
         id: id.to_owned(),

@@ -13,6 +13,7 @@ use super::shape::time;
 use super::{Call, NEXT, json};
 use crate::review::decision::Answer;
 use crate::review::ticket::{FirstUse, Ticket};
+use crate::store::UsePage;
 use crate::web::WebState;
 use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
@@ -47,6 +48,8 @@ struct Use<'a> {
     rules: &'a [String],
     without: Answer,
     decision: String,
+    /// Of that decision, as written; `null`: it is kept no more.
+    images: Option<&'a [String]>,
 }
 
 pub fn endpoint() -> Endpoint {
@@ -68,14 +71,14 @@ pub async fn list(
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let after = call.parameters.cursor(NEXT)?;
     let page = state.store.uses(&asked, limit, after).await?;
-    let uses = page.tickets.iter().filter_map(Use::of).collect();
+    let uses = page.tickets.iter().filter_map(|ticket| Use::of(ticket, &page)).collect();
     Ok(json(&Listing { uses, next: page.next.map(cursor::encode) }))
 }
 
 // === impl Use ===
 
 impl<'a> Use<'a> {
-    fn of(ticket: &'a Ticket) -> Option<Self> {
+    fn of(ticket: &'a Ticket, page: &'a UsePage) -> Option<Self> {
         let Ticket { key, first_use, .. } = ticket;
         let FirstUse { at, until, person, rules, decision, without } = first_use.as_ref()?;
         Some(Self {
@@ -89,6 +92,7 @@ impl<'a> Use<'a> {
             rules,
             without: *without,
             decision: decision.to_string(),
+            images: page.images.get(decision).map(Vec::as_slice),
         })
     }
 }

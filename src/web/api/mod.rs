@@ -24,6 +24,7 @@ pub mod decision;
 mod decisions;
 mod document;
 pub mod endpoint;
+mod exemptions;
 mod export;
 pub mod health;
 mod hits;
@@ -33,6 +34,7 @@ mod inventory;
 mod names;
 mod namespace;
 mod namespaces;
+mod policies;
 mod revision;
 mod revisions;
 pub mod rule;
@@ -62,8 +64,11 @@ pub fn endpoints() -> Vec<Endpoint> {
         health::endpoint(),
         agreement::endpoint(),
         candidates::endpoint(),
+        exemptions::endpoint(),
+        exemptions::endpoint_of_one(),
         break_glass::endpoint(),
         ceilings::endpoint(),
+        policies::endpoint(),
         revisions::endpoint(),
         revision::endpoint(),
         access::endpoint(),

@@ -14,7 +14,11 @@ use super::shape::time;
 use super::{Call, json};
 use crate::web::WebState;
 use crate::web::access::visitor::Visitor;
+use crate::web::changes::Change;
 use crate::web::error::ApiError;
+
+/// What it takes.
+const PARAMETERS: [&str; 1] = ["from"];
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Revision")]
@@ -23,10 +27,13 @@ struct Whole {
     loaded_at: Option<String>,
     /// `null`: it has not come, or the revision is from before texts were kept.
     text: Option<Box<RawValue>>,
+    /// Which one it is compared with: what was in force before, or `from`. `null`: nothing is known of that.
+    compared_with: Option<String>,
+    changes: Vec<Change>,
 }
 
 pub fn endpoint() -> Endpoint {
-    Endpoint::json::<Whole>("/api/v1/revisions/{id}", "All that judged under a revision.", &[], get(show))
+    Endpoint::json::<Whole>("/api/v1/revisions/{id}", "All that judged under a revision.", &PARAMETERS, get(show))
 }
 
 pub async fn show(
@@ -35,8 +42,10 @@ pub async fn show(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &[]).await?;
+    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
     let stored = state.revision(id, &call.visitor).await?;
+    let compared = state.compared(&stored, call.parameters.text("from"), &call.visitor).await?;
+    let (compared_with, changes) = compared.map_or((None, Vec::new()), |(with, changes)| (Some(with), changes));
     let text = stored.text.and_then(|text| RawValue::from_string(text).ok());
-    Ok(json(&Whole { id: stored.id, loaded_at: stored.loaded_at.map(time), text }))
+    Ok(json(&Whole { id: stored.id, loaded_at: stored.loaded_at.map(time), text, compared_with, changes }))
 }

@@ -133,8 +133,21 @@ struct ViolationShape<'a> {
 #[schemars(rename = "Exempted")]
 #[serde(tag = "by", rename_all = "kebab-case")]
 pub enum ExemptedShape<'a> {
-    Exemption { ticket: Option<&'a str>, owner: Option<&'a str>, reason: Option<&'a str>, until: Option<String> },
-    BreakGlass { ticket: &'a str, person: &'a str, since: String, until: String, without: Answer },
+    Exemption {
+        /// `None`: recorded before exemptions had names.
+        id: Option<&'a str>,
+        ticket: Option<&'a str>,
+        owner: Option<&'a str>,
+        reason: Option<&'a str>,
+        until: Option<String>,
+    },
+    BreakGlass {
+        ticket: &'a str,
+        person: &'a str,
+        since: String,
+        until: String,
+        without: Answer,
+    },
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -296,7 +309,8 @@ impl<'a> HeldBackShape<'a> {
 impl<'a> ExemptedShape<'a> {
     pub fn of(exempted: &'a Exempted) -> Self {
         match exempted {
-            Exempted::Exemption { ticket, owner, reason, until } => Self::Exemption {
+            Exempted::Exemption { id, ticket, owner, reason, until } => Self::Exemption {
+                id: id.as_deref(),
                 ticket: ticket.as_deref(),
                 owner: owner.as_deref(),
                 reason: reason.as_deref(),

@@ -24,7 +24,7 @@ use crate::web::span::{RangeChoice, ranges_of_list};
 
 const ROWS: u16 = 50;
 /// Filters that a page hides until they are asked for.
-const MORE: [&str; 14] = [
+const MORE: [&str; 16] = [
     "policy",
     "rule",
     "repository",
@@ -39,6 +39,8 @@ const MORE: [&str; 14] = [
     "local_verdict",
     "webhook_verdict",
     "agreement",
+    "exemption",
+    "ticket",
 ];
 
 #[derive(Template)]

@@ -10,6 +10,7 @@ use super::html;
 use crate::store::StoredRevision;
 use crate::web::WebState;
 use crate::web::address::Address;
+use crate::web::changes::{self, Change};
 use crate::web::error::PageError;
 use crate::web::filters;
 use crate::web::frame::{Frame, Visit};
@@ -23,6 +24,15 @@ struct RevisionPage {
     is_in_force: bool,
     api: Address,
     back: Address,
+    /// The one that it is compared with, and what is another. `None`: none is known, or a text is not there.
+    compared: Option<Compared>,
+}
+
+struct Compared {
+    with: String,
+    href: Address,
+    in_one_line: String,
+    changes: Vec<Change>,
 }
 
 pub async fn show(
@@ -33,12 +43,19 @@ pub async fn show(
     let live = state.live(&visit.reach).await?;
     let stored = state.revision(id, &visit.visitor).await?;
     let here = visit.revision(&stored.id);
+    let compared = state.compared(&stored, visit.parameters.text("from"), &visit.visitor).await?;
     html(&RevisionPage {
         frame: Frame::of(format!("Revision {}", stored.id), &visit, &live, here.clone()),
         loaded_at: stored.loaded_at.map(|at| visit.zone.second(at)),
         is_in_force: stored.id == live.revision,
         api: Address::of(format!("/api/v1{}", here.path())),
-        back: visit.to("/decisions"),
+        back: visit.to("/policies"),
+        compared: compared.map(|(with, changes)| Compared {
+            href: visit.revision(&with),
+            in_one_line: changes::in_one_line(&changes),
+            with,
+            changes,
+        }),
         stored,
     })
 }

@@ -39,6 +39,7 @@ impl Described {
             ("user", "/api/v1/access") => text("Exactly whoever is called so."),
             ("user", _) => text("Exactly who made or changed the object."),
             ("policy", _) => text("Decisions with a violation of this policy, standing ones included."),
+            ("rule", "/api/v1/policies") => text("As `policy/rule`: its modes are listed."),
             ("rule", _) => text("Decisions with a violation of this rule, standing ones included."),
             ("image", "/api/v1/images/reference") => required(text("The image, exactly as it was written.")),
             ("image", _) => text("An image exactly as it was written, or a glob when it holds `*`."),
@@ -63,6 +64,14 @@ impl Described {
             ("agreement", _) => {
                 words("Whether they agreed.", Accord::ALL.iter().map(|accord| accord.as_str()).collect())
             }
+            ("exemption", _) => text("Decisions in which the exemption of this id let something through."),
+            ("ticket", _) => text("Decisions that this break-glass ticket let through, or a glob when it holds `*`."),
+            ("mode", _) => words("Only where the rule has this mode.", vec!["audit", "warn", "enforce"]),
+            ("held_back", _) => {
+                words("Only where something holds the rule back, or where nothing does.", first(&YES_NO))
+            }
+            ("before", _) => text("The `next` of the part before."),
+            ("from", _) => text("The revision it is compared with; what was in force before without it."),
             ("format", _) => words("How lines are written.", first(&FORMATS)),
             ("of", _) => required(words("What is ranked.", first(&HITS))),
             ("new", _) => words("Only what was not hit in the span before.", first(&YES)),

@@ -23,7 +23,7 @@ fn every_filter_is_read() {
          &policy=images&rule=no-latest\
          &image=docker.io%2F**&repository=docker.io/library/nginx&to_blame=true&uid=u-1&answer=failed&would_reject=false&dry_run=true\
          &candidate=images-next&candidate_live=allow&candidate_verdict=deny\
-         &webhook=bouncer&local=images&local_verdict=allow&webhook_verdict=deny&agreement=only_webhook",
+         &webhook=bouncer&local=images&local_verdict=allow&webhook_verdict=deny&agreement=only_webhook&ticket=INC-7",
     );
     let want = Filter {
         reach: Reach::Everything,
@@ -53,6 +53,7 @@ fn every_filter_is_read() {
             webhook_said: Some(Stance::Deny),
             accord: Some(Accord::OnlyWebhook),
         }),
+        let_through: Some(LetThrough::Ticket("INC-7".to_owned())),
     };
     assert_eq!(got, Ok(want));
 }
