@@ -3,13 +3,20 @@
 use super::Live;
 use crate::review::clock::Timestamp;
 use crate::review::decision::Gap;
-use crate::store::read::{Cursor, Filter, Page, Range, Summary};
+use crate::store::read::{Cursor, Filter, Page, Range, Scope, Summary};
 use crate::store::{Store, StoreError};
 
 /// Oldest first. What the process knows of a gap is newer than what the history holds of it.
 pub fn in_span(summary: &Summary, live: &Live, cluster: Option<&str>) -> Vec<Gap> {
     let range = Range { since: Some(summary.since), until: Some(summary.until) };
     joined(&summary.gaps, live, range, cluster)
+}
+
+/// The same of a scope of which no summary is read.
+pub async fn of_scope(store: &Store, live: &Live, scope: &Scope) -> Result<Vec<Gap>, StoreError> {
+    let range = Range { since: scope.since, until: scope.until };
+    let stored = store.gaps(range, scope.cluster.as_deref(), &scope.reach).await?;
+    Ok(joined(&stored, live, range, scope.cluster.as_deref()))
 }
 
 /// Those that the span of a page of the list touches, which begins after a cursor and ends where the next one begins:

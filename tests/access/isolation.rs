@@ -140,7 +140,8 @@ async fn figures_lists_and_names_are_of_their_namespaces_alone() {
 #[tokio::test]
 async fn what_a_webhook_says_is_of_their_namespaces_alone() {
     let backend = Backend::start(Script::deny("no"));
-    let webhook = format!("{{name: gate, mode: audit, webhook: {{url: '{}/', speaks: admission-review}}}}", backend.url);
+    let webhook =
+        format!("{{name: gate, mode: audit, webhook: {{url: '{}/', speaks: admission-review}}}}", backend.url);
     let report = format!("report:\n  auth: users\n  users:\n{}{TEAMS}", users());
     let rehearsal = Rehearsal::builder().config(&format!("{report}{POLICIES}  - {webhook}\n")).start().await;
     let mut root = Person::signed_in(&rehearsal, "root").await;
