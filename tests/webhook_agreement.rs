@@ -95,7 +95,8 @@ async fn what_both_said_is_counted_and_each_figure_leads_to_as_many_decisions() 
         [
             expected(Value::Null, [10, 4, 3, 1, 2]),
             expected(json!("images"), [10, 5, 2, 1, 2]),
-            expected(json!("pinned"), [10, 5, 1, 2, 2]),
+            // Where it has no rule it has nothing to judge, and agrees with nobody.
+            expected(json!("pinned"), [10, 0, 1, 2, 2]),
         ],
         "{said:#}"
     );

@@ -1,5 +1,6 @@
 //! How local policies and webhooks agreed: read from roll-ups.
 
+use super::Store;
 use super::bucket::Width;
 use super::comparison::Cell;
 use super::database::Database;
@@ -11,6 +12,29 @@ use super::read::{AccordBucket, Accords, Agreements, Cause, Causes, Disagreed, P
 use super::sql::{FOR_EACH_JOIN, Row, Sql};
 use crate::review::agreement::Accord;
 use crate::review::clock::Timestamp;
+
+impl Store {
+    /// How often local policies and webhooks said what of the same reviews, over the same span as the
+    /// [`summary`](Self::summary).
+    pub async fn agreements(&self, scope: &Scope) -> Result<Agreements, StoreError> {
+        agreements(&self.database, scope, Timestamp::now()).await
+    }
+
+    /// Bars over the same span, as those of the [`chart`](Self::chart).
+    pub async fn agreement_over_time(
+        &self,
+        scope: &Scope,
+        pair: &Pair,
+        max_buckets: usize,
+    ) -> Result<Vec<AccordBucket>, StoreError> {
+        over_time(&self.database, scope, pair, max_buckets, Timestamp::now()).await
+    }
+
+    /// What is behind it that one of a pair denies alone, at most `limit` of each side.
+    pub async fn disagreed(&self, of: Causes, scope: &Scope, pair: &Pair, limit: u16) -> Result<Disagreed, StoreError> {
+        causes(&self.database, of, scope, pair, limit, Timestamp::now()).await
+    }
+}
 
 /// The number of a pair; `None`: both never judged the same review.
 pub(super) async fn number(database: &Database, pair: &Pair) -> Result<Option<i64>, StoreError> {

@@ -364,33 +364,6 @@ impl Store {
         figures::comparisons(&self.database, scope, Timestamp::now()).await
     }
 
-    /// How often local policies and webhooks said what of the same reviews, over the same span as the
-    /// [`summary`](Self::summary).
-    pub async fn agreements(&self, scope: &Scope) -> Result<Agreements, StoreError> {
-        agreements::agreements(&self.database, scope, Timestamp::now()).await
-    }
-
-    /// Bars over the same span, as those of the [`chart`](Self::chart).
-    pub async fn agreement_over_time(
-        &self,
-        scope: &Scope,
-        pair: &Pair,
-        max_buckets: usize,
-    ) -> Result<Vec<AccordBucket>, StoreError> {
-        agreements::over_time(&self.database, scope, pair, max_buckets, Timestamp::now()).await
-    }
-
-    /// What is behind it that one of a pair denies alone, at most `limit` of each side.
-    pub async fn disagreed(
-        &self,
-        causes: Causes,
-        scope: &Scope,
-        pair: &Pair,
-        limit: u16,
-    ) -> Result<Disagreed, StoreError> {
-        agreements::causes(&self.database, causes, scope, pair, limit, Timestamp::now()).await
-    }
-
     /// Those that touch the range, of the cluster (any, when `None`) and of every cluster, as far as they are in reach;
     /// oldest first.
     pub async fn gaps(&self, range: Range, cluster: Option<&str>, reach: &Reach) -> Result<Vec<Gap>, StoreError> {

@@ -196,7 +196,7 @@ fn parts(stack: &[(&'static str, u64)], top: u64) -> Vec<Part> {
         let height = (share(*number, top) * PLOT).max(LEAST);
         // The least heights may add up to more than the plot is high.
         base = (base - height).max(TOP - LEAST);
-        parts.push(Part { class: *class, y: pixels(base), height: pixels(height) });
+        parts.push(Part { class, y: pixels(base), height: pixels(height) });
     }
     parts
 }

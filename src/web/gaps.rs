@@ -4,7 +4,7 @@ use super::Live;
 use crate::review::clock::Timestamp;
 use crate::review::decision::Gap;
 use crate::store::reach::Reach;
-use crate::store::read::{Cursor, Filter, Page, Range, Summary};
+use crate::store::read::{Cursor, Filter, Page, Range, Scope, Summary};
 use crate::store::{Store, StoreError};
 
 /// Oldest first. What the process knows of a gap is newer than what the history holds of it.
@@ -22,6 +22,12 @@ pub async fn in_range(
     reach: &Reach,
 ) -> Result<Vec<Gap>, StoreError> {
     Ok(joined(&store.gaps(range, cluster, reach).await?, live, range, cluster))
+}
+
+/// The same of a scope of which no summary is read.
+pub async fn of_scope(store: &Store, live: &Live, scope: &Scope) -> Result<Vec<Gap>, StoreError> {
+    let range = Range { since: scope.since, until: scope.until };
+    in_range(store, live, range, scope.cluster.as_deref(), &scope.reach).await
 }
 
 /// Those that the span of a page of the list touches, which begins after a cursor and ends where the next one begins:

@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 
+use super::batches::{effective, number};
 use super::history::History;
 use super::plans::{forget, taken};
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::agreement::{Accord, Agreement};
 use crate::review::clock::Timestamp;
-use crate::review::decision::Record;
+use crate::review::decision::{Decision, PolicyVerdict, Record, Verdict};
 use crate::store::agreements::{agreements, causes, over_time};
 use crate::store::reach::{Realm, Rights};
 use crate::store::read::{AgreedFilter, Causes, DryRuns, Filter, Pair, Scope};
@@ -206,4 +207,29 @@ async fn of_a_history_from_before_nothing_older_is_counted_or_listed(kind: Kind)
     let agreed = Filter { agreed: of_pair(&pair(None), Some(Accord::Nothing)), ..Filter::default() };
     let page = test.store.decisions(&agreed, 1_000, None).await.expect("a page").decisions;
     assert!(!page.is_empty() && page.iter().all(|stored| stored.decision.at >= edge));
+}
+
+/// The webhook and the local policy, five times what this says and what that says, and the rules that the one violates that
+/// denies alone.
+pub fn recount_agreements(decision: &Decision) -> Vec<(String, i64, BTreeSet<String>)> {
+    let webhook = decision.verdicts.iter().find(|one| one.policy == "bouncer").expect("it is always asked");
+    let local: Vec<&PolicyVerdict> = decision.verdicts.iter().filter(|one| one.policy != "bouncer").collect();
+    let order = [Verdict::Deny, Verdict::Pending, Verdict::Error, Verdict::Allow, Verdict::None];
+    let together = |some: &[&PolicyVerdict]| {
+        let said = |wanted: &Verdict| some.iter().any(|one| effective(one) == *wanted);
+        order.into_iter().find(said).expect("one of them")
+    };
+    let violated = |some: &[&PolicyVerdict]| {
+        let of = |one: &PolicyVerdict| {
+            let all = one.violations.iter().chain(&one.standing);
+            all.map(|by| format!("{}/{}", one.policy, by.rule)).collect::<Vec<_>>()
+        };
+        some.iter().flat_map(|one| of(one)).collect::<BTreeSet<_>>()
+    };
+    let cell = |name: &str, some: &[&PolicyVerdict]| {
+        let (ours, theirs) = (together(some), effective(webhook));
+        let rules = if ours == Verdict::Deny { violated(some) } else { violated(&[webhook]) };
+        (format!("bouncer|{name}"), number(ours) * 5 + number(theirs), rules)
+    };
+    std::iter::once(cell("", &local)).chain(local.iter().map(|one| cell(&one.policy, &[*one]))).collect()
 }

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::agreements::recount_agreements;
 use super::history::History;
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::{DecisionId, Timestamp};
@@ -293,32 +294,7 @@ fn recount_evidence(ends: &mut Counts, stored: &StoredDecision, key: i64) {
 const PAIR: &str = "JOIN agreements a ON a.id = t.cell / 25 JOIN policies w ON w.id = a.webhook \
                     LEFT JOIN policies l ON l.id = a.local WHERE t.reviews <> 0";
 
-/// The webhook and the local policy, five times what this says and what that says, and the rules that the one violates that
-/// denies alone.
-fn recount_agreements(decision: &Decision) -> Vec<(String, i64, BTreeSet<String>)> {
-    let webhook = decision.verdicts.iter().find(|one| one.policy == "bouncer").expect("it is always asked");
-    let local: Vec<&PolicyVerdict> = decision.verdicts.iter().filter(|one| one.policy != "bouncer").collect();
-    let order = [Verdict::Deny, Verdict::Pending, Verdict::Error, Verdict::Allow, Verdict::None];
-    let together = |some: &[&PolicyVerdict]| {
-        let said = |wanted: &Verdict| some.iter().any(|one| effective(one) == *wanted);
-        order.into_iter().find(said).expect("one of them")
-    };
-    let violated = |some: &[&PolicyVerdict]| {
-        let of = |one: &PolicyVerdict| {
-            let all = one.violations.iter().chain(&one.standing);
-            all.map(|by| format!("{}/{}", one.policy, by.rule)).collect::<Vec<_>>()
-        };
-        some.iter().flat_map(|one| of(one)).collect::<BTreeSet<_>>()
-    };
-    let cell = |name: &str, some: &[&PolicyVerdict]| {
-        let (ours, theirs) = (together(some), effective(webhook));
-        let rules = if ours == Verdict::Deny { violated(some) } else { violated(&[webhook]) };
-        (format!("bouncer|{name}"), number(ours) * 5 + number(theirs), rules)
-    };
-    std::iter::once(cell("", &local)).chain(local.iter().map(|one| cell(&one.policy, &[*one]))).collect()
-}
-
-fn number(verdict: Verdict) -> i64 {
+pub fn number(verdict: Verdict) -> i64 {
     match verdict {
         Verdict::Allow => 0,
         Verdict::Deny => 1,
@@ -329,7 +305,7 @@ fn number(verdict: Verdict) -> i64 {
 }
 
 /// What is exempted as a whole stands against nothing.
-fn effective(verdict: &PolicyVerdict) -> Verdict {
+pub fn effective(verdict: &PolicyVerdict) -> Verdict {
     let exempted = verdict.violations.iter().filter(|violation| violation.exempted.is_some()).count();
     let all_exempted = exempted > 0 && exempted == verdict.violations.len();
     if all_exempted { Verdict::Allow } else { verdict.verdict }

@@ -9,6 +9,7 @@ use axum::response::Html;
 use super::html;
 use crate::review::agreement::Accord;
 use crate::review::comparison::Stance;
+use crate::review::decision::Gap;
 use crate::store::read::{AccordBucket, Accords, Cause, Disagreed, Pair, Scope, Side};
 use crate::web::address::Address;
 use crate::web::agreement::{Chosen, Found, Loaded, list_of, local, sentence};
@@ -22,7 +23,7 @@ use crate::web::place::Place;
 use crate::web::sentence::Sentence;
 use crate::web::span::{Span, lead, scope_of};
 use crate::web::tables::Cell;
-use crate::web::{Live, WebState};
+use crate::web::{Live, WebState, gaps};
 
 /// Columns that can still be told apart on a telephone.
 const MAX_COLUMNS: usize = 64;
@@ -107,16 +108,24 @@ pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Ht
     let here = visit.to("/agreement").with_some("webhook", visit.parameters.text("webhook"));
     let here = here.with_some("local", visit.parameters.text("local"));
     let found = Found::of(store, &loaded, &visit.parameters, &scope, (MAX_COLUMNS, SHOWN));
-    let (found, bar) = tokio::try_join!(found, Bar::of(store, &visit, &here))?;
-    html(&AgreementPage::of(&visit, &scope, &live, (loaded, found), bar))
+    let gaps = gaps::of_scope(store, &live, &scope);
+    let (found, gaps, bar) = tokio::try_join!(found, gaps, Bar::of(store, &visit, &here))?;
+    html(&AgreementPage::of(&visit, &scope, &live, (loaded, found, gaps), bar))
 }
 
 // === impl AgreementPage ===
 
 impl AgreementPage {
-    fn of(visit: &Visit, scope: &Scope, live: &Live, (loaded, found): (Loaded, Found), bar: Bar) -> Self {
+    fn of(
+        visit: &Visit,
+        scope: &Scope,
+        live: &Live,
+        (loaded, found, gaps): (Loaded, Found, Vec<Gap>),
+        bar: Bar,
+    ) -> Self {
         let agreements = &found.agreements;
         let mut frame = Frame::of("Agreement", visit, live, bar.here.clone());
+        frame.notices.extend(Notice::of_gaps(&gaps, &visit.zone));
         frame.notices.extend(of_uncounted(&found, visit));
         if !agreements.paired.is_empty() {
             frame.notices.extend(Notice::of_counted(agreements.since, &agreements.horizons, scope, &visit.zone));
@@ -138,7 +147,7 @@ impl AgreementPage {
             frame,
             sentence,
             span: Span::of(visit, scope, (agreements.since, agreements.until)),
-            shown: shown.map(|chosen| Shown::of(visit, &found, chosen, &list)),
+            shown: shown.map(|chosen| Shown::of(visit, &found, chosen, &gaps, &list)),
             pairs: found.pairs().into_iter().map(|pair| PairRow::of(pair, &found, &bar.here, &list)).collect(),
             labels: Accord::ALL.map(|accord| told(accord).1),
             candidates: live.candidates.iter().map(|candidate| candidate.name.clone()).collect(),
@@ -186,21 +195,20 @@ fn of_link(accord: Accord) -> &'static str {
 // === impl Shown ===
 
 impl Shown {
-    fn of(visit: &Visit, found: &Found, chosen: &Chosen, list: &Address) -> Self {
+    fn of(visit: &Visit, found: &Found, chosen: &Chosen, gaps: &[Gap], list: &Address) -> Self {
         let Chosen { pair, accords, over_time, .. } = chosen;
         let list = list_of(list, pair);
-        let local = local(pair);
         Self {
-            label: format!("{local} beside {}", pair.webhook),
+            label: format!("{} beside {}", local(pair), pair.webhook),
             cells: Accord::ALL.into_iter().map(|accord| cell(accord, accords, &list)).collect(),
             said: matrix(found, pair, &list),
-            chart: Chart::of_bars(over_time.iter().map(bar).collect(), &[], &visit.zone, &list),
+            chart: Chart::of_bars(over_time.iter().map(bar).collect(), gaps, &visit.zone, &list),
             sides: [
                 OneSide::of(Accord::OnlyLocal, chosen, &list, visit),
                 OneSide::of(Accord::OnlyWebhook, chosen, &list, visit),
             ],
-            webhook: pair.webhook.clone(),
-            local,
+            webhook: format!("{} says", pair.webhook),
+            local: pair.local.as_ref().map_or_else(|| "Local policies".to_owned(), |name| format!("Policy {name}")),
         }
     }
 }

@@ -194,9 +194,19 @@ fn chips(here: &Address) -> Vec<Chip> {
             "nothing" if name == "agreement" => "nothing to judge for one of them".to_owned(),
             value => value.to_owned(),
         },
-        without: here.clone().without(name),
+        without: without(here, name),
     };
     here.query().filter(|(name, _)| *name != "tz").map(chip).collect()
+}
+
+/// With what is said of it alone.
+fn without(here: &Address, name: &str) -> Address {
+    let more: &[&str] = match name {
+        "candidate" => &["candidate_live", "candidate_verdict"],
+        "webhook" => &["local", "local_verdict", "webhook_verdict", "agreement"],
+        _ => &[],
+    };
+    more.iter().fold(here.clone().without(name), |address, more| address.without(more))
 }
 
 // === impl Tail ===
