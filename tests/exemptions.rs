@@ -181,7 +181,7 @@ async fn one_that_is_gone_from_the_configuration_is_told_as_long_as_it_is_needed
     assert_eq!(gone["namespaces"], json!(["shop"]), "what it was is kept");
     let page = rehearsal.get("/exemptions").await.text();
     assert!(page.contains("not in the configuration any more, last loaded 20"), "{page}");
-    assert!(page.contains("still need it: a rule is enforced there"), "{page}");
+    assert!(page.contains("still needs it: a rule is enforced there"), "{page}");
 
     // What was another is told with the revision.
     let policies = wait_for("both loads", || async {

@@ -103,7 +103,7 @@ pub fn between(before: &str, after: &str) -> Option<Vec<Change>> {
     Some(changes)
 }
 
-/// "policy images: mode audit is enforce; exemption SEC-12 added; and 2 more".
+/// "policy images: mode enforce instead of audit; exemption SEC-12 added; and 2 more".
 pub fn in_one_line(changes: &[Change]) -> String {
     if changes.is_empty() {
         return "nothing that judges is another".to_owned();
@@ -151,7 +151,7 @@ impl Part<'_> {
             (Self::Policy(before), Self::Policy(after)) => of_policies(before, after),
             (Self::Exemption(before), Self::Exemption(after)) if before.until != after.until => {
                 let end = |one: &ExemptionSettings| one.until.map_or_else(|| "no end".to_owned(), |at| at.to_string());
-                vec![format!("until {}, before {}", end(after), end(before))]
+                vec![format!("until {} instead of {}", end(after), end(before))]
             }
             _ => Vec::new(),
         }
@@ -161,7 +161,7 @@ impl Part<'_> {
 fn of_policies(before: &PolicySettings, after: &PolicySettings) -> Vec<String> {
     let mut points = Vec::new();
     if before.mode != after.mode {
-        points.push(format!("mode {}, before {}", after.mode, before.mode));
+        points.push(format!("mode {} instead of {}", after.mode, before.mode));
     }
     if before.rollout != after.rollout {
         points.push("another rollout".to_owned());
@@ -315,7 +315,7 @@ mod tests {
         let turned = with_rules(|rules| rules.insert(0, own.clone()));
         for (before, after, told) in [
             (written(&built_in(), vec![]), written(&built_in(), vec![]), "nothing that judges is another"),
-            (written(&built_in(), vec![]), written(&enforced, vec![]), "policy images: mode enforce, before audit"),
+            (written(&built_in(), vec![]), written(&enforced, vec![]), "policy images: mode enforce instead of audit"),
             (written(&built_in(), vec![]), written(&both, vec![]), "policy images: rule own added"),
             (written(&both, vec![]), written(&built_in(), vec![]), "policy images: rule own removed"),
             (written(&both, vec![]), written(&turned, vec![]), "policy images: the order of its rules"),
@@ -324,7 +324,7 @@ mod tests {
             (
                 written(&[], vec![exempting(None, "SEC-1")]),
                 written(&[], vec![exempting(Some(0), "SEC-1")]),
-                "exemption SEC-1: until 1970-01-01T00:00:00.000Z, before no end",
+                "exemption SEC-1: until 1970-01-01T00:00:00.000Z instead of no end",
             ),
             (
                 written(&[], vec![exempting(None, "a"), exempting(None, "b")]),

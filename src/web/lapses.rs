@@ -77,7 +77,11 @@ fn said(row: &Row, visit: &Visit) -> Sentence {
         }
         State::Permanent => return sentence.plain("It ends for nobody."),
         State::Ended(_) | State::Gone => {
-            (" still need it: a rule is enforced there".to_owned(), " still need it: they would be rejected".to_owned())
+            let need = if breaking + rejected == 1 { " still needs it" } else { " still need it" };
+            (
+                format!("{need}: a rule is enforced there"),
+                format!("{need}: nothing is enforced there yet, it would be rejected"),
+            )
         }
     };
     match (breaking, rejected) {

@@ -214,6 +214,7 @@ fn sentence(span: &str, counts: Counts, all: u64) -> Sentence {
     };
     let within = SOON / DAY;
     let sentence = match ending {
+        0 if held == 0 => sentence,
         0 => sentence.plain(format!("; none ends within {within} days")),
         some => {
             let ends = if some == 1 { "ends" } else { "end" };
