@@ -27,7 +27,7 @@ pub struct Health {
     pub since: Timestamp,
     /// It has run for less than an hour.
     pub is_young: bool,
-    /// In the order in which a review meets them.
+    /// The heaviest state first, and then in the order in which a review meets them.
     pub ways: Vec<Way>,
 }
 
@@ -73,6 +73,7 @@ impl Health {
         let mut ways = arrival::ways(ground);
         ways.extend(verdicts::ways(ground));
         ways.extend(keeping::ways(ground));
+        ways.sort_by_key(|way| std::cmp::Reverse(way.state));
         Self { since, is_young: ground.now.0.saturating_sub(since.0) < SPAN, ways }
     }
 

@@ -134,7 +134,7 @@ async fn figures_lists_and_names_are_of_their_namespaces_alone() {
     let of_all = root.clone().json("/api/v1/clusters").await;
     assert_eq!(
         (of_all["clusters"].as_array().map(Vec::len), of_all["replicas"].is_array()),
-        (Some(2), true),
+        (Some(3), true),
         "{of_all}"
     );
     let overview = sam.get("/").await.text();

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::endpoint::Endpoint;
-use super::rules::CountedShape;
+use super::rules::{CountedShape, NamespacesShape};
 use super::shape::{CompletenessShape, GapShape, time};
 use super::{Call, json};
 use crate::policy::readiness::Asked;
@@ -20,7 +20,7 @@ use crate::store::fleet::{CertificateEnd, Replica};
 use crate::web::WebState;
 use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
-use crate::web::fleet::{Cluster, Counted, Ending, Fleet, NextEnd};
+use crate::web::fleet::{Cluster, Ending, Fleet, NextEnd};
 use crate::web::readiness::Question;
 
 /// What it takes.
@@ -52,14 +52,6 @@ struct ClusterShape<'a> {
     unproven: Option<u64>,
     lag_ms: Option<i64>,
     next_end: Option<NextEndShape<'a>>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "ClusterNamespaces")]
-struct NamespacesShape {
-    ready: u64,
-    not: u64,
-    unknown: u64,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -148,7 +140,7 @@ impl<'a> ClusterShape<'a> {
         Self {
             cluster: name,
             last_review_at: last_review.map(time),
-            namespaces: NamespacesShape::from(*namespaces),
+            namespaces: NamespacesShape::of_counted(*namespaces),
             gaps: gaps.iter().map(|at| GapShape::from(&fleet.gaps[*at])).collect(),
             replicas: served.map(|served| served.replicas.iter().map(ToString::to_string).collect()),
             protocols: served.map(|served| served.protocols.as_slice()),
@@ -156,14 +148,6 @@ impl<'a> ClusterShape<'a> {
             lag_ms: served.and_then(|served| served.lag(now)),
             next_end: served.and_then(|served| served.next_end.as_ref()).map(NextEndShape::of),
         }
-    }
-}
-
-// === impl NamespacesShape ===
-
-impl From<Counted> for NamespacesShape {
-    fn from(Counted { ready, not, unknown }: Counted) -> Self {
-        Self { ready, not, unknown }
     }
 }
 
@@ -185,7 +169,7 @@ impl<'a> RuleShape<'a> {
     fn of(asked: &'a Asked, census: &Census, fleet: &'a Fleet) -> Self {
         let in_cluster = |Cluster { name, .. }: &'a Cluster| InClusterShape {
             cluster: name,
-            namespaces: NamespacesShape::from(fleet.of_rule(census, name)),
+            namespaces: NamespacesShape::of_counted(fleet.of_rule(census, name)),
         };
         let clusters = fleet.clusters.iter().map(in_cluster).collect();
         Self { policy: &asked.policy, rule: &asked.rule, clusters }

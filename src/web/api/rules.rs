@@ -17,6 +17,7 @@ use crate::policy::readiness::state::Gate;
 use crate::web::WebState;
 use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
+use crate::web::fleet::Counted;
 use crate::web::readiness::{Question, gated};
 
 /// What it takes.
@@ -132,5 +133,9 @@ impl NamespacesShape {
     pub fn of(census: &Census) -> Self {
         let of = |gate| gated(census, gate);
         Self { ready: of(Gate::Ready), not: of(Gate::Not), unknown: of(Gate::Unknown) }
+    }
+
+    pub fn of_counted(Counted { ready, not, unknown }: Counted) -> Self {
+        Self { ready, not, unknown }
     }
 }

@@ -66,7 +66,7 @@ fn listener(ground: Ground<'_>) -> Way {
         })
         .remedy(Remedy::run(
             "New files in the place of those that webhook.tls names are in use within seconds; a self-made certificate is \
-             renewed by itself. The API server trusts what `caBundle` holds.",
+             renewed by itself. The API server trusts what caBundle holds.",
             "rehearsal certs --dns rehearsal.rehearsal.svc --out certs",
         ))
         .remedy(Remedy::failure_policy())
@@ -89,7 +89,7 @@ fn overload(ground: Ground<'_>) -> Way {
     let next = match (ground.vitals.can_enforce, ground.vitals.bounds.overload) {
         (false, OnOverload::Answer) => "Nothing loaded can reject, so that what finds no room is let through.",
         (true, _) => "Something loaded can reject, so that what finds no room is a 503.",
-        (false, OnOverload::Refuse) => "webhook.overload is `refuse`: what finds no room is a 503.",
+        (false, OnOverload::Refuse) => "webhook.overload is refuse: what finds no room is a 503.",
     };
     Way::of("overload", "Overload", state)
         .now(now)
@@ -168,7 +168,7 @@ fn refused(ground: Ground<'_>) -> Way {
     };
     let way = Way::of("refused", "Requests that get no answer", state);
     way.now(told(&now)).hour(told(&hour)).remedy(Remedy::told(
-        "To an API server each is a failed call. `panicked` is a fault of ours, which the log has with its place; too_large, \
+        "To an API server each is a failed call. panicked is a fault of ours, which the log has with its place; too_large, \
          slow_body and broken_body are of webhook.limits and webhook.timeouts; other reasons are seldom an API server.",
     ))
 }

@@ -128,8 +128,8 @@ impl Remedy {
     pub fn others() -> Vec<Self> {
         vec![
             Self::run(
-                "All webhooks that the API server asks. A denial names the one that it is by: `admission webhook \"NAME\" denied \
-                 the request`; a failure says `failed calling webhook \"NAME\"`.",
+                "All webhooks that the API server asks. A denial names the one that it is by: admission webhook \"NAME\" denied \
+                 the request. A failure says: failed calling webhook \"NAME\".",
                 "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations",
             ),
             Self::run(

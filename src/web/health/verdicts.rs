@@ -150,7 +150,7 @@ fn webhook(ground: Ground<'_>, policy: &Policy) -> Way {
             }
         })
         .remedy(Remedy::told(
-            "Its own log and its own pods say why. While it fails, `on_error` decides; a webhook that is held back is not waited \
+            "Its own log and its own pods say why. While it fails, on_error decides; a webhook that is held back is not waited \
              for.",
         ))
         .remedy(Remedy::ceiling_of(name, true, &ground.vitals.bounds))

@@ -63,7 +63,8 @@ struct Row {
     name: String,
     /// Its rules.
     href: Address,
-    last_review: String,
+    /// When, and how long ago.
+    last_review: Option<(String, String)>,
     list: Address,
     cells: Vec<Cell>,
     gaps: (u64, Address),
@@ -72,10 +73,10 @@ struct Row {
 
 /// What is for whoever sees everything.
 struct ServedRow {
-    replicas: (u64, String),
+    replicas: u64,
     versions: String,
     protocols: String,
-    unproven: (u64, Address),
+    unproven: u64,
     lag: String,
     is_behind: bool,
     next_end: Option<(String, String)>,
@@ -297,14 +298,14 @@ impl Row {
         let here = at_it("/clusters").without("since").without("until");
         let list =
             at_it("/decisions").with("since", question.since().to_string()).without("until").with("dry_run", "false");
-        let last = |at: Timestamp| format!("{} ({})", visit.zone.minute(at), ago(at, visit.now));
+        let last = |at: Timestamp| (visit.zone.minute(at), ago(at, visit.now));
         Self {
             href: at_it("/rules").without("since").without("until"),
-            last_review: last_review.map_or_else(|| "none in that time".to_owned(), last),
+            last_review: last_review.map(last),
             list,
             cells: of_gates(*namespaces, &here),
             gaps: (gaps.len() as u64, here.clone()),
-            served: served.as_ref().map(|served| ServedRow::of(served, name, fleet, visit)),
+            served: served.as_ref().map(|served| ServedRow::of(served, fleet, visit)),
             name: name.clone(),
         }
     }
@@ -313,7 +314,7 @@ impl Row {
 // === impl ServedRow ===
 
 impl ServedRow {
-    fn of(served: &Served, cluster: &str, fleet: &Fleet, visit: &Visit) -> Self {
+    fn of(served: &Served, fleet: &Fleet, visit: &Visit) -> Self {
         let own = |replica: &&Replica| served.replicas.contains(&replica.standing.replica);
         let mut versions: Vec<String> = fleet.replicas.iter().flatten().filter(own).map(of_version).collect();
         versions.sort();
@@ -324,10 +325,10 @@ impl ServedRow {
             None => "not known".to_owned(),
         };
         Self {
-            replicas: (served.replicas.len() as u64, cluster.to_owned()),
+            replicas: served.replicas.len() as u64,
             versions: versions.join("; "),
             protocols: listed(&served.protocols),
-            unproven: (served.unproven, visit.to("/decisions").without("namespace").with("cluster", UNDECLARED)),
+            unproven: served.unproven,
             is_behind: served.behind.is_some(),
             lag,
             next_end: served.next_end.as_ref().map(|end| ending(end, visit)),
