@@ -181,3 +181,55 @@ fn look_into(dir: &Path, files: &mut usize) {
         assert!(!content.windows(6).any(|window| window == b"CANARY"), "{}", path.display());
     }
 }
+
+#[tokio::test]
+async fn the_page_of_clusters_tells_what_each_is_asked_by_and_what_ends() {
+    let config = "webhook: {tls: {self_made: {names: [a.test]}}}\nclusters: [{name: edge, path_token_file: edge.token}]\n\
+                  exemptions: [{ticket: SEC-12, reason: mirror, owner: edge, clusters: [edge], namespaces: [elsewhere], until: \
+                  2100-01-01}]\n";
+    let builder = Rehearsal::builder().config(&format!("{config}{POLICIES}")).file("edge.token", TOKEN);
+    let rehearsal = builder.start().await;
+    let fine = pod_review("fine", "team", "web", &["nginx:1"]);
+    assert!(rehearsal.review(&format!("/review/edge/{TOKEN}"), &fine).await.allowed());
+    let bad = pod_review("bad", "team", "api", &["nginx"]);
+    assert!(!rehearsal.review(&format!("/review/edge/{TOKEN}"), &bad).await.allowed());
+    assert!(!rehearsal.review("/review/edge", &pod_review("bare", "team", "web", &["nginx"])).await.allowed());
+    // With the next heartbeat.
+    let said = wait_for("what the replica says", || async {
+        let said = rehearsal.get_json("/api/v1/clusters?cluster=edge").await;
+        (said["clusters"][0]["unproven"] == 1).then_some(said)
+    })
+    .await;
+    let edge = &said["clusters"][0];
+    assert_eq!(edge["namespaces"], serde_json::json!({"ready": 0, "not": 1, "unknown": 0}), "{said}");
+    assert_eq!(edge["protocols"], serde_json::json!(["AdmissionReview"]), "{said}");
+    // The certificate lasts for ninety days, the exemption longer.
+    assert_eq!(
+        (&edge["next_end"]["of"], &edge["next_end"]["role"]),
+        (&"certificate".into(), &"server".into()),
+        "{said}"
+    );
+    assert!(edge["last_review_at"].is_string() && edge["replicas"].as_array().map(Vec::len) == Some(1), "{said}");
+    assert_eq!(said["rules"][0]["clusters"][0]["namespaces"]["not"], 1, "{said}");
+    let replica = &said["replicas"][0];
+    assert_eq!(
+        (&replica["version"], &replica["stopped"]),
+        (&env!("CARGO_PKG_VERSION").into(), &false.into()),
+        "{said}"
+    );
+    let page = rehearsal.get("/clusters").await.text();
+    for told in [
+        "Ready for every rule",
+        "AdmissionReview",
+        "certificate server",
+        "href=\"/rules/images/no-latest?cluster=edge&#38;gate=not",
+    ] {
+        assert!(page.contains(told), "{told}: {page}");
+    }
+    assert!(page.contains("1 review from undeclared senders"), "{page}");
+    let list = rehearsal.get("/clusters?cluster=edge&gate=not").await.text();
+    assert!(list.contains("1 namespace of edge in which a rule is not ready"), "{list}");
+    assert!(list.contains("href=\"/namespaces/edge/team\"") && list.contains("not ready: 1 workload"), "{list}");
+    assert!(rehearsal.get("/clusters?cluster=nowhere").await.text().contains("Nothing came of such a cluster"));
+    assert_eq!(rehearsal.get("/api/v1/clusters?namespace=team").await.status, 400);
+}

@@ -213,3 +213,24 @@ async fn a_copied_data_directory_is_told_by_both_that_write_as_one_replica() {
         .await;
     }
 }
+
+/// What only the other knows: the page of any replica tells it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_replica_tells_what_the_others_alone_know() {
+    let database = Database::new();
+    let (one, other) = (database.serving("lab", "").start().await, database.serving("prod", "").start().await);
+    send(&other, uids("seen", 2)).await;
+    let said = wait_for("the other's heartbeat", || async {
+        let said = one.get_json("/api/v1/clusters").await;
+        let prod = said["clusters"].as_array().expect("a list").iter().find(|one| one["cluster"] == "prod")?.clone();
+        (prod["protocols"] == json!(["AdmissionReview"])).then_some((said, prod))
+    })
+    .await;
+    let (said, prod) = said;
+    assert_eq!((&prod["replicas"], &prod["unproven"]), (&json!([id(&other)]), &json!(2)), "{said}");
+    let replicas = said["replicas"].as_array().expect("a list");
+    let its = replicas.iter().find(|one| one["replica"] == id(&other)).expect("the other");
+    assert_eq!((&its["clusters"], &its["stopped"], replicas.len()), (&json!(["prod"]), &json!(false), 2), "{said}");
+    let page = one.get("/clusters").await.text();
+    assert!(page.contains(&id(&one)) && page.contains(&id(&other)) && page.contains("this one"), "{page}");
+}
