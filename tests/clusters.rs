@@ -185,7 +185,7 @@ fn look_into(dir: &Path, files: &mut usize) {
 #[tokio::test]
 async fn the_page_of_clusters_tells_what_each_is_asked_by_and_what_ends() {
     let config = "webhook: {tls: {self_made: {names: [a.test]}}}\nclusters: [{name: edge, path_token_file: edge.token}]\n\
-                  exemptions: [{ticket: SEC-12, reason: mirror, owner: edge, clusters: [edge], namespaces: [team], until: \
+                  exemptions: [{ticket: SEC-12, reason: mirror, owner: edge, clusters: [edge], namespaces: [elsewhere], until: \
                   2100-01-01}]\n";
     let builder = Rehearsal::builder().config(&format!("{config}{POLICIES}")).file("edge.token", TOKEN);
     let rehearsal = builder.start().await;
