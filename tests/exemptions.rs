@@ -113,7 +113,7 @@ async fn each_says_who_uses_it_who_breaks_at_its_end_and_who_needs_it_still() {
 
     let page = rehearsal.get("/exemptions").await.text();
     for said in [
-        "2 of 3 exemptions were used, 3 times; 2 end within 30 days, and then <span class=\"is-denied\">1 workload</span> will break",
+        "2 of 3 exemptions were used, 3 times; 2 end within 30 days, and then <span class=\"is-denied\">1 workload</span> will break and <span class=\"is-would\">1</span> more would be rejected",
         "1 is over and still needed by <span class=\"is-would\">2 workloads</span>",
         "1 workload</span> will break on 20",
         "known since",

@@ -225,8 +225,13 @@ fn sentence(span: &str, counts: Counts, all: u64) -> Sentence {
                     .plain(", and then ")
                     .phrase("would", count(rejected, "workload"))
                     .plain(" would be rejected"),
-                (breaking, _) => {
-                    sentence.plain(", and then ").phrase("denied", count(breaking, "workload")).plain(" will break")
+                (breaking, rejected) => {
+                    let breaks = sentence.plain(", and then ").phrase("denied", count(breaking, "workload"));
+                    let breaks = breaks.plain(" will break");
+                    match rejected {
+                        0 => breaks,
+                        more => breaks.plain(" and ").phrase("would", group(more)).plain(" more would be rejected"),
+                    }
                 }
             }
         }
