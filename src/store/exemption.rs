@@ -112,9 +112,13 @@ pub(super) async fn keep(
     let mut insert = Insert::into(
         "exemptions",
         &["kind", "name", "settings", "first_at", "loaded_at"],
-        "ON CONFLICT (kind, name) DO UPDATE SET settings = excluded.settings, \
-         first_at = CASE WHEN exemptions.first_at < excluded.first_at THEN exemptions.first_at ELSE excluded.first_at END, \
-         loaded_at = excluded.loaded_at WHERE exemptions.loaded_at IS NULL OR exemptions.loaded_at < excluded.loaded_at",
+        "ON CONFLICT (kind, name) DO UPDATE SET \
+         settings = CASE WHEN exemptions.loaded_at >= excluded.loaded_at \
+             THEN exemptions.settings ELSE excluded.settings END, \
+         first_at = CASE WHEN exemptions.first_at < excluded.first_at \
+             THEN exemptions.first_at ELSE excluded.first_at END, \
+         loaded_at = CASE WHEN exemptions.loaded_at >= excluded.loaded_at \
+             THEN exemptions.loaded_at ELSE excluded.loaded_at END",
     );
     // Of two that take in the same the one that ends last: a statement writes a row once.
     let mut latest: HashMap<String, &ExemptionSettings> = HashMap::new();
