@@ -3,8 +3,6 @@
 //! An exemption acts after a policy has judged: the violation stays, as an exempted one. Its end is compared with the
 //! clock at every review, so that it no longer applies at once and everywhere.
 
-use std::time::Duration;
-
 use crate::review::clock::{DAY, Timestamp};
 use crate::review::decision::Exempted;
 use crate::review::reference::ImageReference;
@@ -21,6 +19,7 @@ pub struct Exemptions(Vec<Exemption>);
 /// Each list that is empty is anything.
 #[derive(Debug)]
 pub struct Exemption {
+    pub settings: ExemptionSettings,
     policies: Vec<Glob>,
     rules: Vec<Glob>,
     clusters: Vec<Glob>,
@@ -28,18 +27,6 @@ pub struct Exemption {
     workloads: Vec<Glob>,
     images: Vec<Glob>,
     containers: Vec<Glob>,
-    /// `None`: permanent.
-    until: Option<Timestamp>,
-    warn_before: Duration,
-    told: Told,
-}
-
-/// What a decision says of it.
-#[derive(Debug, Clone)]
-struct Told {
-    ticket: Option<String>,
-    owner: Option<String>,
-    reason: Option<String>,
 }
 
 /// A violation, as far as an exemption is chosen by it.
@@ -71,6 +58,10 @@ impl Exemptions {
         self.0.iter().find(|exemption| exemption.holds_at(now) && exemption.takes_in(offence, &workload))
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &Exemption> {
+        self.0.iter()
+    }
+
     /// Whether one may take in `offence` at `now`, of which image and container are not known yet.
     pub fn may_take_in(&self, offence: Offence<'_>, now: Timestamp) -> bool {
         if self.0.is_empty() {
@@ -94,18 +85,12 @@ impl Exemption {
             workloads: globs(&settings.workloads, Subject::Name),
             images: globs(&settings.images, Subject::Image),
             containers: globs(&settings.containers, Subject::Name),
-            until: settings.until,
-            warn_before: settings.warn_before,
-            told: Told {
-                ticket: settings.ticket.clone(),
-                owner: settings.owner.clone(),
-                reason: settings.reason.clone(),
-            },
+            settings: settings.clone(),
         }
     }
 
     fn holds_at(&self, now: Timestamp) -> bool {
-        self.until.is_none_or(|until| now < until)
+        self.settings.until.is_none_or(|until| now < until)
     }
 
     fn takes_in(&self, offence: Offence<'_>, workload: &str) -> bool {
@@ -134,19 +119,20 @@ impl Exemption {
 
     /// As a decision keeps it.
     pub fn record(&self) -> Exempted {
-        let Told { ticket, owner, reason } = self.told.clone();
-        Exempted::Exemption { ticket, owner, reason, until: self.until }
+        let ExemptionSettings { ticket, owner, reason, until, .. } = self.settings.clone();
+        Exempted::Exemption { ticket, owner, reason, until }
     }
 
     /// What each hit is told when it ends soon: `exemption SEC-12 ends 2026-12-01, owner payments`.
     pub fn ending(&self, now: Timestamp) -> Option<String> {
-        let until = self.until?;
-        let before = i64::try_from(self.warn_before.as_millis()).unwrap_or(i64::MAX);
+        let ExemptionSettings { until, warn_before, ticket, owner, .. } = &self.settings;
+        let until = (*until)?;
+        let before = i64::try_from(warn_before.as_millis()).unwrap_or(i64::MAX);
         if until.0.saturating_sub(now.0) > before {
             return None;
         }
-        let ticket = self.told.ticket.as_ref().map(|ticket| format!(" {ticket}")).unwrap_or_default();
-        let owner = self.told.owner.as_ref().map(|owner| format!(", owner {owner}")).unwrap_or_default();
+        let ticket = ticket.as_ref().map(|ticket| format!(" {ticket}")).unwrap_or_default();
+        let owner = owner.as_ref().map(|owner| format!(", owner {owner}")).unwrap_or_default();
         // The end of a day has the day's name.
         let end = if until.0 % DAY == 0 { until.last_day() } else { until.to_string() };
         Some(format!("exemption{ticket} ends {end}{owner}"))

@@ -15,6 +15,7 @@ mod bucket;
 pub mod ceiling;
 mod census;
 mod comparison;
+mod coverage;
 mod database;
 mod days;
 mod driver;
@@ -69,6 +70,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use batch::Applied;
+pub use coverage::{Coverage, Covered};
 pub use error::StoreError;
 pub use generate::{Progress, Synthetic};
 pub use retention::Swept;
@@ -265,6 +267,12 @@ impl Store {
     /// What is known of the scope's workloads since its beginning, and of these rules as they are now.
     pub async fn evidence(&self, scope: &Scope, asked: &[Asked]) -> Result<Evidence, StoreError> {
         census::evidence(&self.database, scope, asked).await
+    }
+
+    /// Which workloads of the scope's span and place these rules judged, whatever their texts were then; names at most `named`
+    /// of those that a rule missed.
+    pub async fn coverage(&self, scope: &Scope, asked: &[Asked], named: usize) -> Result<Coverage, StoreError> {
+        coverage::coverage(&self.database, scope, asked, named).await
     }
 
     /// What the decisions at these keys say of a policy's rules, standing violations included; without those that are

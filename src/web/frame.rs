@@ -11,7 +11,7 @@ use super::address::Address;
 use super::completeness::Completeness;
 use super::error::{PageError, WebError};
 use super::filters::{count, plain};
-use super::query::{BadParameter, Now, Parameters};
+use super::query::{Now, Parameters};
 use super::zone::Zone;
 use super::{Live, WebState, assets};
 use crate::policy::ceiling::Ceiling;
@@ -24,7 +24,7 @@ use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
 
 /// Every page that one can go to from every other.
-const PAGES: [(&str, &str); 7] = [
+const PAGES: [(&str, &str); 8] = [
     ("/", "Overview"),
     ("/namespaces", "Namespaces"),
     ("/images", "Images"),
@@ -32,6 +32,7 @@ const PAGES: [(&str, &str); 7] = [
     ("/decisions", "Decisions"),
     ("/candidates", "Candidates"),
     ("/inventory", "Inventory"),
+    ("/report", "Report"),
 ];
 
 /// One request for a page.
@@ -110,15 +111,7 @@ impl Visit {
     async fn of(state: &WebState, visitor: Visitor, query: Option<&str>) -> Result<Self, WebError> {
         let parameters = Parameters::parse(query)?;
         visitor.admit(parameters.text("cluster"), parameters.text("namespace"))?;
-        let zone = match parameters.text("tz") {
-            None => Zone::new(state.settings.time_zone.clone()),
-            Some(name) => Zone::by_name(name).ok_or_else(|| {
-                BadParameter::new(
-                    "tz",
-                    format!("{name:?} is not a time zone that is known here: write one like Europe/Berlin or UTC"),
-                )
-            })?,
-        };
+        let zone = parameters.zone(&Zone::new(state.settings.time_zone.clone()))?;
         let reach = state.store.reach(&visitor.rights).await?;
         Ok(Self { parameters, zone, now: Timestamp::now(), visitor, reach })
     }
@@ -231,7 +224,7 @@ impl Notice {
         earlier.into_iter().chain(latest.iter().map(|gap| Self::of_gap(gap, zone))).collect()
     }
 
-    fn of_gap(gap: &Gap, zone: &Zone) -> Self {
+    pub fn of_gap(gap: &Gap, zone: &Zone) -> Self {
         let until = gap.to.map_or_else(|| "and still lasting".to_owned(), |to| format!("to {}", zone.second(to)));
         let number = match gap.count {
             // It has begun, and nothing was asked since; or what was is still being written.
@@ -265,7 +258,7 @@ impl Notice {
     }
 
     /// Names the replicas that are furthest behind.
-    fn of_completeness(completeness: &Completeness, zone: &Zone) -> Option<Self> {
+    pub fn of_completeness(completeness: &Completeness, zone: &Zone) -> Option<Self> {
         let behind = &completeness.behind;
         let (named, more) = behind.split_at(behind.len().min(REPLICAS));
         let mut sentences: Vec<String> = named.iter().map(|behind| behind.sentence(|at| zone.second(at))).collect();
@@ -367,7 +360,7 @@ fn capital(text: &str) -> String {
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
-fn complete_until(completeness: &Completeness, zone: &Zone) -> String {
+pub fn complete_until(completeness: &Completeness, zone: &Zone) -> String {
     completeness.until.map_or_else(|| "a time that is not known".to_owned(), |until| zone.second(until))
 }
 

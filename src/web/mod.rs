@@ -55,6 +55,7 @@ pub mod inventory;
 mod let_through;
 mod pages;
 mod place;
+pub mod printed;
 mod query;
 pub mod readiness;
 mod reference;
@@ -146,6 +147,7 @@ pub fn router(state: WebState, others: Router) -> Router {
         .route("/namespaces", get(pages::namespaces::list))
         .route("/namespaces/{cluster}", get(pages::namespace::of_cluster))
         .route("/namespaces/{cluster}/{namespace}", get(pages::namespace::show))
+        .route("/report", get(pages::report::show))
         .route("/revisions/{id}", get(pages::revision::show))
         .route("/rules", get(pages::rules::show))
         .route("/rules/{policy}/{rule}", get(pages::rule::show))

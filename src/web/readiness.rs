@@ -1,6 +1,6 @@
 //! How ready rules are, as pages, the API and the command `ready` tell it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -106,12 +106,21 @@ impl Question {
         let of = |policy| Asked::all(policy, &violated).into_iter().map(move |asked| (policy, asked));
         let (policies, asked): (Vec<&Policy>, Vec<Asked>) = self.revision.policies.iter().flat_map(of).unzip();
         let evidence = store.evidence(&self.scope(), &asked).await?;
+        let mut wanted: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+        for (at, (policy, asked)) in policies.iter().zip(&asked).enumerate() {
+            let keys = Census::wanted(self.ground(policy), asked, &evidence, at);
+            wanted.entry(&policy.name).or_default().extend(keys);
+        }
+        let mut faults = HashMap::new();
+        for (policy, mut keys) in wanted {
+            keys.sort_unstable();
+            keys.dedup();
+            faults.insert(policy, store.faults(policy, &keys).await?);
+        }
         let mut rules = Vec::with_capacity(asked.len());
         for (at, (policy, asked)) in policies.into_iter().zip(asked).enumerate() {
-            let ground = self.ground(policy);
-            let wanted = Census::wanted(ground, &asked, &evidence, at);
-            let faults = of_rule(store.faults(&asked.policy, &wanted).await?, &asked);
-            let census = Census::take(ground, &asked, &evidence, at, &faults);
+            let of_policy = faults.get(policy.name.as_str()).cloned().unwrap_or_default();
+            let census = Census::take(self.ground(policy), &asked, &evidence, at, &of_rule(of_policy, &asked));
             rules.push((asked, census));
         }
         Ok(Overall { evidence, rules })
@@ -241,31 +250,36 @@ impl OfRule {
 
     /// `images/pinned is ready in 3 of 7 namespaces; not ready in 2; not known in 2.`
     pub fn sentence(&self) -> String {
-        let name = self.asked.name();
-        let all = self.census.namespaces.len() as u64;
-        if all == 0 {
-            return format!("Nothing is known of {name} yet: no workload was reviewed.");
-        }
-        let mut text = match self.gated(Gate::Ready) {
-            _ if all == 1 => {
-                let is = match self.census.namespaces[0].state.gate() {
-                    Gate::Ready => "is ready",
-                    Gate::Not => "is not ready",
-                    Gate::Unknown => "is not known to be ready",
-                };
-                return format!("{name} {is} in the one namespace that is known.");
-            }
-            ready if ready == all => format!("{name} is ready in all {} namespaces", group(all)),
-            ready => format!("{name} is ready in {} of {}", group(ready), count(all, "namespace")),
-        };
-        for (gate, what) in [(Gate::Not, "not ready in"), (Gate::Unknown, "not known in")] {
-            match self.gated(gate) {
-                0 => {}
-                number => text.push_str(&format!("; {what} {}", group(number))),
-            }
-        }
-        text + "."
+        sentence(&self.asked, &self.census)
     }
+}
+
+/// Of a rule and its census.
+pub fn sentence(asked: &Asked, census: &Census) -> String {
+    let name = asked.name();
+    let all = census.namespaces.len() as u64;
+    if all == 0 {
+        return format!("Nothing is known of {name} yet: no workload was reviewed.");
+    }
+    let mut text = match gated(census, Gate::Ready) {
+        _ if all == 1 => {
+            let is = match census.namespaces[0].state.gate() {
+                Gate::Ready => "is ready",
+                Gate::Not => "is not ready",
+                Gate::Unknown => "is not known to be ready",
+            };
+            return format!("{name} {is} in the one namespace that is known.");
+        }
+        ready if ready == all => format!("{name} is ready in all {} namespaces", group(all)),
+        ready => format!("{name} is ready in {} of {}", group(ready), count(all, "namespace")),
+    };
+    for (gate, what) in [(Gate::Not, "not ready in"), (Gate::Unknown, "not known in")] {
+        match gated(census, gate) {
+            0 => {}
+            number => text.push_str(&format!("; {what} {}", group(number))),
+        }
+    }
+    text + "."
 }
 
 /// The path of a rule's page. What ids are made of stays as it is.

@@ -30,6 +30,7 @@ mod inventory;
 mod names;
 mod namespace;
 mod namespaces;
+mod report;
 mod revision;
 mod revisions;
 pub mod rule;
@@ -58,6 +59,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         candidates::endpoint(),
         break_glass::endpoint(),
         ceilings::endpoint(),
+        report::endpoint(),
+        report::endpoint_of_file(),
         revisions::endpoint(),
         revision::endpoint(),
         access::endpoint(),

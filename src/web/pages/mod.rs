@@ -17,6 +17,7 @@ pub mod inventory;
 pub mod namespace;
 pub mod namespaces;
 pub mod overview;
+pub mod report;
 pub mod revision;
 pub mod rule;
 pub mod rules;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ANSWERS, BLAME, DRY_RUNS, FORMATS, HITS, YES, YES_NO};
+use super::{ANSWERS, BLAME, DRY_RUNS, FORMATS, FORMS, HITS, YES, YES_NO};
 use crate::review::comparison::Stance;
 use crate::store::access::Event;
 use crate::store::inventory::Outlook;
@@ -54,6 +54,8 @@ impl Described {
             ("candidate", _) => text("Decisions on which this candidate said something."),
             ("candidate_live", _) => words("What the policies in force said of it.", stances()),
             ("candidate_verdict", _) => words("What the candidate said.", stances()),
+            ("format", "/api/v1/report/file") => words("How it is written.", first(&FORMS)),
+            ("tz", _) => text("The zone in which times are written, as `Europe/Berlin`; else `report.time_zone`."),
             ("format", _) => words("How lines are written.", first(&FORMATS)),
             ("of", _) => required(words("What is ranked.", first(&HITS))),
             ("new", _) => words("Only what was not hit in the span before.", first(&YES)),
