@@ -36,7 +36,13 @@ async fn hostile_names_are_inert_in_pages_json_and_logs() {
         let page = rehearsal.get(&format!("/decisions/{}", decision["id"].as_str().expect("an id"))).await.text();
         assert_inert(&page);
     }
-    for page in ["/", "/decisions", "/decisions?namespace=%3Cscript%3Ealert(1)%3C/script%3E"] {
+    for page in [
+        "/",
+        "/agreement",
+        "/agreement?webhook=%3Cscript%3Ealert(1)%3C/script%3E&local=%22%3E%3Cimg%20src=x%3E",
+        "/decisions",
+        "/decisions?namespace=%3Cscript%3Ealert(1)%3C/script%3E",
+    ] {
         assert_inert(&rehearsal.get(page).await.text());
     }
     let log = rehearsal.log();

@@ -15,14 +15,17 @@ const DOCUMENT: &str = "/api/v1/openapi.json";
 const CONFIG: &str = "cluster: lab
 policies:
 - name: images
-  mode: enforce
-  rollout: [{namespaces: ['*'], mode: audit}, {namespaces: [shop], mode: enforce}]
+  mode: audit
+  rollout: [{namespaces: [shop], mode: enforce}]
   rules: [{id: no-latest, deny: {tag: latest}, message: '{image} uses the tag latest', help: pin it}]
-candidates:
-- name: images
-  rules: [{id: no-latest, deny: {tag: latest}}, {id: hub, deny: {registry: docker.io}}]
+candidates: [candidate.yaml]
 exemptions: [{namespaces: lab, images: 'docker.io/library/busybox:*', permanent: true, ticket: SEC-1}]
 break_glass: {annotation: '*.image-policy.k8s.io/ticket-*', value: break-glass}
+";
+
+const CANDIDATE: &str = "policies:
+- name: images
+  rules: [{id: no-latest, deny: {tag: latest}}, {id: hub, deny: {registry: docker.io}}]
 ";
 
 const POD: &str = r#"{"apiVersion": "v1", "kind": "Pod",
@@ -32,18 +35,19 @@ const POD: &str = r#"{"apiVersion": "v1", "kind": "Pod",
 
 /// One of everything that the API tells of.
 async fn filled() -> Rehearsal {
-    let rehearsal = Rehearsal::builder().config(CONFIG).start().await;
+    let rehearsal = Rehearsal::builder().file("candidate.yaml", CANDIDATE).config(CONFIG).start().await;
     for (_, body) in captures() {
         rehearsal.post("/review/lab", body).await;
     }
     let mut broken = pod_review("u", "shop", "broken", &["nginx"]);
     broken["request"]["object"]["metadata"]["annotations"] = json!({"a.image-policy.k8s.io/ticket-7": "break-glass"});
-    for review in
-        [broken, pod_review("v", "shop", "refused", &["nginx"]), pod_review("w", "lab", "free", &["busybox:1"])]
-    {
+    let mut of_cluster = pod_review("x", "", "wide", &["nginx"]);
+    of_cluster["request"].as_object_mut().expect("a request").remove("namespace");
+    let refused = pod_review("v", "shop", "refused", &["nginx"]);
+    for review in [broken, refused, of_cluster, pod_review("w", "lab", "free", &["busybox:1"])] {
         rehearsal.review("/review/lab", &review).await;
     }
-    rehearsal.decisions("", captures().len() + 3).await;
+    rehearsal.decisions("", captures().len() + 4).await;
     std::fs::write(rehearsal.dir().join("pod.json"), POD).expect("the test's directory is writable");
     let ended = run(rehearsal.dir(), &["check", "--record", "-c", "rehearsal.yaml", "pod.json"]);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
@@ -133,7 +137,7 @@ async fn every_parameter_that_the_document_names_is_taken_and_no_other() {
             [] => "there is no such parameter; this address takes none".to_owned(),
             named => format!("there is no such parameter; there are {}", named.join(", ")),
         };
-        assert_eq!((refused.status.as_u16(), message.as_str()), (400, expected.as_str()), "{path}");
+        assert_eq!((refused.status, message.as_str()), (400, expected.as_str()), "{path}");
     }
 }
 

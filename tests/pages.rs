@@ -2,9 +2,9 @@
 
 mod harness;
 
-use harness::Rehearsal;
 use harness::browser::{Browser, Scheme, Screen};
 use harness::reviews::{captures, pod_review};
+use harness::{Rehearsal, peers};
 use serde_json::{Value, json};
 
 const CONFIG: &str = r"
@@ -61,6 +61,8 @@ async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
         "/decisions?q=a",
         "/decisions?q=no%20such%20name&follow=true",
         "/decisions?workload=Deployment/web&user=alice&since=90m",
+        "/agreement",
+        "/agreement?webhook=gone&local=images&since=30d",
         "/candidates",
         "/?since=30d&tz=Asia/Kathmandu",
         "/namespaces",
@@ -93,6 +95,8 @@ async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
 async fn every_page_is_sound_on_a_phone_and_a_desk_in_light_and_dark() {
     let rehearsal = populated().await;
     let browser = Browser::start().await;
+    let axe = peers::axe();
+    let mut barriers = Vec::new();
     for screen in [Screen::Phone, Screen::Desk] {
         let mut backgrounds = Vec::new();
         for scheme in [Scheme::Light, Scheme::Dark] {
@@ -107,12 +111,25 @@ async fn every_page_is_sound_on_a_phone_and_a_desk_in_light_and_dark() {
                 let overflow = browser.script(WIDER_THAN_THE_SCREEN).await;
                 assert_eq!(overflow, json!([]), "{what}: wider than the screen");
                 assert_eq!(browser.script("return document.querySelectorAll('script:not([src])').length").await, 0);
+                if let Some(axe) = &axe {
+                    barriers
+                        .extend(browser.barriers(axe).await.into_iter().map(|barrier| format!("{what}: {barrier}")));
+                }
                 assert_eq!(browser.complaints().await, Vec::<String>::new(), "{what}");
             }
             backgrounds.push(browser.script(BACKGROUND).await);
         }
         assert_ne!(backgrounds[0], backgrounds[1], "dark is not light");
     }
+    if let Some(axe) = &axe {
+        browser.open("data:text/html,<img src='none'><input>").await;
+        let known = browser.barriers(axe).await;
+        assert!(
+            ["image-alt", "label", "document-title"].iter().all(|id| known.iter().any(|one| one.starts_with(id))),
+            "{known:?}"
+        );
+    }
+    assert!(barriers.is_empty(), "axe-core finds {}:\n{}", barriers.len(), barriers.join("\n"));
     for url in browser.requests().await {
         let own = url.starts_with(rehearsal.report_url()) || url.starts_with("data:") || url.starts_with("about:");
         assert!(own, "a request left the host: {url}");

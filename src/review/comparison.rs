@@ -45,9 +45,9 @@ impl Stance {
     }
 
     /// Of several: one that denies is enough, and one that is not known may deny yet.
-    fn of_all(verdicts: &[PolicyVerdict]) -> Self {
+    pub fn of_all<'a>(verdicts: impl Iterator<Item = &'a PolicyVerdict> + Clone) -> Self {
         let heaviest = [Self::Deny, Self::Pending, Self::Error, Self::Allow];
-        let is_among = |stance: &Self| verdicts.iter().any(|verdict| Self::of(verdict) == *stance);
+        let is_among = |stance: &Self| verdicts.clone().any(|verdict| Self::of(verdict) == *stance);
         heaviest.into_iter().find(is_among).unwrap_or(Self::None)
     }
 
@@ -79,7 +79,7 @@ impl<'a> Comparison<'a> {
         Self {
             candidate: &candidate.policy,
             beside: namesake.map(|verdict| verdict.policy.as_str()),
-            live: namesake.map_or_else(|| Stance::of_all(live), Stance::of),
+            live: namesake.map_or_else(|| Stance::of_all(live.iter()), Stance::of),
             silent: Stance::of(candidate),
         }
     }

@@ -311,6 +311,11 @@ impl Violation {
 // === impl PolicyVerdict ===
 
 impl PolicyVerdict {
+    /// It is of a webhook.
+    pub fn is_remote(&self) -> bool {
+        self.version.is_none()
+    }
+
     /// Whether something is let through that its rules stand against.
     pub fn has_exempted(&self) -> bool {
         self.violations.iter().any(|violation| violation.exempted.is_some())

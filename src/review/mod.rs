@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+pub mod agreement;
 pub mod clock;
 pub mod comparison;
 pub mod decision;

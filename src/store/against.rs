@@ -1,41 +1,46 @@
 //! What stands against the workloads of one namespace, by workload and rule, in whole days.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::bucket::Day;
 use super::database::Database;
 use super::error::StoreError;
-use super::key;
 use super::outcome::Outcome;
 use super::read::{Against, AgainstPage, Example, Scope, Slice};
+use super::said;
 use super::sql::{FOR_EACH_JOIN, Row, Sql};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{PolicyVerdict, Violation};
 use crate::review::workload::Workload;
 
-/// A row, and the number of its workload.
+/// A row, and the numbers of its workload and its rule.
 struct Found {
     workload: i64,
+    rule: i64,
     against: Against,
 }
 
 /// Of the namespace and the cluster that the scope names, those that are hit most first. `None`: there is no such
 /// namespace.
 pub(super) async fn page(database: &Database, scope: &Scope, slice: Slice) -> Result<Option<AgainstPage>, StoreError> {
-    let Some(namespace) = namespace(database, scope).await? else { return Ok(None) };
+    let (cluster, name) =
+        (scope.cluster.as_deref().unwrap_or_default(), scope.namespace.as_deref().unwrap_or_default());
+    if !scope.reach.covers(cluster, name) {
+        return Ok(None);
+    }
     let (since, until) = days(scope);
     let mut sql = Sql::new(
         "WITH found(workload, rule, last_at, reviews, denied, rejected, standing) AS (\
          SELECT x.workload, x.rule, max(x.last_at), CAST(sum(x.reviews) AS BIGINT), CAST(sum(x.denied) AS BIGINT), \
          CAST(sum(x.would_reject) AS BIGINT), CAST(sum(x.standing) AS BIGINT) ",
     );
-    sql.push(&format!("FROM workloads l {FOR_EACH_JOIN} workload_rules x WHERE l.namespace = ")).bind(namespace);
+    sql.push(&format!("FROM workloads l {FOR_EACH_JOIN} workload_rules x WHERE l.namespace = "));
+    sql.push("(").append(number(cluster, name)).push(")");
     sql.push(" AND x.workload = l.id AND NOT x.dry_run AND x.day >= ").bind(since.0);
     sql.push(" AND x.day < ").bind(until.0).push(
         " GROUP BY x.workload, x.rule) \
-         SELECT f.workload, l.kind, l.name, p.name, r.name, f.last_at, f.denied, f.rejected, f.standing, \
-         (SELECT y.first_at FROM workload_rules y WHERE y.workload = f.workload AND y.rule = f.rule AND NOT y.dry_run \
-         ORDER BY y.day, y.first_at LIMIT 1), count(*) OVER () \
+         SELECT f.workload, l.kind, l.name, p.name, r.name, f.last_at, f.denied, f.rejected, f.standing, f.rule, \
+         count(*) OVER () \
          FROM found f JOIN workloads l ON l.id = f.workload JOIN rules r ON r.id = f.rule \
          JOIN policies p ON p.id = r.policy WHERE f.rejected > 0 OR f.denied > 0 OR f.standing > 0 \
          ORDER BY f.rejected + f.denied DESC, f.standing DESC, l.name, l.kind, p.name, r.name LIMIT ",
@@ -43,7 +48,14 @@ pub(super) async fn page(database: &Database, scope: &Scope, slice: Slice) -> Re
     sql.bind(i64::from(slice.limit)).push(" OFFSET ").bind(slice.skip);
     let rows = database.fetch(sql).await?;
     let all = rows.first().map_or(Ok(0), |row| row.count(10))?;
+    if rows.is_empty() && database.fetch(number(cluster, name)).await?.is_empty() {
+        return Ok(None);
+    }
     let mut found = rows.into_iter().map(row).collect::<Result<Vec<_>, _>>()?;
+    let first_at = first_at(database, &found).await?;
+    for Found { workload, rule, against } in &mut found {
+        against.first_at = first_at.get(&(*workload, *rule)).copied().unwrap_or(against.first_at);
+    }
     examples(database, &mut found).await?;
     Ok(Some(AgainstPage { since, until, rows: found.into_iter().map(|one| one.against).collect(), all }))
 }
@@ -58,15 +70,11 @@ fn days(scope: &Scope) -> (Timestamp, Timestamp) {
     (since, scope.until.map_or_else(|| Day::of(Timestamp::now()).next().0, end))
 }
 
-async fn namespace(database: &Database, scope: &Scope) -> Result<Option<i64>, StoreError> {
-    let (cluster, name) =
-        (scope.cluster.as_deref().unwrap_or_default(), scope.namespace.as_deref().unwrap_or_default());
-    if !scope.reach.covers(cluster, name) {
-        return Ok(None);
-    }
+/// Of a namespace.
+fn number(cluster: &str, name: &str) -> Sql {
     let mut sql = Sql::new("SELECT n.id FROM namespaces n JOIN clusters c ON c.id = n.cluster WHERE c.name = ");
     sql.bind(cluster).push(" AND n.name = ").bind(name);
-    database.fetch(sql).await?.first().map(|row| row.int(0)).transpose()
+    sql
 }
 
 fn row(mut row: Row) -> Result<Found, StoreError> {
@@ -74,39 +82,32 @@ fn row(mut row: Row) -> Result<Found, StoreError> {
         workload: Workload { kind: row.text(1)?, name: row.text(2)? },
         policy: row.text(3)?,
         rule: row.text(4)?,
-        first_at: Timestamp(row.opt_int(9)?.unwrap_or(row.int(5)?)),
+        first_at: Timestamp(row.int(5)?),
         last_at: Timestamp(row.int(5)?),
         denied: row.count(6)?,
         would_reject: row.count(7)?,
         standing: row.count(8)?,
         example: None,
     };
-    Ok(Found { workload: row.int(0)?, against })
+    Ok(Found { workload: row.int(0)?, rule: row.int(9)?, against })
 }
 
-/// The last decision of each, which says why: it is found by its time.
-async fn examples(database: &Database, found: &mut [Found]) -> Result<(), StoreError> {
+/// Since when each stands there, by workload and rule, of all times: of the rows of a page alone, by their workloads.
+async fn first_at(database: &Database, found: &[Found]) -> Result<HashMap<(i64, i64), Timestamp>, StoreError> {
     if found.is_empty() {
-        return Ok(());
+        return Ok(HashMap::new());
     }
-    let mut sql = Sql::new("WITH wanted(workload, since, below) AS (");
-    sql.values(found.iter().map(|one| {
-        let at = one.against.last_at;
-        [one.workload, key::start(at), key::start(Timestamp(at.0 + 1))]
-    }));
-    let looked_up = database.looked_up("decisions", "t.key >= w.since AND t.key < w.below AND t.workload = w.workload");
-    sql.push(&format!(
-        ") SELECT t.workload, t.key, t.id, o.verdicts FROM wanted w {looked_up} JOIN outcomes o ON o.id = t.outcome \
-         WHERE t.key >= w.since AND t.key < w.below AND t.workload = w.workload AND NOT t.dry_run"
-    ));
-    let mut said: HashMap<(i64, Timestamp), Vec<(DecisionId, String)>> = HashMap::new();
-    for mut row in database.fetch(sql).await? {
-        let key = row.int(1)?;
-        let place = (row.int(0)?, key::at(key));
-        let id = row.id_at(key, 2)?;
-        said.entry(place).or_default().push((id, row.text(3)?));
-    }
-    for Found { workload, against } in found {
+    let workloads: BTreeSet<i64> = found.iter().map(|one| one.workload).collect();
+    let mut sql = Sql::new("SELECT y.workload, y.rule, min(y.first_at) FROM workload_rules y WHERE y.workload IN ");
+    sql.list(workloads).push(" AND NOT y.dry_run GROUP BY y.workload, y.rule");
+    let first = |row: &Row| Ok(((row.int(0)?, row.int(1)?), Timestamp(row.int(2)?)));
+    database.fetch(sql).await?.iter().map(first).collect()
+}
+
+/// The last decision of each, which says why.
+async fn examples(database: &Database, found: &mut [Found]) -> Result<(), StoreError> {
+    let said = said::at(database, found.iter().map(|one| (one.workload, one.against.last_at))).await?;
+    for Found { workload, against, .. } in found {
         for (id, verdicts) in said.get(&(*workload, against.last_at)).into_iter().flatten() {
             let verdicts = Outcome::join(verdicts, None)?;
             against.example = example(*id, &verdicts, against);

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use uuid::Uuid;
 
+use super::agreement;
 use super::amendment::{self, Amended};
 use super::bucket::Day;
 use super::comparison::{self, Cell};
@@ -25,7 +26,7 @@ use super::name::Dimensions;
 use super::outcome::{self, Outcome, Outcomes};
 use super::replica::{self, Remembered};
 use super::review::{Contents, Reviews, lost_review};
-use super::rollup::{Fact, Tally};
+use super::rollup::{Alike, Fact, Tally};
 use super::row::{self, Numbers};
 use super::settings::{HistorySettings, Objects};
 use super::sql::{Insert, Sql};
@@ -149,6 +150,11 @@ impl Memory {
         let outcomes = self.contents.resolve_outcomes(shared, outcomes, &mut raised).await?;
         let entries = new.iter().chain(&amended.after);
         self.days.raise(shared, &mut raised, entries, &reviews, &outcomes).await?;
+        let mut facts = Facts::new(&names, &reviews);
+        let (added, changed) = (facts.of_all(&new)?, facts.of_all(&amended.after)?);
+        let of_entries = new.iter().zip(&added).chain(amended.after.iter().zip(&changed));
+        let of_new = of_entries.filter(|(entry, _)| !self.contents.remembers(&entry.outcome.hash));
+        agreement::insert_outcomes(shared, common_cells(of_new, &outcomes)).await?;
         if let Some(beside) = beside {
             beside.commit().await?;
         }
@@ -159,16 +165,16 @@ impl Memory {
         let rows = Rows { now, replica, names: &names, reviews: &reviews, outcomes: &outcomes };
         rows.insert_decisions(&mut tx, &new).await?;
         amendment::update(&mut tx, &amended.after, &outcomes).await?;
-        let mut facts = Facts::new(&names, &reviews);
-        let (added, changed) = (facts.of_all(&new)?, facts.of_all(&amended.after)?);
         let replaced = facts.of_all(&amended.before)?;
         let keys = |entries: &[Entry<'_>]| entries.iter().map(|entry| entry.key).collect::<Vec<_>>();
         let (ours, theirs) = (keys(&new), keys(&amended.after));
         insert_causes(&mut tx, ours.iter().copied().zip(&added), ["", ""]).await?;
         insert_causes(&mut tx, theirs.iter().copied().zip(&changed), AMENDED).await?;
-        comparison::delete(&mut tx, cells(&theirs, &replaced)).await?;
-        comparison::insert(&mut tx, cells(&theirs, &changed)).await?;
-        comparison::insert(&mut tx, cells(&ours, &added)).await?;
+        for (table, cells) in [(comparison::CANDIDATES, cells as CellsOf), (comparison::AGREEMENTS, rare_cells)] {
+            comparison::delete(&mut tx, table, of_keys(&theirs, &replaced, cells)).await?;
+            comparison::insert(&mut tx, table, of_keys(&theirs, &changed, cells)).await?;
+            comparison::insert(&mut tx, table, of_keys(&ours, &added, cells)).await?;
+        }
         objects::insert(&mut tx, &batch.objects, self.objects, &names).await?;
         spans::upsert_gaps(&mut tx, batch.gaps.values().copied(), &names).await?;
         presence::upsert(&mut tx, &batch.presence, &names, &replicas).await?;
@@ -401,11 +407,34 @@ impl Rows<'_> {
     }
 }
 
-/// What each of the decisions says of its candidates.
-fn cells(keys: &[i64], facts: &[Fact]) -> Vec<(Cell, i64)> {
-    let of_decision =
-        |(key, fact): (&i64, &Fact)| fact.alike.cells.iter().map(|cell| (*cell, *key)).collect::<Vec<_>>();
-    keys.iter().zip(facts).flat_map(of_decision).collect()
+/// The cells of a decision that have a row in one of the tables.
+type CellsOf = fn(&Alike) -> Vec<Cell>;
+
+/// What it says of its candidates.
+fn cells(alike: &Alike) -> Vec<Cell> {
+    alike.cells.clone()
+}
+
+/// What its local policies say beside its webhooks, where that is found by the decision.
+fn rare_cells(alike: &Alike) -> Vec<Cell> {
+    alike.agreed.iter().filter(|one| one.is_rare).map(|one| one.cell).collect()
+}
+
+/// The same where it is found by the outcome.
+fn common_cells<'a>(
+    entries: impl Iterator<Item = (&'a Entry<'a>, &'a Fact)>,
+    outcomes: &HashMap<[u8; 32], i64>,
+) -> BTreeSet<(i64, Cell)> {
+    let of_outcome = |(entry, fact): (&Entry<'_>, &'a Fact)| {
+        let outcome = outcomes[&entry.outcome.hash];
+        fact.alike.agreed.iter().filter(|one| !one.is_rare).map(move |one| (outcome, one.cell))
+    };
+    entries.flat_map(of_outcome).collect()
+}
+
+/// The cells of decisions, each with its key.
+fn of_keys(keys: &[i64], facts: &[Fact], cells: CellsOf) -> Vec<(Cell, i64)> {
+    keys.iter().zip(facts).flat_map(|(key, fact)| cells(&fact.alike).into_iter().map(|cell| (cell, *key))).collect()
 }
 
 /// Of the rows of causes of a decision that is stored. A late verdict may make a rule or a repository one to blame, and

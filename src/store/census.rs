@@ -1,49 +1,54 @@
 //! What is read for a census of workloads: who is known, and what the evidence of rules says.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::database::Database;
 use super::error::StoreError;
 use super::key;
+use super::reach::within;
 use super::read::Scope;
 use super::running;
 use super::sql::{FOR_EACH_JOIN, Row, Sql};
 use crate::policy::readiness::Asked;
 use crate::policy::readiness::evidence::{Against, Evidence, Known, Moment, OfRule, Place};
 use crate::review::clock::Timestamp;
-use crate::review::decision::UNDECLARED;
 use crate::review::workload::Workload;
 
 /// By its number in the history, its place in [`Evidence::places`].
-type Numbers = HashMap<i64, usize>;
+pub(super) type Numbers = HashMap<i64, usize>;
 
 /// Versions of one policy, by their numbers.
 type Versions = BTreeSet<i64>;
 
-/// When one of some versions judged: by workload, and by cluster for the first time.
-type Judged = (Arc<HashMap<i64, Moment>>, Arc<HashMap<String, Timestamp>>);
+/// When one of some versions judged: by workload, and by place for the first time.
+type Judged = (Arc<HashMap<i64, Moment>>, Arc<HashMap<usize, Timestamp>>);
+
+/// What stands against a rule by some versions: by workload, and by place the last time that anything was not exempted.
+type Violated = (HashMap<i64, Against>, HashMap<usize, Timestamp>);
 
 /// Of the scope's namespaces. Who was reviewed before the scope's beginning is not known of it; its end is now.
 pub(super) async fn evidence(database: &Database, scope: &Scope, asked: &[Asked]) -> Result<Evidence, StoreError> {
     let since = scope.since.unwrap_or(Timestamp(0));
     let (mut places, numbers) = places(database, scope).await?;
-    let mut known = reviewed(database, scope, since, &numbers).await?;
+    let mut known = reviewed(database, scope, &numbers).await?;
     running::add(database, scope, since, &mut places, &mut known).await?;
+    let versions = versions(database, asked).await?;
+    let ids = |versions: &[(i64, String)]| -> Versions { versions.iter().map(|(id, _)| *id).collect() };
     let mut judged: BTreeMap<Versions, Judged> = BTreeMap::new();
+    for versions in &versions {
+        if let Entry::Vacant(place) = judged.entry(ids(versions)) {
+            let read = read_judged(database, scope, place.key(), &numbers).await?;
+            place.insert(read);
+        }
+    }
+    let wanted: Vec<Versions> = versions.iter().map(|versions| ids(versions)).collect();
+    let mut against = against(database, scope, asked, &wanted, &numbers).await?.into_iter();
     let mut rules = Vec::with_capacity(asked.len());
-    for (one, versions) in asked.iter().zip(versions(database, asked).await?) {
-        let ids: Versions = versions.iter().map(|(id, _)| *id).collect();
-        let of_it = match judged.get(&ids) {
-            Some(known) => known.clone(),
-            None => {
-                let read = read_judged(database, scope, &ids, &places, &numbers).await?;
-                judged.insert(ids.clone(), read.clone());
-                read
-            }
-        };
-        let (against, last_violation) = against(database, scope, one, &ids, &numbers).await?;
-        let (judged, judging_since) = of_it;
+    for ((one, versions), ids) in asked.iter().zip(versions).zip(&wanted) {
+        let (judged, judging_since) = judged[ids].clone();
+        let (against, last_violation) = against.next().unwrap_or_default();
         // What an inventory was judged by may have judged no review yet.
         let own = (!one.is_of_webhook()).then(|| one.version.clone());
         let versions = versions.into_iter().map(|(_, name)| name).chain(own).collect();
@@ -61,39 +66,26 @@ async fn since_when(database: &Database) -> Result<Option<Timestamp>, StoreError
     database.fetch(sql).await?.first().map(|row| Ok(Timestamp(row.int(0)?))).transpose()
 }
 
-/// Adds ` AND ..` for what the scope names: of `namespaces n` and `clusters c`.
-fn within(sql: &mut Sql, scope: &Scope) {
-    match &scope.cluster {
-        Some(cluster) => sql.push(" AND c.name = ").bind(cluster.as_str()),
-        None => sql.push(" AND c.name <> ").bind(UNDECLARED),
-    };
-    if let Some(namespace) = &scope.namespace {
-        sql.push(" AND n.name = ").bind(namespace.as_str());
-    }
-}
-
-async fn places(database: &Database, scope: &Scope) -> Result<(Vec<Place>, Numbers), StoreError> {
+pub(super) async fn places(database: &Database, scope: &Scope) -> Result<(Vec<Place>, Numbers), StoreError> {
     let text = "SELECT n.id, c.name, n.name FROM namespaces n JOIN clusters c ON c.id = n.cluster WHERE 1 = 1";
     let mut sql = Sql::new(text);
-    within(&mut sql, scope);
+    sql.append(within(scope));
     let (mut places, mut numbers) = (Vec::new(), Numbers::new());
     for mut row in database.fetch(sql).await? {
         let (id, cluster, namespace) = (row.int(0)?, row.text(1)?, row.text(2)?);
-        if scope.reach.covers(&cluster, &namespace) {
-            numbers.insert(id, places.len());
-            places.push(Place { cluster, namespace, recorded: None });
-        }
+        numbers.insert(id, places.len());
+        places.push(Place { cluster, namespace, recorded: None });
     }
     Ok((places, numbers))
 }
 
-/// Since then; dry runs are none.
-async fn reviewed(
-    database: &Database,
-    scope: &Scope,
-    since: Timestamp,
-    numbers: &Numbers,
-) -> Result<Vec<Known>, StoreError> {
+/// Those whose reviews reach into the scope's span; dry runs are none.
+pub(super) async fn reviewed(database: &Database, scope: &Scope, numbers: &Numbers) -> Result<Vec<Known>, StoreError> {
+    let mut of_span = Sql::new(" HAVING max(t.last_at) >= ");
+    of_span.bind(scope.since.map_or(0, |since| since.0));
+    if let Some(until) = scope.until {
+        of_span.push(" AND min(t.first_at) < ").bind(until.0);
+    }
     let mut sql = Sql::new("SELECT w.namespace, w.id, w.kind, w.name, ");
     match scope.namespace {
         // There are as many as there are clusters.
@@ -102,14 +94,14 @@ async fn reviewed(
             sql.push(&format!(
                 "max(t.last_at) FROM workloads w {FOR_EACH_JOIN} workload_totals t WHERE w.namespace IN "
             ));
-            sql.list(numbers.keys().copied());
-            sql.push(" AND t.workload = w.id AND t.dry_run = FALSE AND t.last_at >= ").bind(since.0);
-            sql.push(" GROUP BY w.namespace, w.id, w.kind, w.name");
+            sql.numbers(numbers.keys().copied());
+            sql.push(" AND t.workload = w.id AND t.dry_run = FALSE GROUP BY w.namespace, w.id, w.kind, w.name");
+            sql.append(of_span);
         }
         // Put together in the order of the index first: a name is looked up for each, and never sorted by.
         None => {
             sql.push("h.at FROM (SELECT t.workload AS workload, max(t.last_at) AS at FROM workload_totals t ");
-            sql.push("WHERE t.dry_run = FALSE GROUP BY t.workload HAVING max(t.last_at) >= ").bind(since.0);
+            sql.push("WHERE t.dry_run = FALSE GROUP BY t.workload").append(of_span);
             sql.push(&format!(") AS h {FOR_EACH_JOIN} workloads w WHERE w.id = h.workload"));
         }
     }
@@ -164,12 +156,10 @@ async fn rule_texts(
     Ok(texts)
 }
 
-/// Adds ` WHERE ..` of a table of evidence `t`: its versions, and the namespaces that the scope names.
-fn of_versions(sql: &mut Sql, scope: &Scope, versions: &Versions, numbers: &Numbers) {
-    sql.push(" t.version IN ").list(versions.iter().copied());
+/// Adds ` AND ..` of a table of evidence `t`: the namespaces that the scope names, of which there are as many as clusters.
+fn of_namespaces(sql: &mut Sql, scope: &Scope, numbers: &Numbers) {
     if scope.namespace.is_some() {
-        // There are as many as there are clusters.
-        sql.push(" AND t.namespace IN ").list(numbers.keys().copied());
+        sql.push(" AND t.namespace IN ").numbers(numbers.keys().copied());
     }
 }
 
@@ -177,7 +167,6 @@ async fn read_judged(
     database: &Database,
     scope: &Scope,
     versions: &Versions,
-    places: &[Place],
     numbers: &Numbers,
 ) -> Result<Judged, StoreError> {
     let (mut last, mut first) = (HashMap::new(), HashMap::new());
@@ -186,50 +175,70 @@ async fn read_judged(
     }
     let mut sql =
         Sql::new("SELECT t.namespace, t.workload, min(t.first_key), max(t.last_key) FROM workload_judged t WHERE");
-    of_versions(&mut sql, scope, versions, numbers);
+    sql.push(" t.version IN ").numbers(versions.iter().copied());
+    of_namespaces(&mut sql, scope, numbers);
     sql.push(" GROUP BY t.namespace, t.workload");
     for row in database.fetch(sql).await? {
         let Some(&place) = numbers.get(&row.int(0)?) else { continue };
         last.insert(row.int(1)?, moment(row.int(3)?));
         let at = key::at(row.int(2)?);
-        let known = first.entry(places[place].cluster.clone()).or_insert(at);
+        let known = first.entry(place).or_insert(at);
         *known = at.min(*known);
     }
     Ok((Arc::new(last), Arc::new(first)))
 }
 
+/// In the order of the rules that are asked for; `versions` are of each.
 async fn against(
     database: &Database,
     scope: &Scope,
-    asked: &Asked,
-    versions: &Versions,
+    asked: &[Asked],
+    versions: &[Versions],
     numbers: &Numbers,
-) -> Result<(HashMap<i64, Against>, HashMap<usize, Timestamp>), StoreError> {
-    let (mut against, mut last): (HashMap<_, _>, HashMap<usize, Timestamp>) = Default::default();
-    if versions.is_empty() || numbers.is_empty() {
-        return Ok((against, last));
+) -> Result<Vec<Violated>, StoreError> {
+    let mut found: Vec<Violated> = asked.iter().map(|_| Violated::default()).collect();
+    if asked.is_empty() || numbers.is_empty() {
+        return Ok(found);
     }
-    let mut sql = Sql::new("SELECT r.id FROM rules r JOIN policies p ON p.id = r.policy WHERE p.name = ");
-    sql.bind(asked.policy.as_str()).push(" AND r.name = ").bind(asked.rule.as_str());
-    let Some(rule) = database.fetch(sql).await?.first().map(|row| row.int(0)).transpose()? else {
-        return Ok((against, last));
-    };
+    let ids = rule_numbers(database, asked).await?;
+    let mut of_rule: HashMap<i64, usize> = HashMap::new();
+    let mut wanted = Vec::new();
+    for (at, (one, versions)) in asked.iter().zip(versions).enumerate() {
+        let Some(&rule) = ids.get(&(one.policy.clone(), one.rule.clone())) else { continue };
+        of_rule.insert(rule, at);
+        wanted.extend(versions.iter().map(|version| [rule, *version]));
+    }
+    if wanted.is_empty() {
+        return Ok(found);
+    }
     let mut sql = Sql::new(
-        "SELECT t.namespace, t.workload, max(t.last_key), max(t.exempted_key) FROM workload_against t WHERE t.rule = ",
+        "SELECT t.rule, t.namespace, t.workload, max(t.last_key), max(t.exempted_key) FROM workload_against t \
+         WHERE (t.rule, t.version) IN (",
     );
-    sql.bind(rule).push(" AND");
-    of_versions(&mut sql, scope, versions, numbers);
-    sql.push(" GROUP BY t.namespace, t.workload");
+    sql.rows_of_numbers(wanted).push(")");
+    of_namespaces(&mut sql, scope, numbers);
+    sql.push(" GROUP BY t.rule, t.namespace, t.workload");
     for row in database.fetch(sql).await? {
-        let Some(&place) = numbers.get(&row.int(0)?) else { continue };
-        let (open, exempted) = (at(&row, 2)?, at(&row, 3)?);
-        against.insert(row.int(1)?, Against { open, exempted });
+        let (Some(&place), Some(&rule)) = (numbers.get(&row.int(1)?), of_rule.get(&row.int(0)?)) else { continue };
+        let (open, exempted) = (at(&row, 3)?, at(&row, 4)?);
+        let (against, last) = &mut found[rule];
+        against.insert(row.int(2)?, Against { open, exempted });
         if let Some(Moment { at, .. }) = open {
             let known = last.entry(place).or_insert(at);
             *known = at.max(*known);
         }
     }
-    Ok((against, last))
+    Ok(found)
+}
+
+/// By policy and rule, as far as they were ever violated.
+async fn rule_numbers(database: &Database, asked: &[Asked]) -> Result<HashMap<(String, String), i64>, StoreError> {
+    let policies: BTreeSet<&str> = asked.iter().map(|one| one.policy.as_str()).collect();
+    let mut sql =
+        Sql::new("SELECT p.name, r.name, r.id FROM rules r JOIN policies p ON p.id = r.policy WHERE p.name IN ");
+    sql.list(policies);
+    let number = |mut row: Row| Ok(((row.text(0)?, row.text(1)?), row.int(2)?));
+    database.fetch(sql).await?.into_iter().map(number).collect()
 }
 
 /// 0 is none.

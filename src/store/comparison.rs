@@ -1,7 +1,7 @@
-//! What candidates said beside the policies in force: decisions by cell.
+//! What was said by the one beside what was said by the other: decisions by cell.
 //!
 //! A cell is a candidate, what was said by the policies in force, and what by it, as one number, so that the list behind a
-//! figure is a range of one index.
+//! figure is a range of one index. The cells of local policies and a webhook ([`super::agreement`]) are made alike.
 
 use super::database::Transaction;
 use super::error::StoreError;
@@ -12,6 +12,10 @@ use crate::review::comparison::{Comparison, Stance};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Cell(pub i64);
 
+/// The rows of decisions in cells of candidates, and in those of local policies and webhooks.
+pub(super) const CANDIDATES: &str = "decision_candidates";
+pub(super) const AGREEMENTS: &str = "decision_agreements";
+
 const STANCES: i64 = Stance::ALL.len() as i64;
 
 /// Rows deleted in one statement.
@@ -20,6 +24,7 @@ const AT_ONCE: usize = 1_000;
 // === impl Cell ===
 
 impl Cell {
+    /// `candidate` is a number: of its name, or of a pair that is compared.
     pub fn of(candidate: i64, live: Stance, silent: Stance) -> Self {
         Self((candidate * STANCES + number(live)) * STANCES + number(silent))
     }
@@ -31,9 +36,14 @@ impl Cell {
 
     /// All cells of a candidate that fit, each of which may be anything where it is `None`.
     pub fn of_candidate(candidate: i64, live: Option<Stance>, silent: Option<Stance>) -> Vec<Self> {
-        let fits =
-            |wanted: Option<Stance>| Stance::ALL.into_iter().filter(move |one| wanted.is_none_or(|is| is == *one));
-        fits(live).flat_map(|live| fits(silent).map(move |silent| Self::of(candidate, live, silent))).collect()
+        let fits = |one: Stance, wanted: Option<Stance>| wanted.is_none_or(|is| is == one);
+        Self::fitting(candidate, |one, other| fits(one, live) && fits(other, silent))
+    }
+
+    /// All cells of a candidate of which `fits` says so.
+    pub fn fitting(candidate: i64, fits: impl Fn(Stance, Stance) -> bool) -> Vec<Self> {
+        let all = Stance::ALL.into_iter().flat_map(|one| Stance::ALL.map(|other| (one, other)));
+        all.filter(|(one, other)| fits(*one, *other)).map(|(one, other)| Self::of(candidate, one, other)).collect()
     }
 
     /// In SQL, the number of the candidate of a `cell`.
@@ -63,21 +73,29 @@ fn number(stance: Stance) -> i64 {
 }
 
 /// Each cell with the key of its decision.
-pub(super) async fn insert(tx: &mut Transaction, mut cells: Vec<(Cell, i64)>) -> Result<(), StoreError> {
+pub(super) async fn insert(
+    tx: &mut Transaction,
+    table: &'static str,
+    mut cells: Vec<(Cell, i64)>,
+) -> Result<(), StoreError> {
     cells.sort_unstable();
-    let mut insert = Insert::into("decision_candidates", &["cell", "key"], "");
+    let mut insert = Insert::into(table, &["cell", "key"], "");
     for (Cell(cell), key) in cells {
         insert.row([cell.into(), key.into()]);
     }
     tx.insert(insert).await
 }
 
-pub(super) async fn delete(tx: &mut Transaction, mut cells: Vec<(Cell, i64)>) -> Result<(), StoreError> {
+pub(super) async fn delete(
+    tx: &mut Transaction,
+    table: &'static str,
+    mut cells: Vec<(Cell, i64)>,
+) -> Result<(), StoreError> {
     cells.sort_unstable();
     for cells in cells.chunks(AT_ONCE) {
         // The keys' ends leave the other days' partitions alone.
         let keys = || cells.iter().map(|(_, key)| *key);
-        let mut sql = Sql::new("DELETE FROM decision_candidates WHERE key >= ");
+        let mut sql = Sql::new(&format!("DELETE FROM {table} WHERE key >= "));
         sql.bind(keys().min()).push(" AND key <= ").bind(keys().max()).push(" AND (cell, key) IN (");
         sql.values(cells.iter().map(|(Cell(cell), key)| [*cell, *key])).push(")");
         tx.execute(sql).await?;

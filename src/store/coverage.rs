@@ -55,11 +55,11 @@ pub(super) async fn coverage(
     let mut judged: Vec<HashSet<i64>> = vec![HashSet::new(); rules.len()];
     if !versions.is_empty() && !known.is_empty() {
         let mut sql = Sql::new("WITH asked(version, rules) AS (");
-        sql.values(versions).push(&format!(
+        sql.rows_of_numbers(versions).push(&format!(
             ") SELECT a.rules, t.workload FROM asked a {FOR_EACH_JOIN} workload_judged t WHERE t.version = a.version"
         ));
         if scope.namespace.is_some() {
-            sql.push(" AND t.namespace IN ").list(numbers.keys().copied());
+            sql.push(" AND t.namespace IN ").numbers(numbers.keys().copied());
         }
         sql.push(" AND t.last_key >= ").bind(key::start(scope.since.unwrap_or(Timestamp(0))));
         if let Some(until) = scope.until {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map};
 use std::sync::Arc;
 
+use super::agreement::{self, Agreed};
 use super::batch::{Batch, Entry};
 use super::comparison::Cell;
 use super::database::Transaction;
@@ -29,6 +30,7 @@ pub(super) struct Names {
     callers: Ids,
     candidates: Ids,
     versions: Ids,
+    agreements: Ids,
     places: Places,
 }
 
@@ -111,10 +113,15 @@ impl Names {
         }
         let rules = dimensions.rules.resolve(tx, rules).await?;
         let mut versions = BTreeSet::new();
-        for one in different.iter().flat_map(|decision| outcome::judgements(&decision.verdicts)) {
-            versions.insert(version_name(policies.id_of(one.policy)?, one.version));
+        for (policy, version) in different.iter().flat_map(|decision| outcome::judges(&decision.verdicts)) {
+            versions.insert(version_name(policies.id_of(policy)?, version));
         }
         let versions = dimensions.versions.resolve(tx, versions).await?;
+        let mut agreements = BTreeSet::new();
+        for pair in different.iter().flat_map(|decision| agreement::names(&decision.verdicts)) {
+            agreements.insert(agreement_name(&policies, pair)?);
+        }
+        let agreements = dimensions.agreements.resolve(tx, agreements).await?;
         let users = decisions.iter().filter_map(|decision| decision.user.as_deref());
         let users = dimensions.users.resolve(tx, names_of(users)).await?;
         let revisions = decisions.iter().map(|decision| decision.revision.as_str());
@@ -135,6 +142,7 @@ impl Names {
             callers,
             candidates,
             versions,
+            agreements,
             places,
         })
     }
@@ -151,6 +159,7 @@ impl Names {
         dimensions.callers.remember(self.callers);
         dimensions.candidates.remember(self.candidates);
         dimensions.versions.remember(self.versions);
+        dimensions.agreements.remember(self.agreements);
         for sent in self.places.found {
             dimensions.places.insert(sent, self.places.known[&sent]);
         }
@@ -213,6 +222,11 @@ impl Names {
             cells: Comparison::of(decision)
                 .map(|one| Ok(Cell::of_comparison(self.candidates.id_of(one.candidate)?, &one)))
                 .collect::<Result<_, StoreError>>()?,
+            agreed: Agreed::all(
+                &decision.verdicts,
+                |local, webhook| self.agreements.id(&agreement_name(&self.policies, (local, webhook))?),
+                |rule| self.rule(rule),
+            )?,
             judged: outcome::judgements(&decision.verdicts)
                 .map(|one| {
                     Judged::of(
@@ -335,4 +349,10 @@ fn rule_name(policy: i64, rule: &str) -> Name {
 
 fn version_name(policy: i64, version: &str) -> Name {
     vec![policy.into(), version.into()]
+}
+
+/// All local policies together are 0.
+fn agreement_name(policies: &Ids, (local, webhook): (Option<&str>, &str)) -> Result<Name, StoreError> {
+    let local = local.map_or(Ok(0), |local| policies.id_of(local))?;
+    Ok(vec![local.into(), policies.id_of(webhook)?.into()])
 }

@@ -4,8 +4,9 @@ use super::bucket::{Piece, Step, Width, pieces, widen};
 use super::comparison::Cell;
 use super::database::Database;
 use super::error::StoreError;
+use super::reach::{of_cluster, within};
 use super::read::{Before, Bucket, Compared, Comparisons, DryRuns, Figures, Range, Scope, Summary};
-use super::sql::{FOR_EACH_JOIN, Row, Sql, Value};
+use super::sql::{FOR_EACH_JOIN, Row, Sql};
 use super::{horizon, spans};
 use crate::review::clock::Timestamp;
 use crate::review::decision::UNDECLARED;
@@ -54,18 +55,10 @@ pub(super) async fn chart(
     now: Timestamp,
 ) -> Result<Vec<Bucket>, StoreError> {
     let span = Span::of(database, scope, now).await?;
-    if span.since >= span.until {
-        return Ok(Vec::new());
-    }
-    let step = Step::of(span.since, span.until, now, max_buckets);
-    let mut bars = Vec::new();
-    let mut from = span.since;
-    while from < span.until {
-        let to = step.next(from).min(span.until);
-        bars.push(Bucket { from, to, figures: Figures::default() });
-        from = to;
-    }
-    for total in totals(database, &span, step.width()).await? {
+    let (bars, width) = span.bars(max_buckets, now);
+    let mut bars: Vec<Bucket> =
+        bars.into_iter().map(|(from, to)| Bucket { from, to, figures: Figures::default() }).collect();
+    for total in totals(database, &span, width).await? {
         let at = bars.partition_point(|bar| bar.to <= total.bucket);
         if let Some(bar) = bars.get_mut(at) {
             bar.figures.add(&total, scope.dry_run);
@@ -135,6 +128,22 @@ impl Span {
         Self { since, until, places: self.places.clone(), is_part: self.is_part }
     }
 
+    /// The ends of a chart's bars over it, at most `most` of them, and the coarsest buckets that they can be made of.
+    pub fn bars(&self, most: usize, now: Timestamp) -> (Vec<(Timestamp, Timestamp)>, Width) {
+        let mut bars = Vec::new();
+        if self.since >= self.until {
+            return (bars, Width::Day);
+        }
+        let step = Step::of(self.since, self.until, now, most);
+        let mut from = self.since;
+        while from < self.until {
+            let to = step.next(from).min(self.until);
+            bars.push((from, to));
+            from = to;
+        }
+        (bars, step.width())
+    }
+
     async fn figures(&self, database: &Database, dry_runs: DryRuns) -> Result<Figures, StoreError> {
         let mut figures = Figures::default();
         for total in totals(database, self, Width::Day).await? {
@@ -145,33 +154,45 @@ impl Span {
 
     /// `WITH pieces(..) AS (..)`: each place with each piece of the range; `None` when there is nothing to read.
     pub fn with_pieces(&self, places: &[Place], coarsest: Width) -> Option<Sql> {
-        let pieces = pieces(self.since, self.until, coarsest);
-        if places.is_empty() || pieces.is_empty() {
-            return None;
-        }
-        if self.is_part {
-            return Some(Self::crossed(places, &pieces));
-        }
-        let row = |place: Place, piece: Piece| -> [Value; 5] {
-            let minutes = piece.width.minutes();
-            [place.cluster.into(), place.namespace.into(), minutes.into(), piece.from.0.into(), piece.to.0.into()]
-        };
-        let rows = places.iter().flat_map(|&place| pieces.iter().map(move |&piece| row(place, piece)));
-        let mut sql = Sql::new("WITH pieces(cluster, namespace, width, since, until) AS (");
-        sql.values(rows).push(") ");
-        Some(sql)
+        let pieces: Vec<(Piece, i64)> = self.pieces(coarsest).into_iter().map(|piece| (piece, 0)).collect();
+        self.with(places, &pieces)
     }
 
-    /// The same of thousands of places: a row for each of both would be more values than a statement takes.
-    fn crossed(places: &[Place], pieces: &[Piece]) -> Sql {
-        let mut sql = Sql::new("WITH places(cluster, namespace) AS (");
-        sql.values(places.iter().map(|place| [place.cluster, place.namespace]));
-        sql.push("), spans(width, since, until) AS (");
-        sql.values(pieces.iter().map(|piece| [piece.width.minutes(), piece.from.0, piece.to.0]));
-        sql.push("), pieces(cluster, namespace, width, since, until) AS (");
-        sql.push("SELECT p.cluster, p.namespace, r.width, r.since, r.until FROM places p ");
-        sql.push(FOR_EACH_JOIN).push(" spans r) ");
-        sql
+    /// The same of its own places, and of the span before it, too, whose pieces are `past`.
+    pub fn with_pieces_of_both(&self, before: &Self) -> Option<Sql> {
+        let present = self.pieces(Width::Day).into_iter().map(|piece| (piece, 0));
+        let pieces: Vec<(Piece, i64)> =
+            present.chain(before.pieces(Width::Day).into_iter().map(|piece| (piece, 1))).collect();
+        self.with(&self.places, &pieces)
+    }
+
+    fn pieces(&self, coarsest: Width) -> Vec<Piece> {
+        pieces(self.since, self.until, coarsest)
+    }
+
+    fn with(&self, places: &[Place], pieces: &[(Piece, i64)]) -> Option<Sql> {
+        if places.is_empty() || self.since >= self.until {
+            return None;
+        }
+        let span = |(piece, past): &(Piece, i64)| [piece.width.minutes(), piece.from.0, piece.to.0, *past];
+        let mut sql = Sql::new("WITH ");
+        if self.is_part {
+            // Of thousands of places a row for each of both would be more than a statement takes.
+            sql.push("places(cluster, namespace) AS (");
+            sql.rows_of_numbers(places.iter().map(|place| [place.cluster, place.namespace]));
+            sql.push("), spans(width, since, until, past) AS (").values(pieces.iter().map(span));
+            sql.push("), pieces(cluster, namespace, width, since, until, past) AS (");
+            sql.push("SELECT p.cluster, p.namespace, r.width, r.since, r.until, r.past FROM places p ");
+            sql.push(FOR_EACH_JOIN).push(" spans r) ");
+        } else {
+            let row = |place: &Place, piece: &(Piece, i64)| {
+                let [width, since, until, past] = span(piece);
+                [place.cluster, place.namespace, width, since, until, past]
+            };
+            let rows = places.iter().flat_map(|place| pieces.iter().map(move |piece| row(place, piece)));
+            sql.push("pieces(cluster, namespace, width, since, until, past) AS (").values(rows).push(") ");
+        }
+        Some(sql)
     }
 
     fn is_of_namespaces(&self) -> bool {
@@ -223,20 +244,15 @@ async fn places(database: &Database, scope: &Scope) -> Result<Vec<Place>, StoreE
     if let Some(places) = scope.reach.places(scope.cluster.as_deref(), scope.namespace.as_deref()) {
         return Ok(places.map(|place| Place { cluster: place.cluster, namespace: place.namespace }).collect());
     }
-    let mut sql = match &scope.namespace {
-        None => Sql::new("SELECT c.id, 0 FROM clusters c WHERE 1 = 1"),
-        Some(namespace) => {
-            let text = "SELECT c.id, s.id FROM clusters c JOIN namespaces s ON s.cluster = c.id WHERE s.name = ";
-            let mut sql = Sql::new(text);
-            sql.bind(namespace.as_str());
-            sql
+    let (text, named) = match scope.namespace {
+        None => ("SELECT c.id, 0 FROM clusters c WHERE 1 = 1", of_cluster(scope.cluster.as_deref())),
+        Some(_) => {
+            let text = "SELECT c.id, n.id FROM clusters c JOIN namespaces n ON n.cluster = c.id WHERE 1 = 1";
+            (text, within(scope))
         }
     };
-    match &scope.cluster {
-        Some(cluster) => sql.push(" AND c.name = ").bind(cluster.as_str()),
-        None => sql.push(" AND c.name <> ").bind(UNDECLARED),
-    };
-    sql.push(" ORDER BY c.id");
+    let mut sql = Sql::new(text);
+    sql.append(named).push(" ORDER BY c.id");
     let place = |row: &Row| Ok(Place { cluster: row.int(0)?, namespace: row.int(1)? });
     database.fetch(sql).await?.iter().map(place).collect()
 }
@@ -249,7 +265,7 @@ async fn oldest(database: &Database, places: &[Place]) -> Result<Option<Timestam
     let mut oldest = [None; 2];
     for (found, width) in oldest.iter_mut().zip([Width::Day, Width::Quarter]) {
         let mut sql = Sql::new("WITH places(cluster, namespace) AS (");
-        sql.values(places.iter().map(|place| [place.cluster, place.namespace]));
+        sql.rows_of_numbers(places.iter().map(|place| [place.cluster, place.namespace]));
         sql.push(") SELECT min((SELECT min(t.bucket) FROM rollup_totals t WHERE t.cluster = s.cluster ");
         sql.push("AND t.namespace = s.namespace AND t.width = ").bind(width.minutes()).push(")) FROM places s");
         *found = database.fetch(sql).await?.first().map_or(Ok(None), |row| row.opt_int(0))?.map(Timestamp);

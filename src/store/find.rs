@@ -2,9 +2,9 @@
 
 use super::database::Database;
 use super::error::StoreError;
+use super::reach::within;
 use super::read::{Few, Names, Scope};
 use super::sql::{Row, Sql};
-use crate::review::decision::UNDECLARED;
 use crate::review::workload::Workload;
 
 /// Names of each kind that are found.
@@ -14,23 +14,9 @@ const FOUND: usize = 8;
 /// nothing is told of images and users, which are of all namespaces.
 pub(super) async fn names(database: &Database, scope: &Scope, text: &str) -> Result<Names, StoreError> {
     let like = |column: &str| like(database, column, text);
-    let part: Option<Vec<i64>> =
-        scope.reach.places(None, None).map(|places| places.map(|place| place.namespace).collect());
     let of_place = |select: &str, column: &str| {
         let mut sql = Sql::new(select);
-        match &scope.cluster {
-            Some(cluster) => sql.push(" WHERE c.name = ").bind(cluster.as_str()),
-            None => sql.push(" WHERE c.name <> ").bind(UNDECLARED),
-        };
-        if let Some(namespace) = &scope.namespace {
-            sql.push(" AND n.name = ").bind(namespace.as_str());
-        }
-        match &part {
-            None => {}
-            Some(numbers) if numbers.is_empty() => drop(sql.push(" AND 1 = 0")),
-            Some(numbers) => drop(sql.push(" AND n.id IN ").list(numbers.iter().copied())),
-        }
-        sql.push(" AND ").append(like(column));
+        sql.push(" WHERE ").append(like(column)).append(within(scope));
         sql
     };
     let everywhere = |select: &str, column: &str| {
@@ -40,7 +26,7 @@ pub(super) async fn names(database: &Database, scope: &Scope, text: &str) -> Res
     };
     let of_all = |select: &str, column: &str| {
         let mut sql = everywhere(select, column);
-        if part.is_some() {
+        if !scope.reach.is_everything() {
             sql.push(" AND 1 = 0");
         }
         sql

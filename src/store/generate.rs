@@ -114,13 +114,16 @@ impl Store {
             "CREATE TEMPORARY TABLE patterns AS SELECT * FROM decisions",
             "CREATE TEMPORARY TABLE pattern_rules AS SELECT * FROM decision_rules",
             "CREATE TEMPORARY TABLE pattern_repositories AS SELECT * FROM decision_repositories",
+            "CREATE TEMPORARY TABLE pattern_agreements AS SELECT * FROM decision_agreements",
             "CREATE TEMPORARY TABLE picks (number INTEGER PRIMARY KEY, pattern BIGINT NOT NULL)",
             "CREATE INDEX patterns_key ON patterns (key)",
             "CREATE INDEX pattern_rules_key ON pattern_rules (key)",
             "CREATE INDEX pattern_repositories_key ON pattern_repositories (key)",
+            "CREATE INDEX pattern_agreements_key ON pattern_agreements (key)",
             "DELETE FROM decisions",
             "DELETE FROM decision_rules",
             "DELETE FROM decision_repositories",
+            "DELETE FROM decision_agreements",
             "DELETE FROM displaced_ids",
             "DELETE FROM batches",
         ] {
@@ -240,6 +243,10 @@ async fn multiply(words: &Words, tx: &mut Transaction, chunk: Chunk) -> Result<(
             "INSERT INTO decision_repositories (repository, key) SELECT t.repository, c.key FROM ({chosen}) AS c \
              {FOR_EACH_JOIN} picks p {FOR_EACH_JOIN} pattern_repositories t WHERE p.number = c.pick AND t.key = p.pattern"
         ),
+        format!(
+            "INSERT INTO decision_agreements (cell, key) SELECT t.cell, c.key FROM ({chosen}) AS c \
+             {FOR_EACH_JOIN} picks p {FOR_EACH_JOIN} pattern_agreements t WHERE p.number = c.pick AND t.key = p.pattern"
+        ),
     ] {
         tx.execute(Sql::new(&text)).await?;
     }
@@ -247,7 +254,7 @@ async fn multiply(words: &Words, tx: &mut Transaction, chunk: Chunk) -> Result<(
 }
 
 /// `key`, two random numbers of 32 bits, and which pattern it is, of each decision of a chunk. Random is what its number
-/// is mixed to, so that the three statements choose alike.
+/// is mixed to, so that the statements choose alike.
 fn chosen(chunk: Chunk, first_key: i64, step: i64) -> String {
     let (first, last) = (chunk.first, chunk.first + chunk.count - 1);
     format!(

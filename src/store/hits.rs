@@ -1,11 +1,10 @@
 //! What is hit: rules, namespaces and repositories in a span, beside as long a span before it.
 
-use super::bucket::{Piece, Width, pieces};
 use super::database::Database;
 use super::error::StoreError;
-use super::figures::{IN_PIECE, Place, Span, but_dry_runs};
+use super::figures::{IN_PIECE, Span, but_dry_runs};
 use super::read::{Hit, Hits, Ranking, Rejections, Scope, Slice, Which};
-use super::sql::{FOR_EACH_JOIN, Row, Sql, Value};
+use super::sql::{FOR_EACH_JOIN, Row};
 use crate::review::clock::Timestamp;
 
 /// Where the rows of a table of hits come from.
@@ -34,7 +33,7 @@ pub(super) async fn ranking(
     let before = span.before(now);
     let (since, until, since_before) = (span.since, span.until, before.since);
     let found = |hits, all, rejecting| Ranking { since, until, since_before, hits, all, rejecting };
-    let Some(mut sql) = with_pieces(&span, &before) else { return Ok(found(Vec::new(), 0, 0)) };
+    let Some(mut sql) = span.with_pieces_of_both(&before) else { return Ok(found(Vec::new(), 0, 0)) };
     let Source { subject, standing, tables, within, name, cluster, names } = Source::of(database, of, span.is_part);
     let dry_runs = but_dry_runs(scope.dry_run);
     let sum =
@@ -63,35 +62,12 @@ pub(super) async fn ranking(
     Ok(found(rows.into_iter().map(hit).collect::<Result<_, _>>()?, all, rejecting))
 }
 
-/// `WITH pieces(..) AS (..)`: each place with each piece of the span and of the one before it, which are `past`. `None`
-/// when there is nothing to read.
-fn with_pieces(span: &Span, before: &Span) -> Option<Sql> {
-    let (present, past) = (pieces(span.since, span.until, Width::Day), pieces(before.since, before.until, Width::Day));
-    if span.places.is_empty() || present.is_empty() {
-        return None;
+/// Which rows of a namespace `n` are of a place `s`. A part is of namespaces that have names.
+pub(super) fn within_namespaces(is_part: bool) -> &'static str {
+    match is_part {
+        true => "n.id = s.namespace AND t.namespace = n.id",
+        false => "n.cluster = s.cluster AND (s.namespace = 0 OR n.id = s.namespace) AND t.namespace = n.id",
     }
-    let all: Vec<(Piece, i64)> =
-        present.into_iter().map(|piece| (piece, 0)).chain(past.into_iter().map(|piece| (piece, 1))).collect();
-    let row = |place: Place, (piece, past): (Piece, i64)| -> [Value; 6] {
-        let (minutes, from, to) = (piece.width.minutes(), piece.from.0, piece.to.0);
-        [place.cluster, place.namespace, minutes, from, to, past].map(Value::Int)
-    };
-    let mut sql = Sql::new("WITH ");
-    if span.is_part {
-        // Of thousands of places a row for each of both would be more values than a statement takes.
-        sql.push("places(cluster, namespace) AS (");
-        sql.values(span.places.iter().map(|place| [place.cluster, place.namespace]));
-        sql.push("), spans(width, since, until, past) AS (");
-        sql.values(all.iter().map(|(piece, past)| [piece.width.minutes(), piece.from.0, piece.to.0, *past]));
-        sql.push("), pieces(cluster, namespace, width, since, until, past) AS (");
-        sql.push("SELECT p.cluster, p.namespace, r.width, r.since, r.until, r.past FROM places p ");
-        sql.push(FOR_EACH_JOIN).push(" spans r) ");
-    } else {
-        let rows = span.places.iter().flat_map(|&place| all.iter().map(move |&piece| row(place, piece)));
-        sql.push("pieces(cluster, namespace, width, since, until, past) AS (");
-        sql.values(rows).push(") ");
-    }
-    Some(sql)
 }
 
 // === impl Source ===
@@ -130,9 +106,8 @@ impl Source {
             Hits::Repositories => {
                 rolled("t.repository", "0", "rollup_repositories", "r.name", "repositories r ON r.id = h.subject")
             }
-            // A part is of namespaces that have names.
             Hits::Namespaces | Hits::Places if is_part => of_namespaces(
-                "n.id = s.namespace AND t.namespace = n.id",
+                within_namespaces(is_part),
                 if of == Hits::Places { "c.name" } else { "''" },
                 "namespaces n ON n.id = h.subject JOIN clusters c ON c.id = n.cluster",
             ),
@@ -142,7 +117,7 @@ impl Source {
                 "namespaces n ON n.id = h.subject",
             ),
             Hits::Places => of_namespaces(
-                "n.cluster = s.cluster AND (s.namespace = 0 OR n.id = s.namespace) AND t.namespace = n.id",
+                within_namespaces(is_part),
                 "c.name",
                 "namespaces n ON n.id = h.subject JOIN clusters c ON c.id = n.cluster",
             ),

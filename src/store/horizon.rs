@@ -20,6 +20,9 @@ pub(super) const SIZE: &str = "max_size";
 /// Before which no decision was taken for evidence of its workload: none was, before the history had a place for it.
 pub(super) const EVIDENCE: &str = "evidence";
 
+/// Before which no decision was counted by what local policies and webhooks said of it, for the same reason.
+pub(super) const AGREEMENTS: &str = "agreements";
+
 /// How far a walk has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark(pub &'static str);
@@ -40,12 +43,14 @@ pub(super) mod mark {
     pub const WORKLOADS: Mark = Mark("walked:workload_rules");
     pub const JUDGED: Mark = Mark("walked:workload_judged");
     pub const AGAINST: Mark = Mark("walked:workload_against");
+    pub const IMAGES: Mark = Mark("walked:image_workloads");
+    pub const TEXTS: Mark = Mark("walked:rule_texts");
     pub const CONTENTS: Mark = Mark("walked:contents");
     pub const ACCESS: Mark = Mark("walked:access_log");
     /// The end of the day whose partitions are being replaced.
     pub const CLAIMED: Mark = Mark("walked:claimed");
 
-    pub const ALL: [Mark; 16] = [
+    pub const ALL: [Mark; 18] = [
         DECISIONS,
         NOTABLE,
         DRY_RUN,
@@ -59,6 +64,8 @@ pub(super) mod mark {
         WORKLOADS,
         JUDGED,
         AGAINST,
+        IMAGES,
+        TEXTS,
         CONTENTS,
         ACCESS,
         CLAIMED,
@@ -118,11 +125,18 @@ pub(super) async fn deleted(tx: &mut Transaction, kind: &'static str, before: Ti
     tx.execute(sql).await
 }
 
-/// All decisions that there are were taken for evidence.
-pub(super) async fn forget_evidence(tx: &mut Transaction) -> Result<(), StoreError> {
-    let mut sql = Sql::new("DELETE FROM horizons WHERE kind = ");
-    sql.bind(EVIDENCE);
+/// All decisions that there are were taken for evidence, and counted.
+pub(super) async fn all_counted(tx: &mut Transaction) -> Result<(), StoreError> {
+    let mut sql = Sql::new("DELETE FROM horizons WHERE kind IN ");
+    sql.list([EVIDENCE, AGREEMENTS]);
     tx.execute(sql).await
+}
+
+/// Since when decisions are counted by what local policies and webhooks said of them. `None`: from the beginning.
+pub(super) async fn agreed_since(database: &Database) -> Result<Option<Timestamp>, StoreError> {
+    let mut sql = Sql::new("SELECT before FROM horizons WHERE kind = ");
+    sql.bind(AGREEMENTS);
+    Ok(database.fetch(sql).await?.first().map(|row| row.int(0)).transpose()?.map(Timestamp))
 }
 
 pub(super) async fn all(database: &Database) -> Result<Horizons, StoreError> {

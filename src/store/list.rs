@@ -2,6 +2,11 @@
 //!
 //! A list reads one index: that of its rarest filter. What the other filters leave out is read too, so a page reads at
 //! most [`SCANNED`] rows and then says how far it came. Its cost does not grow with the history.
+//!
+//! Invariant: to who sees a part of the history a page tells no id of a decision that is not in it, and of the time of one at
+//! most the second.
+
+use uuid::Uuid;
 
 use super::database::Database;
 use super::error::StoreError;
@@ -12,6 +17,7 @@ use super::row;
 use super::search::{Condition, Predicate, Source, predicates};
 use super::sql::{FOR_EACH_JOIN, Sql};
 use super::stretch::Bounds;
+use crate::review::clock::{DecisionId, Timestamp};
 
 /// Rows that one page reads of its index where it must leave some out.
 pub(super) const SCANNED: usize = 10_000;
@@ -21,6 +27,8 @@ pub(super) const SCANNED: usize = 10_000;
 struct Plan {
     source: Source,
     conditions: Vec<Condition>,
+    /// What the source has is all in reach.
+    is_own: bool,
 }
 
 /// The last row that a search reads.
@@ -50,7 +58,7 @@ pub(super) async fn decisions(
     if bounds.from >= bounds.below || limit == 0 {
         return Ok(nothing);
     }
-    let plan = choose(database, predicates, bounds).await?;
+    let plan = choose(database, predicates, bounds, &filter.reach).await?;
     let wanted = usize::from(limit);
     let mut decisions = Vec::new();
     let mut floor = None;
@@ -78,10 +86,7 @@ pub(super) async fn decisions(
 }
 
 /// The key of a decision by its id alone.
-pub(super) async fn key_of(
-    database: &Database,
-    id: crate::review::clock::DecisionId,
-) -> Result<Option<i64>, StoreError> {
+pub(super) async fn key_of(database: &Database, id: DecisionId) -> Result<Option<i64>, StoreError> {
     if let Some(at) = key::time_of(id) {
         let found = key_at(database, Cursor { at, id }).await?;
         if found.is_some() {
@@ -94,11 +99,7 @@ pub(super) async fn key_of(
 }
 
 /// The same, where it is in reach.
-pub(super) async fn key_within(
-    database: &Database,
-    id: crate::review::clock::DecisionId,
-    reach: &Reach,
-) -> Result<Option<i64>, StoreError> {
+pub(super) async fn key_within(database: &Database, id: DecisionId, reach: &Reach) -> Result<Option<i64>, StoreError> {
     let key = key_of(database, id).await?;
     let (Some(found), Some(mut places)) = (key, reach.places(None, None)) else { return Ok(key) };
     let mut sql = Sql::new("SELECT d.namespace FROM decisions d WHERE d.key = ");
@@ -141,19 +142,28 @@ async fn key_at(database: &Database, place: Cursor) -> Result<Option<i64>, Store
     Ok(None)
 }
 
-/// The index of the filter that leaves the fewest rows; without one, the table itself.
-async fn choose(database: &Database, predicates: Vec<Predicate>, bounds: Bounds) -> Result<Plan, StoreError> {
+/// The index of the filter that leaves the fewest rows; without one, the table itself. Of a part of the history it is that
+/// of its places, or one that is read to its end: where a search stops is told.
+async fn choose(
+    database: &Database,
+    predicates: Vec<Predicate>,
+    bounds: Bounds,
+    reach: &Reach,
+) -> Result<Plan, StoreError> {
     let mut best: Option<(usize, u64)> = None;
+    let has_own = predicates.iter().any(|predicate| predicate.is_own && predicate.source.is_some());
     let indexed = || predicates.iter().enumerate().filter(|(_, predicate)| predicate.source.is_some());
     let compare = indexed().count() > 1 || predicates.iter().any(|predicate| predicate.only_if_rare);
     for (at, predicate) in indexed() {
         let Some(source) = &predicate.source else { continue };
         let rows = if compare { count(database, source, bounds).await? } else { 0 };
         let rare = rows <= SCANNED as u64 || !predicate.only_if_rare;
-        if rare && best.is_none_or(|(_, least)| rows < least) {
+        let fits = !has_own || predicate.is_own || rows < (SCANNED / source.ranges()) as u64;
+        if rare && fits && best.is_none_or(|(_, least)| rows < least) {
             best = Some((at, rows));
         }
     }
+    let is_own = reach.is_everything() || best.is_some_and(|(best, _)| predicates[best].is_own);
     let mut source = Source::All;
     let mut conditions = Vec::new();
     for (at, predicate) in predicates.into_iter().enumerate() {
@@ -162,7 +172,7 @@ async fn choose(database: &Database, predicates: Vec<Predicate>, bounds: Bounds)
             _ => conditions.push(predicate.condition),
         }
     }
-    Ok(Plan { source, conditions })
+    Ok(Plan { source, conditions, is_own })
 }
 
 /// How many rows of an index are in the bounds, counted no further than matters.
@@ -193,7 +203,21 @@ async fn reach(database: &Database, plan: &Plan, stretch: Bounds, most: usize) -
     }
     let key = row.int(1)?;
     let cursor = Cursor { at: key::at(key), id: row.id_at(key, 2)? };
-    Ok(Walk { rows: read, floor: Some(Floor { key, cursor }) })
+    let floor = if plan.is_own { Floor { key, cursor } } else { Floor::of_second(key, stretch) };
+    Ok(Walk { rows: read, floor: Some(floor) })
+}
+
+// === impl Floor ===
+
+impl Floor {
+    /// The start of the second in which the last row is, which says nothing of that row itself. What is in it beside is
+    /// read, too.
+    fn of_second(key: i64, stretch: Bounds) -> Self {
+        let second = Timestamp(key::at(key).0.div_euclid(1_000) * 1_000);
+        let key = key::start(second).max(stretch.from);
+        // The first of all ids: nothing is before it in its millisecond.
+        Self { key, cursor: Cursor { at: key::at(key), id: DecisionId(Uuid::nil()) } }
+    }
 }
 
 // === impl Plan ===
@@ -228,7 +252,7 @@ impl Plan {
 pub(super) async fn statements(database: &Database, filter: &Filter) -> Result<Vec<Sql>, StoreError> {
     let Some(predicates) = predicates(database, filter).await? else { return Ok(Vec::new()) };
     let bounds = bounds(database, filter, None).await?;
-    let plan = choose(database, predicates, bounds).await?;
+    let plan = choose(database, predicates, bounds, &filter.reach).await?;
     let of_stretch = |stretch| [plan.page(database, stretch, 51), plan.source.newest(database, stretch, SCANNED)];
     Ok(database.stretches(bounds).into_iter().flat_map(of_stretch).collect())
 }

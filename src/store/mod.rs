@@ -9,6 +9,8 @@
 
 pub mod access;
 mod against;
+mod agreement;
+mod agreements;
 mod amendment;
 mod batch;
 mod bucket;
@@ -18,6 +20,7 @@ mod comparison;
 mod coverage;
 mod database;
 mod days;
+mod digests;
 mod driver;
 mod error;
 mod evidence;
@@ -49,7 +52,9 @@ mod revision;
 mod rollup;
 mod row;
 mod rule_text;
+mod runners;
 mod running;
+mod said;
 mod schema;
 mod search;
 pub mod session;
@@ -84,10 +89,10 @@ use uuid::Uuid;
 use self::batch::Memory;
 use self::database::Database;
 use self::places::{KnownRule, Namespace};
-use self::reach::{Reach, Rights};
+use self::reach::{Reach, Rights, of_cluster};
 use self::read::{
-    AgainstPage, Askers, Bucket, Comparisons, Cursor, Filter, Followed, Hits, Horizons, Names, News, Page, PolicyRules,
-    Range, Ranking, References, Referred, RepositorySeen, Runners, Scope, Slice, Standing, StoredDecision, Summary,
+    AccordBucket, AgainstPage, Agreements, Bucket, Causes, Comparisons, Cursor, Disagreed, Filter, Followed, Hits,
+    Horizons, Names, News, Page, Pair, PolicyRules, Range, Ranking, Scope, Slice, Standing, StoredDecision, Summary,
     Uses, Which,
 };
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
@@ -98,7 +103,7 @@ use crate::policy::readiness::Asked;
 use crate::policy::readiness::census::Faults;
 use crate::policy::readiness::evidence::Evidence;
 use crate::review::clock::{DecisionId, Timestamp};
-use crate::review::decision::{Gap, Record, UNDECLARED};
+use crate::review::decision::{Gap, Record};
 use crate::review::ticket::Ticket;
 
 /// A handle; its copies are one store.
@@ -231,7 +236,17 @@ impl Store {
 
     /// The inventories of a cluster that are kept, newest first, each as far as it is in reach.
     pub async fn inventories(&self, cluster: &str, reach: &Reach) -> Result<Vec<inventory::read::Stored>, StoreError> {
-        inventory::narrow::of_cluster(&self.database, cluster, reach).await
+        // The newest whole one may be one more.
+        inventory::narrow::of_cluster(&self.database, cluster, reach, inventory::KEPT + 1).await
+    }
+
+    /// The newest of them.
+    pub async fn newest_inventory(
+        &self,
+        cluster: &str,
+        reach: &Reach,
+    ) -> Result<Option<inventory::read::Stored>, StoreError> {
+        Ok(inventory::narrow::of_cluster(&self.database, cluster, reach, 1).await?.pop())
     }
 
     /// At most `limit` workloads in reach of an inventory, after the place.
@@ -344,30 +359,36 @@ impl Store {
         against::page(&self.database, scope, slice).await
     }
 
-    /// Of each of these repositories that anything came of in the scope's place, how many references were asked for in its
-    /// span, and since when and until when any was.
-    pub async fn repositories(&self, scope: &Scope, names: &[String]) -> Result<Vec<RepositorySeen>, StoreError> {
-        images::repositories(&self.database, scope, names).await
-    }
-
-    /// References that were asked for in the scope's span and place, those that were asked for last first.
-    pub async fn references(&self, of: &Referred, scope: &Scope, slice: Slice) -> Result<References, StoreError> {
-        images::references(&self.database, of, scope, slice).await
-    }
-
-    /// The workloads that asked for a reference, those that did last first.
-    pub async fn askers(&self, image: &str, scope: &Scope, slice: Slice) -> Result<Askers, StoreError> {
-        images::askers(&self.database, image, scope, slice).await
-    }
-
-    /// What runs a reference, by the newest inventory of each cluster; and every digest that it was seen to run with.
-    pub async fn runners(&self, image: &str, scope: &Scope, limit: u16) -> Result<Runners, StoreError> {
-        images::runners(&self.database, image, scope, limit).await
-    }
-
     /// How often candidates said what beside the policies in force, over the same span as the [`summary`](Self::summary).
     pub async fn comparisons(&self, scope: &Scope) -> Result<Comparisons, StoreError> {
         figures::comparisons(&self.database, scope, Timestamp::now()).await
+    }
+
+    /// How often local policies and webhooks said what of the same reviews, over the same span as the
+    /// [`summary`](Self::summary).
+    pub async fn agreements(&self, scope: &Scope) -> Result<Agreements, StoreError> {
+        agreements::agreements(&self.database, scope, Timestamp::now()).await
+    }
+
+    /// Bars over the same span, as those of the [`chart`](Self::chart).
+    pub async fn agreement_over_time(
+        &self,
+        scope: &Scope,
+        pair: &Pair,
+        max_buckets: usize,
+    ) -> Result<Vec<AccordBucket>, StoreError> {
+        agreements::over_time(&self.database, scope, pair, max_buckets, Timestamp::now()).await
+    }
+
+    /// What is behind it that one of a pair denies alone, at most `limit` of each side.
+    pub async fn disagreed(
+        &self,
+        causes: Causes,
+        scope: &Scope,
+        pair: &Pair,
+        limit: u16,
+    ) -> Result<Disagreed, StoreError> {
+        agreements::causes(&self.database, causes, scope, pair, limit, Timestamp::now()).await
     }
 
     /// Those that touch the range, of the cluster (any, when `None`) and of every cluster, as far as they are in reach;
@@ -413,7 +434,7 @@ impl Store {
     }
 
     /// How many reviews of the scope's span came from senders that are not declared: they are in no figure, unless the
-    /// scope names the cluster [`UNDECLARED`].
+    /// scope names the cluster [`UNDECLARED`](crate::review::decision::UNDECLARED).
     pub async fn undeclared(&self, scope: &Scope) -> Result<u64, StoreError> {
         figures::undeclared(&self.database, scope, Timestamp::now()).await
     }
@@ -425,11 +446,7 @@ impl Store {
         }
         let text = "SELECT DISTINCT n.name FROM namespaces n JOIN clusters c ON c.id = n.cluster WHERE n.name <> ''";
         let mut sql = Sql::new(text);
-        match cluster {
-            Some(cluster) => sql.push(" AND c.name = ").bind(cluster),
-            None => sql.push(" AND c.name <> ").bind(UNDECLARED),
-        };
-        sql.push(" ORDER BY n.name");
+        sql.append(of_cluster(cluster)).push(" ORDER BY n.name");
         self.database.fetch(sql).await?.into_iter().map(|mut row| row.text(0)).collect()
     }
 

@@ -53,6 +53,8 @@ pub(super) struct Dimensions {
     pub callers: Dimension,
     pub candidates: Dimension,
     pub versions: Dimension,
+    /// A local policy, or 0, and a webhook.
+    pub agreements: Dimension,
     /// By the number of the cluster and the review that it sent.
     pub places: Cache<(i64, ReviewHash), Place>,
 }
@@ -80,6 +82,7 @@ impl Dimensions {
             callers: Dimension::new("callers", &["name"]),
             candidates: Dimension::new("candidates", &["name"]),
             versions: Dimension::new("versions", &["policy", "name"]),
+            agreements: Dimension::new("agreements", &["local", "webhook"]),
             places: Cache::new(PLACES),
         }
     }
@@ -97,11 +100,11 @@ impl Dimensions {
             callers,
             candidates,
             versions,
+            agreements,
             places,
         } = self;
-        for dimension in
-            [clusters, namespaces, workloads, policies, rules, users, revisions, callers, candidates, versions]
-        {
+        let named = [clusters, namespaces, workloads, policies, rules, users, revisions, callers, candidates, versions];
+        for dimension in named.into_iter().chain([agreements]) {
             dimension.remembered.clear();
         }
         places.clear();

@@ -198,10 +198,22 @@ pub(super) fn rules(said: Said<'_>) -> BTreeMap<RuleName<'_>, Violated> {
     rules
 }
 
-/// Of each policy that judged an image: one that found nothing to judge, or could not, is evidence of nothing.
+/// Each policy that judged an image, with its version: one that found nothing to judge, or could not, is evidence of nothing.
+pub(super) fn judges(verdicts: &[PolicyVerdict]) -> impl Iterator<Item = (&str, &str)> {
+    judging(verdicts).map(judge)
+}
+
+fn judging(verdicts: &[PolicyVerdict]) -> impl Iterator<Item = &PolicyVerdict> {
+    verdicts.iter().filter(|verdict| matches!(verdict.verdict, Verdict::Allow | Verdict::Deny))
+}
+
+fn judge(verdict: &PolicyVerdict) -> (&str, &str) {
+    (&verdict.policy, verdict.version.as_deref().unwrap_or_default())
+}
+
+/// What each of them said.
 pub(super) fn judgements(verdicts: &[PolicyVerdict]) -> impl Iterator<Item = Judgement<'_>> {
-    let judging = verdicts.iter().filter(|verdict| matches!(verdict.verdict, Verdict::Allow | Verdict::Deny));
-    judging.map(|verdict| {
+    judging(verdicts).map(|verdict| {
         let mut against: BTreeMap<&str, Against> = BTreeMap::new();
         for violation in verdict.violations.iter().chain(&verdict.standing) {
             let how = against.entry(&violation.rule).or_default();
@@ -210,7 +222,8 @@ pub(super) fn judgements(verdicts: &[PolicyVerdict]) -> impl Iterator<Item = Jud
                 false => how.open = true,
             }
         }
-        Judgement { policy: &verdict.policy, version: verdict.version.as_deref().unwrap_or_default(), against }
+        let (policy, version) = judge(verdict);
+        Judgement { policy, version, against }
     })
 }
 

@@ -51,7 +51,8 @@ const READ: Duration = Duration::from_secs(35);
 const KEPT: usize = 16;
 
 /// The tables that are partitioned by day.
-const BY_DAY: [&str; 4] = ["decisions", "decision_rules", "decision_repositories", "decision_candidates"];
+const BY_DAY: [&str; 5] =
+    ["decisions", "decision_rules", "decision_repositories", "decision_candidates", "decision_agreements"];
 
 /// Who makes or drops partitions holds this: "Rehearsal" in ASCII, as far as it fits.
 pub(super) const PARTITIONS_LOCK: i64 = 0x5265_6865_6172_7361;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::database::Database;
 use super::error::StoreError;
+use super::read::Scope;
 use super::sql::Sql;
 use crate::policy::glob::{Glob, Subject};
 use crate::review::decision::{Gap, UNDECLARED};
@@ -69,6 +70,33 @@ pub(super) async fn resolve(database: &Database, rights: &Rights) -> Result<Reac
         }
     }
     Ok(Reach::Part(Arc::new(Part { realms: realms.clone(), places })))
+}
+
+/// ` AND ..`, of rows `c` of clusters: the one that is named, else all that are declared.
+pub(super) fn of_cluster(name: Option<&str>) -> Sql {
+    let mut sql = Sql::default();
+    match name {
+        Some(name) => sql.push(" AND c.name = ").bind(name),
+        None => sql.push(" AND c.name <> ").bind(UNDECLARED),
+    };
+    sql
+}
+
+/// ` AND ..`, of rows `n` of namespaces and `c` of their clusters: those that the scope names, as far as they are in reach.
+pub(super) fn within(scope: &Scope) -> Sql {
+    let (cluster, namespace) = (scope.cluster.as_deref(), scope.namespace.as_deref());
+    let mut sql = of_cluster(cluster);
+    if let Some(namespace) = namespace {
+        sql.push(" AND n.name = ").bind(namespace);
+    }
+    if let Some(places) = scope.reach.places(cluster, namespace) {
+        let mut numbers = places.map(|place| place.namespace).peekable();
+        match numbers.peek() {
+            None => sql.push(" AND 1 = 0"),
+            Some(_) => sql.push(" AND n.id IN ").numbers(numbers),
+        };
+    }
+    sql
 }
 
 // === impl Rights ===

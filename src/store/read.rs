@@ -11,9 +11,11 @@ use crate::review::comparison::Stance;
 use crate::review::decision::{Answer, Decision, Gap, Mode, ReviewRecord};
 use crate::review::workload::Workload;
 
+mod agreements;
 mod hits;
 mod images;
 
+pub use agreements::{AccordBucket, Accords, AgreedFilter, Agreements, Cause, Causes, Disagreed, Pair, Paired, Side};
 pub use hits::{Hit, Hits, Ranking, Rejections, Slice, Which};
 pub use images::{Asker, Askers, Broken, Reference, References, Referred, RepositorySeen, Runner, Runners};
 
@@ -51,6 +53,7 @@ pub struct Filter {
     pub would_reject: Option<bool>,
     pub dry_run: Option<bool>,
     pub compared: Option<ComparedFilter>,
+    pub agreed: Option<AgreedFilter>,
 }
 
 /// Decisions on which a candidate said something; `None` is anything.
@@ -238,6 +241,7 @@ impl Filter {
             would_reject: None,
             dry_run: None,
             compared: None,
+            agreed: None,
         }
     }
 }

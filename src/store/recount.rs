@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::agreement::{Agreed, Pairs};
 use super::bucket::{Day, Width};
 use super::comparison::Cell;
 use super::database::{Database, Transaction};
@@ -23,11 +24,13 @@ use crate::review::clock::Timestamp;
 use crate::review::comparison::Comparison;
 use crate::review::decision::{Answer, PolicyVerdict};
 
-pub(super) const FIGURES: [&str; 9] = [
+pub(super) const FIGURES: [&str; 11] = [
     "rollup_totals",
     "rollup_rules",
     "rollup_repositories",
     "rollup_candidates",
+    "rollup_agreements",
+    "rollup_disagreements",
     "workload_totals",
     "workload_rules",
     "workload_judged",
@@ -43,6 +46,7 @@ struct Contents {
     rules: HashMap<(String, String), i64>,
     versions: HashMap<(String, String), i64>,
     candidates: HashMap<String, i64>,
+    agreements: Pairs,
     meanings: HashMap<Content, Arc<Meaning>>,
 }
 
@@ -63,6 +67,7 @@ struct Meaning {
     repositories: Vec<(i64, Blame)>,
     images: Vec<i64>,
     cells: Vec<Cell>,
+    agreed: Vec<Agreed>,
     judged: Vec<Judged>,
 }
 
@@ -85,7 +90,7 @@ pub(super) async fn recount(
         tally.add_unjudged(row.int(0)?, Timestamp(row.int(1)?), row.count(2)?);
     }
     tally.write(&mut tx, replica).await?;
-    horizon::forget_evidence(&mut tx).await?;
+    horizon::all_counted(&mut tx).await?;
     tx.commit().await?;
     let mut day = first.map(|key| Day::of(key::at(key)));
     while let Some(counted) = day {
@@ -108,6 +113,7 @@ impl Contents {
             rules: HashMap::new(),
             versions: HashMap::new(),
             candidates: HashMap::new(),
+            agreements: Pairs::read(tx).await?,
             meanings: HashMap::new(),
         };
         for mut row in tx.fetch(Sql::new("SELECT id, verdicts FROM outcomes")).await? {
@@ -174,6 +180,7 @@ impl Contents {
             repositories: meaning.repositories.clone(),
             images: meaning.images.clone(),
             cells: meaning.cells.clone(),
+            agreed: meaning.agreed.clone(),
             judged: meaning.judged.clone(),
         };
         Ok(Fact { key: row.int(9)?, alike: Arc::new(alike) })
@@ -205,12 +212,19 @@ impl Contents {
         let version = |policy: &str, version: &str| number(&self.versions, policy, version);
         let rules = outcome::rules(said).into_iter().map(|((policy, id), violated)| Ok((rule(policy, id)?, violated)));
         let judged = outcome::judgements(verdicts).map(|one| Judged::of(&one, version, rule));
+        let pair = |local: Option<&str>, webhook: &str| {
+            self.agreements
+                .id((local, webhook))
+                .ok_or_else(|| StoreError::broken(format!("{local:?} beside {webhook} has no number")))
+        };
+        let agreed = Agreed::all(verdicts, pair, |(policy, name)| rule(policy, name))?;
         let meaning = Arc::new(Meaning {
             answer: said.answer,
             rules: rules.collect::<Result<_, StoreError>>()?,
             repositories: self.images.get(&review).map_or_else(Vec::new, |images| fact::blames(said, images)),
             images: self.images.get(&review).into_iter().flatten().filter_map(|image| image.counted).collect(),
             cells,
+            agreed,
             judged: judged.collect::<Result<_, _>>()?,
         });
         self.meanings.insert(content, Arc::clone(&meaning));

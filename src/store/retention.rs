@@ -31,6 +31,8 @@ use super::settings::RetentionSettings;
 use crate::review::clock::Timestamp;
 
 pub(super) use self::decisions::{Kind, shed, walk};
+#[cfg(test)]
+pub(super) use self::rollups::deletion_of_judged;
 
 const DAY: i64 = 86_400_000;
 
@@ -119,7 +121,7 @@ pub(super) async fn sweep(
 
 impl Swept {
     /// Whose rows it counts.
-    pub const KINDS: [&'static str; 22] = [
+    pub const KINDS: [&'static str; 26] = [
         "decisions",
         "notable decisions",
         "dry runs",
@@ -137,9 +139,13 @@ impl Swept {
         "rollup_rules",
         "rollup_repositories",
         "rollup_candidates",
+        "rollup_agreements",
+        "rollup_disagreements",
         "workload_rules",
         "workload_judged",
         "workload_against",
+        "image_workloads",
+        "rule_texts",
         "reviews",
         "outcomes",
     ];

@@ -1,7 +1,7 @@
 //! The content-addressed rows: reviews with the images that they name, and outcomes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
 
@@ -19,6 +19,9 @@ const REVIEWS: usize = 8_000;
 const OUTCOMES: usize = 50_000;
 /// Hashes or names looked up in one statement.
 const LOOKED_UP: usize = 500;
+
+/// Images are counted again once so many were added: a walk of an index over all of them.
+const RECOUNTED: u64 = 1_000;
 
 /// The row of `repositories` into which those past `history.max_names` fall.
 const OTHER: i64 = 1;
@@ -61,13 +64,30 @@ pub(super) struct Contents {
     reviews: Cache<ReviewHash, Arc<StoredReview>>,
     outcomes: Cache<[u8; 32], i64>,
     max_names: u64,
+    counted: Mutex<Counted>,
+}
+
+/// How many images are counted by themselves. They are never deleted.
+#[derive(Debug, Default)]
+struct Counted {
+    known: Option<Count>,
+    /// What is known once the transaction is committed.
+    next: Option<Count>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    images: u64,
+    /// Added here since they were counted. Other replicas add some, too.
+    added: u64,
 }
 
 // === impl Contents ===
 
 impl Contents {
     pub fn new(max_names: u64) -> Self {
-        Self { reviews: Cache::new(REVIEWS), outcomes: Cache::new(OUTCOMES), max_names }
+        let counted = Mutex::default();
+        Self { reviews: Cache::new(REVIEWS), outcomes: Cache::new(OUTCOMES), max_names, counted }
     }
 
     /// Stores those of `given` that are new; finds those of `given` and of `wanted`. One that is wanted, but neither
@@ -107,6 +127,11 @@ impl Contents {
         Ok(found)
     }
 
+    /// Whether the outcome was stored before, by this process.
+    pub fn remembers(&self, outcome: &[u8; 32]) -> bool {
+        self.outcomes.get(outcome).is_some()
+    }
+
     /// To be called once the transaction is committed.
     pub fn remember(&self, reviews: Reviews, outcomes: HashMap<[u8; 32], i64>) {
         for (hash, review) in reviews {
@@ -115,11 +140,36 @@ impl Contents {
         for (hash, id) in outcomes {
             self.outcomes.insert(hash, id);
         }
+        let mut counted = self.counted();
+        if let Some(next) = counted.next.take() {
+            counted.known = Some(next);
+        }
     }
 
     pub fn forget(&self) {
         self.reviews.clear();
         self.outcomes.clear();
+        *self.counted() = Counted::default();
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many of so many new images are counted by themselves.
+    async fn room(&self, tx: &mut Transaction, new: usize) -> Result<usize, StoreError> {
+        let fresh = |count: &Count| count.images >= self.max_names || count.added < RECOUNTED;
+        let known = self.counted().known.filter(fresh);
+        let Count { images, added } = match known {
+            Some(known) => known,
+            None => {
+                let counted = tx.fetch(Sql::new("SELECT count(*) FROM images WHERE counted")).await?;
+                Count { images: counted.first().map_or(Ok(0), |row| row.count(0))?, added: 0 }
+            }
+        };
+        let room = self.max_names.saturating_sub(images).min(new as u64);
+        self.counted().next = Some(Count { images: images + room, added: added + room });
+        Ok(usize::try_from(room).unwrap_or(new))
     }
 
     /// The id of each outcome; new ones are added.
@@ -174,9 +224,7 @@ impl Contents {
             return Ok(rows);
         }
         let repositories = self.resolve_repositories(tx, missing.values().flatten()).await?;
-        let counted = tx.fetch(Sql::new("SELECT count(*) FROM images WHERE counted")).await?;
-        let counted = counted.first().map_or(Ok(0), |row| row.count(0))?;
-        let room = usize::try_from(self.max_names.saturating_sub(counted)).unwrap_or(usize::MAX);
+        let room = self.room(tx, missing.len()).await?;
         let mut insert = Insert::into("images", &["text", "repository", "counted"], "ON CONFLICT DO NOTHING");
         for (at, (text, repository)) in missing.iter().enumerate() {
             let repository = repository.as_ref().map(|name| repositories.get(name).copied().unwrap_or(OTHER));

@@ -31,7 +31,7 @@ pub(super) async fn keep(database: &Database, id: &str, text: &str, loaded_at: T
     sql.push(") ON CONFLICT (name) DO UPDATE SET text = excluded.text, loaded_at = excluded.loaded_at");
     sql.push(" WHERE revisions.text IS NULL");
     tx.execute(sql).await?;
-    rule_text::keep(&mut tx, text).await?;
+    rule_text::keep(&mut tx, text, loaded_at).await?;
     tx.commit().await
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::agreement::{Agreed, Agreements};
 use super::bucket::Width;
 use super::comparison::Cell;
 use super::database::Transaction;
@@ -39,6 +40,8 @@ pub(super) struct Alike {
     pub images: Vec<i64>,
     /// One for each candidate.
     pub cells: Vec<Cell>,
+    /// One for each webhook with all local policies, and with each.
+    pub agreed: Vec<Agreed>,
     /// One for each policy that judged an image.
     pub judged: Vec<Judged>,
 }
@@ -70,6 +73,7 @@ pub(super) struct Tally {
     image_workloads: BTreeMap<(i64, i64, bool), Seen<1>>,
     /// reviews, denied, would_reject, standing; by rule, day, workload
     workload_rules: BTreeMap<(i64, i64, i64, bool), Seen<4>>,
+    agreements: Agreements,
     evidence: Evidence,
 }
 
@@ -83,7 +87,7 @@ struct Run {
 
 /// Ordered as the tables' keys are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Bucket {
+pub(super) struct Bucket {
     cluster: i64,
     /// 0: all of the cluster.
     namespace: i64,
@@ -159,6 +163,8 @@ impl Tally {
                 for cell in &fact.cells {
                     add(self.candidates.entry((bucket, *cell, fact.dry_run)).or_default(), [sign]);
                 }
+                let repositories = fact.repositories.iter().map(|(id, _)| *id);
+                self.agreements.add(bucket, &fact.agreed, repositories, fact.dry_run, sign);
             }
         }
         let workload = self.workloads.entry((fact.workload, fact.dry_run)).or_insert_with(|| Seen::new(first));
@@ -182,6 +188,7 @@ impl Tally {
         self.rules.retain(|(bucket, ..), _| is_kept(bucket));
         self.repositories.retain(|(bucket, ..), _| is_kept(bucket));
         self.candidates.retain(|(bucket, ..), _| is_kept(bucket));
+        self.agreements.retain(is_kept);
     }
 
     fn count_alike(&mut self) {
@@ -204,6 +211,7 @@ impl Tally {
         ] {
             tx.insert(insert).await?;
         }
+        self.agreements.write(tx, replica).await?;
         self.evidence.write(tx, replica).await
     }
 }
@@ -215,7 +223,7 @@ impl Bucket {
         Width::ALL.map(|width| Self { cluster, namespace, minutes: width.minutes(), start: width.floor(at).0 })
     }
 
-    fn values(self) -> [Value; 4] {
+    pub fn values(self) -> [Value; 4] {
         [self.cluster.into(), self.namespace.into(), self.minutes.into(), self.start.into()]
     }
 }
@@ -234,14 +242,14 @@ impl<const N: usize> Seen<N> {
     }
 }
 
-fn add<const N: usize>(sum: &mut [i64; N], counts: [i64; N]) {
+pub(super) fn add<const N: usize>(sum: &mut [i64; N], counts: [i64; N]) {
     for (sum, count) in sum.iter_mut().zip(counts) {
         *sum += count;
     }
 }
 
 /// A replaced decision leaves most of its keys as they were.
-fn changes<const N: usize>(counts: &[i64; N]) -> bool {
+pub(super) fn changes<const N: usize>(counts: &[i64; N]) -> bool {
     counts.iter().any(|&count| count != 0)
 }
 

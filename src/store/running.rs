@@ -32,7 +32,7 @@ pub(super) async fn add(
         if scope.cluster.as_ref().is_some_and(|wanted| *wanted != cluster) {
             continue;
         }
-        let newest = of_cluster(database, &cluster).await?.into_iter().next();
+        let newest = of_cluster(database, &cluster, 1).await?.pop();
         let Some(inventory) = newest.filter(|one| one.at >= since) else { continue };
         for (namespace, running) in read(database, scope, &inventory).await? {
             if !scope.reach.covers(&cluster, &namespace) {

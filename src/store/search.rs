@@ -1,9 +1,16 @@
 //! What each filter of a list means in SQL, and which index finds it.
 
+use std::collections::HashSet;
+
+use super::agreement::is_rare;
+use super::agreements;
 use super::comparison::Cell;
 use super::database::{Database, NEWEST};
 use super::error::StoreError;
-use super::read::{Blame, ComparedFilter, Filter, Range};
+use super::horizon;
+use super::key;
+use super::reach::of_cluster;
+use super::read::{AgreedFilter, Blame, ComparedFilter, Filter, Range};
 use super::row::{self, Uid};
 use super::sql::Sql;
 use super::stretch::Bounds;
@@ -23,6 +30,8 @@ pub(super) enum Source {
     Rules(Vec<i64>),
     /// Of comparisons with a candidate.
     Cells(Vec<i64>),
+    /// Rare cells of local policies beside a webhook.
+    Agreements(Vec<i64>),
     /// Where an image of this repository is to blame.
     Blamed(i64),
     /// In the range or beside it: where to look.
@@ -42,6 +51,8 @@ pub(super) struct Predicate {
     pub source: Option<Source>,
     /// The source merges many ranges: the table itself is better where it does not leave most of it out.
     pub only_if_rare: bool,
+    /// All that the source has is in reach of whoever sees a part of the history.
+    pub is_own: bool,
 }
 
 /// A test of a row `d` of `decisions`.
@@ -50,6 +61,8 @@ pub(super) enum Condition {
     Is(Sql),
     /// `EXISTS (SELECT .. x WHERE ..`, not closed yet: of a row `x` with the key of the decision.
     Has(Sql),
+    /// The first, or the second, which is like that of `Has`.
+    Either(Sql, Sql),
 }
 
 /// How a filter names images.
@@ -73,6 +86,10 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
     }
     if let Some(compared) = &filter.compared {
         let Some(predicate) = of_comparison(database, compared).await? else { return Ok(None) };
+        found.push(predicate);
+    }
+    if let Some(agreed) = &filter.agreed {
+        let Some(predicate) = of_agreement(database, agreed).await? else { return Ok(None) };
         found.push(predicate);
     }
     if let Some(image) = &filter.image {
@@ -117,7 +134,7 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
 
 impl Predicate {
     fn new(condition: impl Into<Condition>, source: Option<Source>) -> Self {
-        Self { condition: condition.into(), source, only_if_rare: false }
+        Self { condition: condition.into(), source, only_if_rare: false, is_own: false }
     }
 }
 
@@ -131,6 +148,12 @@ impl Condition {
             Self::Has(sql) => {
                 let mut sql = sql.clone();
                 sql.append(database.pruned("x", bounds)).push(")");
+                sql
+            }
+            Self::Either(one, other) => {
+                let mut sql = Sql::new("(");
+                sql.append(one.clone()).push(" OR ").append(other.clone());
+                sql.append(database.pruned("x", bounds)).push("))");
                 sql
             }
         }
@@ -170,7 +193,8 @@ impl Source {
     /// How many ranges it merges.
     pub fn ranges(&self) -> usize {
         match self {
-            Self::Namespaces(ids) | Self::Reviews(ids) | Self::Rules(ids) | Self::Cells(ids) => ids.len().max(1),
+            Self::Namespaces(ids) | Self::Reviews(ids) | Self::Rules(ids) => ids.len().max(1),
+            Self::Cells(cells) | Self::Agreements(cells) => cells.len().max(1),
             _ => 1,
         }
     }
@@ -212,6 +236,7 @@ impl Source {
             Self::Reviews(ids) => Some(("decisions d WHERE d.review", ids)),
             Self::Rules(ids) => Some(("decision_rules d WHERE d.rule", ids)),
             Self::Cells(cells) => Some(("decision_candidates d WHERE d.cell", cells)),
+            Self::Agreements(cells) => Some(("decision_agreements d WHERE d.cell", cells)),
             _ => None,
         }
     }
@@ -225,9 +250,12 @@ impl Source {
             return sql;
         }
         match self {
-            Self::All | Self::Namespaces(_) | Self::Reviews(_) | Self::Rules(_) | Self::Cells(_) => {
-                sql.push("decisions d WHERE 1 = 1")
-            }
+            Self::All
+            | Self::Namespaces(_)
+            | Self::Reviews(_)
+            | Self::Rules(_)
+            | Self::Cells(_)
+            | Self::Agreements(_) => sql.push("decisions d WHERE 1 = 1"),
             Self::Blamed(repository) => sql.push("decision_repositories d WHERE d.repository = ").bind(*repository),
             Self::Uid(uid, within) => sql.append(uid.source(database, *within)),
             Self::Keys(keys) => sql.push("decisions d WHERE d.key IN ").list(keys.iter().copied()),
@@ -293,6 +321,31 @@ async fn of_comparison(database: &Database, filter: &ComparedFilter) -> Result<O
     Ok(Some(Predicate::new(Condition::Has(condition), Some(Source::Cells(cells)))))
 }
 
+/// `None`: there is no such pair, or no such cell. Where all that is asked for is rare, it is found by the cells; what is
+/// common a walk finds by its outcome.
+async fn of_agreement(database: &Database, filter: &AgreedFilter) -> Result<Option<Predicate>, StoreError> {
+    let Some(pair) = agreements::number(database, &filter.pair).await? else { return Ok(None) };
+    let cells = |rare: bool| -> Vec<i64> {
+        let fits = |local, webhook| is_rare(local, webhook) == rare && filter.fits(local, webhook);
+        Cell::fitting(pair, fits).into_iter().map(|Cell(cell)| cell).collect()
+    };
+    let (common, rare) = (cells(false), cells(true));
+    let mut of_rare = Sql::new("EXISTS (SELECT 1 FROM decision_agreements x WHERE x.key = d.key AND x.cell IN ");
+    of_rare.list(rare.iter().copied());
+    let mut of_common =
+        Sql::new("EXISTS (SELECT 1 FROM outcome_agreements o WHERE o.outcome = d.outcome AND o.cell IN ");
+    of_common.list(common.iter().copied()).push(")");
+    if let Some(since) = horizon::agreed_since(database).await? {
+        of_common.push(" AND d.key >= ").bind(key::start(since));
+    }
+    Ok(match (common.is_empty(), rare.is_empty()) {
+        (true, true) => None,
+        (true, false) => Some(Predicate::new(Condition::Has(of_rare), Some(Source::Agreements(rare)))),
+        (false, true) => Some(Predicate::new(of_common, None)),
+        (false, false) => Some(Predicate::new(Condition::Either(of_common, of_rare), None)),
+    })
+}
+
 async fn of_repository(database: &Database, name: &str, blame: Blame) -> Result<Option<Predicate>, StoreError> {
     let mut sql = Sql::new("SELECT id FROM repositories WHERE name = ");
     sql.bind(name);
@@ -323,10 +376,7 @@ async fn of_place(database: &Database, filter: &Filter) -> Result<Option<Predica
         return Ok(of_namespaces(places.map(|place| place.namespace).collect()));
     }
     let mut sql = Sql::new("SELECT s.id FROM namespaces s JOIN clusters c ON c.id = s.cluster WHERE 1 = 1");
-    match &filter.cluster {
-        Some(cluster) => sql.push(" AND c.name = ").bind(cluster.as_str()),
-        None => sql.push(" AND c.name <> ").bind(UNDECLARED),
-    };
+    sql.append(of_cluster(filter.cluster.as_deref()));
     if let Some(namespace) = &filter.namespace {
         sql.push(" AND s.name = ").bind(namespace.as_str());
     }
@@ -340,11 +390,12 @@ async fn of_place(database: &Database, filter: &Filter) -> Result<Option<Predica
             condition.push("d.cluster = (SELECT id FROM clusters WHERE name = ").bind(cluster.as_str()).push(")");
         }
         _ => {
-            condition.push("d.namespace IN ").list(namespaces.iter().copied());
+            condition.push("d.namespace IN ").numbers(namespaces.iter().copied());
         }
     }
     let source = (namespaces.len() <= MERGED).then_some(Source::Namespaces(namespaces));
-    Ok(Some(Predicate { condition: condition.into(), source, only_if_rare: filter.namespace.is_none() }))
+    let only_if_rare = filter.namespace.is_none();
+    Ok(Some(Predicate { only_if_rare, ..Predicate::new(condition, source) }))
 }
 
 /// It is a condition of its own: found in the ranges of its namespaces. `None`: there is no such workload.
@@ -364,17 +415,25 @@ async fn of_workload(
     if let Some(namespace) = &filter.namespace {
         sql.push(" AND s.name = ").bind(namespace.as_str());
     }
-    let rows = database.fetch(sql).await?;
-    let column = |at: usize| rows.iter().map(|row| row.int(at)).collect::<Result<Vec<i64>, _>>();
-    let (workloads, namespaces) = (column(0)?, column(1)?);
-    if workloads.is_empty() {
+    let mut found = Vec::new();
+    let part: Option<HashSet<i64>> =
+        filter.reach.places(None, None).map(|places| places.map(|place| place.namespace).collect());
+    for row in database.fetch(sql).await? {
+        let (workload, namespace) = (row.int(0)?, row.int(1)?);
+        if part.as_ref().is_none_or(|part| part.contains(&namespace)) {
+            found.push((workload, namespace));
+        }
+    }
+    if found.is_empty() {
         return Ok(None);
     }
+    let (workloads, namespaces): (Vec<i64>, Vec<i64>) = found.into_iter().unzip();
     let (mut is_it, mut is_there) = (Sql::new("d.workload IN "), Sql::new("d.namespace IN "));
-    is_it.list(workloads);
-    is_there.list(namespaces.iter().copied());
+    is_it.numbers(workloads);
+    is_there.numbers(namespaces.iter().copied());
     let source = (namespaces.len() <= MERGED).then_some(Source::Namespaces(namespaces));
-    Ok(Some([Predicate::new(is_it, None), Predicate::new(is_there, source)]))
+    let is_there = Predicate { is_own: part.is_some(), ..Predicate::new(is_there, source) };
+    Ok(Some([Predicate::new(is_it, None), is_there]))
 }
 
 /// Most of what is made is made by a few controllers: no index is of users. `None`: nobody is called so.
@@ -394,9 +453,9 @@ fn of_namespaces(namespaces: Vec<i64>) -> Option<Predicate> {
         return None;
     }
     let mut condition = Sql::new("d.namespace IN ");
-    condition.list(namespaces.iter().copied());
+    condition.numbers(namespaces.iter().copied());
     let source = (namespaces.len() <= MERGED).then_some(Source::Namespaces(namespaces));
-    Some(Predicate { condition: condition.into(), source, only_if_rare: false })
+    Some(Predicate { is_own: true, ..Predicate::new(condition, source) })
 }
 
 async fn of_image(database: &Database, image: &Named<'_>) -> Result<Option<Predicate>, StoreError> {

@@ -146,11 +146,29 @@ impl Sql {
         self.push(")")
     }
 
+    /// The same of numbers, written out: of thousands of places there are more than a statement takes values.
+    pub fn numbers(&mut self, numbers: impl IntoIterator<Item = i64>) -> &mut Self {
+        self.push("(");
+        for (at, number) in numbers.into_iter().enumerate() {
+            self.push(if at == 0 { "" } else { ", " }).push(&number.to_string());
+        }
+        self.push(")")
+    }
+
     /// `VALUES (..), (..)`. There must be a row: no database has an empty `VALUES`.
     pub fn values<R: IntoIterator<Item: Into<Value>>>(&mut self, rows: impl IntoIterator<Item = R>) -> &mut Self {
         self.push("VALUES ");
         for (at, row) in rows.into_iter().enumerate() {
             self.push(if at == 0 { "" } else { ", " }).list(row);
+        }
+        self
+    }
+
+    /// The same of numbers, written out.
+    pub fn rows_of_numbers<R: IntoIterator<Item = i64>>(&mut self, rows: impl IntoIterator<Item = R>) -> &mut Self {
+        self.push("VALUES ");
+        for (at, row) in rows.into_iter().enumerate() {
+            self.push(if at == 0 { "" } else { ", " }).numbers(row);
         }
         self
     }

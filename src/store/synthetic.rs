@@ -129,7 +129,7 @@ impl Pattern {
                 Answer::Denied => 403,
                 Answer::Failed => 503,
             },
-            message: (self.answer != Answer::Allowed).then(|| "images: it runs as root".to_owned()),
+            message: (self.answer != Answer::Allowed).then(|| "it runs as root".to_owned()),
             would_reject: self.would_reject,
             verdicts: self.verdicts.clone(),
             candidates: Vec::new(),
@@ -182,7 +182,7 @@ fn releases(
             patterns.push(Pattern { dry_run: true, weight: weight * 0.1, ..usual.clone() });
         }
         if rng.u8(0..8) == 0 {
-            patterns.push(denied(&usual, weight * 0.08));
+            patterns.push(denied(&usual, weight * 0.08, usize::from(namespace % 3 == 2)));
         }
         if rng.u8(0..20) == 0 {
             patterns.push(Pattern {
@@ -196,9 +196,10 @@ fn releases(
     }
 }
 
-fn denied(usual: &Pattern, weight: f64) -> Pattern {
+/// By which of its policies.
+fn denied(usual: &Pattern, weight: f64, by: usize) -> Pattern {
     let mut verdicts = usual.verdicts.clone();
-    for verdict in verdicts.iter_mut().take(1) {
+    for verdict in verdicts.iter_mut().skip(by).take(1) {
         verdict.verdict = Verdict::Deny;
         verdict.violations.push(violation("not-root", Mode::Enforce, &usual.review.images[0].text));
     }

@@ -1,6 +1,7 @@
 //! Over real SQLite files and a real PostgreSQL server: every test of what both do runs on both.
 
 mod access;
+mod agreements;
 mod batches;
 mod ceilings;
 mod census;

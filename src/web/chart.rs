@@ -33,10 +33,24 @@ pub struct Chart {
     pub gaps: Vec<GapMark>,
 }
 
+/// One bucket before it is drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bar {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// From the bottom up, each with its class.
+    pub stack: Vec<(&'static str, u64)>,
+    /// For the grid.
+    pub all: u64,
+    /// On hover, under the span.
+    pub said: String,
+    /// For the table, each with what of the bucket's decisions it counts; `None`: all.
+    pub figures: Vec<(u64, Option<(&'static str, &'static str)>)>,
+}
+
 /// One bucket: its parts from the bottom up, and the whole height for the pointer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
-    pub bucket: Bucket,
     pub x: String,
     pub width: String,
     pub hit_x: String,
@@ -46,6 +60,8 @@ pub struct Column {
     /// The decisions in it.
     pub href: Address,
     pub title: String,
+    /// In the order of the table's columns, each with the decisions that it counts.
+    pub figures: Vec<(u64, Address)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -83,15 +99,20 @@ pub struct GapMark {
 impl Chart {
     /// `list` is where the decisions behind the figures are. Nothing to draw without buckets.
     pub fn of(buckets: Vec<Bucket>, gaps: &[Gap], zone: &Zone, list: &Address) -> Option<Self> {
-        let axis = Axis { from: buckets.first()?.from.0, to: buckets.last()?.to.0 };
+        Self::of_bars(buckets.iter().map(Bar::of).collect(), gaps, zone, list)
+    }
+
+    /// The same of any bars.
+    pub fn of_bars(bars: Vec<Bar>, gaps: &[Gap], zone: &Zone, list: &Address) -> Option<Self> {
+        let axis = Axis { from: bars.first()?.from.0, to: bars.last()?.to.0 };
         if axis.to <= axis.from {
             return None;
         }
-        let step = grid_step(buckets.iter().map(|bucket| bucket.figures.reviews).max().unwrap_or(0));
-        let labels = labels(&buckets, axis, zone);
+        let step = grid_step(bars.iter().map(|bar| bar.all).max().unwrap_or(0));
+        let labels = labels(&bars, axis, zone);
         let gaps = gaps.iter().filter_map(|gap| GapMark::of(gap, axis, zone)).collect();
         let top = step.saturating_mul(GRID_LINES);
-        let columns = buckets.into_iter().map(|bucket| Column::of(bucket, axis, top, zone, list)).collect();
+        let columns = bars.into_iter().map(|bar| Column::of(bar, axis, top, zone, list)).collect();
         Some(Self { columns, grid: grid(step), labels, gaps })
     }
 
@@ -115,51 +136,67 @@ impl Chart {
     }
 }
 
+// === impl Bar ===
+
+impl Bar {
+    fn of(bucket: &Bucket) -> Self {
+        let figures = &bucket.figures;
+        let clean = figures.allowed.saturating_sub(figures.would_reject);
+        Self {
+            from: bucket.from,
+            to: bucket.to,
+            stack: vec![
+                ("denied", figures.denied),
+                ("failed", figures.failed),
+                ("would", figures.would_reject),
+                ("allowed", clean),
+            ],
+            all: figures.reviews,
+            said: said(figures),
+            figures: vec![
+                (figures.reviews, None),
+                (figures.would_reject, Some(("would_reject", "true"))),
+                (figures.denied, Some(("answer", "denied"))),
+                (figures.failed, Some(("answer", "failed"))),
+                (figures.dry_runs, Some(("dry_run", "true"))),
+            ],
+        }
+    }
+}
+
 // === impl Column ===
 
 impl Column {
-    /// In the order of the table's columns, each with the decisions that it counts.
-    pub fn figures(&self) -> [(u64, Address); 5] {
-        let figures = &self.bucket.figures;
-        let of = |name, value: &str| self.href.clone().with(name, value);
-        [
-            (figures.reviews, self.href.clone()),
-            (figures.would_reject, of("would_reject", "true")),
-            (figures.denied, of("answer", "denied")),
-            (figures.failed, of("answer", "failed")),
-            (figures.dry_runs, of("dry_run", "true")),
-        ]
-    }
-
-    fn of(bucket: Bucket, axis: Axis, top: u64, zone: &Zone, list: &Address) -> Self {
-        let (from, to) = (axis.percent(bucket.from), axis.percent(bucket.to));
+    fn of(bar: Bar, axis: Axis, top: u64, zone: &Zone, list: &Address) -> Self {
+        let (from, to) = (axis.percent(bar.from), axis.percent(bar.to));
         let width = ((to - from) * FILLED).min(WIDEST);
-        let span = span(&bucket, zone);
+        let span = span(&bar, zone);
+        let href = list.clone().with("since", bar.from.to_string()).with("until", bar.to.to_string());
+        let figure = |(number, of): (u64, Option<(&'static str, &'static str)>)| {
+            (number, of.map_or_else(|| href.clone(), |(name, value)| href.clone().with(name, value)))
+        };
         Self {
             x: percent(from + (to - from - width) / 2.0),
             width: percent(width),
             hit_x: percent(from),
             hit_width: percent(to - from),
-            parts: parts(&bucket.figures, top),
-            title: format!("{span}\n{}", said(&bucket.figures)),
+            parts: parts(&bar.stack, top),
+            title: format!("{span}\n{}", bar.said),
             span,
-            href: list.clone().with("since", bucket.from.to_string()).with("until", bucket.to.to_string()),
-            bucket,
+            figures: bar.figures.into_iter().map(figure).collect(),
+            href,
         }
     }
 }
 
-fn parts(figures: &Figures, top: u64) -> Vec<Part> {
-    let clean = figures.allowed.saturating_sub(figures.would_reject);
-    let stack =
-        [("denied", figures.denied), ("failed", figures.failed), ("would", figures.would_reject), ("allowed", clean)];
+fn parts(stack: &[(&'static str, u64)], top: u64) -> Vec<Part> {
     let mut base = BASE;
     let mut parts = Vec::new();
-    for (class, number) in stack.into_iter().filter(|(_, number)| *number > 0) {
-        let height = (share(number, top) * PLOT).max(LEAST);
+    for (class, number) in stack.iter().filter(|(_, number)| *number > 0) {
+        let height = (share(*number, top) * PLOT).max(LEAST);
         // The least heights may add up to more than the plot is high.
         base = (base - height).max(TOP - LEAST);
-        parts.push(Part { class, y: pixels(base), height: pixels(height) });
+        parts.push(Part { class: *class, y: pixels(base), height: pixels(height) });
     }
     parts
 }
@@ -179,11 +216,11 @@ fn said(figures: &Figures) -> String {
     lines.join("\n")
 }
 
-fn span(bucket: &Bucket, zone: &Zone) -> String {
-    if bucket.to.0 - bucket.from.0 > DAY {
-        return format!("{} to {}", zone.prose(bucket.from), zone.prose(bucket.to));
+fn span(bar: &Bar, zone: &Zone) -> String {
+    if bar.to.0 - bar.from.0 > DAY {
+        return format!("{} to {}", zone.prose(bar.from), zone.prose(bar.to));
     }
-    format!("{} to {}", zone.prose(bucket.from), zone.clock(bucket.to))
+    format!("{} to {}", zone.prose(bar.from), zone.clock(bar.to))
 }
 
 // === impl GapMark ===
@@ -247,19 +284,18 @@ fn grid(step: u64) -> Vec<GridLine> {
 }
 
 /// Times under the columns that begin at a round one.
-fn labels(buckets: &[Bucket], axis: Axis, zone: &Zone) -> Vec<Label> {
+fn labels(bars: &[Bar], axis: Axis, zone: &Zone) -> Vec<Label> {
     const MINUTES: [i64; 13] = [5, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 7_200, 14_400, 43_200];
-    let minute = |bucket: &Bucket| minute_of_calendar(zone, bucket.from);
-    let round =
-        |unit: i64| buckets.iter().filter(move |bucket| minute(bucket).is_some_and(|minute| minute % unit == 0));
+    let minute = |bar: &Bar| minute_of_calendar(zone, bar.from);
+    let round = |unit: i64| bars.iter().filter(move |bar| minute(bar).is_some_and(|minute| minute % unit == 0));
     let unit = MINUTES.into_iter().find(|unit| (2..=MAX_LABELS).contains(&round(*unit).count()));
-    let chosen: Vec<&Bucket> = match unit {
+    let chosen: Vec<&Bar> = match unit {
         Some(unit) => round(unit).collect(),
-        None => buckets.iter().step_by(buckets.len().div_ceil(MAX_LABELS)).collect(),
+        None => bars.iter().step_by(bars.len().div_ceil(MAX_LABELS)).collect(),
     };
     let days = axis.to - axis.from > 36 * 3_600_000;
-    let label = |(at, bucket): (usize, &&Bucket)| {
-        let x = axis.percent(bucket.from);
+    let label = |(at, bar): (usize, &&Bar)| {
+        let x = axis.percent(bar.from);
         Label {
             x: percent(x),
             anchor: if x < 4.0 {
@@ -269,7 +305,7 @@ fn labels(buckets: &[Bucket], axis: Axis, zone: &Zone) -> Vec<Label> {
             } else {
                 "middle"
             },
-            text: if days { zone.day(bucket.from) } else { zone.clock(bucket.from) },
+            text: if days { zone.day(bar.from) } else { zone.clock(bar.from) },
             class: if at % 2 == 1 { "minor" } else { "major" },
         }
     };

@@ -24,12 +24,13 @@ use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
 
 /// Every page that one can go to from every other.
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 9] = [
     ("/", "Overview"),
     ("/namespaces", "Namespaces"),
     ("/images", "Images"),
     ("/rules", "Rules"),
     ("/decisions", "Decisions"),
+    ("/agreement", "Agreement"),
     ("/candidates", "Candidates"),
     ("/inventory", "Inventory"),
     ("/report", "Report"),

@@ -35,6 +35,7 @@ use crate::store::{Store, StoreError, StoredRevision};
 
 pub mod access;
 mod address;
+mod agreement;
 pub mod api;
 mod assets;
 mod bar;
@@ -53,6 +54,7 @@ mod host;
 mod image;
 pub mod inventory;
 mod let_through;
+mod matrix;
 mod pages;
 mod place;
 pub mod printed;
@@ -137,6 +139,7 @@ pub fn router(state: WebState, others: Router) -> Router {
     let gate = Gate { access: Arc::clone(&state.access), store: Some(state.store.clone()) };
     let routes = Router::new()
         .route("/", get(pages::overview::show))
+        .route("/agreement", get(pages::agreement::show))
         .route("/candidates", get(pages::candidates::show))
         .route("/decisions", get(pages::decisions::list))
         .route("/decisions/tail", get(pages::tail::follow))

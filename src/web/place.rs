@@ -122,8 +122,7 @@ impl Running {
         if !reach.covers(&place.cluster, &place.namespace) {
             return Ok(None);
         }
-        let newest = store.inventories(&place.cluster, reach).await?.into_iter().next();
-        let Some(stored) = newest else { return Ok(None) };
+        let Some(stored) = store.newest_inventory(&place.cluster, reach).await? else { return Ok(None) };
         let namespace = Some(place.namespace.clone());
         let shown = Shown { outlook: Some(Outlook::Refused), unreviewed: None, namespace };
         let (outlooks, refused) = tokio::try_join!(

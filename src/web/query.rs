@@ -9,6 +9,7 @@ use super::export::Format;
 use super::printed::file::Form;
 use super::sentence;
 use super::zone::Zone;
+use crate::review::agreement::Accord;
 use crate::review::clock::Timestamp;
 use crate::review::comparison::Stance;
 use crate::review::decision::Answer;
@@ -17,7 +18,9 @@ use crate::store::access::{Accesses, Event};
 use crate::store::inventory::Outlook;
 use crate::store::inventory::read::Shown;
 use crate::store::reach::Reach;
-use crate::store::read::{Blame, ComparedFilter, Cursor, DryRuns, Filter, Hits, Referred, Scope, Uses};
+use crate::store::read::{
+    AgreedFilter, Blame, ComparedFilter, Cursor, DryRuns, Filter, Hits, Pair, Referred, Scope, Uses,
+};
 
 pub mod cursor;
 pub mod described;
@@ -28,7 +31,7 @@ pub mod moment;
 const MAX_VALUE: usize = 16 * 1024;
 
 /// What selects decisions, in the order in which a page offers it.
-pub const FILTERS: [&str; 19] = [
+pub const FILTERS: [&str; 24] = [
     "since",
     "until",
     "cluster",
@@ -48,6 +51,11 @@ pub const FILTERS: [&str; 19] = [
     "candidate",
     "candidate_live",
     "candidate_verdict",
+    "webhook",
+    "local",
+    "local_verdict",
+    "webhook_verdict",
+    "agreement",
 ];
 
 /// A query string, decoded. A parameter with an empty value is an absent one.
@@ -164,6 +172,7 @@ impl Parameters {
             would_reject: self.choice("would_reject", &YES_NO)?,
             dry_run: self.choice("dry_run", &YES_NO)?,
             compared: self.compared()?,
+            agreed: self.agreed()?,
         })
     }
 
@@ -190,7 +199,7 @@ impl Parameters {
     }
 
     fn compared(&self) -> Result<Option<ComparedFilter>, BadParameter> {
-        let stance = |name| self.choice(name, &Stance::ALL.map(|stance| (stance.as_str(), stance)));
+        let stance = |name| self.choice(name, &stances());
         let (live, silent) = (stance("candidate_live")?, stance("candidate_verdict")?);
         match (self.text("candidate"), live.is_some() || silent.is_some()) {
             (Some(candidate), _) => Ok(Some(ComparedFilter { candidate: candidate.to_owned(), live, silent })),
@@ -200,6 +209,29 @@ impl Parameters {
                 Err(BadParameter::new("candidate", problem.to_owned()))
             }
         }
+    }
+
+    fn agreed(&self) -> Result<Option<AgreedFilter>, BadParameter> {
+        let stance = |name| self.choice(name, &stances());
+        let (local_said, webhook_said) = (stance("local_verdict")?, stance("webhook_verdict")?);
+        let accord = self.choice("agreement", &Accord::ALL.map(|accord| (accord.as_str(), accord)))?;
+        let (local, webhook) = (self.text("local").map(str::to_owned), self.text("webhook").map(str::to_owned));
+        let is_asked = local.is_some() || local_said.is_some() || webhook_said.is_some() || accord.is_some();
+        match webhook {
+            Some(webhook) => Ok(Some(AgreedFilter { pair: Pair { webhook, local }, local_said, webhook_said, accord })),
+            None if !is_asked => Ok(None),
+            None => {
+                let problem =
+                    "local, local_verdict, webhook_verdict and agreement are beside a webhook, which this names";
+                Err(BadParameter::new("webhook", problem))
+            }
+        }
+    }
+
+    /// What is compared: `webhook`, `local`. `None`: no webhook is named.
+    pub fn pair(&self) -> Option<Pair> {
+        let webhook = self.text("webhook")?.to_owned();
+        Some(Pair { webhook, local: self.text("local").map(str::to_owned) })
     }
 
     /// What figures are over: `since`, `until`, `cluster`, `namespace`, `dry_run`.
@@ -345,6 +377,11 @@ const HITS: [(&str, Hits); 3] =
     [("rules", Hits::Rules), ("namespaces", Hits::Namespaces), ("images", Hits::Repositories)];
 const BLAME: [(&str, Blame); 1] = [("true", Blame::Only)];
 const DRY_RUNS: [(&str, DryRuns); 2] = [("include", DryRuns::Include), ("only", DryRuns::Only)];
+
+/// By their words.
+fn stances() -> [(&'static str, Stance); Stance::ALL.len()] {
+    Stance::ALL.map(|stance| (stance.as_str(), stance))
+}
 
 fn decoded(text: &str) -> Option<String> {
     let text = text.replace('+', " ");

@@ -1,6 +1,6 @@
 //! How ready rules are, as pages, the API and the command `ready` tell it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -106,21 +106,23 @@ impl Question {
         let of = |policy| Asked::all(policy, &violated).into_iter().map(move |asked| (policy, asked));
         let (policies, asked): (Vec<&Policy>, Vec<Asked>) = self.revision.policies.iter().flat_map(of).unzip();
         let evidence = store.evidence(&self.scope(), &asked).await?;
-        let mut wanted: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
-        for (at, (policy, asked)) in policies.iter().zip(&asked).enumerate() {
-            let keys = Census::wanted(self.ground(policy), asked, &evidence, at);
-            wanted.entry(&policy.name).or_default().extend(keys);
-        }
-        let mut faults = HashMap::new();
-        for (policy, mut keys) in wanted {
-            keys.sort_unstable();
-            keys.dedup();
-            faults.insert(policy, store.faults(policy, &keys).await?);
-        }
         let mut rules = Vec::with_capacity(asked.len());
-        for (at, (policy, asked)) in policies.into_iter().zip(asked).enumerate() {
-            let of_policy = faults.get(policy.name.as_str()).cloned().unwrap_or_default();
-            let census = Census::take(self.ground(policy), &asked, &evidence, at, &of_rule(of_policy, &asked));
+        let mut wanted: Vec<Vec<i64>> = Vec::with_capacity(asked.len());
+        // Rules of one policy mostly want the same decisions.
+        let mut by_policy: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+        for (at, (policy, asked)) in policies.iter().zip(&asked).enumerate() {
+            let of_rule = Census::wanted(self.ground(policy), asked, &evidence, at);
+            by_policy.entry(&policy.name).or_default().extend(&of_rule);
+            wanted.push(of_rule);
+        }
+        let mut said: HashMap<&str, Faults> = HashMap::new();
+        for (policy, keys) in by_policy {
+            said.insert(policy, store.faults(policy, &keys.into_iter().collect::<Vec<_>>()).await?);
+        }
+        for (at, ((policy, asked), wanted)) in policies.into_iter().zip(asked).zip(wanted).enumerate() {
+            let of_key = |key: i64| Some((key, said.get(policy.name.as_str())?.get(&key)?.clone()));
+            let faults = of_rule(wanted.into_iter().filter_map(of_key).collect(), &asked);
+            let census = Census::take(self.ground(policy), &asked, &evidence, at, &faults);
             rules.push((asked, census));
         }
         Ok(Overall { evidence, rules })

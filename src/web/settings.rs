@@ -16,14 +16,3 @@ pub struct ReportSettings {
     /// Who may look.
     pub access: AccessSettings,
 }
-
-// === impl ReportSettings ===
-
-impl ReportSettings {
-    /// But for what may change while the process runs.
-    pub fn is_like(&self, other: &Self) -> bool {
-        let mut other = other.clone();
-        other.access.directory.clone_from(&self.access.directory);
-        *self == other
-    }
-}

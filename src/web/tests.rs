@@ -258,6 +258,7 @@ async fn hostile_names_are_inert_on_pages_and_exact_in_the_api() {
         "/images?repository=%3Cscript%3E%22%3E%3Cimg".to_owned(),
         "/images/reference?image=%3Cscript%3E%22%3E%3Cimg".to_owned(),
         "/namespaces".to_owned(),
+        "/agreement?webhook=%3Cscript%3E&local=%22%3E%3Cimg".to_owned(),
         hostile_namespace,
         "/namespaces/%3Cscript%3E/%22%3E%3Cimg".to_owned(),
         "/decisions?cluster=%3Cscript%3E%22%3E%3Cimg".to_owned(),

@@ -2,14 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Rehearsal, run};
-use crate::setup::{Person, asking, fill};
+use crate::harness::backend::{Backend, Script};
+use crate::harness::{Rehearsal, run, wait_for};
+use crate::setup::{POLICIES, Person, TEAMS, asking, fill, users};
 
 /// What must be on no page of the shop's people.
 const OTHERS: [&str; 5] = ["secret", "blog", "seventh", "uid-l1", "uid-x1"];
 
 /// Every page and every part of the API that shows something of the history, with what they may ask for.
-const PATHS: [&str; 41] = [
+const PATHS: [&str; 45] = [
     "/",
     "/?since=7d",
     "/?cluster=prod",
@@ -20,6 +21,8 @@ const PATHS: [&str; 41] = [
     "/decisions?uid=uid-x1",
     "/decisions?q=test",
     "/decisions?q=e",
+    "/agreement",
+    "/agreement?webhook=gate&local=images",
     "/candidates",
     "/inventory",
     "/inventory?outlook=audited",
@@ -35,6 +38,8 @@ const PATHS: [&str; 41] = [
     "/rules/images/blocked?workloads=rejected",
     "/api/v1/summary",
     "/api/v1/chart",
+    "/api/v1/agreement",
+    "/api/v1/agreement?webhook=gate&local=images",
     "/api/v1/candidates",
     "/api/v1/decisions?limit=1000",
     "/api/v1/export",
@@ -131,11 +136,40 @@ async fn figures_lists_and_names_are_of_their_namespaces_alone() {
     assert_eq!(sam.json(&format!("/api/v1/decisions/{mine}")).await["uid"], "uid-s3");
 }
 
+/// What a webhook says of others is not told, nor that it says anything.
+#[tokio::test]
+async fn what_a_webhook_says_is_of_their_namespaces_alone() {
+    let backend = Backend::start(Script::deny("no"));
+    let webhook =
+        format!("{{name: gate, mode: audit, webhook: {{url: '{}/', speaks: admission-review}}}}", backend.url);
+    let report = format!("report:\n  auth: users\n  users:\n{}{TEAMS}", users());
+    let rehearsal = Rehearsal::builder().config(&format!("{report}{POLICIES}  - {webhook}\n")).start().await;
+    let mut root = Person::signed_in(&rehearsal, "root").await;
+    fill(&rehearsal).await;
+    let counted = |said: &Value| said["pairs"][0]["cells"].as_array().map_or(0, Vec::len);
+    let all = wait_for("every verdict", || async {
+        let said = root.clone().json("/api/v1/agreement").await;
+        let pair = &said["pairs"][0];
+        (pair["reviews"] == 7 && pair["error"] == 0).then_some(said)
+    })
+    .await;
+    assert_eq!(counted(&all), 1, "all are denied by both: {all}");
+    let mut sam = Person::signed_in(&rehearsal, "sam").await;
+    let own = sam.json("/api/v1/agreement").await;
+    assert_eq!((&own["pairs"][0]["reviews"], &own["pairs"][0]["agreed"]), (&json!(3), &json!(3)), "{own}");
+    for path in ["/agreement", "/agreement?webhook=gate&local=images", "/api/v1/agreement", "/decisions?webhook=gate"] {
+        let text = sam.get(path).await.text();
+        assert!(OTHERS.iter().all(|other| !text.contains(other)), "{path}: {text}");
+    }
+    assert!(root.get("/agreement").await.text().contains("of 7 reviews"));
+}
+
 /// What takes a cluster and a namespace.
-const ASKED: [&str; 18] = [
+const ASKED: [&str; 20] = [
     "/",
     "/decisions",
     "/decisions/tail",
+    "/agreement",
     "/candidates",
     "/images",
     "/inventory",
@@ -143,6 +177,7 @@ const ASKED: [&str; 18] = [
     "/rules",
     "/rules/images/no-latest",
     "/api/v1/summary",
+    "/api/v1/agreement",
     "/api/v1/chart",
     "/api/v1/decisions",
     "/api/v1/export",
@@ -175,13 +210,17 @@ async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
     for path in [format!("/revisions/{revision}"), format!("/api/v1/revisions/{revision}")] {
         assert_eq!(sam.get(&path).await.status, 403, "{path}");
     }
-    let others = ["/namespaces/prod/blog", "/namespaces/seventh/shop", "/api/v1/namespaces/prod/secret-project"];
+    let others = [
+        "/namespaces/prod",
+        "/namespaces/prod/blog",
+        "/namespaces/seventh/shop",
+        "/api/v1/namespaces/prod/secret-project",
+    ];
     for path in ["/access", "/api/v1/access", "/metrics"].into_iter().chain(others) {
         assert_eq!(sam.get(path).await.status, 403, "{path}");
     }
     // Of a cluster's own objects, and of images that others alone ask for, nobody learns whether there are any.
-    for path in ["/namespaces/prod", "/images/reference?image=secret.test/plan:latest", "/images/reference?image=none"]
-    {
+    for path in ["/images/reference?image=secret.test/plan:latest", "/images/reference?image=none"] {
         assert_eq!(sam.get(path).await.status, 404, "{path}");
     }
     assert!(!sam.get("/").await.text().contains("href=\"/access\""));
@@ -193,5 +232,5 @@ async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
     // Some of so many have a row, and the count of the others comes with the next one.
     assert_eq!(refusals.len(), 20);
     let metrics = ada.get("/metrics").await.text();
-    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 99"), "{metrics}");
+    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 110"), "{metrics}");
 }

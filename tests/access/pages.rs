@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::harness::browser::{Browser, Scheme, Screen};
+use crate::harness::peers;
 use crate::setup::{PASSWORD, Person, asking, fill};
 
 /// Elements that make a page scroll sideways.
@@ -41,6 +42,7 @@ async fn a_browser_signs_in_looks_and_signs_out() {
     let mut hostile = Person::at(&rehearsal);
     hostile.sign_in(&format!("<script>alert(1)</script>\u{202e}{}", "n".repeat(200)), "wrong").await;
     let browser = Browser::start().await;
+    let axe = peers::axe();
     browser.look_from(Screen::Desk, Scheme::Light).await;
     let base = rehearsal.report_url();
     browser.open(&format!("{base}/decisions?answer=denied")).await;
@@ -57,12 +59,19 @@ async fn a_browser_signs_in_looks_and_signs_out() {
     for screen in [Screen::Phone, Screen::Desk] {
         for scheme in [Scheme::Light, Scheme::Dark] {
             browser.look_from(screen, scheme).await;
-            for path in ["/access", "/access?event=refusal", "/access?user=nobody", "/", "/decisions", "/sign-in"] {
+            for path in
+                ["/access", "/access?event=refusal", "/access?user=nobody", "/", "/decisions", "/sign-in", "/none"]
+            {
                 browser.open(&format!("{base}{path}")).await;
                 let what = format!("{path} {screen:?} {scheme:?}");
                 assert_eq!(browser.script(WIDER).await, json!([]), "{what}: wider than the screen");
+                if let Some(axe) = &axe {
+                    assert_eq!(browser.barriers(axe).await, Vec::<String>::new(), "{what}");
+                }
                 let complaints: Vec<String> = browser.complaints().await;
-                let of_ours = complaints.iter().filter(|complaint| !complaint.contains("401 (Unauthorized)"));
+                let of_ours = complaints.iter().filter(|complaint| {
+                    !["401 (Unauthorized)", "404 (Not Found)"].iter().any(|status| complaint.contains(status))
+                });
                 assert_eq!(of_ours.count(), 0, "{what}: {complaints:?}");
             }
         }

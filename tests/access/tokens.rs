@@ -50,7 +50,7 @@ async fn a_token_sees_what_its_role_or_its_team_sees_until_it_ends() {
     );
     let log = ask("rhp_log", "/api/v1/access?user=shop").await.json();
     let means: Vec<_> = log["accesses"].as_array().expect("a list").iter().map(|entry| &entry["means"]).collect();
-    assert_eq!(means, [&json!("token"); 2], "its first use, and what it was refused: {log}");
+    assert_eq!(means, [&json!("token"); 3], "its first use, and what it was refused: {log}");
 }
 
 #[tokio::test]

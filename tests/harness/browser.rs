@@ -30,6 +30,12 @@ pub enum Scheme {
     Dark,
 }
 
+/// Every rule of axe, the best practices too.
+const VIOLATIONS: &str = "
+    const texts = one => one.nodes.map(node => one.id + ' (' + one.help + '): ' + node.html.slice(0, 200) + ' '
+        + node.any.map(check => check.message).join(' '));
+    return axe.run(document, {resultTypes: ['violations']}).then(found => found.violations.flatMap(texts));";
+
 // === impl Browser ===
 
 impl Browser {
@@ -88,6 +94,12 @@ impl Browser {
     /// The value of `return ...`.
     pub async fn script(&self, source: &str) -> Value {
         self.call("/execute/sync", &json!({"script": source, "args": []})).await
+    }
+
+    /// What axe-core finds wrong with the page for people who do not see it, or see it badly: rule, why, and where.
+    pub async fn barriers(&self, axe: &str) -> Vec<String> {
+        let found = self.script(&format!("{axe}; {VIOLATIONS}")).await;
+        found.as_array().expect("a list").iter().map(|one| one.as_str().expect("text").to_owned()).collect()
     }
 
     /// What the console said since the last call, warnings and errors only.

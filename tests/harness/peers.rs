@@ -32,6 +32,16 @@ pub fn peer(name: &str) -> Option<PathBuf> {
     None
 }
 
+/// axe-core's script, which finds barriers in pages. `None` where it is not there: a line says so.
+pub fn axe() -> Option<String> {
+    let script = repository().join("target/peers/node_modules/axe-core/axe.min.js");
+    let found = std::fs::read_to_string(script).ok();
+    if found.is_none() {
+        not_run("axe-core on pages, which is not in target/peers (./test installs it, where npm is there)");
+    }
+    found
+}
+
 /// A provider of OpenID Connect, with a form of its own to sign in. Dropping it ends it.
 #[derive(Debug)]
 pub struct OidcProvider {

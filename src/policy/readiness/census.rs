@@ -235,7 +235,7 @@ impl Judge<'_> {
         let Place { cluster, namespace, recorded } = &self.places[place];
         let Ground { settings, now, .. } = self.ground;
         let violated = self.of_rule.last_violation.get(&place).copied();
-        let since = self.of_rule.judging_since.get(cluster).copied();
+        let since = self.of_rule.judging_since.get(&place).copied();
         let (mode, most) = self.ground.modes(&self.asked.rule, In { cluster, namespace });
         InNamespace {
             place,

@@ -79,8 +79,8 @@ pub struct OfRule {
     pub versions: BTreeSet<String>,
     /// By workload, the last time that one of them judged an image of it.
     pub judged: Arc<HashMap<i64, Moment>>,
-    /// By cluster, the first time that one of them judged anything.
-    pub judging_since: Arc<HashMap<String, Timestamp>>,
+    /// By place, the first time that one of them judged anything there.
+    pub judging_since: Arc<HashMap<usize, Timestamp>>,
     /// By workload.
     pub against: HashMap<i64, Against>,
     /// By place.

@@ -13,7 +13,7 @@ pub enum State {
     NotQuiet { violated: Timestamp },
     /// So many of all were not reviewed by it.
     Unseen { unseen: u64, known: u64 },
-    /// It has not judged for long enough in this cluster.
+    /// It has not judged there for long enough.
     New { since: Option<Timestamp> },
     /// Of all that runs, or, without an inventory, of what was seen.
     Ready { recorded: bool },

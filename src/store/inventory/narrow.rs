@@ -9,16 +9,17 @@ use super::super::sql::{Row, Sql};
 use super::read::{self, Stored};
 use super::{Coverage, Figures, Outlook};
 
-/// Those of a cluster, newest first.
+/// Those of a cluster, newest first; at most so many.
 pub(in crate::store) async fn of_cluster(
     database: &Database,
     cluster: &str,
     reach: &Reach,
+    most: usize,
 ) -> Result<Vec<Stored>, StoreError> {
     if !reach.touches(cluster) {
         return Ok(Vec::new());
     }
-    let mut kept = read::of_cluster(database, cluster).await?;
+    let mut kept = read::of_cluster(database, cluster, most).await?;
     if reach.is_everything() || kept.is_empty() {
         return Ok(kept);
     }
@@ -51,10 +52,8 @@ async fn in_reach(
     inventories: &[i64],
     reach: &Reach,
 ) -> Result<Vec<String>, StoreError> {
-    let mut sql = Sql::new("SELECT name FROM inventory_namespaces WHERE inventory IN ");
-    sql.list(inventories.iter().copied());
-    // A pod may be there whose namespace is not.
-    sql.push(" UNION SELECT namespace FROM inventory_workloads WHERE inventory IN ");
+    // A namespace of which only pods are there has a row, too.
+    let mut sql = Sql::new("SELECT DISTINCT name FROM inventory_namespaces WHERE inventory IN ");
     sql.list(inventories.iter().copied());
     let rows = database.fetch(sql).await?;
     let mut names = rows.into_iter().map(|mut row| row.text(0)).collect::<Result<Vec<_>, _>>()?;

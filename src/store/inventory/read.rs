@@ -56,10 +56,14 @@ pub(in crate::store) async fn clusters(database: &Database, reach: &Reach) -> Re
     Ok(clusters)
 }
 
-/// Those of a cluster, newest first.
-pub(in crate::store) async fn of_cluster(database: &Database, cluster: &str) -> Result<Vec<Stored>, StoreError> {
+/// Those of a cluster, newest first; at most so many.
+pub(in crate::store) async fn of_cluster(
+    database: &Database,
+    cluster: &str,
+    most: usize,
+) -> Result<Vec<Stored>, StoreError> {
     let mut sql = Sql::new("SELECT id, cluster, at, contents FROM inventories WHERE cluster = ");
-    sql.bind(cluster).push(" ORDER BY at DESC, id DESC");
+    sql.bind(cluster).push(" ORDER BY at DESC, id DESC LIMIT ").bind(most as i64);
     database.fetch(sql).await?.into_iter().map(stored).collect()
 }
 

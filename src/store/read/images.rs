@@ -39,7 +39,7 @@ pub struct Reference {
     pub last_at: Timestamp,
     pub reviews: u64,
     pub workloads: u64,
-    /// Digests that it was seen to run with.
+    /// Digests that it was seen to stand for.
     pub digests: u64,
     /// Rules that it breaks, by the last decision on it; `None`: that is kept no more.
     pub broken: Option<Vec<Broken>>,
@@ -81,8 +81,6 @@ pub struct Asker {
 pub struct Runners {
     pub rows: Vec<Runner>,
     pub is_more: bool,
-    /// In any inventory that is kept, in alphabetical order.
-    pub digests: Vec<String>,
 }
 
 /// A workload that runs an image.

@@ -1,7 +1,8 @@
-//! In which cells of comparisons the decisions stand that go.
+//! In which cells of comparisons, and of local policies beside webhooks, the decisions stand that go.
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::super::agreement::{self, Pairs};
 use super::super::comparison::Cell;
 use super::super::database::Transaction;
 use super::super::error::StoreError;
@@ -18,6 +19,9 @@ pub(super) type Pair = (i64, i64);
 pub(super) struct Cells {
     candidates: HashMap<String, i64>,
     of_pairs: HashMap<Pair, Vec<Cell>>,
+    agreements: Pairs,
+    /// The rare ones.
+    of_outcomes: HashMap<i64, Vec<Cell>>,
 }
 
 /// Pairs that are remembered.
@@ -31,6 +35,31 @@ const AT_ONCE: usize = 1_000;
 impl Cells {
     pub fn of(&self, pair: Pair) -> &[Cell] {
         self.of_pairs.get(&pair).map_or(&[], Vec::as_slice)
+    }
+
+    /// Of local policies beside webhooks: those by which such a decision has rows.
+    pub fn of_outcome(&self, outcome: i64) -> &[Cell] {
+        self.of_outcomes.get(&outcome).map_or(&[], Vec::as_slice)
+    }
+
+    pub async fn learn_outcomes(
+        &mut self,
+        tx: &mut Transaction,
+        outcomes: impl Iterator<Item = i64>,
+    ) -> Result<(), StoreError> {
+        if self.of_outcomes.len() > REMEMBERED {
+            self.of_outcomes.clear();
+        }
+        let unknown = outcomes.filter(|outcome| !self.of_outcomes.contains_key(outcome)).collect();
+        let verdicts = read(tx, unknown).await?;
+        let has_number = |pair| self.agreements.id(pair).is_some();
+        if !verdicts.values().all(|verdicts| agreement::names(verdicts).all(has_number)) {
+            self.agreements = Pairs::read(tx).await?;
+        }
+        for (outcome, verdicts) in verdicts {
+            self.of_outcomes.insert(outcome, agreement::rare_cells(&verdicts, &self.agreements));
+        }
+        Ok(())
     }
 
     pub async fn learn(&mut self, tx: &mut Transaction, pairs: impl Iterator<Item = Pair>) -> Result<(), StoreError> {

@@ -80,8 +80,12 @@ async fn delete_unneeded(
             let mut sql = Sql::new(&format!("DELETE FROM {table} WHERE id IN "));
             sql.list(now.iter().copied()).push(" AND ").append(unneeded.clone()).push(" RETURNING id");
             let gone = step.tx.fetch(sql).await?.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
-            if table == "reviews" && !gone.is_empty() {
-                let mut sql = Sql::new("DELETE FROM review_images WHERE review IN ");
+            let (with_it, by) = match table {
+                "reviews" => ("review_images", "review"),
+                _ => ("outcome_agreements", "outcome"),
+            };
+            if !gone.is_empty() {
+                let mut sql = Sql::new(&format!("DELETE FROM {with_it} WHERE {by} IN "));
                 sql.list(gone.iter().copied());
                 step.tx.execute(sql).await?;
             }

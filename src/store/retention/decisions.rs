@@ -240,7 +240,10 @@ async fn delete(tx: &mut Transaction, gone: &[Found], rules: &mut Rules, cells: 
     let compared = || gone.iter().filter_map(|one| Some((one.key, (one.outcome, one.candidates?))));
     cells.learn(tx, compared().map(|(_, pair)| pair)).await?;
     let of_decision = |(key, pair)| cells.of(pair).iter().map(move |cell| (*cell, key));
-    comparison::delete(tx, compared().flat_map(of_decision).collect()).await?;
+    comparison::delete(tx, comparison::CANDIDATES, compared().flat_map(of_decision).collect()).await?;
+    cells.learn_outcomes(tx, gone.iter().map(|one| one.outcome)).await?;
+    let agreed = gone.iter().flat_map(|one| cells.of_outcome(one.outcome).iter().map(|cell| (*cell, one.key)));
+    comparison::delete(tx, comparison::AGREEMENTS, agreed.collect()).await?;
     for gone in gone.chunks(AT_ONCE) {
         let mut sql = Sql::new("DELETE FROM decisions WHERE key IN ");
         sql.list(gone.iter().map(|one| one.key));

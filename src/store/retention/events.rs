@@ -202,9 +202,9 @@ async fn spans(
     }
 }
 
-/// By all the columns of their key.
+/// Rows `t`, by all the columns of their key.
 pub(super) fn delete_rows(table: &str, key: &[&str], rows: Vec<Vec<Value>>) -> Sql {
-    let mut sql = Sql::new(&format!("DELETE FROM {table} WHERE ({}) IN (", key.join(", ")));
+    let mut sql = Sql::new(&format!("DELETE FROM {table} AS t WHERE ({}) IN (", key.join(", ")));
     sql.values(rows).push(")");
     sql
 }

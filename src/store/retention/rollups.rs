@@ -3,8 +3,9 @@
 use super::super::bucket::Width;
 use super::super::database::Database;
 use super::super::error::StoreError;
-use super::super::hold;
+use super::super::hold::{self, Hold};
 use super::super::horizon::{self, Mark, mark};
+use super::super::rule_text;
 use super::super::sql::{FOR_EACH_JOIN, Sql, Value};
 use super::events::delete_rows;
 use super::{DAY, Sweep};
@@ -22,7 +23,7 @@ struct Rolled {
     at: &'static str,
 }
 
-const ROLLUPS: [Rolled; 4] = [
+const ROLLUPS: [Rolled; 6] = [
     Rolled {
         table: "rollup_totals",
         place: &["cluster", "namespace"],
@@ -47,6 +48,18 @@ const ROLLUPS: [Rolled; 4] = [
         key: &["cluster", "namespace", "width", "bucket", "cell", "dry_run", "replica"],
         at: "t.bucket",
     },
+    Rolled {
+        table: "rollup_agreements",
+        place: &["cluster", "namespace"],
+        key: &["cluster", "namespace", "width", "bucket", "cell", "dry_run", "replica"],
+        at: "t.bucket",
+    },
+    Rolled {
+        table: "rollup_disagreements",
+        place: &["cluster", "namespace"],
+        key: &["cluster", "namespace", "width", "bucket", "cell", "rule", "repository", "dry_run", "replica"],
+        at: "t.bucket",
+    },
 ];
 
 const WORKLOADS: Rolled = Rolled {
@@ -68,6 +81,14 @@ const AGAINST: Rolled = Rolled {
     place: &["rule"],
     key: &["rule", "version", "namespace", "workload", "replica"],
     at: "(CASE WHEN t.last_key > t.exempted_key THEN t.last_key ELSE t.exempted_key END) >> 21",
+};
+
+/// Who asked for an image: not since.
+const IMAGES: Rolled = Rolled {
+    table: "image_workloads",
+    place: &["image"],
+    key: &["image", "workload", "dry_run", "replica"],
+    at: "t.last_at",
 };
 
 /// What of the tables goes: before the cutoff, in spans of `length` ms, where `and` holds too.
@@ -97,12 +118,34 @@ pub(super) async fn run(database: &Database, sweep: &mut Sweep) -> Result<(), St
     evidence(database, sweep, days).await
 }
 
-/// A walk of all rows, once a day: no index is by their time, which every batch changes.
+/// A walk of all rows, once a day: no index is by their time, which every batch changes. It may change theirs between the
+/// reading and the deletion, too.
 async fn evidence(database: &Database, sweep: &mut Sweep, cutoff: Timestamp) -> Result<(), StoreError> {
     let mut pass = Pass { mark: mark::JUDGED, cutoff, length: 1, and: String::new() };
     pass.run(database, sweep, &[JUDGED], "SELECT id FROM versions").await?;
     pass.mark = mark::AGAINST;
-    pass.run(database, sweep, &[AGAINST], "SELECT id FROM rules").await
+    pass.run(database, sweep, &[AGAINST], "SELECT id FROM rules").await?;
+    pass.mark = mark::IMAGES;
+    pass.run(database, sweep, &[IMAGES], "SELECT id FROM images").await?;
+    texts(database, sweep, cutoff).await
+}
+
+/// Texts of rules that no evidence is read by any more: once a day, after the evidence.
+async fn texts(database: &Database, sweep: &mut Sweep, cutoff: Timestamp) -> Result<(), StoreError> {
+    let walked = sweep.walked(database, mark::TEXTS).await?;
+    if walked >= cutoff {
+        return Ok(());
+    }
+    sweep.other_rows();
+    loop {
+        let mut step = sweep.begin(database).await?;
+        let gone = rule_text::forget(&mut step.tx, cutoff, sweep.rows()).await?;
+        if gone == 0 {
+            horizon::advance(&mut step.tx, mark::TEXTS, walked, cutoff).await?;
+            return step.tx.commit().await;
+        }
+        sweep.done(step, gone, "rule_texts", gone).await?;
+    }
 }
 
 // === impl Pass ===
@@ -139,8 +182,7 @@ impl Pass {
         places: &[Vec<Value>],
     ) -> Result<(), StoreError> {
         loop {
-            let mut sql = rolled.due(places, self);
-            sql.append(hold::unheld(&sweep.due.holds, rolled.at, self.length));
+            let mut sql = rolled.due(places, self, &sweep.due.holds);
             sql.push(" LIMIT ").bind(sweep.rows() as i64);
             let found: Vec<Vec<Value>> = database.fetch(sql).await?.into_iter().map(|row| row.0).collect();
             let rows = found.len();
@@ -148,8 +190,8 @@ impl Pass {
                 return Ok(());
             }
             let mut step = sweep.begin(database).await?;
-            step.tx.execute(delete_rows(rolled.table, rolled.key, found)).await?;
-            sweep.done(step, rows, rolled.table, rows).await?;
+            let gone = step.tx.fetch(rolled.deletion(found, self, &sweep.due.holds)).await?.len();
+            sweep.done(step, rows, rolled.table, gone).await?;
         }
     }
 }
@@ -157,15 +199,39 @@ impl Pass {
 // === impl Rolled ===
 
 impl Rolled {
-    /// The keys of the places' rows before the cutoff: for each place one range of the index.
-    fn due(&self, places: &[Vec<Value>], pass: &Pass) -> Sql {
-        let Self { table, place, key, at } = self;
+    /// The keys of the places' rows that are due: for each place one range of the index.
+    fn due(&self, places: &[Vec<Value>], pass: &Pass, holds: &[Hold]) -> Sql {
+        let Self { table, place, key, .. } = self;
         let join: Vec<String> = place.iter().map(|column| format!("t.{column} = s.{column}")).collect();
         let mut sql = Sql::new(&format!("WITH places({}) AS (", place.join(", ")));
         sql.values(places.iter().cloned());
-        let (key, join, and) = (key.join(", t."), join.join(" AND "), &pass.and);
-        sql.push(&format!(") SELECT t.{key} FROM places s {FOR_EACH_JOIN} {table} t WHERE {join}{and} AND {at} < "));
-        sql.bind(pass.cutoff.0);
+        let (key, join) = (key.join(", t."), join.join(" AND "));
+        sql.push(&format!(") SELECT t.{key} FROM places s {FOR_EACH_JOIN} {table} t WHERE {join}"));
+        sql.append(self.is_due(pass, holds));
         sql
     }
+
+    /// Of those that were found, the ones that are due still: a row for each.
+    fn deletion(&self, found: Vec<Vec<Value>>, pass: &Pass, holds: &[Hold]) -> Sql {
+        let mut sql = delete_rows(self.table, self.key, found);
+        sql.append(self.is_due(pass, holds)).push(" RETURNING 1");
+        sql
+    }
+
+    /// ` AND ..`, of rows `t`.
+    fn is_due(&self, pass: &Pass, holds: &[Hold]) -> Sql {
+        let mut sql = Sql::new(&format!("{} AND {} < ", pass.and, self.at));
+        sql.bind(pass.cutoff.0).append(hold::unheld(holds, self.at, pass.length));
+        sql
+    }
+}
+
+/// What deletes the evidence of who was judged before, as it is due now.
+#[cfg(test)]
+pub(in crate::store) async fn deletion_of_judged(database: &Database, before: Timestamp) -> Result<Sql, StoreError> {
+    let pass = Pass { mark: mark::JUDGED, cutoff: before, length: 1, and: String::new() };
+    let versions = database.fetch(Sql::new("SELECT id FROM versions")).await?;
+    let versions: Vec<Vec<Value>> = versions.into_iter().map(|row| row.0).collect();
+    let found = database.fetch(JUDGED.due(&versions, &pass, &[])).await?;
+    Ok(JUDGED.deletion(found.into_iter().map(|row| row.0).collect(), &pass, &[]))
 }

@@ -70,7 +70,7 @@ async fn a_batch_sent_again_changes_nothing(kind: Kind) {
     let other = TestStore::new(kind, &HISTORY).await;
     apply(&other, &twice, usize::MAX).await;
     assert_eq!(all(&other).await, decisions, "twice in one batch");
-    for table in ["decision_rules", "decision_candidates"] {
+    for table in ["decision_rules", "decision_candidates", "decision_agreements", "outcome_agreements"] {
         assert_eq!(other.count(table).await, test.count(table).await);
     }
 }
@@ -112,6 +112,21 @@ async fn every_figure_can_be_recounted_from_the_rows(kind: Kind) {
             "rollup_candidates",
             // What was pending is counted elsewhere by now.
             "JOIN candidates a ON a.id = t.cell / 25 WHERE t.reviews <> 0",
+        ),
+        (
+            "'agreement|' || PLACE || '|' || w.name || '|' || coalesce(l.name, '') || '|' || (t.cell % 25), \
+             t.reviews, 0, 0, 0, 0",
+            "rollup_agreements",
+            PAIR,
+        ),
+        (
+            "'disagreement|' || PLACE || '|' || w.name || '|' || coalesce(l.name, '') || '|' || (t.cell % 25) || '|' || \
+             coalesce(p.name || '/' || r.name, '') || '|' || coalesce(m.name, ''), t.reviews, 0, 0, 0, 0",
+            "rollup_disagreements",
+            &format!(
+                "LEFT JOIN rules r ON r.id = t.rule LEFT JOIN policies p ON p.id = r.policy \
+                 LEFT JOIN repositories m ON m.id = t.repository {PAIR}"
+            ),
         ),
     ] {
         let select = select.replace("PLACE", place);
@@ -171,8 +186,12 @@ async fn a_recount_by_the_database_finds_the_same_figures(kind: Kind) {
 
 /// Without the rows in which a late verdict took back all that was counted.
 pub fn nonzero(mut figures: Vec<String>) -> Vec<String> {
-    // All but the totals have a subject, too.
-    let key = |line: &String| if line.starts_with("rollup_totals") { 7 } else { 8 };
+    // All but the totals have a subject, too, and one has three.
+    let key = |line: &String| match line.split_once('|') {
+        Some(("rollup_totals", _)) => 7,
+        Some(("rollup_disagreements", _)) => 10,
+        _ => 8,
+    };
     let is_counted =
         |line: &String| !line.starts_with("rollup") || line.split('|').skip(key(line)).any(|count| count != "0");
     figures.retain(is_counted);
@@ -213,6 +232,18 @@ fn recount_decision(counts: &mut Counts, stored: &StoredDecision, assigned: &BTr
         }
         for (name, cell) in recount_candidates(decision) {
             add(format!("candidate|{base}|{name}|{cell}"), [1, 0, 0, 0, 0]);
+        }
+        for (pair, cell, rules) in recount_agreements(decision) {
+            add(format!("agreement|{base}|{pair}|{cell}"), [1, 0, 0, 0, 0]);
+            // Deny beside allow or none, and the other way round.
+            if [5, 8, 1, 16].contains(&cell) {
+                rules
+                    .iter()
+                    .for_each(|rule| add(format!("disagreement|{base}|{pair}|{cell}|{rule}|"), [1, 0, 0, 0, 0]));
+                for name in recount_repositories(stored, assigned).into_keys() {
+                    add(format!("disagreement|{base}|{pair}|{cell}||{name}"), [1, 0, 0, 0, 0]);
+                }
+            }
         }
     }
 }
@@ -256,27 +287,62 @@ fn recount_evidence(ends: &mut Counts, stored: &StoredDecision, key: i64) {
     }
 }
 
-/// The candidate's name, and five times what is said in force and what by it.
-fn recount_candidates(decision: &Decision) -> Vec<(&str, i64)> {
-    let number = |verdict: Verdict| match verdict {
+/// The names of a cell's pair. What was pending is counted elsewhere by now.
+const PAIR: &str = "JOIN agreements a ON a.id = t.cell / 25 JOIN policies w ON w.id = a.webhook \
+                    LEFT JOIN policies l ON l.id = a.local WHERE t.reviews <> 0";
+
+/// The webhook and the local policy, five times what this says and what that says, and the rules that the one violates that
+/// denies alone.
+fn recount_agreements(decision: &Decision) -> Vec<(String, i64, BTreeSet<String>)> {
+    let webhook = decision.verdicts.iter().find(|one| one.policy == "bouncer").expect("it is always asked");
+    let local: Vec<&PolicyVerdict> = decision.verdicts.iter().filter(|one| one.policy != "bouncer").collect();
+    let order = [Verdict::Deny, Verdict::Pending, Verdict::Error, Verdict::Allow, Verdict::None];
+    let together = |some: &[&PolicyVerdict]| {
+        let said = |wanted: &Verdict| some.iter().any(|one| effective(one) == *wanted);
+        order.into_iter().find(said).expect("one of them")
+    };
+    let violated = |some: &[&PolicyVerdict]| {
+        let of = |one: &PolicyVerdict| {
+            let all = one.violations.iter().chain(&one.standing);
+            all.map(|by| format!("{}/{}", one.policy, by.rule)).collect::<Vec<_>>()
+        };
+        some.iter().flat_map(|one| of(one)).collect::<BTreeSet<_>>()
+    };
+    let cell = |name: &str, some: &[&PolicyVerdict]| {
+        let (ours, theirs) = (together(some), effective(webhook));
+        let rules = if ours == Verdict::Deny { violated(some) } else { violated(&[webhook]) };
+        (format!("bouncer|{name}"), number(ours) * 5 + number(theirs), rules)
+    };
+    std::iter::once(cell("", &local)).chain(local.iter().map(|one| cell(&one.policy, &[*one]))).collect()
+}
+
+fn number(verdict: Verdict) -> i64 {
+    match verdict {
         Verdict::Allow => 0,
         Verdict::Deny => 1,
         Verdict::Error => 2,
         Verdict::None => 3,
         Verdict::Pending => 4,
-    };
-    let said = |verdict: &PolicyVerdict| {
-        let exempted = verdict.violations.iter().filter(|violation| violation.exempted.is_some()).count();
-        let all_exempted = exempted > 0 && exempted == verdict.violations.len();
-        if all_exempted { Verdict::Allow } else { verdict.verdict }
-    };
-    let live: Vec<(&str, Verdict)> = decision.verdicts.iter().map(|one| (one.policy.as_str(), said(one))).collect();
+    }
+}
+
+/// What is exempted as a whole stands against nothing.
+fn effective(verdict: &PolicyVerdict) -> Verdict {
+    let exempted = verdict.violations.iter().filter(|violation| violation.exempted.is_some()).count();
+    let all_exempted = exempted > 0 && exempted == verdict.violations.len();
+    if all_exempted { Verdict::Allow } else { verdict.verdict }
+}
+
+/// The candidate's name, and five times what is said in force and what by it.
+fn recount_candidates(decision: &Decision) -> Vec<(&str, i64)> {
+    let live: Vec<(&str, Verdict)> =
+        decision.verdicts.iter().map(|one| (one.policy.as_str(), effective(one))).collect();
     let any = |wanted| live.iter().any(|(_, said)| *said == wanted);
     let order = [Verdict::Deny, Verdict::Pending, Verdict::Error, Verdict::Allow];
     let together = order.into_iter().find(|wanted| any(*wanted)).unwrap_or(Verdict::None);
     let cell = |candidate: &'_ PolicyVerdict| {
         let same = live.iter().find(|(name, _)| *name == candidate.policy).map(|(_, said)| *said);
-        number(same.unwrap_or(together)) * 5 + number(said(candidate))
+        number(same.unwrap_or(together)) * 5 + number(effective(candidate))
     };
     decision.candidates.iter().map(|candidate| (candidate.policy.as_str(), cell(candidate))).collect()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::plans::{forget, seen};
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::policy::exemptions::Exemptions;
 use crate::policy::readiness::census::{Census, Fate, Faults, Ground};
@@ -33,6 +34,8 @@ on_both![
     a_late_verdict_counts_at_the_time_of_its_review,
     an_inventory_adds_what_runs_and_says_what_becomes_of_it,
     an_older_history_says_from_when_on_it_knows,
+    a_namespace_is_new_however_long_the_rule_judges_elsewhere,
+    all_rules_are_read_with_as_few_statements_as_one,
 ];
 
 const NOW: Timestamp = Timestamp(1_790_000_000_123);
@@ -384,4 +387,44 @@ async fn an_older_history_says_from_when_on_it_knows(kind: Kind) {
     let fresh = TestStore::new(kind, &HISTORY).await;
     fresh.store.apply_at(&reviewed(ago(9), "web", "v", fine()), NOW).await.expect("a batch");
     assert_eq!(census(&fresh.store, &policies()).await.evidence.since, None, "it holds nothing of before");
+}
+
+async fn a_namespace_is_new_however_long_the_rule_judges_elsewhere(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let v = version();
+    test.store.apply_at(&reviewed(ago(20), "old", &v, fine()), NOW).await.expect("a batch");
+    let mut records = reviewed(ago(2), "young", &v, fine());
+    if let Record::Review(review) = &mut records[0] {
+        review.namespace = Some("annex".to_owned());
+    }
+    test.store.apply_at(&records, NOW).await.expect("a batch");
+    let taken = census(&test.store, &policies()).await;
+    let state = |namespace: &str| {
+        let is_it = |place: usize| taken.evidence.places[place].namespace == namespace;
+        taken.census.namespaces.iter().find(|one| is_it(one.place)).expect("it is known").state
+    };
+    assert_eq!(state("annex"), State::New { since: Some(ago(2)) }, "{kind:?}");
+    assert_eq!(state("shop"), State::Ready { recorded: false });
+}
+
+async fn all_rules_are_read_with_as_few_statements_as_one(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    test.store.apply_at(&reviewed(ago(9), "web", &version(), standing()), NOW).await.expect("a batch");
+    let mut many = policies();
+    let SourceSettings::Rules(rules) = &mut many[0].source else { panic!("rules") };
+    let one = rules[0].clone();
+    rules.extend((0..9).map(|number| {
+        let mut other = one.clone();
+        other.id = format!("other-{number}");
+        other
+    }));
+    let scope = Scope { since: Some(ago(30)), ..Scope::default() };
+    let mut statements = Vec::new();
+    for policies in [&policies(), &many] {
+        let asked = Asked::all(&revision(policies).policies[0], &[]);
+        forget();
+        test.store.evidence(&scope, &asked).await.expect("evidence");
+        statements.push((asked.len(), seen().len()));
+    }
+    assert!(statements[0].0 + 9 == statements[1].0 && statements[1].1 <= statements[0].1, "{statements:?}");
 }

@@ -154,7 +154,7 @@ async fn the_most_hit_come_first(kind: Kind) {
     );
     let policies = test.store.policies_and_rules().await.expect("names");
     let names: Vec<(&str, usize)> = policies.iter().map(|one| (one.policy.as_str(), one.rules.len())).collect();
-    assert_eq!(names, [("bouncer", 1), ("images", 3)]);
+    assert_eq!(names, [("bouncer", 1), ("images", 3), ("labels", 1)]);
     assert_eq!(test.store.clusters(&Reach::Everything).await.expect("names"), ["lab", "prod-eu", "prod-us"]);
     assert_eq!(
         test.store.namespaces(Some("lab"), &Reach::Everything).await.expect("names"),

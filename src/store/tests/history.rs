@@ -126,7 +126,8 @@ fn image(rng: &mut Rng, number: usize) -> ImageRecord {
 
 fn decision(rng: &mut Rng, at: Timestamp, review: &ReviewRecord) -> Decision {
     let answer = *rng.choice(&[Answer::Allowed, Answer::Allowed, Answer::Denied, Answer::Failed]).expect("one");
-    let verdicts = vec![images_verdict(rng, review), webhook_verdict(rng)];
+    let mut verdicts = vec![images_verdict(rng, review), webhook_verdict(rng)];
+    verdicts.extend(labels_verdict(&mut rng.clone()));
     let mut decision = Decision {
         id: DecisionId::at(at),
         at,
@@ -192,6 +193,14 @@ fn images_verdict(rng: &mut Rng, review: &ReviewRecord) -> PolicyVerdict {
         said.verdict = Verdict::Deny;
     }
     said
+}
+
+/// Of a second local policy, which comes and goes.
+fn labels_verdict(rng: &mut Rng) -> Option<PolicyVerdict> {
+    let said = *rng.choice(&[Verdict::Allow, Verdict::Deny, Verdict::Error, Verdict::None]).expect("one");
+    let mut verdict = PolicyVerdict { version: Some("cccc".to_owned()), ..verdict("labels", said, Some(3)) };
+    verdict.violations.extend((said == Verdict::Deny).then(|| violation("team", Mode::Audit, None)));
+    (rng.u8(0..3) == 0).then_some(verdict)
 }
 
 fn webhook_verdict(rng: &mut Rng) -> PolicyVerdict {

@@ -1,7 +1,7 @@
 //! What runs, beside what came.
 
 use super::history::History;
-use super::plans::plan;
+use super::plans::{forget, plan, seen};
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Mode, Verdict, Violation};
@@ -19,6 +19,8 @@ on_both![
     the_newest_of_each_cluster_are_kept_and_its_newest_whole_one,
     a_list_is_by_outlook_and_goes_on_where_it_ended,
     of_a_part_it_is_counted_anew,
+    of_a_part_it_is_counted_by_an_index_alone,
+    the_newest_is_read_alone,
     nothing_of_it_is_counted,
     the_last_review_of_each_workload_is_found,
     what_judged_a_review_that_is_deleted_is_not_known,
@@ -261,4 +263,34 @@ async fn a_last_review_is_looked_up_by_its_key_alone(kind: Kind) {
     };
     assert!(steps.iter().any(|step| step.contains(wanted)), "{steps:#?}");
     assert!(!steps.iter().any(|step| step.contains(refused)), "{steps:#?}");
+}
+
+async fn of_a_part_it_is_counted_by_an_index_alone(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let inventories = Inventories::open(&test.settings).await.expect("opened");
+    inventories.add(&inventory("prod", 1, true)).await.expect("stored");
+    let shop = Rights::Only(vec![Realm::new(&["prod".to_owned()], &["shop".to_owned()])]);
+    let reach = test.store.reach(&shop).await.expect("a part");
+    forget();
+    test.store.inventories("prod", &reach).await.expect("a list");
+    let of_workloads: Vec<_> = seen().into_iter().filter(|sql| sql.text.contains("inventory_workloads")).collect();
+    assert_eq!(of_workloads.len(), 1);
+    for sql in of_workloads {
+        let steps = plan(&test.store.database, sql).await;
+        let index = "inventory_workloads_of_namespace";
+        assert!(steps.iter().any(|step| step.contains(index)), "{steps:#?}");
+    }
+    inventories.close().await;
+}
+
+async fn the_newest_is_read_alone(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let inventories = Inventories::open(&test.settings).await.expect("opened");
+    for at in [3, 9, 5] {
+        inventories.add(&inventory("prod", at, true)).await.expect("stored");
+    }
+    let newest = test.store.newest_inventory("prod", &Reach::Everything).await.expect("a read");
+    assert_eq!(newest.map(|stored| stored.at), Some(Timestamp(9)));
+    assert_eq!(test.store.newest_inventory("nowhere", &Reach::Everything).await.expect("a read"), None);
+    inventories.close().await;
 }

@@ -1,6 +1,7 @@
 use super::history::History;
 use super::plans::plan;
 use super::{HISTORY, Kind, TestStore, on_both};
+use crate::review::agreement::{Accord, Agreement};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::comparison::{Comparison, Stance};
 use crate::review::decision::{Answer, Decision, ImageRecord, Mode, Record, Verdict, Violation};
@@ -9,7 +10,9 @@ use crate::store::figures::{comparisons, summary};
 use crate::store::hits::ranking;
 use crate::store::list::{self, SCANNED};
 use crate::store::reach::Reach;
-use crate::store::read::{Blame, Compared, ComparedFilter, Filter, Hits, Scope, Slice, StoredDecision, Which};
+use crate::store::read::{
+    AgreedFilter, Blame, Compared, ComparedFilter, Filter, Hits, Pair, Scope, Slice, StoredDecision, Which,
+};
 
 on_both![
     every_filter_finds_what_it_says,
@@ -55,6 +58,7 @@ fn matching(filter: &Filter, history: &History) -> Vec<StoredDecision> {
             && filter.would_reject.is_none_or(|would_reject| would_reject == decision.would_reject)
             && filter.dry_run.is_none_or(|dry_run| dry_run == decision.dry_run)
             && filter.compared.as_ref().is_none_or(|compared| is_compared(compared, decision))
+            && filter.agreed.as_ref().is_none_or(|agreed| is_agreed(agreed, decision))
     };
     history.decisions.iter().filter(matches).cloned().collect()
 }
@@ -63,6 +67,18 @@ fn is_compared(filter: &ComparedFilter, decision: &Decision) -> bool {
     let fits = |wanted: Option<Stance>, said| wanted.is_none_or(|stance| stance == said);
     Comparison::of(decision)
         .any(|one| one.candidate == filter.candidate && fits(filter.live, one.live) && fits(filter.silent, one.silent))
+}
+
+fn is_agreed(filter: &AgreedFilter, decision: &Decision) -> bool {
+    Agreement::between(&decision.verdicts).iter().any(|one| {
+        (one.local, one.webhook) == (filter.pair.local.as_deref(), filter.pair.webhook.as_str())
+            && filter.fits(one.local_said, one.webhook_said)
+    })
+}
+
+fn agreed(local: Option<&str>, said: [Option<Stance>; 2], accord: Option<Accord>) -> Option<AgreedFilter> {
+    let pair = Pair { webhook: "bouncer".to_owned(), local: local.map(str::to_owned) };
+    Some(AgreedFilter { pair, local_said: said[0], webhook_said: said[1], accord })
 }
 
 fn is_of(image: &ImageRecord, name: &str) -> bool {
@@ -135,6 +151,11 @@ fn filters(history: &History) -> Vec<Filter> {
         Filter { dry_run: Some(false), ..Filter::default() },
         Filter { compared: compared(None, None), ..Filter::default() },
         Filter { compared: compared(Some(Stance::Allow), Some(Stance::Deny)), ..Filter::default() },
+        Filter { agreed: agreed(None, [None; 2], None), ..Filter::default() },
+        Filter { agreed: agreed(Some("labels"), [Some(Stance::Allow), None], None), ..Filter::default() },
+        Filter { agreed: agreed(None, [Some(Stance::Deny), Some(Stance::Allow)], None), ..Filter::default() },
+        Filter { agreed: agreed(Some("images"), [None; 2], Some(Accord::Agreed)), ..Filter::default() },
+        Filter { agreed: agreed(None, [None; 2], Some(Accord::Error)), ..Filter::default() },
     ];
     let mut all = vec![
         Filter::default(),
@@ -142,6 +163,8 @@ fn filters(history: &History) -> Vec<Filter> {
         Filter { policy: some("bouncer"), rule: some("pinned"), ..Filter::default() },
         Filter { namespace: some("nowhere"), ..Filter::default() },
         Filter { image: some("none*"), ..Filter::default() },
+        Filter { agreed: agreed(Some("nobody"), [None; 2], None), ..Filter::default() },
+        Filter { agreed: agreed(None, [Some(Stance::Allow); 2], Some(Accord::Error)), ..Filter::default() },
     ];
     for one in &alone {
         for two in &alone {
@@ -173,6 +196,7 @@ fn both(one: &Filter, two: &Filter) -> Filter {
         would_reject: one.would_reject.or(two.would_reject),
         dry_run: one.dry_run.or(two.dry_run),
         compared: one.compared.or(two.compared),
+        agreed: one.agreed.or(two.agreed),
     }
 }
 

@@ -108,3 +108,12 @@ async fn the_log_is_copied_beside_the_writer() {
     let (file, log) = (size("history.sqlite"), size("history.sqlite-wal"));
     assert!(file > 500_000 && (16 << 20..48 << 20).contains(&log), "{file} bytes, {log} in the log");
 }
+
+/// Every batch changes rows of evidence in place, as it does those of figures.
+#[tokio::test]
+async fn evidence_has_room_in_its_pages_on_postgres() {
+    let test = TestStore::new(Kind::Postgres, &HISTORY).await;
+    let options = "SELECT array_to_string(reloptions, ',') FROM pg_class \
+                   WHERE relname IN ('workload_judged', 'workload_against')";
+    assert_eq!(test.dump(options).await, ["fillfactor=50", "fillfactor=50"]);
+}

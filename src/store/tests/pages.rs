@@ -12,13 +12,16 @@ use crate::store::reach::Reach;
 use crate::store::read::{Blame, Filter, Hits, Referred, Scope, Slice, Which};
 use crate::store::recount::recount;
 use crate::store::settings::HistorySettings;
+use crate::store::sql::Sql;
 
 on_both![
     what_stands_against_a_workload_leads_to_as_many_decisions,
     names_are_found_by_any_part_of_them,
     what_is_stored_late_is_news,
     no_page_reads_a_whole_table,
-    images_past_the_limit_are_not_counted_by_themselves
+    images_past_the_limit_are_not_counted_by_themselves,
+    images_are_not_counted_anew_for_each_batch,
+    digests_of_a_tag_are_the_same_in_a_list_and_on_a_page
 ];
 
 const NOW: Timestamp = Timestamp(1_790_000_000_123);
@@ -239,4 +242,51 @@ async fn images_past_the_limit_are_not_counted_by_themselves(kind: Kind) {
         }
     }
     taken(&test.store, "references").await;
+}
+
+async fn images_are_not_counted_anew_for_each_batch(kind: Kind) {
+    let test = TestStore::new(kind, &HistorySettings { max_names: 12, ..HISTORY }).await;
+    test.store.apply_at(&History::new(36, 300, 30, NOW).records, NOW).await.expect("a batch");
+    assert_eq!(test.count("images WHERE counted").await, "8");
+    assert!(!test.store.any_uncounted_images().await.expect("a read"));
+    // As other replicas add some: they are noticed once a thousand are added here.
+    let mut tx = test.store.database.begin().await.expect("a transaction");
+    tx.execute(Sql::new("INSERT INTO images (text) VALUES ('a'), ('b'), ('c'), ('d'), ('e')")).await.expect("rows");
+    tx.commit().await.expect("committed");
+    let mut history = History::new(38, 300, 30, NOW);
+    for record in &mut history.records {
+        if let Record::Review(review) = record {
+            review.images.iter_mut().for_each(|image| image.text.push_str("-2"));
+        }
+    }
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    assert_eq!(test.count("images WHERE counted").await, "17", "8, 5, and the 4 that there was room for");
+    assert!(test.store.any_uncounted_images().await.expect("a read"));
+}
+
+async fn digests_of_a_tag_are_the_same_in_a_list_and_on_a_page(kind: Kind) {
+    let mut history = History::new(37, 400, 6, NOW);
+    let digest = |of: char| format!("sha256:{}", of.to_string().repeat(64));
+    // Everywhere in the place of another image.
+    let plain = "busybox:1";
+    let pinned = |of| format!("docker.io/library/busybox:1@{}", digest(of));
+    for record in &mut history.records {
+        let Record::Review(review) = record else { continue };
+        for image in review.images.iter_mut().filter(|image| image.text.starts_with("nginx")) {
+            image.text = pinned(if image.text == "nginx" { 'a' } else { 'b' });
+            image.repository = Some("library/busybox".to_owned());
+        }
+    }
+    let test = TestStore::new(kind, &HISTORY).await;
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    let all = Scope { since: Some(Timestamp(0)), until: Some(NOW), ..Scope::default() };
+    let of = Referred::Of("docker.io/library/busybox".to_owned());
+    let rows = test.store.references(&of, &all, ALL).await.expect("references").rows;
+    assert_eq!(test.store.count_references(&of, &all).await.expect("a count"), rows.len() as u64);
+    let row = rows.iter().find(|row| row.text == plain).expect("it was asked for");
+    let digests = test.store.digests(plain, &all).await.expect("digests");
+    assert_eq!(digests, [digest('a'), digest('b')]);
+    assert_eq!(row.digests, 2);
+    let nowhere = Scope { namespace: Some("nowhere".to_owned()), ..all };
+    assert!(test.store.digests(plain, &nowhere).await.expect("digests").is_empty(), "as of its place alone");
 }

@@ -2,13 +2,22 @@
 
 use super::history::History;
 use super::{HISTORY, Kind, TestStore, on_both};
-use crate::review::clock::Timestamp;
+use crate::review::clock::{DecisionId, Timestamp};
+use crate::review::decision::{Answer, Decision, Record, ReviewHash};
 use crate::store::figures::{comparisons, summary};
 use crate::store::hits::ranking;
+use crate::store::list::SCANNED;
 use crate::store::reach::{Reach, Realm, Rights};
-use crate::store::read::{DryRuns, Figures, Filter, Hit, Hits, Scope, Slice, StoredDecision, Which};
+use crate::store::read::{DryRuns, Figures, Filter, Hit, Hits, Referred, Scope, Slice, StoredDecision, Which};
+use crate::store::sql::Sql;
 
-on_both![figures_and_lists_of_a_part_are_those_of_its_namespaces, a_part_without_namespaces_is_empty];
+on_both![
+    figures_and_lists_of_a_part_are_those_of_its_namespaces,
+    a_part_without_namespaces_is_empty,
+    a_list_of_a_part_tells_no_place_of_another_s_decision,
+    a_part_of_more_namespaces_than_a_statement_takes_values_is_read,
+    a_list_of_a_part_of_many_namespaces_tells_of_others_no_more_than_a_second,
+];
 
 const NOW: Timestamp = Timestamp(1_790_000_000_123);
 
@@ -132,4 +141,93 @@ async fn a_part_without_namespaces_is_empty(kind: Kind) {
     assert!(test.store.runners("nginx", &Scope::of(reach.clone()), 9).await.expect("runners").rows.is_empty());
     assert!(test.store.clusters(&reach).await.expect("names").is_empty());
     assert_eq!(test.store.last_at(&reach).await.expect("a time"), None);
+}
+
+/// More than a page may read, newer than all others, and each with its own answer: decisions on one review.
+fn failed(template: &StoredDecision) -> Vec<Record> {
+    let decision = |number: usize| {
+        let at = Timestamp(NOW.0 + 1 + number as i64);
+        let answer = Answer::Failed;
+        Record::Decision(Box::new(Decision { id: DecisionId::at(at), at, answer, ..template.decision.clone() }))
+    };
+    (0..SCANNED + 500).map(decision).collect()
+}
+
+async fn a_list_of_a_part_tells_no_place_of_another_s_decision(kind: Kind) {
+    let history = History::new(73, 400, 24, NOW);
+    let test = TestStore::new(kind, &HISTORY).await;
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    let other = history.decisions.iter().find(|stored| !is_in(stored)).expect("one of another namespace");
+    test.store.apply_at(&failed(other), NOW).await.expect("a batch");
+    let part = rights(&[("prod-eu", &["team-1", "team-2"]), ("lab", &["team-3"])]);
+    let reach = test.store.reach(&part).await.expect("a part");
+    for answer in [Answer::Failed, Answer::Allowed, Answer::Denied] {
+        let filter = Filter { answer: Some(answer), ..Filter::of(reach.clone()) };
+        let own = history.decisions.iter().filter(|stored| is_in(stored) && stored.decision.answer == answer);
+        let page = test.store.decisions(&filter, 500, None).await.expect("a page");
+        assert_eq!(page.decisions.iter().collect::<Vec<_>>(), own.collect::<Vec<_>>(), "{answer:?}");
+        assert_eq!((page.next, page.searched_until), (None, None), "{answer:?}");
+    }
+}
+
+async fn a_list_of_a_part_of_many_namespaces_tells_of_others_no_more_than_a_second(kind: Kind) {
+    let history = History::new(74, 400, 24, NOW);
+    let test = TestStore::new(kind, &HISTORY).await;
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    let template = history.decisions.iter().find(|stored| !is_in(stored)).expect("one of another namespace");
+    // More namespaces than a list merges ranges of.
+    let mut own = Vec::new();
+    for number in 0..220_u8 {
+        let mut review = template.review.clone();
+        (review.hash, review.namespace) = (ReviewHash([number; 32]), Some(format!("own-{number}")));
+        let at = Timestamp(NOW.0 - 1_000_000 - i64::from(number));
+        let decision = Decision { id: DecisionId::at(at), at, review: review.hash, ..template.decision.clone() };
+        own.extend([Record::Review(review), Record::Decision(Box::new(decision))]);
+    }
+    test.store.apply_at(&own, NOW).await.expect("a batch");
+    test.store.apply_at(&failed(template), NOW).await.expect("a batch");
+    let reach = test.store.reach(&rights(&[("*", &["own-*"])])).await.expect("a part");
+    let (mut found, mut after, mut pages) = (0, None, 0);
+    loop {
+        let page = test.store.decisions(&Filter::of(reach.clone()), 50, after).await.expect("a page");
+        if let (Some(until), Some(next)) = (page.searched_until, page.next) {
+            assert_eq!((until.0 % 1_000, next.at, next.id.0), (0, until, uuid::Uuid::nil()));
+            pages += 1;
+        }
+        found += page.decisions.len();
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert!(found == 220 && pages > 0, "{found} decisions, {pages} pages that stopped");
+}
+
+/// SQLite takes 32,766.
+async fn a_part_of_more_namespaces_than_a_statement_takes_values_is_read(kind: Kind) {
+    let history = History::new(75, 200, 6, NOW);
+    let test = TestStore::new(kind, &HISTORY).await;
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    let mut tx = test.store.database.begin().await.expect("a transaction");
+    let many = "INSERT INTO namespaces (id, cluster, name) \
+                WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 33000) \
+                SELECT 100000 + n.n, c.id, 'many-' || n.n FROM n, clusters c WHERE c.name = 'lab'";
+    tx.execute(Sql::new(many)).await.expect("rows");
+    tx.commit().await.expect("committed");
+    let store = &test.store;
+    let reach = store.reach(&rights(&[("lab", &["many-*", "team-1"])])).await.expect("a part");
+    let (scope, slice) = (Scope::of(reach.clone()), Slice { skip: 0, limit: 100 });
+    let own = |stored: &&StoredDecision| {
+        stored.decision.cluster == "lab" && stored.review.namespace.as_deref() == Some("team-1")
+    };
+    let own = history.decisions.iter().filter(own).count();
+    let listed = store.decisions(&Filter::of(reach.clone()), 1_000, None).await.expect("a page").decisions.len();
+    assert!(own > 0 && listed == own, "{listed} of {own}");
+    summary(&store.database, &scope, NOW).await.expect("a summary");
+    ranking(&store.database, Hits::Rules, &scope, (Which::Hit, slice), NOW).await.expect("hits");
+    let nginx = Referred::Of("docker.io/library/nginx".to_owned());
+    store.references(&nginx, &scope, slice).await.expect("references");
+    store.askers("nginx", &scope, slice).await.expect("askers");
+    store.names(&scope, "many-1").await.expect("names");
+    assert_eq!(store.evidence(&scope, &[]).await.expect("evidence").places.len(), 33_001);
 }

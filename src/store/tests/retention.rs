@@ -94,7 +94,9 @@ async fn found(test: &TestStore) -> BTreeSet<DecisionId> {
 /// Rows that belong to decisions which are not there.
 async fn orphans(test: &TestStore) -> Vec<String> {
     let mut all = Vec::new();
-    for table in ["decision_rules", "decision_repositories", "decision_candidates", "displaced_ids"] {
+    for table in
+        ["decision_rules", "decision_repositories", "decision_candidates", "decision_agreements", "displaced_ids"]
+    {
         let of_none = "x WHERE NOT EXISTS (SELECT 1 FROM decisions d WHERE d.key = x.key)";
         all.extend(test.dump(&format!("SELECT '{table}', x.* FROM {table} {of_none}")).await);
     }
@@ -104,7 +106,12 @@ async fn orphans(test: &TestStore) -> Vec<String> {
 /// Rows of decisions that are kept, by their decisions.
 async fn causes(test: &TestStore) -> Vec<String> {
     let mut all = Vec::new();
-    let tables = [("decision_rules", "rule"), ("decision_repositories", "repository"), ("decision_candidates", "cell")];
+    let tables = [
+        ("decision_rules", "rule"),
+        ("decision_repositories", "repository"),
+        ("decision_candidates", "cell"),
+        ("decision_agreements", "cell"),
+    ];
     for (table, what) in tables {
         let text = format!("SELECT d.id, '{table}', x.{what} FROM {table} x JOIN decisions d ON d.key = x.key");
         all.extend(test.dump(&text).await);

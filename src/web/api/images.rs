@@ -26,6 +26,8 @@ struct RepositoriesShape<'a> {
     #[serde(flatten)]
     span: SpanShape,
     repositories: Vec<RepositoryShape<'a>>,
+    /// There are references past `history.max_names`, of which nothing is counted.
+    uncounted: bool,
     #[serde(flatten)]
     completeness: CompletenessShape<'a>,
 }
@@ -50,6 +52,7 @@ struct ReferencesShape<'a> {
     all: Option<u64>,
     next: Option<u64>,
     references: Vec<ReferenceShape<'a>>,
+    uncounted: bool,
     #[serde(flatten)]
     completeness: CompletenessShape<'a>,
 }
@@ -63,7 +66,7 @@ struct ReferenceShape<'a> {
     error: Option<String>,
     /// It names no digest: the tag can move.
     mutable: bool,
-    /// Digests that it was seen to run with.
+    /// Digests that it was seen to stand for.
     digests: u64,
     first_at: String,
     last_at: String,
@@ -116,6 +119,7 @@ pub async fn list(
     let slice = slice(&call.parameters)?;
     let live = state.live(&call.reach).await?;
     let completeness = CompletenessShape::from(&live.completeness);
+    let uncounted = state.store.any_uncounted_images().await?;
     let Some(of) = call.parameters.referred()? else {
         let found = state.store.hits(Hits::Repositories, &scope, Which::Seen, slice).await?;
         let names: Vec<String> = found.hits.iter().map(|hit| hit.name.clone()).collect();
@@ -123,8 +127,8 @@ pub async fn list(
         let seen: HashMap<&str, &RepositorySeen> = seen.iter().map(|one| (one.name.as_str(), one)).collect();
         let shape = |hit| RepositoryShape::of(hit, &seen);
         let repositories = found.hits.iter().map(shape).collect();
-        let shape = RepositoriesShape { span: SpanShape::of(&found, slice), repositories, completeness };
-        return Ok(json(&ImagesShape::Repositories(shape)));
+        let span = SpanShape::of(&found, slice);
+        return Ok(json(&ImagesShape::Repositories(RepositoriesShape { span, repositories, uncounted, completeness })));
     };
     let found = state.store.references(&of, &scope, slice).await?;
     let next = slice.skip + found.rows.len() as u64;
@@ -132,6 +136,7 @@ pub async fn list(
         all: (!found.rows.is_empty() || slice.skip == 0).then_some(found.all),
         next: (next < found.all).then_some(next),
         references: found.rows.iter().map(ReferenceShape::of).collect(),
+        uncounted,
         completeness,
     })))
 }

@@ -14,6 +14,7 @@ use crate::review::clock::Timestamp;
 use crate::store::reach::Reach;
 
 mod access;
+mod agreement;
 mod break_glass;
 mod candidates;
 mod ceilings;
@@ -56,6 +57,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         images::endpoint(),
         image::endpoint(),
         inventory::endpoint(),
+        agreement::endpoint(),
         candidates::endpoint(),
         break_glass::endpoint(),
         ceilings::endpoint(),

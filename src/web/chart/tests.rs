@@ -54,10 +54,14 @@ fn grid_steps_are_round_and_reach_the_top() {
     assert!(grid_step(u64::MAX) >= u64::MAX / 4);
 }
 
+fn drawn(figures: Figures, top: u64) -> Vec<Part> {
+    parts(&Bar::of(&buckets(1, HOUR, |_| figures.clone())[0]).stack, top)
+}
+
 #[test]
 fn parts_stand_on_each_other_and_the_highest_fits() {
     let figures = Figures { reviews: 100, allowed: 80, would_reject: 30, denied: 15, failed: 5, ..Figures::default() };
-    let drawn = parts(&figures, 100);
+    let drawn = drawn(figures, 100);
     assert_eq!(drawn.iter().map(|part| part.class).collect::<Vec<_>>(), ["denied", "failed", "would", "allowed"]);
     let number = |text: &str| text.parse::<f64>().expect("a number");
     let mut base = BASE;
@@ -71,7 +75,7 @@ fn parts_stand_on_each_other_and_the_highest_fits() {
 #[test]
 fn one_denial_among_many_reviews_is_seen() {
     let figures = Figures { reviews: 1_000_000, allowed: 999_999, denied: 1, ..Figures::default() };
-    let drawn = parts(&figures, 1_000_000);
+    let drawn = drawn(figures, 1_000_000);
     assert_eq!((drawn[0].class, drawn[0].height.as_str()), ("denied", "2.5"));
 }
 

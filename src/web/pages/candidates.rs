@@ -15,6 +15,7 @@ use crate::web::bar::Bar;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count};
 use crate::web::frame::{Frame, Notice, Visit};
+use crate::web::matrix::{Cell, Matrix};
 use crate::web::span::{Span, scope_of};
 use crate::web::{Live, LoadedCandidate, WebState, comparison};
 
@@ -25,6 +26,7 @@ struct CandidatesPage {
     bar: Bar,
     span: Span,
     cards: Vec<Card>,
+    agreement: Address,
     api: Address,
 }
 
@@ -34,27 +36,16 @@ struct Card {
     beside: String,
     /// It judges now, in this process.
     is_loaded: bool,
-    matrices: Vec<Matrix>,
+    clusters: Vec<OfCluster>,
 }
 
 /// Its reviews of one cluster.
-struct Matrix {
-    cluster: String,
+struct OfCluster {
     sentence: String,
-    /// What may be said; what never was said to be pending is left out.
-    stances: Vec<&'static str>,
-    rows: Vec<Row>,
-}
-
-struct Row {
-    live: &'static str,
-    cells: Vec<Cell>,
-}
-
-struct Cell {
-    reviews: u64,
-    differs: bool,
-    href: Address,
+    /// Of its table, for who does not see it.
+    label: String,
+    beside: String,
+    said: Matrix,
 }
 
 pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Html<String>, PageError> {
@@ -83,6 +74,7 @@ impl CandidatesPage {
         Self {
             frame,
             span: Span::of(visit, scope, (found.since, found.until)),
+            agreement: visit.to("/agreement"),
             cards: cards(&live.candidates, found.compared, &list),
             api: bar.here.at("/api/v1/candidates").without("tz"),
             bar,
@@ -97,8 +89,9 @@ fn cards(loaded: &[LoadedCandidate], compared: Vec<Compared>, list: &Address) ->
         found.entry(one.candidate.clone()).or_default().entry(one.cluster.clone()).or_default().push(one);
     }
     let card = |name: String, beside: String, is_loaded, by_cluster: BTreeMap<String, Vec<Compared>>| {
-        let matrices = by_cluster.into_iter().map(|(cluster, cells)| Matrix::of(&name, cluster, &beside, &cells, list));
-        Card { matrices: matrices.collect(), name, beside, is_loaded }
+        let clusters =
+            by_cluster.into_iter().map(|(cluster, cells)| OfCluster::of(&name, &cluster, &beside, &cells, list));
+        Card { clusters: clusters.collect(), name, beside, is_loaded }
     };
     let mut cards: Vec<Card> = Vec::new();
     for LoadedCandidate { name, beside } in loaded {
@@ -114,24 +107,19 @@ fn none_or(number: u64) -> String {
     if number == 0 { "none".to_owned() } else { filters::group(number) }
 }
 
-// === impl Matrix ===
+// === impl OfCluster ===
 
-impl Matrix {
-    fn of(candidate: &str, cluster: String, beside: &str, cells: &[Compared], list: &Address) -> Self {
+impl OfCluster {
+    fn of(candidate: &str, cluster: &str, beside: &str, cells: &[Compared], list: &Address) -> Self {
         let reviews = |live: Stance, silent: Stance| {
             cells.iter().filter(|cell| (cell.live, cell.silent) == (live, silent)).map(|cell| cell.reviews).sum()
         };
-        let is_pending = cells.iter().any(|cell| cell.live == Stance::Pending || cell.silent == Stance::Pending);
-        let stances = || Stance::ALL.into_iter().filter(|stance| *stance != Stance::Pending || is_pending);
-        let list = list.clone().with("cluster", &cluster).with("candidate", candidate);
-        let row = |live: Stance| {
+        let list = list.clone().with("cluster", cluster).with("candidate", candidate);
+        let cell = |live: Stance, silent: Stance| {
+            let differs = live != silent && live != Stance::Pending && silent != Stance::Pending;
             let list = list.clone().with("candidate_live", live.as_str());
-            let cell = |silent: Stance| Cell {
-                reviews: reviews(live, silent),
-                differs: live != silent && live != Stance::Pending && silent != Stance::Pending,
-                href: list.clone().with("candidate_verdict", silent.as_str()),
-            };
-            Row { live: live.as_str(), cells: stances().map(cell).collect() }
+            let figure = (reviews(live, silent), list.with("candidate_verdict", silent.as_str()));
+            Cell { class: if differs { "is-would" } else { "" }, figure }
         };
         let all: u64 = cells.iter().map(|cell| cell.reviews).sum();
         let (denied, allowed): (u64, u64) =
@@ -143,6 +131,8 @@ impl Matrix {
             none_or(denied),
             none_or(allowed),
         );
-        Self { sentence, cluster, stances: stances().map(Stance::as_str).collect(), rows: stances().map(row).collect() }
+        let always = [Stance::Allow, Stance::Deny, Stance::Error, Stance::None];
+        let said = Matrix::of(&always, reviews, cell);
+        Self { sentence, label: format!("{candidate} in {cluster}"), beside: format!("In force, {cluster}"), said }
     }
 }

@@ -24,8 +24,22 @@ use crate::web::span::{RangeChoice, ranges_of_list};
 
 const ROWS: u16 = 50;
 /// Filters that a page hides until they are asked for.
-const MORE: [&str; 9] =
-    ["policy", "rule", "repository", "to_blame", "dry_run", "uid", "candidate", "candidate_live", "candidate_verdict"];
+const MORE: [&str; 14] = [
+    "policy",
+    "rule",
+    "repository",
+    "to_blame",
+    "dry_run",
+    "uid",
+    "candidate",
+    "candidate_live",
+    "candidate_verdict",
+    "webhook",
+    "local",
+    "local_verdict",
+    "webhook_verdict",
+    "agreement",
+];
 
 #[derive(Template)]
 #[template(path = "pages/decisions.html")]
@@ -163,12 +177,19 @@ fn chips(here: &Address) -> Vec<Chip> {
             "dry_run" => "dry run",
             "candidate_live" => "in force",
             "candidate_verdict" => "candidate says",
+            "local" => "beside the policy",
+            "local_verdict" => "local policies say",
+            "webhook_verdict" => "webhook says",
             "cluster_wide" => "of the whole cluster",
             name => name,
         },
         value: match value {
             "true" => "yes".to_owned(),
             "false" => "no".to_owned(),
+            "only_local" => "local policies alone deny".to_owned(),
+            "only_webhook" => "the webhook alone denies".to_owned(),
+            "error" if name == "agreement" => "no verdict of one of them".to_owned(),
+            "nothing" if name == "agreement" => "nothing to judge for one of them".to_owned(),
             value => value.to_owned(),
         },
         without: here.clone().without(name),

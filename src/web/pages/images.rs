@@ -42,6 +42,8 @@ struct ImagesPage {
     unreadable: Address,
     first: Option<Address>,
     next: Option<Address>,
+    /// There are references past `history.max_names`.
+    uncounted: bool,
     api: Address,
 }
 
@@ -83,16 +85,17 @@ pub async fn list(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Re
     let store = &state.store;
     let here = visit.parameters.address("/images", &reference::PARAMETERS).with_some("tz", visit.parameters.text("tz"));
     let bar = Bar::of(store, &visit, &here);
+    let uncounted = store.any_uncounted_images().await?;
     let mut page = match visit.parameters.referred()? {
         None => {
             let (found, bar) = tokio::try_join!(store.hits(Hits::Repositories, &scope, Which::Seen, slice), bar)?;
             let names: Vec<String> = found.hits.iter().map(|hit| hit.name.clone()).collect();
             let seen = store.repositories(&found.within(&scope), &names).await?;
-            ImagesPage::of_repositories(&visit, &scope, &live, (found, slice), seen, bar)
+            ImagesPage::of_repositories(&visit, &scope, &live, (found, slice, uncounted), seen, bar)
         }
         Some(of) => {
             let (found, bar) = tokio::try_join!(store.references(&of, &scope, slice), bar)?;
-            ImagesPage::of_references(&visit, &scope, &live, (&of, found, slice), bar)
+            ImagesPage::of_references(&visit, &scope, &live, (&of, found, slice, uncounted), bar)
         }
     };
     if page.is_past_its_end() {
@@ -122,7 +125,7 @@ impl ImagesPage {
         visit: &Visit,
         scope: &Scope,
         live: &Live,
-        (found, slice): (Ranking, Slice),
+        (found, slice, uncounted): (Ranking, Slice, bool),
         seen: Vec<RepositorySeen>,
         bar: Bar,
     ) -> Self {
@@ -146,6 +149,7 @@ impl ImagesPage {
             ),
             all: None,
             unreadable: here.clone().with("unreadable", "true"),
+            uncounted,
             api: here.at("/api/v1/images").without("tz"),
             bar,
         }
@@ -155,7 +159,7 @@ impl ImagesPage {
         visit: &Visit,
         scope: &Scope,
         live: &Live,
-        (of, found, slice): (&Referred, References, Slice),
+        (of, found, slice, uncounted): (&Referred, References, Slice, bool),
         bar: Bar,
     ) -> Self {
         let here = bar.here.clone();
@@ -180,6 +184,7 @@ impl ImagesPage {
             shown: Shown::References(found.rows.into_iter().map(|one| ReferenceRow::of(one, visit)).collect()),
             all: Some(here.clone().without("repository").without("unreadable")),
             unreadable: here.clone().without("repository").with("unreadable", "true"),
+            uncounted,
             api: here.at("/api/v1/images").without("tz"),
             bar,
         }

@@ -7,6 +7,7 @@ use super::address::Address;
 use super::error::PageError;
 
 pub mod access;
+pub mod agreement;
 pub mod callback;
 pub mod candidates;
 pub mod decision;

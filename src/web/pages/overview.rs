@@ -124,13 +124,12 @@ impl Found {
             hits,
             news,
             store.undeclared(scope),
-            store.references(&Referred::Unreadable, scope, Slice { skip: 0, limit: 1 }),
+            store.count_references(&Referred::Unreadable, scope),
             store.last_at(&scope.reach),
             store.ceilings_within(range, &scope.reach),
             Bar::of(store, visit, &here),
         )?;
         let new = New { rules: news.0, namespaces: news.1, images: news.2 };
-        let unreadable = unreadable.all;
         Ok(Self { summary, undeclared, unreadable, buckets, rules, namespaces, images, new, latest, ceilings, bar })
     }
 }

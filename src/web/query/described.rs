@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ANSWERS, BLAME, DRY_RUNS, FORMATS, FORMS, HITS, YES, YES_NO};
+use crate::review::agreement::Accord;
 use crate::review::comparison::Stance;
 use crate::store::access::Event;
 use crate::store::inventory::Outlook;
@@ -56,6 +57,14 @@ impl Described {
             ("candidate_verdict", _) => words("What the candidate said.", stances()),
             ("format", "/api/v1/report/file") => words("How it is written.", first(&FORMS)),
             ("tz", _) => text("The zone in which times are written, as `Europe/Berlin`; else `report.time_zone`."),
+            ("webhook", "/api/v1/agreement") => text("The webhook of the pair whose bars and causes are given."),
+            ("webhook", _) => text("Decisions on which this webhook and local policies said something."),
+            ("local", _) => text("Beside the webhook this local policy; without it all of them together."),
+            ("local_verdict", _) => words("What local policies said, beside the webhook.", stances()),
+            ("webhook_verdict", _) => words("What the webhook said.", stances()),
+            ("agreement", _) => {
+                words("Whether they agreed.", Accord::ALL.iter().map(|accord| accord.as_str()).collect())
+            }
             ("format", _) => words("How lines are written.", first(&FORMATS)),
             ("of", _) => required(words("What is ranked.", first(&HITS))),
             ("new", _) => words("Only what was not hit in the span before.", first(&YES)),

@@ -22,7 +22,8 @@ fn every_filter_is_read() {
         "since=2026-11-23T10:00:00Z&until=2026-11-23T11:00:00.250Z&cluster=prod&namespace=shop&workload=Deployment/web&user=alice\
          &policy=images&rule=no-latest\
          &image=docker.io%2F**&repository=docker.io/library/nginx&to_blame=true&uid=u-1&answer=failed&would_reject=false&dry_run=true\
-         &candidate=images-next&candidate_live=allow&candidate_verdict=deny",
+         &candidate=images-next&candidate_live=allow&candidate_verdict=deny\
+         &webhook=bouncer&local=images&local_verdict=allow&webhook_verdict=deny&agreement=only_webhook",
     );
     let want = Filter {
         reach: Reach::Everything,
@@ -45,6 +46,12 @@ fn every_filter_is_read() {
             candidate: "images-next".into(),
             live: Some(Stance::Allow),
             silent: Some(Stance::Deny),
+        }),
+        agreed: Some(AgreedFilter {
+            pair: Pair { webhook: "bouncer".into(), local: Some("images".into()) },
+            local_said: Some(Stance::Allow),
+            webhook_said: Some(Stance::Deny),
+            accord: Some(Accord::OnlyWebhook),
         }),
     };
     assert_eq!(got, Ok(want));

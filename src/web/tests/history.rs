@@ -53,11 +53,16 @@ pub struct Draft {
 
 impl History {
     pub async fn empty() -> Self {
+        Self::keeping(1_000).await
+    }
+
+    /// With at most so many names.
+    pub async fn keeping(max_names: u64) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let settings = StoreSettings::Sqlite(directory.path().to_owned());
         let store = Store::open(
             &settings,
-            &HistorySettings { objects: Objects::Sample, max_names: 1_000, retention: RetentionSettings::default() },
+            &HistorySettings { objects: Objects::Sample, max_names, retention: RetentionSettings::default() },
             uuid::Uuid::nil(),
         )
         .await;

@@ -101,3 +101,21 @@ async fn the_page_of_an_image_says_who_asked_what_it_breaks_and_that_its_tag_mov
         assert_eq!(report.get(target).await.status, 400, "{target}");
     }
 }
+
+#[tokio::test]
+async fn images_past_the_limit_are_said_to_be_missing() {
+    let history = History::empty().await;
+    history.add(Draft::pod(ago(&history, HOUR), "prod-eu", "shop", "web", &["busybox:1"])).await;
+    let said = async |report: &Report| {
+        let page = report.get("/images?since=24h").await.text.contains("past history.max_names are not counted here");
+        let of_one = "/images?since=24h&repository=docker.io/library/busybox";
+        let references = report.get(of_one).await.text.contains("past history.max_names are not counted here");
+        let api = report.json(&format!("/api/v1{of_one}")).await["uncounted"] == true;
+        (page, references, api, report.json("/api/v1/images?since=24h").await["uncounted"] == true)
+    };
+    let report = Report::over(history);
+    assert_eq!(said(&report).await, (false, false, false, false));
+    let history = History::keeping(1).await;
+    history.add(Draft::pod(ago(&history, HOUR), "prod-eu", "shop", "web", &["busybox:1", "busybox:2"])).await;
+    assert_eq!(said(&Report::over(history)).await, (true, true, true, true));
+}

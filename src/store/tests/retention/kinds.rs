@@ -6,17 +6,28 @@ use super::*;
 use crate::policy::ceiling::Ceiling;
 use crate::review::decision::{Amendment, Gap, Mode, ObjectSample, PolicyVerdict, Verdict};
 use crate::store::reach::Reach;
+use crate::store::retention::deletion_of_judged;
+use crate::store::sql::Sql;
 
 on_both![
     figures_go_by_their_own_age_and_are_never_changed,
     events_go_when_they_are_due,
     objects_stay_with_their_decisions,
     an_odd_id_s_place_goes_with_its_decision,
+    evidence_that_a_batch_renews_before_its_deletion_stays,
+    texts_of_rules_go_with_the_last_evidence_of_them,
 ];
 
 async fn figures_go_by_their_own_age_and_are_never_changed(kind: Kind) {
     let (test, _) = stored(kind, 41, 700).await;
-    let tables = ["rollup_totals", "rollup_rules", "rollup_repositories", "rollup_candidates"];
+    let tables = [
+        "rollup_totals",
+        "rollup_rules",
+        "rollup_repositories",
+        "rollup_candidates",
+        "rollup_agreements",
+        "rollup_disagreements",
+    ];
     let rows = async || {
         let mut all = Vec::new();
         for table in tables {
@@ -24,6 +35,7 @@ async fn figures_go_by_their_own_age_and_are_never_changed(kind: Kind) {
         }
         for (table, at) in [
             ("workload_rules", "t.day"),
+            ("image_workloads", "t.last_at"),
             ("workload_judged", "t.last_key >> 21"),
             (
                 "workload_against",
@@ -203,4 +215,58 @@ async fn an_odd_id_s_place_goes_with_its_decision(kind: Kind) {
         assert_eq!(orphans(&test).await, Vec::<String>::new());
     }
     assert_eq!(test.count("decisions").await, "0");
+}
+
+async fn evidence_that_a_batch_renews_before_its_deletion_stays(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let old = History::new(45, 60, 4, later(-100));
+    test.store.apply_at(&old.records, later(-100)).await.expect("a batch");
+    let all: usize = test.count("workload_judged").await.parse().expect("a count");
+    let deletion = deletion_of_judged(&test.store.database, later(-50)).await.expect("a statement");
+    // Of the same workloads, and stored between what a sweep reads and what it deletes.
+    let decision = old.decisions.iter().map(|stored| &stored.decision);
+    let renewed: Vec<Record> = decision
+        .take(20)
+        .map(|decision| Record::Decision(Box::new(Decision { id: DecisionId::at(NOW), at: NOW, ..decision.clone() })))
+        .collect();
+    test.store.apply_at(&renewed, NOW).await.expect("a batch");
+    let fresh = format!("workload_judged WHERE last_key >> 21 >= {}", later(-50).0);
+    let fresh: usize = test.count(&fresh).await.parse().expect("a count");
+    assert!(fresh > 0 && fresh < all, "{fresh} of {all}");
+    let mut tx = test.store.database.begin().await.expect("a transaction");
+    let gone = tx.fetch(deletion).await.expect("deleted").len();
+    tx.commit().await.expect("committed");
+    assert_eq!((gone, test.count("workload_judged").await), (all - fresh, fresh.to_string()));
+}
+
+async fn texts_of_rules_go_with_the_last_evidence_of_them(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let texts = async || test.dump("SELECT version FROM rule_texts ORDER BY version").await;
+    let mut tx = test.store.database.begin().await.expect("a transaction");
+    for statement in [
+        "INSERT INTO policies (id, name) VALUES (7001, 'images')".to_owned(),
+        "INSERT INTO versions (id, policy, name) VALUES (7002, 7001, 'judged')".to_owned(),
+        format!(
+            "INSERT INTO workload_judged (version, namespace, workload, replica, first_key, last_key) \
+             VALUES (7002, 1, 1, 1, 1, {})",
+            later(0).0 << 21
+        ),
+        format!(
+            "INSERT INTO rule_texts (policy, rule, text, version, kept_at) VALUES \
+             ('images', 'a', 't', 'unused', {old}), ('images', 'a', 't', 'judged', {old}), ('images', 'a', 't', 'used', {new}), \
+             ('others', 'a', 't', 'newest', {old})",
+            old = later(-100).0,
+            new = later(0).0
+        ),
+    ] {
+        tx.execute(Sql::new(&statement)).await.expect("a row");
+    }
+    tx.commit().await.expect("committed");
+    sweep(&test, later(600)).await;
+    assert_eq!(texts().await, ["judged", "newest", "unused", "used"], "none of them is due");
+    let swept = sweep(&test, later(700)).await;
+    assert_eq!(texts().await, ["judged", "newest", "used"]);
+    assert_eq!(swept.deleted.get("rule_texts"), Some(&1));
+    sweep(&test, later(731)).await;
+    assert_eq!(texts().await, ["newest", "used"], "its evidence went with the same sweep");
 }
