@@ -8,6 +8,7 @@ mod condition;
 mod heart;
 mod history;
 pub mod last_good;
+mod pulse;
 pub mod reload;
 mod retention;
 pub mod revisions;
@@ -56,6 +57,7 @@ use self::ceilings::Ceilings;
 use self::condition::Condition;
 use self::heart::Heart;
 use self::history::History;
+use self::pulse::Pulse;
 use self::reload::{Beginning, Reload};
 use self::retention::Retention;
 use self::revisions::Revisions;
@@ -66,6 +68,8 @@ use self::upkeep::Upkeep;
 #[derive(Debug)]
 pub struct App {
     config: Config,
+    /// That was read at the start.
+    file: Option<PathBuf>,
     service: Service,
     recorder: Recorder,
     history: Arc<History>,
@@ -76,11 +80,13 @@ pub struct App {
     condition: Arc<Condition>,
     upkeep: Upkeep,
     registry: Arc<Mutex<Registry>>,
+    pulse: Arc<Pulse>,
     metrics: Arc<Metrics>,
     tls: Option<Arc<ServerTls>>,
     report_tls: Option<Arc<ServerTls>>,
     access: Arc<Access>,
     callers: Arc<Callers>,
+    gate: Arc<Gate>,
     webhook: Listener,
     report: Listener,
     admin: Option<Listener>,
@@ -144,7 +150,7 @@ const REPORT_TIMEOUTS: Timeouts = Timeouts {
 impl App {
     /// Loads everything and binds the ports.
     pub async fn start(beginning: Beginning) -> Result<Self, StartError> {
-        let config = beginning.loaded.config.clone();
+        let (config, file) = (beginning.loaded.config.clone(), beginning.file.clone());
         let watch = Watch::start(beginning.loaded.files.clone());
         private_dir(&config.data_dir)?;
         let mut registry = Registry::default();
@@ -158,6 +164,9 @@ impl App {
         let report_tls = ServerTls::load(&config.report_tls)?.map(Arc::new);
         let access = Arc::new(Access::new(&config.report.access, &mut registry)?);
         let callers = Arc::new(Callers::load(&config.cluster, &config.clusters)?);
+        let limits = &config.webhook.limits;
+        let gate = Gate::new(limits.max_in_flight, limits.max_in_flight_bytes);
+        gate.register(&mut registry);
         let metrics = Arc::new(Metrics::register(&mut registry));
 
         let history = History::open(&config, Arc::clone(&condition)).await?;
@@ -194,8 +203,10 @@ impl App {
             None => None,
         };
         let registry = Arc::new(Mutex::new(registry));
+        let pulse = Pulse::begin(&registry);
         Ok(Self {
             config,
+            file,
             service,
             recorder,
             history,
@@ -206,11 +217,13 @@ impl App {
             condition,
             upkeep,
             registry,
+            pulse,
             metrics,
             tls,
             report_tls,
             access,
             callers,
+            gate,
             webhook,
             report,
             admin,
@@ -244,6 +257,7 @@ impl App {
         self.history.drain(&self.recorder, &rest);
         self.recorder.present(self.history.replica(), self.config.served().map(str::to_owned));
         let (report, admin) = self.report_routers(first_review, accepting.clone());
+        rest.spawn(Arc::clone(&self.pulse).run(accepting.clone()));
         rest.spawn(self.retention.run(accepting.clone()));
         rest.spawn(self.revisions.run(Arc::clone(&self.history), accepting.clone()));
         rest.spawn(self.tickets.run(reporting.clone()));
@@ -299,7 +313,7 @@ impl App {
         let limits = &self.config.webhook.limits;
         Arc::new(Webhook {
             service: self.service.clone(),
-            gate: Gate::new(limits.max_in_flight, limits.max_in_flight_bytes),
+            gate: Arc::clone(&self.gate),
             bounds: Bounds { max_body: limits.max_body, timeout: self.config.webhook.timeouts.body },
             callers: Arc::clone(&self.callers),
             overload: self.config.overload,
@@ -321,8 +335,10 @@ impl App {
             registry: Arc::clone(&self.registry),
         };
         let live = self.condition.live(&self.recorder, self.history.replica(), &self.service, first_review);
+        let vitals = self.pulse.vitals(&self.config, &self.service, self.file.as_deref());
         let (report, readiness) = (&self.config.report, self.config.readiness);
-        let pages = |others| self.history.pages(report.clone(), readiness, &self.access, live, others, stopping);
+        let pages =
+            |others| self.history.pages(report.clone(), readiness, &self.access, (live, vitals), others, stopping);
         match self.admin {
             Some(_) => (pages(Router::new()), Some(health::router(health))),
             // Figures of all namespaces: for whoever may see everything.

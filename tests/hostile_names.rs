@@ -42,6 +42,10 @@ async fn hostile_names_are_inert_in_pages_json_and_logs() {
         "/agreement?webhook=%3Cscript%3Ealert(1)%3C/script%3E&local=%22%3E%3Cimg%20src=x%3E",
         "/decisions",
         "/decisions?namespace=%3Cscript%3Ealert(1)%3C/script%3E",
+        "/clusters",
+        "/clusters?cluster=lab&gate=unknown",
+        "/clusters?cluster=lab&gate=not",
+        "/health",
     ] {
         assert_inert(&rehearsal.get(page).await.text());
     }

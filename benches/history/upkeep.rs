@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rehearsal::review::clock::Timestamp;
+use rehearsal::store::fleet::Said;
 use rehearsal::store::settings::RetentionSettings;
 use rehearsal::store::{Drained, Heartbeat, Store, Swept, Synthetic};
 use tokio::runtime::Runtime;
@@ -85,6 +86,7 @@ async fn beat(store: &Store) {
         version: "0.0.0",
         revision: "none".to_owned(),
         clusters: Vec::new(),
+        said: Said::default(),
     };
     store.beat(&heartbeat).await.expect("a heartbeat");
 }

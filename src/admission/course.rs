@@ -75,6 +75,8 @@ struct Judgement {
     secrets: Secrets,
     /// What candidates have to say yet.
     owed: Option<Owed>,
+    /// For webhooks.
+    waited: Duration,
 }
 
 /// An answer that nobody waits for any more.
@@ -154,22 +156,25 @@ impl Course {
             self.evaluate(views, &mut opinions).await;
         }
         let known = self.silent(views.as_ref());
+        let mut waited = Duration::ZERO;
         // Those that are waited for longest come first: by then the others may have answered too.
         for at in waiting {
             let (policy, mode) = (&policies[at], self.mode(at));
+            let turned = Instant::now();
             match mode {
                 // Its call is bounded by the same deadline.
                 Mode::Enforce => asked.wait(at, None).await,
                 Mode::Warn => asked.wait(at, Some(deadline.min(self.begun + self.shared.settings.warn_wait))).await,
                 Mode::Audit => {}
             }
+            waited += turned.elapsed();
             opinions[at] = match asked.take(at) {
                 Some((result, took)) => Opinion::remote(policy, &self.occasion().bearing(policy), result, took),
                 None => Opinion::pending(policy, self.occasion()),
             };
             opinions[at].verdict.presented = self.shown(policy);
         }
-        self.conclude(opinions, known, secrets)
+        Judgement { waited, ..self.conclude(opinions, known, secrets) }
     }
 
     fn judge_locally(&self, at: usize) -> Opinion<'_> {
@@ -285,7 +290,7 @@ impl Course {
         let reply = answer::reply(to, &settlement, &opinions, wording);
         let decision = self.decision((id, at), settlement, opinions, silent, &secrets);
         let owed = room.map(|room| Owed::of(&decision, room));
-        Judgement { reply, decision, secrets, owed }
+        Judgement { reply, decision, secrets, owed, waited: Duration::ZERO }
     }
 
     fn decision(
@@ -334,7 +339,7 @@ impl Course {
 
     /// Recorded before answered. Without a record the answer goes out all the same, or not, by configuration.
     async fn record(&self, judgement: Judgement, gone: &AtomicBool) -> Reply {
-        let Judgement { reply, mut decision, secrets, .. } = judgement;
+        let Judgement { reply, mut decision, secrets, waited, .. } = judgement;
         if gone.load(Ordering::Acquire) {
             decision.notes.push("the client left before the answer".to_owned());
         }
@@ -348,6 +353,8 @@ impl Course {
         let recorded = self.shared.recorder.record(Arc::clone(&self.review.record), decision).await;
         let is_kept = matches!(recorded, Ok(()) | Err(NotRecorded::Unsure(_)));
         self.fate.send_replace(if is_kept { Fate::Recorded { id, at, answer, secrets } } else { Fate::Lost });
+        self.shared.seen.note(&self.arrival.sender, self.review.protocol);
+        metrics.took_of_its_own(self.begun.elapsed().saturating_sub(waited));
         let given = |answer| metrics.reviewed(self.review.protocol, answer, &self.arrival.sender.cluster, at, took);
         match (recorded, self.shared.settings.on_failure) {
             (Ok(()), _) | (Err(_), OnFailure::Answer) => {

@@ -3,6 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::registry::Registry;
+
+use crate::recorder::metrics::gauge;
+
 /// Nobody waits at it: what does not fit is shed.
 #[derive(Debug)]
 pub struct Gate {
@@ -11,6 +17,10 @@ pub struct Gate {
     reviews: AtomicUsize,
     bytes: AtomicU64,
 }
+
+/// What is read when `/metrics` is.
+#[derive(Debug)]
+struct State(Arc<Gate>);
 
 /// Room for the body of one request, given back when dropped.
 #[derive(Debug)]
@@ -30,6 +40,10 @@ pub struct Place {
 impl Gate {
     pub fn new(max_reviews: usize, max_bytes: u64) -> Arc<Self> {
         Arc::new(Self { max_reviews, max_bytes, reviews: AtomicUsize::new(0), bytes: AtomicU64::new(0) })
+    }
+
+    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+        registry.register_collector(Box::new(State(Arc::clone(self))));
     }
 
     pub fn bytes(self: &Arc<Self>) -> Bytes {
@@ -53,6 +67,17 @@ impl Gate {
         self.reviews
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| (held < self.max_reviews).then_some(held + 1))
             .is_ok()
+    }
+}
+
+// === impl State ===
+
+impl Collector for State {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        let Self(gate) = self;
+        let (reviews, bytes) = (gate.reviews(), gate.bytes.load(Ordering::Relaxed));
+        gauge(&mut encoder, "rehearsal_in_flight_reviews", "Reviews that are being judged", reviews as f64)?;
+        gauge(&mut encoder, "rehearsal_in_flight_bytes", "Bytes of bodies that are held in memory", bytes as f64)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -82,6 +83,7 @@ pub struct Metrics {
     candidate_overruns: Family<OfPolicy, Counter>,
     candidate_suspensions: Family<OfPolicy, Counter>,
     duration: Family<Spoken, Histogram, fn() -> Histogram>,
+    own: Histogram,
     clusters: RwLock<HashSet<Arc<str>>>,
 }
 
@@ -93,6 +95,11 @@ struct Spoken {
 /// Seconds: a local verdict takes some 100 microseconds, a webhook up to its 30 seconds.
 fn durations() -> Histogram {
     Histogram::new([0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0])
+}
+
+/// Seconds: what is neither a webhook nor a disk that hangs takes milliseconds at most.
+fn own_durations() -> Histogram {
+    Histogram::new([0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0])
 }
 
 // === impl Metrics ===
@@ -114,6 +121,7 @@ impl Metrics {
             candidate_overruns: Family::default(),
             candidate_suspensions: Family::default(),
             duration: Family::new_with_constructor(durations),
+            own: own_durations(),
             clusters: RwLock::default(),
         };
         registry.register("rehearsal_reviews", "Reviews answered, by what the API server got", metrics.reviews.clone());
@@ -163,6 +171,11 @@ impl Metrics {
             "From a complete body to the finished answer, without the journal",
             metrics.duration.clone(),
         );
+        registry.register(
+            "rehearsal_review_own_seconds",
+            "What Rehearsal itself adds to an answer: the journal too, without the wait for webhooks",
+            metrics.own.clone(),
+        );
         metrics
     }
 
@@ -201,6 +214,10 @@ impl Metrics {
         self.reviews.get_or_create(&Reviewed { protocol: protocol.as_str(), answer: answer.as_str() }).inc();
         self.last_review.get_or_create(&self.cluster(cluster)).set(at.0 / 1_000);
         self.duration.get_or_create(&Spoken { protocol: protocol.as_str() }).observe(seconds);
+    }
+
+    pub fn took_of_its_own(&self, took: Duration) {
+        self.own.observe(took.as_secs_f64());
     }
 
     /// One that is exempted acts in no mode: an alert on those that reject or warn must not see it.

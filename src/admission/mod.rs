@@ -18,6 +18,7 @@ pub mod questions;
 mod reply;
 pub mod sample;
 mod secrets;
+pub mod seen;
 pub mod sender;
 pub mod service;
 pub mod settle;

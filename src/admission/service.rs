@@ -27,6 +27,7 @@ use super::failure::Failure;
 use super::gate::Place;
 use super::metrics::Metrics;
 use super::sample::Samples;
+use super::seen::{Seen, SeenOfCluster};
 use super::sender::Sender;
 use super::staying::Staying;
 use super::suspension::Suspension;
@@ -83,6 +84,7 @@ pub(super) struct Shared {
     pub ceilings: ArcSwapOption<Ceilings>,
     pub recorder: Recorder,
     pub metrics: Arc<Metrics>,
+    pub seen: Seen,
     pub evaluation: Evaluation,
     pub candidates: Candidates,
     pub settings: Settings,
@@ -125,7 +127,18 @@ impl Service {
         let (loaded, ceilings) = (ArcSwap::from_pointee(loaded), ArcSwapOption::empty());
         let evaluation = Evaluation::new(Arc::clone(&metrics));
         let candidates = Candidates::new(&metrics);
-        let shared = Shared { loaded, ceilings, recorder, metrics, evaluation, candidates, settings, reviews, calls };
+        let shared = Shared {
+            loaded,
+            ceilings,
+            recorder,
+            metrics,
+            seen: Seen::default(),
+            evaluation,
+            candidates,
+            settings,
+            reviews,
+            calls,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -156,6 +169,11 @@ impl Service {
             None => revision.can_enforce(),
             Some(ceilings) => ceilings.can_enforce(revision, Timestamp::now()),
         }
+    }
+
+    /// What was seen of each cluster since the process began.
+    pub fn seen(&self) -> Vec<SeenOfCluster> {
+        self.shared.seen.told()
     }
 
     pub fn metrics(&self) -> &Metrics {

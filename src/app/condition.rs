@@ -16,6 +16,7 @@ use crate::recorder::Recorder;
 use crate::recorder::settings::OnFailure;
 use crate::review::clock::Timestamp;
 use crate::server::health::Readiness;
+use crate::store::fleet::CertificateEnd;
 use crate::store::read::Standing;
 use crate::web::completeness::Completeness;
 use crate::web::{Live, LoadedCandidate, LoadedPolicy, LoadedRule};
@@ -28,6 +29,8 @@ pub struct Condition {
     others: Mutex<Option<Heard>>,
     /// Clusters that nobody serves any more, when the history was last asked.
     silent: AtomicU64,
+    /// Of everything that the process listens with or calls with.
+    certificates: Mutex<Vec<CertificateEnd>>,
 }
 
 /// How the other replicas were when they were last asked.
@@ -74,6 +77,15 @@ impl Condition {
 
     pub fn heard_silence(&self, clusters: u64) {
         self.silent.store(clusters, Ordering::Release);
+    }
+
+    /// In place of what was said of them before.
+    pub fn ends(&self, certificates: Vec<CertificateEnd>) {
+        *hold(&self.certificates) = certificates;
+    }
+
+    pub fn certificates(&self) -> Vec<CertificateEnd> {
+        hold(&self.certificates).clone()
     }
 
     pub fn silent_clusters(&self) -> u64 {

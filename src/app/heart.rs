@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::admission::Service;
+use crate::admission::seen::SeenOfCluster;
 use crate::recorder::Recorder;
 use crate::review::clock::Timestamp;
+use crate::store::fleet::{self, Said};
 use crate::store::{Drained, Heartbeat, Store, StoreError};
 
 use super::condition::Condition;
@@ -135,6 +137,7 @@ impl Heart {
             version: env!("CARGO_PKG_VERSION"),
             revision: self.service.loaded().revision.id.clone(),
             clusters: clusters.clone(),
+            said: self.said(),
         };
         let said = store.beat(&heartbeat).await;
         // What the others say is worth hearing even where this one is not heard.
@@ -143,6 +146,14 @@ impl Heart {
         self.condition.heard_silence(store.silent_clusters(&clusters).await?);
         self.look_for_twin(said?);
         Ok(())
+    }
+
+    /// What this replica alone knows.
+    fn said(&self) -> Said {
+        let of =
+            |SeenOfCluster { cluster, protocols, unproven }| (cluster, fleet::SeenOfCluster { protocols, unproven });
+        let clusters = self.service.seen().into_iter().map(of).collect();
+        Said { certificates: self.condition.certificates(), clusters }
     }
 
     /// `last` is when the process began that wrote this replica's row before.

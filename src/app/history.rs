@@ -30,8 +30,10 @@ use crate::review::decision::Record;
 use crate::store::settings::{HistorySettings, SQLITE_FILE, StoreSettings};
 use crate::store::{Store, StoreError};
 use crate::web::access::Access;
+use crate::web::health::known::HealthState;
 use crate::web::settings::ReportSettings;
 use crate::web::streams::Streams;
+use crate::web::vitals::Vitals;
 use crate::web::{self, Live, WebState};
 
 use super::StartError;
@@ -213,17 +215,18 @@ impl History {
         settings: ReportSettings,
         readiness: ReadinessSettings,
         access: &Arc<Access>,
-        live: Arc<dyn Fn() -> Live + Send + Sync>,
+        (live, vitals): (Arc<dyn Fn() -> Live + Send + Sync>, Arc<dyn Fn() -> Vitals + Send + Sync>),
         others: Router,
         stopping: CancellationToken,
     ) -> Router {
         let streams = Streams::new(stopping);
-        let closed = web::closed(&settings, access, Arc::clone(&live), others.clone());
+        let health = HealthState { store: None, settings, live, vitals };
+        let closed = web::closed(health.clone(), access, others.clone());
         let access = Arc::clone(access);
         let open = move |store| {
-            let (settings, streams) = (settings.clone(), streams.clone());
-            let (access, live) = (Arc::clone(&access), Arc::clone(&live));
-            web::router(WebState { store, settings, readiness, streams, access, live }, others.clone())
+            let HealthState { settings, live, vitals, .. } = health.clone();
+            let (streams, access) = (streams.clone(), Arc::clone(&access));
+            web::router(WebState { store, settings, readiness, streams, access, live, vitals }, others.clone())
         };
         let (history, wholly) = (Arc::clone(self), Arc::new(OnceLock::new()));
         Router::new().fallback_service(tower::service_fn(move |request: Request| {

@@ -35,6 +35,8 @@ pub type Read = Arc<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>;
 
 /// What a process begins with.
 pub struct Beginning {
+    /// Where it is read from, where that is a file.
+    pub file: Option<PathBuf>,
     pub read: Read,
     pub loaded: Loaded,
     /// Why the policies of `loaded` are not those that are configured.
@@ -129,7 +131,7 @@ impl Reload {
         backend_metrics: backend::metrics::Metrics,
         registry: &mut Registry,
     ) -> Self {
-        let Beginning { read, loaded, mistakes } = beginning;
+        let Beginning { read, loaded, mistakes, .. } = beginning;
         let mut config = loaded.config;
         let mut reload = Self {
             read,

@@ -9,9 +9,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admission::Service;
+use crate::review::clock::Timestamp;
 use crate::server::callers::Callers;
 use crate::server::metrics::Metrics;
 use crate::server::tls::{Reloaded, ServerTls};
+use crate::store::fleet::CertificateEnd;
 use crate::watch::Watch;
 
 use super::condition::Condition;
@@ -126,7 +128,14 @@ impl Upkeep {
                 .into_iter()
                 .map(|(role, end)| (role.to_owned(), backend.name().to_owned(), end.unix_timestamp()))
         });
-        self.metrics.certificates(server.chain(backends));
+        let ends: Vec<(String, String, i64)> = server.chain(backends).collect();
+        let end = |(role, name, end): &(String, String, i64)| CertificateEnd {
+            end: Timestamp(end.saturating_mul(1_000)),
+            role: role.clone(),
+            name: name.clone(),
+        };
+        self.condition.ends(ends.iter().map(end).collect());
+        self.metrics.certificates(ends);
     }
 }
 

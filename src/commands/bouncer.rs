@@ -130,7 +130,7 @@ pub fn run(args: &BouncerArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
     loaded.files = args.cert.iter().chain(&args.key).cloned().collect();
     // Flags stay what they are; certificates are read again all the same.
     let same = loaded.clone();
-    serve::start(Beginning { read: Arc::new(move || Ok(same.clone())), loaded, mistakes: None }, log)
+    serve::start(Beginning { file: None, read: Arc::new(move || Ok(same.clone())), loaded, mistakes: None }, log)
 }
 
 // === impl BouncerArgs ===

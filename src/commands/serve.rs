@@ -35,12 +35,12 @@ pub struct ServeArgs {
 /// Runs on the configuration until SIGTERM or SIGINT; a second one ends it at once, with exit code 1. SIGHUP has it read
 /// again.
 pub fn run(args: &ServeArgs, log: LogArgs) -> anyhow::Result<ExitCode> {
-    let file = args.config.clone();
-    let read: Read = Arc::new(move || config::check(file.as_deref(), environment(), &super::compile));
+    let (file, named) = (args.config.clone(), args.config.clone());
+    let read: Read = Arc::new(move || config::check(named.as_deref(), environment(), &super::compile));
     match read() {
-        Ok(loaded) => start(Beginning { read, loaded, mistakes: None }, log),
+        Ok(loaded) => start(Beginning { file, read, loaded, mistakes: None }, log),
         Err(mistakes) => match on_last_good(&mistakes, args.strict) {
-            Ok(loaded) => start(Beginning { read, loaded, mistakes: Some(mistakes) }, log),
+            Ok(loaded) => start(Beginning { file, read, loaded, mistakes: Some(mistakes) }, log),
             Err(why) => {
                 eprintln!("{mistakes}{why}");
                 Ok(ExitCode::from(MISTAKEN))

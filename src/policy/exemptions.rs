@@ -48,6 +48,14 @@ impl Exemptions {
         Self(settings.iter().map(Exemption::of).collect())
     }
 
+    /// The end of the first of a cluster's that ends after `now`, and its ticket.
+    pub fn next_end(&self, cluster: &str, now: Timestamp) -> Option<(Timestamp, Option<&str>)> {
+        let of_it = self.0.iter().filter(|exemption| any(&exemption.clusters, cluster));
+        let ends =
+            of_it.filter_map(|exemption| Some((exemption.settings.until?, exemption.settings.ticket.as_deref())));
+        ends.filter(|(until, _)| now < *until).min_by_key(|(until, _)| *until)
+    }
+
     /// The first that takes in `offence` at `now`.
     pub fn find(&self, offence: Offence<'_>, now: Timestamp) -> Option<&Exemption> {
         if self.0.is_empty() {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::Store;
 use super::census::{places, reviewed};
 use super::database::Database;
 use super::error::StoreError;
@@ -38,13 +39,18 @@ pub struct Coverage {
 /// Which rules, by their places in what was asked for, were in the same versions.
 type Rules = BTreeSet<usize>;
 
+// === impl Store ===
+
+impl Store {
+    /// Which workloads of the scope's span and place these rules judged, whatever their texts were then; names at most `named`
+    /// of those that a rule missed.
+    pub async fn coverage(&self, scope: &Scope, asked: &[Asked], named: usize) -> Result<Coverage, StoreError> {
+        coverage(&self.database, scope, asked, named).await
+    }
+}
+
 /// Of the scope's span and place; names at most `named` of those that a rule missed.
-pub(super) async fn coverage(
-    database: &Database,
-    scope: &Scope,
-    asked: &[Asked],
-    named: usize,
-) -> Result<Coverage, StoreError> {
+async fn coverage(database: &Database, scope: &Scope, asked: &[Asked], named: usize) -> Result<Coverage, StoreError> {
     let (places, numbers) = places(database, scope).await?;
     let mut known = reviewed(database, scope, &numbers).await?;
     known.sort_by_cached_key(|one| {

@@ -5,7 +5,7 @@ use super::comparison::Cell;
 use super::database::Database;
 use super::error::StoreError;
 use super::reach::{of_cluster, within};
-use super::read::{Before, Bucket, Compared, Comparisons, DryRuns, Figures, Range, Scope, Summary};
+use super::read::{Before, Bucket, ByCluster, Compared, Comparisons, DryRuns, Figures, Range, Scope, Summary};
 use super::sql::{FOR_EACH_JOIN, Row, Sql};
 use super::{horizon, spans};
 use crate::review::clock::Timestamp;
@@ -46,6 +46,30 @@ pub(super) async fn summary(database: &Database, scope: &Scope, now: Timestamp) 
     let gaps = scope.reach.narrow_gaps(gaps);
     let horizons = horizon::all(database).await?;
     Ok(Summary { since: span.since, until: span.until, figures, before, gaps, horizons })
+}
+
+/// By cluster, in alphabetical order; of which nothing came is left out.
+pub(super) async fn by_cluster(database: &Database, scope: &Scope, now: Timestamp) -> Result<ByCluster, StoreError> {
+    let span = Span::of(database, scope, now).await?;
+    let mut clusters: Vec<(String, Figures)> = Vec::new();
+    if let Some(mut sql) = span.with_pieces(&span.places, Width::Day) {
+        sql.push(&format!(
+            "SELECT c.name, t.dry_run, {} FROM pieces s {FOR_EACH_JOIN} rollup_totals t {FOR_EACH_JOIN} clusters c \
+             WHERE t.namespace = s.namespace AND {IN_PIECE} AND c.id = t.cluster GROUP BY c.name, t.dry_run ORDER BY c.name",
+            sums()
+        ));
+        for mut row in database.fetch(sql).await? {
+            let name = row.text(0)?;
+            let total = Total { bucket: span.since, dry_run: row.flag(1)?, figures: figures(&row)? };
+            if clusters.last().is_none_or(|(last, _)| *last != name) {
+                clusters.push((name, Figures::default()));
+            }
+            if let Some((_, figures)) = clusters.last_mut() {
+                figures.add(&total, scope.dry_run);
+            }
+        }
+    }
+    Ok(ByCluster { since: span.since, until: span.until, clusters })
 }
 
 pub(super) async fn chart(
@@ -280,11 +304,10 @@ async fn oldest(database: &Database, places: &[Place]) -> Result<Option<Timestam
 /// Totals of the span by bucket, the oldest first.
 async fn totals(database: &Database, span: &Span, coarsest: Width) -> Result<Vec<Total>, StoreError> {
     let Some(mut sql) = span.with_pieces(&span.places, coarsest) else { return Ok(Vec::new()) };
-    let sum = |column: &str| format!("CAST(sum(t.{column}) AS BIGINT)");
-    let columns = ["reviews", "allowed", "denied", "failed", "would_reject", "unjudged"].map(sum).join(", ");
     let text = format!(
-        "SELECT t.bucket, t.dry_run, {columns} FROM pieces s {FOR_EACH_JOIN} rollup_totals t \
-         WHERE t.namespace = s.namespace AND {IN_PIECE} GROUP BY t.bucket, t.dry_run ORDER BY t.bucket"
+        "SELECT t.bucket, t.dry_run, {} FROM pieces s {FOR_EACH_JOIN} rollup_totals t \
+         WHERE t.namespace = s.namespace AND {IN_PIECE} GROUP BY t.bucket, t.dry_run ORDER BY t.bucket",
+        sums()
     );
     sql.push(&text);
     let mut totals = database.fetch(sql).await?.iter().map(total).collect::<Result<Vec<_>, _>>()?;
@@ -302,18 +325,25 @@ async fn totals(database: &Database, span: &Span, coarsest: Width) -> Result<Vec
     Ok(totals)
 }
 
+/// Of a roll-up `t`, as [`figures`] reads them.
+fn sums() -> String {
+    let sum = |column: &str| format!("CAST(sum(t.{column}) AS BIGINT)");
+    ["reviews", "allowed", "denied", "failed", "would_reject", "unjudged"].map(sum).join(", ")
+}
+
 fn total(row: &Row) -> Result<Total, StoreError> {
-    Ok(Total {
-        bucket: Timestamp(row.int(0)?),
-        dry_run: row.flag(1)?,
-        figures: Figures {
-            reviews: row.count(2)?,
-            allowed: row.count(3)?,
-            denied: row.count(4)?,
-            failed: row.count(5)?,
-            would_reject: row.count(6)?,
-            dry_runs: 0,
-            unjudged: row.count(7)?,
-        },
+    Ok(Total { bucket: Timestamp(row.int(0)?), dry_run: row.flag(1)?, figures: figures(row)? })
+}
+
+/// From the third column on.
+fn figures(row: &Row) -> Result<Figures, StoreError> {
+    Ok(Figures {
+        reviews: row.count(2)?,
+        allowed: row.count(3)?,
+        denied: row.count(4)?,
+        failed: row.count(5)?,
+        would_reject: row.count(6)?,
+        dry_runs: 0,
+        unjudged: row.count(7)?,
     })
 }

@@ -17,7 +17,7 @@ mod bucket;
 pub mod ceiling;
 mod census;
 mod comparison;
-mod coverage;
+pub mod coverage;
 mod database;
 mod days;
 mod digests;
@@ -27,6 +27,7 @@ mod evidence;
 mod fact;
 mod figures;
 mod find;
+pub mod fleet;
 mod generate;
 mod hits;
 pub mod hold;
@@ -75,7 +76,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use batch::Applied;
-pub use coverage::{Coverage, Covered};
 pub use error::StoreError;
 pub use generate::{Progress, Synthetic};
 pub use retention::Swept;
@@ -91,9 +91,9 @@ use self::database::Database;
 use self::places::{KnownRule, Namespace};
 use self::reach::{Reach, Rights, of_cluster};
 use self::read::{
-    AccordBucket, AgainstPage, Agreements, Bucket, Causes, Comparisons, Cursor, Disagreed, Filter, Followed, Hits,
-    Horizons, Names, News, Page, Pair, PolicyRules, Range, Ranking, Scope, Slice, Standing, StoredDecision, Summary,
-    Uses, Which,
+    AccordBucket, AgainstPage, Agreements, Bucket, ByCluster, Causes, Comparisons, Cursor, Disagreed, Filter, Followed,
+    Hits, Horizons, Names, News, Page, Pair, PolicyRules, Range, Ranking, Scope, Slice, Standing, StoredDecision,
+    Summary, Uses, Which,
 };
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;
@@ -284,12 +284,6 @@ impl Store {
         census::evidence(&self.database, scope, asked).await
     }
 
-    /// Which workloads of the scope's span and place these rules judged, whatever their texts were then; names at most `named`
-    /// of those that a rule missed.
-    pub async fn coverage(&self, scope: &Scope, asked: &[Asked], named: usize) -> Result<Coverage, StoreError> {
-        coverage::coverage(&self.database, scope, asked, named).await
-    }
-
     /// What the decisions at these keys say of a policy's rules, standing violations included; without those that are
     /// deleted.
     pub async fn faults(&self, policy: &str, keys: &[i64]) -> Result<Faults, StoreError> {
@@ -340,6 +334,11 @@ impl Store {
     /// Without `since`, from the oldest bucket; without `until`, up to now.
     pub async fn summary(&self, scope: &Scope) -> Result<Summary, StoreError> {
         figures::summary(&self.database, scope, Timestamp::now()).await
+    }
+
+    /// The same by cluster, in alphabetical order; those of which nothing came are left out.
+    pub async fn by_cluster(&self, scope: &Scope) -> Result<ByCluster, StoreError> {
+        figures::by_cluster(&self.database, scope, Timestamp::now()).await
     }
 
     /// Bars over the same span as the [`summary`](Self::summary), empty ones too; at most `max_buckets`, but two where

@@ -195,6 +195,14 @@ pub struct Summary {
     pub horizons: Horizons,
 }
 
+/// What came of each cluster over a span that is widened to roll-up bucket edges.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ByCluster {
+    pub since: Timestamp,
+    pub until: Timestamp,
+    pub clusters: Vec<(String, Figures)>,
+}
+
 /// As long a span that ends where another begins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Before {

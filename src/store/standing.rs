@@ -13,18 +13,19 @@ use uuid::Uuid;
 
 use super::database::Database;
 use super::error::StoreError;
+use super::fleet::Said;
 use super::read::Standing;
 use super::sql::{Row, Sql, Value};
 use crate::review::clock::Timestamp;
 
 /// `drained_until` of one that has stored all that it decided, and decides nothing any more.
-const ALL: i64 = i64::MAX;
+pub(super) const ALL: i64 = i64::MAX;
 
 /// `drained_until` of one that cannot read its journal: what that holds may be of any time.
 const UNKNOWN: i64 = 0;
 
 /// The columns that a replica writes of itself, beside its id.
-const COLUMNS: [&str; 6] = ["seen_at", "started_at", "drained_until", "version", "revision", "clusters"];
+const COLUMNS: [&str; 7] = ["seen_at", "started_at", "drained_until", "version", "revision", "clusters", "said"];
 
 /// What a replica says of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +38,7 @@ pub struct Heartbeat {
     /// Of its policies.
     pub revision: String,
     pub clusters: Vec<String>,
+    pub said: Said,
 }
 
 /// Which of its decisions are stored.
@@ -109,7 +111,8 @@ pub(super) async fn others(database: &Database, own: Uuid) -> Result<Vec<Standin
     database.fetch(sql).await?.into_iter().map(standing).collect()
 }
 
-fn standing(mut row: Row) -> Result<Standing, StoreError> {
+/// Of the columns `replica, clusters, seen_at, drained_until`.
+pub(super) fn standing(mut row: Row) -> Result<Standing, StoreError> {
     let clusters = row.opt_text(1)?.unwrap_or_else(|| "[]".to_owned());
     Ok(Standing {
         replica: row.uuid(0)?,
@@ -135,6 +138,7 @@ impl Heartbeat {
             self.version.into(),
             self.revision.as_str().into(),
             serde_json::to_string(&self.clusters)?.into(),
+            serde_json::to_string(&self.said)?.into(),
         ])
     }
 }

@@ -51,7 +51,8 @@ impl Completeness {
 // === impl Behind ===
 
 impl Behind {
-    fn of(standing: Standing, asked_at: Timestamp) -> Option<Self> {
+    /// `None`: all that it decided is stored, or as good as.
+    pub fn of(standing: Standing, asked_at: Timestamp) -> Option<Self> {
         let passed = |from: Timestamp, to: Timestamp| to.0.saturating_sub(from.0);
         let is_silent = passed(standing.heard_at, asked_at) > SILENCE;
         let lag = match standing.stored_until {

@@ -240,7 +240,11 @@ impl WebError {
                  says whether they are answered. The log of this process says what is wrong; reload this page when that is \
                  mended."
             }
-            Self::Store(_) | Self::NotOpen => {
+            Self::NotOpen => {
+                "A token of the report, sent as `Authorization: Bearer`, is taken all the same: /health says then what is wrong \
+                 and how to get Rehearsal out of the way, and /runbook has every step. Reviews are judged and answered meanwhile."
+            }
+            Self::Store(_) => {
                 "Reviews are still judged, and decisions that are recorded wait in the journal. The log of this process says \
                  what is wrong with the database; reload this page when that is mended."
             }

@@ -12,6 +12,7 @@ use super::completeness::Completeness;
 use super::error::{PageError, WebError};
 use super::filters::{count, plain};
 use super::query::{Now, Parameters};
+use super::settings::ReportSettings;
 use super::zone::Zone;
 use super::{Live, WebState, assets};
 use crate::policy::ceiling::Ceiling;
@@ -24,7 +25,7 @@ use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
 
 /// Every page that one can go to from every other.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("/", "Overview"),
     ("/namespaces", "Namespaces"),
     ("/images", "Images"),
@@ -33,6 +34,7 @@ const PAGES: [(&str, &str); 9] = [
     ("/agreement", "Agreement"),
     ("/candidates", "Candidates"),
     ("/inventory", "Inventory"),
+    ("/clusters", "Clusters"),
     ("/report", "Report"),
 ];
 
@@ -112,9 +114,25 @@ impl Visit {
     async fn of(state: &WebState, visitor: Visitor, query: Option<&str>) -> Result<Self, WebError> {
         let parameters = Parameters::parse(query)?;
         visitor.admit(parameters.text("cluster"), parameters.text("namespace"))?;
-        let zone = parameters.zone(&Zone::new(state.settings.time_zone.clone()))?;
+        let zone = parameters.zone(&state.settings.time_zone)?;
         let reach = state.store.reach(&visitor.rights).await?;
         Ok(Self { parameters, zone, now: Timestamp::now(), visitor, reach })
+    }
+
+    /// Of whoever may see everything, which needs no history to be known.
+    ///
+    /// # Errors
+    /// The address cannot be read, or `what` it shows is not for them.
+    pub fn of_everything(
+        settings: &ReportSettings,
+        visitor: Visitor,
+        query: Option<&str>,
+        what: &str,
+    ) -> Result<Self, WebError> {
+        visitor.admit_to_all(what)?;
+        let parameters = Parameters::parse(query)?;
+        let zone = parameters.zone(&settings.time_zone)?;
+        Ok(Self { parameters, zone, now: Timestamp::now(), visitor, reach: Reach::Everything })
     }
 
     /// The same of one cluster and namespace: a page that is of these goes on to others with them.
@@ -164,9 +182,10 @@ impl Frame {
             let current = if here.path() == path { Some("page") } else { below().then_some("true") };
             NavItem { label, href: visit.to(path), current }
         };
+        let health = [("/health", "Health")].into_iter().filter(|_| visit.reach.is_everything());
         let access = [("/access", "Access")].into_iter().filter(|_| visit.visitor.role.sees_access());
         Self {
-            nav: PAGES.into_iter().chain(access).map(item).collect(),
+            nav: PAGES.into_iter().chain(health).chain(access).map(item).collect(),
             notices: notices(visit, live),
             person: visit.visitor.who.as_ref().map(|who| Person::of(who, &visit.visitor)),
             footer: Some(Footer {

@@ -35,7 +35,8 @@ pub fn span_of_page(filter: &Filter, after: Option<Cursor>, page: &Page) -> Rang
     Range { since, until }
 }
 
-fn joined(stored: &[Gap], live: &Live, range: Range, cluster: Option<&str>) -> Vec<Gap> {
+/// Oldest first.
+pub fn joined(stored: &[Gap], live: &Live, range: Range, cluster: Option<&str>) -> Vec<Gap> {
     let stored = stored.iter().filter(|stored| live.gaps.iter().all(|gap| gap.id != stored.id));
     let touches = |gap: &&Gap| {
         let of_cluster = gap.cluster.as_deref().is_none_or(|of| cluster.is_none_or(|cluster| cluster == of));

@@ -21,9 +21,11 @@ use self::access::visitor::Visitor;
 use self::access::{Access, Gate, guard};
 use self::completeness::Completeness;
 use self::error::WebError;
+use self::health::known::HealthState;
 use self::host::{HostError, Hosts};
 use self::settings::ReportSettings;
 use self::streams::Streams;
+use self::vitals::Vitals;
 use crate::policy::Revision;
 use crate::policy::ceiling::Ceiling;
 use crate::policy::readiness::ReadinessSettings;
@@ -46,10 +48,12 @@ mod ended;
 mod error;
 pub mod export;
 mod filters;
+pub mod fleet;
 mod found;
 mod frame;
 mod gaps;
 mod headers;
+pub mod health;
 mod host;
 mod image;
 pub mod inventory;
@@ -68,6 +72,7 @@ mod span;
 pub mod streams;
 mod tables;
 mod trend;
+pub mod vitals;
 mod zone;
 
 /// What pages are made from.
@@ -80,6 +85,8 @@ pub struct WebState {
     pub access: Arc<Access>,
     /// Called once for each page.
     pub live: Arc<dyn Fn() -> Live + Send + Sync>,
+    /// What the process measures of itself.
+    pub vitals: Arc<dyn Fn() -> Vitals + Send + Sync>,
 }
 
 /// What the running process knows and the history does not, or not yet.
@@ -137,10 +144,17 @@ pub struct LoadedRule {
 pub fn router(state: WebState, others: Router) -> Router {
     let hosts = Arc::new(Hosts::of(&state.settings));
     let gate = Gate { access: Arc::clone(&state.access), store: Some(state.store.clone()) };
+    let health = of_health(HealthState {
+        store: Some(state.store.clone()),
+        settings: state.settings.clone(),
+        live: Arc::clone(&state.live),
+        vitals: Arc::clone(&state.vitals),
+    });
     let routes = Router::new()
         .route("/", get(pages::overview::show))
         .route("/agreement", get(pages::agreement::show))
         .route("/candidates", get(pages::candidates::show))
+        .route("/clusters", get(pages::clusters::show))
         .route("/decisions", get(pages::decisions::list))
         .route("/decisions/tail", get(pages::tail::follow))
         .route("/decisions/{id}", get(pages::decision::show))
@@ -163,18 +177,14 @@ pub fn router(state: WebState, others: Router) -> Router {
         .route(&assets::ICON_PATH, get(assets::icon))
         .fallback(error::no_such_page);
     let routes = api::endpoints().into_iter().fold(routes, |routes, endpoint| endpoint.onto(routes));
-    let routes = routes.with_state(Arc::new(state));
+    let routes = routes.with_state(Arc::new(state)).merge(health);
     guarded(routes, others, gate, hosts)
 }
 
-/// Stands in for [`router`] while the history is not open: every page says why, the rest is the same.
-pub fn closed(
-    settings: &ReportSettings,
-    access: &Arc<Access>,
-    live: Arc<dyn Fn() -> Live + Send + Sync>,
-    others: Router,
-) -> Router {
+/// Stands in for [`router`] while the history is not open: every page says why but the one that needs none.
+pub fn closed(health: HealthState, access: &Arc<Access>, others: Router) -> Router {
     let gate = Gate { access: Arc::clone(access), store: None };
+    let (hosts, live) = (Arc::new(Hosts::of(&health.settings)), Arc::clone(&health.live));
     let routes = Router::new()
         .route(&assets::STYLE_PATH, get(assets::style))
         .route(&assets::SCRIPT_PATH, get(assets::script))
@@ -186,8 +196,18 @@ pub fn closed(
             let sees_why = visitor.is_some_and(|Extension(visitor)| visitor.admit_to_all("why").is_ok());
             let why = if sees_why { live.degraded.join("; ") } else { "the log of this process says why".to_owned() };
             error::closed(uri, why, is_recording)
-        });
-    guarded(routes, others, gate, Arc::new(Hosts::of(settings)))
+        })
+        .merge(of_health(health));
+    guarded(routes, others, gate, hosts)
+}
+
+/// What is there although the history is not.
+fn of_health(state: HealthState) -> Router {
+    Router::new()
+        .route(pages::health::PATH, get(pages::health::show))
+        .route(pages::health::RUNBOOK, get(pages::health::runbook))
+        .route(api::health::PATH, get(api::health::show))
+        .with_state(Arc::new(state))
 }
 
 fn guarded(routes: Router, others: Router, gate: Gate, hosts: Arc<Hosts>) -> Router {

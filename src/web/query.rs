@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use jiff::tz::TimeZone;
 use percent_encoding::percent_decode_str;
 
 use super::address::Address;
@@ -275,9 +276,9 @@ impl Parameters {
         Ok(self.choice("format", &FORMS)?.unwrap_or(Form::Html))
     }
 
-    /// In which times are shown: `tz`, or else `own`.
-    pub fn zone(&self, own: &Zone) -> Result<Zone, BadParameter> {
-        let Some(name) = self.text("tz") else { return Ok(own.clone()) };
+    /// In which times are shown: `tz`, or else the report's own.
+    pub fn zone(&self, own: &TimeZone) -> Result<Zone, BadParameter> {
+        let Some(name) = self.text("tz") else { return Ok(Zone::new(own.clone())) };
         Zone::by_name(name).ok_or_else(|| {
             let problem = "is not a time zone that is known here: write one like Europe/Berlin or UTC";
             BadParameter::new("tz", format!("{name:?} {problem}"))

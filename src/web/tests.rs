@@ -10,8 +10,10 @@ use tower::ServiceExt;
 
 use self::history::{Draft, HOSTILE, History};
 use super::access::settings::AccessSettings;
+use super::vitals::{Bounds, OnOverload, Reading};
 use super::*;
 use crate::policy::settings::{StagingSettings, built_in};
+use crate::recorder::settings::OnFailure;
 
 mod figures;
 mod gaps;
@@ -48,6 +50,7 @@ impl Report {
             readiness: ReadinessSettings::DEFAULT,
             access: open(),
             live: Arc::new(live),
+            vitals: Arc::new(vitals),
         };
         Self { history, router: router(state, Router::new()), stopping }
     }
@@ -110,6 +113,20 @@ fn live() -> Live {
     }
 }
 
+/// Of a process that has begun.
+fn vitals() -> Vitals {
+    let bounds = Bounds {
+        in_flight: 1_024,
+        in_flight_bytes: 256 << 20,
+        connections: 1_024,
+        journal: 1 << 30,
+        on_failure: OnFailure::Answer,
+        overload: OnOverload::Answer,
+        config: Some("/etc/rehearsal/rehearsal.yaml".into()),
+    };
+    Vitals { readings: vec![Arc::new(Reading::of(Timestamp::now(), ""))], bounds, can_enforce: false }
+}
+
 /// Of this replica.
 fn standing(stored_until: Timestamp) -> Standing {
     let heard_at = Timestamp::now();
@@ -158,6 +175,9 @@ async fn every_page_is_there() {
         "/rules?cluster=prod-eu&namespace=shop",
         "/rules/images/no-latest",
         "/rules/images/no-latest?workloads=known&gate=unknown",
+        "/clusters",
+        "/clusters?cluster=prod-eu&gate=unknown",
+        "/health",
         "/images",
         "/images?since=7d&repository=docker.io/library/busybox",
         "/images?unreadable=true&cluster=prod-eu",
@@ -182,6 +202,9 @@ async fn every_answer_has_the_headers_and_every_link_of_a_page_leads_somewhere()
         "/decisions?would_reject=true",
         "/namespaces?since=7d",
         "/namespaces/prod-eu/shop?since=7d",
+        "/clusters",
+        "/clusters?cluster=prod-eu&gate=unknown",
+        "/health",
         "/images?since=7d",
         "/images?since=7d&repository=docker.io/library/busybox",
         "/images/reference?image=busybox",
@@ -444,6 +467,7 @@ async fn what_only_the_process_knows_is_on_every_page() {
         streams: Streams::new(CancellationToken::new()),
         readiness: ReadinessSettings::DEFAULT,
         access: open(),
+        vitals: Arc::new(vitals),
         live: Arc::new(move || Live {
             degraded: vec!["the configuration of 10:15 is in use, since the new one has mistakes".into()],
             own: standing(Timestamp(now.0 - HOUR)),

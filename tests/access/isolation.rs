@@ -10,7 +10,7 @@ use crate::setup::{POLICIES, Person, TEAMS, asking, fill, users};
 const OTHERS: [&str; 5] = ["secret", "blog", "seventh", "uid-l1", "uid-x1"];
 
 /// Every page and every part of the API that shows something of the history, with what they may ask for.
-const PATHS: [&str; 45] = [
+const PATHS: [&str; 49] = [
     "/",
     "/?since=7d",
     "/?cluster=prod",
@@ -24,6 +24,9 @@ const PATHS: [&str; 45] = [
     "/agreement",
     "/agreement?webhook=gate&local=images",
     "/candidates",
+    "/clusters",
+    "/clusters?cluster=prod&gate=unknown",
+    "/clusters?cluster=prod&gate=not",
     "/inventory",
     "/inventory?outlook=audited",
     "/namespaces",
@@ -41,6 +44,7 @@ const PATHS: [&str; 45] = [
     "/api/v1/agreement",
     "/api/v1/agreement?webhook=gate&local=images",
     "/api/v1/candidates",
+    "/api/v1/clusters",
     "/api/v1/decisions?limit=1000",
     "/api/v1/export",
     "/api/v1/names?q=e",
@@ -112,6 +116,21 @@ async fn figures_lists_and_names_are_of_their_namespaces_alone() {
             assert!(!text.contains(other), "{path} says {other}:\n{text}");
         }
     }
+    let clusters = sam.json("/api/v1/clusters").await;
+    let names: Vec<&Value> =
+        clusters["clusters"].as_array().expect("a list").iter().map(|one| &one["cluster"]).collect();
+    assert_eq!((names, &clusters["replicas"]), (vec![&json!("prod")], &Value::Null), "{clusters}");
+    for of_replicas in ["replicas", "protocols", "unproven", "lag_ms", "next_end"] {
+        assert_eq!(clusters["clusters"][0][of_replicas], Value::Null, "{of_replicas}: {clusters}");
+    }
+    let page = sam.get("/clusters").await.text();
+    assert!(!page.contains("Replicas") && !page.contains("Unproven"), "{page}");
+    let of_all = root.clone().json("/api/v1/clusters").await;
+    assert_eq!(
+        (of_all["clusters"].as_array().map(Vec::len), of_all["replicas"].is_array()),
+        (Some(2), true),
+        "{of_all}"
+    );
     let overview = sam.get("/").await.text();
     assert!(overview.contains("shop-eu") && !overview.contains("Unjudged"), "{overview}");
     assert!(root.clone().get("/").await.text().contains("secret-project"));
@@ -165,12 +184,13 @@ async fn what_a_webhook_says_is_of_their_namespaces_alone() {
 }
 
 /// What takes a cluster and a namespace.
-const ASKED: [&str; 20] = [
+const ASKED: [&str; 21] = [
     "/",
     "/decisions",
     "/decisions/tail",
     "/agreement",
     "/candidates",
+    "/clusters",
     "/images",
     "/inventory",
     "/namespaces",
@@ -216,7 +236,9 @@ async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
         "/namespaces/seventh/shop",
         "/api/v1/namespaces/prod/secret-project",
     ];
-    for path in ["/access", "/api/v1/access", "/metrics"].into_iter().chain(others) {
+    let of_all =
+        ["/access", "/api/v1/access", "/health", "/api/v1/health", "/metrics", "/api/v1/clusters?cluster=seventh"];
+    for path in of_all.into_iter().chain(others) {
         assert_eq!(sam.get(path).await.status, 403, "{path}");
     }
     // Of a cluster's own objects, and of images that others alone ask for, nobody learns whether there are any.
@@ -232,5 +254,5 @@ async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
     // Some of so many have a row, and the count of the others comes with the next one.
     assert_eq!(refusals.len(), 20);
     let metrics = ada.get("/metrics").await.text();
-    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 110"), "{metrics}");
+    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 118"), "{metrics}");
 }

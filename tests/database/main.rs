@@ -2,6 +2,10 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[path = "../access/setup.rs"]
+#[expect(dead_code, reason = "the tests of who may look use more of it")]
+mod access;
+mod health;
 mod memory;
 mod outages;
 mod setup;

@@ -2,13 +2,14 @@ use super::history::History;
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Answer, Gap, Record, UNDECLARED};
-use crate::store::figures::{chart, summary, undeclared};
+use crate::store::figures::{by_cluster, chart, summary, undeclared};
 use crate::store::hits::ranking;
 use crate::store::reach::Reach;
 use crate::store::read::{DryRuns, Figures, Filter, Hits, Range, Rejections, Scope, Slice, StoredDecision, Which};
 
 on_both![
     summary_and_chart_are_what_the_decisions_add_up_to,
+    figures_by_cluster_are_those_of_each,
     an_empty_history_has_empty_figures,
     the_most_hit_come_first,
     unjudged_reviews_are_added_once,
@@ -88,6 +89,25 @@ async fn summary_and_chart_are_what_the_decisions_add_up_to(kind: Kind) {
                 assert_eq!(bar.figures, expected(&history, &scope, bar.from, bar.to), "{scope:?}");
             }
         }
+    }
+}
+
+async fn figures_by_cluster_are_those_of_each(kind: Kind) {
+    let history = History::new(6, 400, 40, NOW);
+    let test = TestStore::new(kind, &HISTORY).await;
+    test.store.apply(&history.records).await.expect("a batch");
+    for scope in scopes() {
+        let found = by_cluster(&test.store.database, &scope, NOW).await.expect("figures");
+        for (cluster, figures) in &found.clusters {
+            let of_it = Scope { cluster: Some(cluster.clone()), ..scope.clone() };
+            let expected = summary(&test.store.database, &of_it, NOW).await.expect("a summary");
+            // What was answered unread is of no namespace.
+            let unjudged = if scope.namespace.is_some() { 0 } else { expected.figures.unjudged };
+            assert_eq!(*figures, Figures { unjudged, ..expected.figures }, "{cluster} {scope:?}");
+        }
+        let all = summary(&test.store.database, &scope, NOW).await.expect("a summary");
+        let sum: u64 = found.clusters.iter().map(|(_, figures)| figures.reviews).sum();
+        assert_eq!(sum, all.figures.reviews, "{scope:?}");
     }
 }
 

@@ -7,6 +7,7 @@ use super::history::History;
 use super::{HISTORY, Kind, TestStore, on_both, postgres};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Decision, Record, ReviewHash, ReviewRecord};
+use crate::store::fleet::Said;
 use crate::store::reach::Reach;
 use crate::store::read::{Filter, Range};
 use crate::store::settings::{PostgresSettings, StoreSettings};
@@ -137,7 +138,15 @@ async fn no_replica_running_is_a_gap(kind: Kind) {
     let beat = async |seen_at: Timestamp| {
         let (drained, clusters) = (Drained::Until(Timestamp(95_000)), vec!["lab".to_owned()]);
         let started_at = Timestamp(0);
-        let heartbeat = Heartbeat { seen_at, started_at, drained, version: "0", revision: "r".to_owned(), clusters };
+        let heartbeat = Heartbeat {
+            seen_at,
+            started_at,
+            drained,
+            version: "0",
+            revision: "r".to_owned(),
+            clusters,
+            said: Said::default(),
+        };
         test.store.beat(&heartbeat).await.expect("written");
     };
     beat(now).await;

@@ -4,6 +4,8 @@ use uuid::Uuid;
 
 use super::{HISTORY, Kind, TestStore, database, on_both, postgres};
 use crate::review::clock::Timestamp;
+use crate::review::decision::Protocol;
+use crate::store::fleet::{CertificateEnd, Replica, Said, SeenOfCluster};
 use crate::store::read::Standing;
 use crate::store::settings::StoreSettings;
 use crate::store::{Drained, Heartbeat, Migrated, Sql, Store, StoreError};
@@ -23,7 +25,14 @@ fn heartbeat(seconds: i64, drained: Drained) -> Heartbeat {
         version: "0.1.0",
         revision: "r1".to_owned(),
         clusters: vec!["lab".to_owned(), "prod".to_owned()],
+        said: said(),
     }
+}
+
+fn said() -> Said {
+    let end = CertificateEnd { end: Timestamp(9_000), role: "server".to_owned(), name: "localhost".to_owned() };
+    let lab = SeenOfCluster { protocols: vec![Protocol::ImageReview], unproven: 3 };
+    Said { certificates: vec![end], clusters: [("lab".to_owned(), lab)].into() }
 }
 
 async fn a_heartbeat_is_one_row_and_the_last_one_counts(kind: Kind) {
@@ -39,7 +48,27 @@ async fn a_heartbeat_is_one_row_and_the_last_one_counts(kind: Kind) {
     test.store.apply(&[]).await.expect("an empty batch");
     assert_eq!(test.count("replicas").await, "1");
     assert_eq!(test.store.served_last().await.expect("read"), ["lab", "prod"]);
+    let found = |has_stopped| Replica {
+        standing: Standing {
+            replica: super::REPLICA,
+            clusters: vec!["lab".to_owned(), "prod".to_owned()],
+            heard_at: Timestamp(25_000),
+            stored_until: Some(Timestamp(if has_stopped { i64::MAX } else { 24_995 })),
+        },
+        started_at: Timestamp(1_000),
+        has_stopped,
+        version: "0.1.0".to_owned(),
+        revision: "r1".to_owned(),
+        said: Some(said()),
+    };
+    assert_eq!(test.store.replicas().await.expect("read"), [found(false)]);
     test.store.emptied().await.expect("written");
+    assert_eq!(test.store.replicas().await.expect("read"), [found(true)]);
+    // Of a version that does not say it; and one that never said anything is none.
+    let mut tx = test.store.database.begin().await.expect("a transaction");
+    tx.execute(Sql::new("UPDATE replicas SET said = NULL")).await.expect("written");
+    tx.commit().await.expect("committed");
+    assert_eq!(test.store.replicas().await.expect("read"), [Replica { said: None, ..found(true) }]);
     assert_eq!(test.dump("SELECT drained_until FROM replicas").await, [i64::MAX.to_string()]);
 }
 

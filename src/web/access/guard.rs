@@ -14,8 +14,9 @@ use super::settings::Auth;
 use super::visitor::{PeerAddress, Who};
 use crate::store::Store;
 use crate::web::address::Address;
+use crate::web::api;
 use crate::web::error::{self, Refused, WebError};
-use crate::web::pages::sign_in;
+use crate::web::pages::{health, sign_in};
 
 /// What the guard asks.
 #[derive(Debug, Clone)]
@@ -32,7 +33,12 @@ pub async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Re
         let response = next.run(Request::from_parts(parts, body)).await;
         return gate.noted(&asked, None, response).await;
     }
-    let (who, response) = match gate.access.visitor(&parts, gate.store.as_ref()).await {
+    let (access, store) = (&gate.access, gate.store.as_ref());
+    let visitor = match is_for_need(&asked.path) {
+        true => access.visitor_in_need(&parts, store).await,
+        false => access.visitor(&parts, store).await,
+    };
+    let (who, response) = match visitor {
         Ok(visitor) => {
             let who = visitor.who.clone();
             parts.extensions.insert(visitor);
@@ -47,6 +53,11 @@ pub async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Re
 /// What is no page of anybody.
 fn is_open(path: &str) -> bool {
     path.starts_with("/assets/") || path == sign_in::PATH || path.starts_with(&format!("{}/", sign_in::PATH))
+}
+
+/// What is read while the history is away.
+fn is_for_need(path: &str) -> bool {
+    [health::PATH, health::RUNBOOK, api::health::PATH].contains(&path)
 }
 
 /// What of a request is told afterwards.

@@ -17,6 +17,7 @@ pub mod log;
 pub mod oidc;
 pub mod password;
 pub mod proxy;
+mod remembered;
 pub mod secret;
 pub mod settings;
 pub mod visitor;
@@ -30,6 +31,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use prometheus_client::registry::Registry;
+use tokio::time::timeout;
 
 use self::attempts::Attempts;
 use self::cookie::Cookie;
@@ -38,15 +40,17 @@ use self::log::{AccessLog, Reason};
 use self::oidc::Provider;
 use self::password::Passwords;
 use self::proxy::ProxyError;
+use self::remembered::Remembered;
 use self::secret::{Secret, hash};
 use self::settings::{AccessSettings, Auth, DirectorySettings};
 use self::visitor::{Held, PeerAddress, Visitor, Who};
 use self::vouched::Vouched;
 use super::error::{Barred, WebError};
+use super::health::known::PATIENCE;
 use crate::review::clock::Timestamp;
 use crate::store::Store;
 use crate::store::access::{Event, Means};
-use crate::store::session::Session;
+use crate::store::session::{Ended, Session};
 
 pub use self::client::ClientError;
 pub use self::guard::{Gate, guard};
@@ -58,6 +62,7 @@ pub struct Access {
     pub passwords: Passwords,
     pub attempts: Attempts,
     pub log: AccessLog,
+    pub remembered: Remembered,
     /// With `report.oidc`.
     pub provider: Option<Provider>,
 }
@@ -84,6 +89,7 @@ impl Access {
             passwords: Passwords::default(),
             attempts: Attempts::default(),
             log: AccessLog::new(registry),
+            remembered: Remembered::default(),
             provider,
         })
     }
@@ -112,6 +118,25 @@ impl Access {
             }
         }
         Ok(visitor)
+    }
+
+    /// The same for a page that is read while the history is away: who was signed in a short while ago is so still.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn visitor_in_need(&self, request: &Parts, store: Option<&Store>) -> Result<Visitor, WebError> {
+        match timeout(PATIENCE, self.visitor(request, store)).await {
+            Ok(Err(WebError::Store(_) | WebError::NotOpen)) | Err(_) => self.recalled(request).await,
+            Ok(known) => known,
+        }
+    }
+
+    async fn recalled(&self, request: &Parts) -> Result<Visitor, WebError> {
+        let known = self.known(request, None).await;
+        let Err(WebError::NotOpen) = known else { return known };
+        let secret = Cookie::Session.read(&request.headers, self.settings.is_by_tls).ok_or(WebError::NotSignedIn)?;
+        let session = self.remembered.recall(secret.key()).filter(|session| self.lasts(session, Timestamp::now()));
+        self.of_vouched(secret, session.ok_or(WebError::NotOpen)?, self.directory())
     }
 
     /// The same of a request that is being answered for long: nobody is there anew for it.
@@ -158,9 +183,17 @@ impl Access {
     ) -> Result<Visitor, WebError> {
         let secret = Cookie::Session.read(headers, self.settings.is_by_tls).ok_or(WebError::NotSignedIn)?;
         let store = store.ok_or(WebError::NotOpen)?;
-        let now = Timestamp::now();
-        let session = store.session(secret.key()).await?.filter(|session| self.lasts(session, now));
-        let session = session.ok_or(WebError::NotSignedIn)?;
+        let session = store.session(secret.key()).await?.filter(|session| self.lasts(session, Timestamp::now()));
+        let Some(session) = session else {
+            self.remembered.forget(Ended::One(secret.key()));
+            return Err(WebError::NotSignedIn);
+        };
+        self.remembered.vouched(&session);
+        self.of_vouched(secret, session, directory)
+    }
+
+    /// Of a session that lasts.
+    fn of_vouched(&self, secret: Secret, session: Session, directory: Arc<Directory>) -> Result<Visitor, WebError> {
         let standing = self.standing(&session, &directory)?;
         let held = Held { secret, subject: session.subject, seen_at: session.seen_at };
         let who = Who { name: session.who, means: session.means, session: Some(held) };

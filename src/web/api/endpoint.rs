@@ -17,7 +17,8 @@ pub struct Endpoint {
     /// Names of what its query takes, and no others.
     pub parameters: Vec<&'static str>,
     pub gives: Gives,
-    route: MethodRouter<Arc<WebState>>,
+    /// `None`: it is routed apart, since it answers without a history too.
+    route: Option<MethodRouter<Arc<WebState>>>,
 }
 
 /// What an answer is.
@@ -38,8 +39,13 @@ impl Endpoint {
         parameters: &[&'static str],
         route: MethodRouter<Arc<WebState>>,
     ) -> Self {
+        Self { route: Some(route), ..Self::apart::<T>(path, says, parameters) }
+    }
+
+    /// The same, routed apart.
+    pub fn apart<T: JsonSchema>(path: &'static str, says: &'static str, parameters: &[&'static str]) -> Self {
         let gives = Gives::Json(|schemas| schemas.subschema_for::<T>());
-        Self { path, says, parameters: parameters.to_vec(), gives, route }
+        Self { path, says, parameters: parameters.to_vec(), gives, route: None }
     }
 
     pub fn files(
@@ -49,7 +55,7 @@ impl Endpoint {
         media_types: &'static [&'static str],
         route: MethodRouter<Arc<WebState>>,
     ) -> Self {
-        Self { path, says, parameters: parameters.to_vec(), gives: Gives::Files(media_types), route }
+        Self { path, says, parameters: parameters.to_vec(), gives: Gives::Files(media_types), route: Some(route) }
     }
 
     /// By which a generated client calls it: `decisions`, `decisions_id`.
@@ -65,6 +71,9 @@ impl Endpoint {
     }
 
     pub fn onto(self, router: Router<Arc<WebState>>) -> Router<Arc<WebState>> {
-        router.route(self.path, self.route)
+        match self.route {
+            Some(route) => router.route(self.path, route),
+            None => router,
+        }
     }
 }

@@ -19,11 +19,13 @@ mod break_glass;
 mod candidates;
 mod ceilings;
 mod chart;
+mod clusters;
 pub mod decision;
 mod decisions;
 mod document;
 pub mod endpoint;
 mod export;
+pub mod health;
 mod hits;
 mod image;
 mod images;
@@ -57,6 +59,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         images::endpoint(),
         image::endpoint(),
         inventory::endpoint(),
+        clusters::endpoint(),
+        health::endpoint(),
         agreement::endpoint(),
         candidates::endpoint(),
         break_glass::endpoint(),

@@ -17,8 +17,8 @@ use crate::policy::readiness::Asked;
 use crate::policy::readiness::census::Census;
 use crate::policy::settings::ExemptionSettings;
 use crate::review::decision::Mode;
-use crate::store::Covered;
 use crate::store::access::Event;
+use crate::store::coverage::Covered;
 use crate::web::access::log::AccessLog;
 use crate::web::access::visitor::{PeerAddress, Visitor};
 use crate::web::error::{ApiError, WebError};
@@ -151,7 +151,7 @@ async fn file(
 ) -> Result<Response, ApiError> {
     let call = Call::of(&state, visitor, query.as_deref(), &of_file()).await?;
     let form = call.parameters.form()?;
-    let zone = call.parameters.zone(&call.zone)?;
+    let zone = call.parameters.zone(&state.settings.time_zone)?;
     let call = Call { zone, ..call };
     let (live, asking) = asked(&state, &call).await?;
     let who = call.visitor.who.as_ref().map(|who| (who.name.as_str(), who.means));

@@ -35,6 +35,7 @@ pub async fn submit(
         None => (Ended::One(held.secret.key()), "signed out"),
     };
     let noted = AccessLog::entry(Event::SignOut, Some((&who.name, who.means)), peer, what);
+    state.access.remembered.forget(ended);
     state.store.end_sessions(ended, &noted).await?;
     let mut response = go(sign_in::PATH);
     response.headers_mut().append(SET_COOKIE, Cookie::Session.unset(state.access.settings.is_by_tls));
