@@ -10,6 +10,8 @@ pub mod rules;
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use self::exempted::Exemptions;
 use self::glass::Glass;
 use self::incomplete::Incomplete;
@@ -126,6 +128,21 @@ impl Asking {
         let (cluster, namespace) = (scope.cluster.clone(), scope.namespace.clone());
         let question = Question { revision, settings, cluster, namespace, now: now.at, reach };
         Ok(Self { scope, question, zone: now.zone.clone(), parameters, person })
+    }
+
+    /// By other means than an address, and by the same names.
+    ///
+    /// # Errors
+    /// Names the parameter that is wrong and says what would be right.
+    pub fn given(
+        given: Vec<(String, String)>,
+        ground: Ground,
+        zone: &TimeZone,
+        now: Timestamp,
+    ) -> Result<Self, BadParameter> {
+        let parameters = Parameters::of(given);
+        let zone = parameters.zone(zone)?;
+        Self::of(&parameters, ground, Now { at: now, zone: &zone })
     }
 
     /// Another page, of the same place.
