@@ -13,6 +13,7 @@ use crate::commands::hold::HoldCommand;
 use crate::commands::journal::JournalCommand;
 use crate::commands::migrate::MigrateArgs;
 use crate::commands::ready::ReadyArgs;
+use crate::commands::report::ReportArgs;
 use crate::commands::rollout::RolloutCommand;
 use crate::commands::serve::ServeArgs;
 use crate::commands::user::UserCommand;
@@ -76,6 +77,13 @@ pub enum Command {
     /// Exit code 1 when it is not, or when a process does not answer within 5 s. Of a rule, 2 when that is not known: there
     /// are workloads that it has not judged, nobody answers, or the configuration has mistakes.
     Ready(ReadyArgs),
+    /// Write the printable report of a period to a file: overview, each rule's readiness and what it judged, exemptions,
+    /// break-glass, gaps.
+    ///
+    /// One file of HTML for a mail, or Markdown for a ticket, with the words and figures of the report's page. Exit code 1
+    /// when the history cannot be read or the report does not answer, 2 for mistakes in the configuration or in what is
+    /// asked for.
+    Report(ReportArgs),
     /// Judge manifests and reviews on a desk, as `serve` would judge them.
     ///
     /// Every kind of local policy, in the mode that it has there; webhooks are not asked. Exit code 1 where a violation

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod ask;
 pub mod bouncer;
 pub mod ceiling;
 pub mod certs;
@@ -12,6 +13,7 @@ pub mod journal;
 pub mod migrate;
 mod progress;
 pub mod ready;
+pub mod report;
 pub mod rollout;
 pub mod serve;
 pub mod user;
@@ -41,6 +43,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Export(args) => export::run(args, cli.log),
         Command::Migrate(args) => migrate::run(args, cli.log),
         Command::Ready(args) => ready::run(args),
+        Command::Report(args) => report::run(args),
         Command::User(command) => user::run(command),
         Command::Verify(args) => verify::run(args),
         Command::Check(args) => check::run(args, cli.log),

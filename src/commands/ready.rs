@@ -1,7 +1,6 @@
 //! `rehearsal ready`: ask a running process how it is, where no other program is at hand to ask; or, of a rule, whether it is
 //! ready to be enforced.
 
-mod ask;
 mod rule;
 
 use std::io::{self, Read, Write};

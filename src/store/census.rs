@@ -17,7 +17,7 @@ use crate::review::clock::Timestamp;
 use crate::review::workload::Workload;
 
 /// By its number in the history, its place in [`Evidence::places`].
-type Numbers = HashMap<i64, usize>;
+pub(super) type Numbers = HashMap<i64, usize>;
 
 /// Versions of one policy, by their numbers.
 type Versions = BTreeSet<i64>;
@@ -32,7 +32,7 @@ type Violated = (HashMap<i64, Against>, HashMap<usize, Timestamp>);
 pub(super) async fn evidence(database: &Database, scope: &Scope, asked: &[Asked]) -> Result<Evidence, StoreError> {
     let since = scope.since.unwrap_or(Timestamp(0));
     let (mut places, numbers) = places(database, scope).await?;
-    let mut known = reviewed(database, scope, since, &numbers).await?;
+    let mut known = reviewed(database, scope, &numbers).await?;
     running::add(database, scope, since, &mut places, &mut known).await?;
     let versions = versions(database, asked).await?;
     let ids = |versions: &[(i64, String)]| -> Versions { versions.iter().map(|(id, _)| *id).collect() };
@@ -66,7 +66,7 @@ async fn since_when(database: &Database) -> Result<Option<Timestamp>, StoreError
     database.fetch(sql).await?.first().map(|row| Ok(Timestamp(row.int(0)?))).transpose()
 }
 
-async fn places(database: &Database, scope: &Scope) -> Result<(Vec<Place>, Numbers), StoreError> {
+pub(super) async fn places(database: &Database, scope: &Scope) -> Result<(Vec<Place>, Numbers), StoreError> {
     let text = "SELECT n.id, c.name, n.name FROM namespaces n JOIN clusters c ON c.id = n.cluster WHERE 1 = 1";
     let mut sql = Sql::new(text);
     sql.append(within(scope));
@@ -79,13 +79,13 @@ async fn places(database: &Database, scope: &Scope) -> Result<(Vec<Place>, Numbe
     Ok((places, numbers))
 }
 
-/// Since then; dry runs are none.
-async fn reviewed(
-    database: &Database,
-    scope: &Scope,
-    since: Timestamp,
-    numbers: &Numbers,
-) -> Result<Vec<Known>, StoreError> {
+/// Those whose reviews reach into the scope's span; dry runs are none.
+pub(super) async fn reviewed(database: &Database, scope: &Scope, numbers: &Numbers) -> Result<Vec<Known>, StoreError> {
+    let mut of_span = Sql::new(" HAVING max(t.last_at) >= ");
+    of_span.bind(scope.since.map_or(0, |since| since.0));
+    if let Some(until) = scope.until {
+        of_span.push(" AND min(t.first_at) < ").bind(until.0);
+    }
     let mut sql = Sql::new("SELECT w.namespace, w.id, w.kind, w.name, ");
     match scope.namespace {
         // There are as many as there are clusters.
@@ -95,13 +95,13 @@ async fn reviewed(
                 "max(t.last_at) FROM workloads w {FOR_EACH_JOIN} workload_totals t WHERE w.namespace IN "
             ));
             sql.numbers(numbers.keys().copied());
-            sql.push(" AND t.workload = w.id AND t.dry_run = FALSE AND t.last_at >= ").bind(since.0);
-            sql.push(" GROUP BY w.namespace, w.id, w.kind, w.name");
+            sql.push(" AND t.workload = w.id AND t.dry_run = FALSE GROUP BY w.namespace, w.id, w.kind, w.name");
+            sql.append(of_span);
         }
         // Put together in the order of the index first: a name is looked up for each, and never sorted by.
         None => {
             sql.push("h.at FROM (SELECT t.workload AS workload, max(t.last_at) AS at FROM workload_totals t ");
-            sql.push("WHERE t.dry_run = FALSE GROUP BY t.workload HAVING max(t.last_at) >= ").bind(since.0);
+            sql.push("WHERE t.dry_run = FALSE GROUP BY t.workload").append(of_span);
             sql.push(&format!(") AS h {FOR_EACH_JOIN} workloads w WHERE w.id = h.workload"));
         }
     }

@@ -152,8 +152,15 @@ pub(super) async fn all(database: &Database) -> Result<Horizons, StoreError> {
             NOTABLE => horizons.notable = before,
             DRY_RUN => horizons.dry_run = before,
             SIZE => horizons.for_size = before,
+            walked if walked == mark::DAYS.0 => horizons.figures = begun(before),
+            walked if walked == mark::UNJUDGED.0 => horizons.events = begun(before),
             _ => {}
         }
     }
     Ok(horizons)
+}
+
+/// Of a walk that has gone anywhere.
+fn begun(before: Option<Timestamp>) -> Option<Timestamp> {
+    before.filter(|before| before.0 != BEGINNING)
 }

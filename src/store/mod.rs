@@ -17,6 +17,7 @@ mod bucket;
 pub mod ceiling;
 mod census;
 mod comparison;
+pub mod coverage;
 mod database;
 mod days;
 mod digests;
@@ -91,9 +92,8 @@ use self::database::Database;
 use self::places::{KnownRule, Namespace};
 use self::reach::{Reach, Rights, of_cluster};
 use self::read::{
-    AccordBucket, AgainstPage, Agreements, Bucket, ByCluster, Causes, Comparisons, Cursor, Disagreed, Filter, Followed,
-    Hits, Horizons, Names, News, Page, Pair, PolicyRules, Range, Ranking, Scope, Slice, Standing, StoredDecision,
-    Summary, Uses, Which,
+    AgainstPage, Bucket, ByCluster, Comparisons, Cursor, Filter, Followed, Hits, Horizons, Names, News, Page,
+    PolicyRules, Range, Ranking, Scope, Slice, Standing, StoredDecision, Summary, Uses, Which,
 };
 use self::settings::{HistorySettings, RetentionSettings, StoreSettings};
 use self::sql::Sql;

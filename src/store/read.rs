@@ -230,6 +230,10 @@ pub struct Horizons {
     pub dry_run: Option<Timestamp>,
     /// Of `decisions`, what went before its time because the history was over `retention.max_size`.
     pub for_size: Option<Timestamp>,
+    /// Figures, and what says which rule judged which workload.
+    pub figures: Option<Timestamp>,
+    /// Gaps, and counts of what was not judged.
+    pub events: Option<Timestamp>,
 }
 
 // === impl Filter ===

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use sha2::{Digest, Sha256};
 
-const STYLE: &str = include_str!("../../templates/assets/report.css");
+pub const STYLE: &str = include_str!("../../templates/assets/report.css");
 const SCRIPT: &str = include_str!("../../templates/assets/report.js");
 const ICON: &str = include_str!("../../templates/assets/icon.svg");
 

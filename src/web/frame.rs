@@ -11,7 +11,7 @@ use super::address::Address;
 use super::completeness::Completeness;
 use super::error::{PageError, WebError};
 use super::filters::{count, plain};
-use super::query::{BadParameter, Now, Parameters};
+use super::query::{Now, Parameters};
 use super::settings::ReportSettings;
 use super::zone::Zone;
 use super::{Live, WebState, assets};
@@ -25,7 +25,7 @@ use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
 
 /// Every page that one can go to from every other.
-const PAGES: [(&str, &str); 11] = [
+const PAGES: [(&str, &str); 12] = [
     ("/", "Overview"),
     ("/namespaces", "Namespaces"),
     ("/images", "Images"),
@@ -37,6 +37,7 @@ const PAGES: [(&str, &str); 11] = [
     ("/clusters", "Clusters"),
     ("/exemptions", "Exemptions"),
     ("/policies", "Policies"),
+    ("/report", "Report"),
 ];
 
 /// One request for a page.
@@ -115,7 +116,7 @@ impl Visit {
     async fn of(state: &WebState, visitor: Visitor, query: Option<&str>) -> Result<Self, WebError> {
         let parameters = Parameters::parse(query)?;
         visitor.admit(parameters.text("cluster"), parameters.text("namespace"))?;
-        let zone = zone(&parameters, &state.settings)?;
+        let zone = parameters.zone(&state.settings.time_zone)?;
         let reach = state.store.reach(&visitor.rights).await?;
         Ok(Self { parameters, zone, now: Timestamp::now(), visitor, reach })
     }
@@ -132,7 +133,7 @@ impl Visit {
     ) -> Result<Self, WebError> {
         visitor.admit_to_all(what)?;
         let parameters = Parameters::parse(query)?;
-        let zone = zone(&parameters, settings)?;
+        let zone = parameters.zone(&settings.time_zone)?;
         Ok(Self { parameters, zone, now: Timestamp::now(), visitor, reach: Reach::Everything })
     }
 
@@ -250,7 +251,7 @@ impl Notice {
         gaps.iter().map(|gap| Self::of_gap(gap, zone)).collect()
     }
 
-    fn of_gap(gap: &Gap, zone: &Zone) -> Self {
+    pub fn of_gap(gap: &Gap, zone: &Zone) -> Self {
         let until = gap.to.map_or_else(|| "and still lasting".to_owned(), |to| format!("to {}", zone.second(to)));
         let number = match gap.count {
             // It has begun, and nothing was asked since; or what was is still being written.
@@ -284,7 +285,7 @@ impl Notice {
     }
 
     /// Names the replicas that are furthest behind.
-    fn of_completeness(completeness: &Completeness, zone: &Zone) -> Option<Self> {
+    pub fn of_completeness(completeness: &Completeness, zone: &Zone) -> Option<Self> {
         let behind = &completeness.behind;
         let (named, more) = behind.split_at(behind.len().min(REPLICAS));
         let mut sentences: Vec<String> = named.iter().map(|behind| behind.sentence(|at| zone.second(at))).collect();
@@ -381,23 +382,12 @@ impl Notice {
     }
 }
 
-/// That it is asked in, or the report's own.
-fn zone(parameters: &Parameters, settings: &ReportSettings) -> Result<Zone, BadParameter> {
-    let Some(name) = parameters.text("tz") else { return Ok(Zone::new(settings.time_zone.clone())) };
-    Zone::by_name(name).ok_or_else(|| {
-        BadParameter::new(
-            "tz",
-            format!("{name:?} is not a time zone that is known here: write one like Europe/Berlin or UTC"),
-        )
-    })
-}
-
 fn capital(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
-fn complete_until(completeness: &Completeness, zone: &Zone) -> String {
+pub fn complete_until(completeness: &Completeness, zone: &Zone) -> String {
     completeness.until.map_or_else(|| "a time that is not known".to_owned(), |until| zone.second(until))
 }
 

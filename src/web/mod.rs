@@ -69,6 +69,7 @@ mod matrix;
 mod modes;
 mod pages;
 mod place;
+pub mod printed;
 mod query;
 pub mod readiness;
 mod reference;
@@ -186,6 +187,7 @@ pub fn router(state: WebState, others: Router) -> Router {
         .route("/namespaces/{cluster}", get(pages::namespace::of_cluster))
         .route("/namespaces/{cluster}/{namespace}", get(pages::namespace::show))
         .route("/policies", get(pages::policies::show))
+        .route("/report", get(pages::report::show))
         .route("/revisions/{id}", get(pages::revision::show))
         .route("/rules", get(pages::rules::show))
         .route("/rules/{policy}/{rule}", get(pages::rule::show))

@@ -2,10 +2,12 @@
 
 use std::str::FromStr;
 
+use jiff::tz::TimeZone;
 use percent_encoding::percent_decode_str;
 
 use super::address::Address;
 use super::export::Format;
+use super::printed::file::Form;
 use super::sentence;
 use super::zone::Zone;
 use crate::review::agreement::Accord;
@@ -283,6 +285,20 @@ impl Parameters {
         Ok(self.choice("format", &FORMATS)?.unwrap_or(Format::Ndjson))
     }
 
+    /// How the printable report is written.
+    pub fn form(&self) -> Result<Form, BadParameter> {
+        Ok(self.choice("format", &FORMS)?.unwrap_or(Form::Html))
+    }
+
+    /// In which times are shown: `tz`, or else the report's own.
+    pub fn zone(&self, own: &TimeZone) -> Result<Zone, BadParameter> {
+        let Some(name) = self.text("tz") else { return Ok(Zone::new(own.clone())) };
+        Zone::by_name(name).ok_or_else(|| {
+            let problem = "is not a time zone that is known here: write one like Europe/Berlin or UTC";
+            BadParameter::new("tz", format!("{name:?} {problem}"))
+        })
+    }
+
     /// Of what a table of hits is, and whether of what is new: `of`, `new`.
     pub fn hits(&self) -> Result<(Hits, bool), BadParameter> {
         let of = self.choice("of", &HITS)?;
@@ -376,6 +392,7 @@ pub const ANSWERS: [(&str, Answer); 3] =
 const YES_NO: [(&str, bool); 2] = [("true", true), ("false", false)];
 const YES: [(&str, bool); 1] = [("true", true)];
 const FORMATS: [(&str, Format); 2] = [("ndjson", Format::Ndjson), ("csv", Format::Csv)];
+const FORMS: [(&str, Form); 2] = [("html", Form::Html), ("md", Form::Markdown)];
 const HITS: [(&str, Hits); 3] =
     [("rules", Hits::Rules), ("namespaces", Hits::Namespaces), ("images", Hits::Repositories)];
 const BLAME: [(&str, Blame); 1] = [("true", Blame::Only)];

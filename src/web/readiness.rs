@@ -253,31 +253,36 @@ impl OfRule {
 
     /// `images/pinned is ready in 3 of 7 namespaces; not ready in 2; not known in 2.`
     pub fn sentence(&self) -> String {
-        let name = self.asked.name();
-        let all = self.census.namespaces.len() as u64;
-        if all == 0 {
-            return format!("Nothing is known of {name} yet: no workload was reviewed.");
-        }
-        let mut text = match self.gated(Gate::Ready) {
-            _ if all == 1 => {
-                let is = match self.census.namespaces[0].state.gate() {
-                    Gate::Ready => "is ready",
-                    Gate::Not => "is not ready",
-                    Gate::Unknown => "is not known to be ready",
-                };
-                return format!("{name} {is} in the one namespace that is known.");
-            }
-            ready if ready == all => format!("{name} is ready in all {} namespaces", group(all)),
-            ready => format!("{name} is ready in {} of {}", group(ready), count(all, "namespace")),
-        };
-        for (gate, what) in [(Gate::Not, "not ready in"), (Gate::Unknown, "not known in")] {
-            match self.gated(gate) {
-                0 => {}
-                number => text.push_str(&format!("; {what} {}", group(number))),
-            }
-        }
-        text + "."
+        sentence(&self.asked, &self.census)
     }
+}
+
+/// Of a rule and its census.
+pub fn sentence(asked: &Asked, census: &Census) -> String {
+    let name = asked.name();
+    let all = census.namespaces.len() as u64;
+    if all == 0 {
+        return format!("Nothing is known of {name} yet: no workload was reviewed.");
+    }
+    let mut text = match gated(census, Gate::Ready) {
+        _ if all == 1 => {
+            let is = match census.namespaces[0].state.gate() {
+                Gate::Ready => "is ready",
+                Gate::Not => "is not ready",
+                Gate::Unknown => "is not known to be ready",
+            };
+            return format!("{name} {is} in the one namespace that is known.");
+        }
+        ready if ready == all => format!("{name} is ready in all {} namespaces", group(all)),
+        ready => format!("{name} is ready in {} of {}", group(ready), count(all, "namespace")),
+    };
+    for (gate, what) in [(Gate::Not, "not ready in"), (Gate::Unknown, "not known in")] {
+        match gated(census, gate) {
+            0 => {}
+            number => text.push_str(&format!("; {what} {}", group(number))),
+        }
+    }
+    text + "."
 }
 
 /// The path of a rule's page. What ids are made of stays as it is.

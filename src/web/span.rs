@@ -2,8 +2,9 @@
 
 use super::address::Address;
 use super::frame::Visit;
-use super::query::BadParameter;
+use super::query::{BadParameter, Now, Parameters};
 use crate::review::clock::{DAY, Timestamp};
+use crate::store::reach::Reach;
 use crate::store::read::Scope;
 
 /// A choice of the range: what `since` says, its name, and how a sentence over it begins.
@@ -35,13 +36,18 @@ pub struct Span {
 
 /// Without a span, the last [`DEFAULT_RANGE`].
 pub fn scope_of(visit: &Visit) -> Result<Scope, BadParameter> {
-    let mut scope = visit.parameters.without(&["dry_run"]).scope(visit.now(), &visit.reach)?;
+    scope_at(&visit.parameters, visit.now(), &visit.reach)
+}
+
+/// The same for whoever visits no page.
+pub fn scope_at(parameters: &Parameters, now: Now<'_>, reach: &Reach) -> Result<Scope, BadParameter> {
+    let mut scope = parameters.without(&["dry_run"]).scope(now, reach)?;
     if scope.since.is_none() {
-        let until = scope.until.unwrap_or(visit.now);
+        let until = scope.until.unwrap_or(now.at);
         scope.since = Some(Timestamp(until.0.saturating_sub(DAY)));
     }
     // A span up to now has an end, so that the lists behind its figures hold what they counted.
-    scope.until.get_or_insert(visit.now);
+    scope.until.get_or_insert(now.at);
     Ok(scope)
 }
 
@@ -76,8 +82,12 @@ fn choices(visit: &Visit, here: &Address, default: &str) -> Vec<RangeChoice> {
 
 /// How the sentence begins.
 pub fn lead(visit: &Visit, scope: &Scope) -> String {
-    let since = visit.parameters.text("since").unwrap_or(DEFAULT_RANGE);
-    let named = RANGES.iter().find(|(value, ..)| *value == since && visit.parameters.text("until").is_none());
+    lead_of(&visit.parameters, scope)
+}
+
+pub fn lead_of(parameters: &Parameters, scope: &Scope) -> String {
+    let since = parameters.text("since").unwrap_or(DEFAULT_RANGE);
+    let named = RANGES.iter().find(|(value, ..)| *value == since && parameters.text("until").is_none());
     let place = match (&scope.namespace, &scope.cluster) {
         (Some(namespace), Some(cluster)) => format!(", in the namespace {namespace} of {cluster},"),
         (Some(namespace), None) => format!(", in the namespace {namespace},"),
@@ -97,8 +107,12 @@ impl Span {
             true => "now".to_owned(),
             false => zone.minute(until),
         };
-        let widened = scope.since.is_some_and(|asked| since < asked)
-            || scope.until.is_some_and(|asked| until > asked && asked < visit.now);
+        let widened = is_widened(scope, (since, until), visit.now);
         Self { text: format!("{} to {end}, {}", zone.minute(since), zone.abbreviation(visit.now)), widened }
     }
+}
+
+/// Whether what was counted is more than what was asked for.
+pub fn is_widened(scope: &Scope, (since, until): (Timestamp, Timestamp), now: Timestamp) -> bool {
+    scope.since.is_some_and(|asked| since < asked) || scope.until.is_some_and(|asked| until > asked && asked < now)
 }

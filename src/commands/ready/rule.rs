@@ -10,8 +10,7 @@ use http::Uri;
 use serde_json::Value;
 
 use super::super::config::{MISTAKEN, environment, print};
-use super::super::{compile, existing};
-use super::ask;
+use super::super::{ask, compile, existing};
 use crate::config::{self, Loaded};
 use crate::policy::Revision;
 use crate::policy::glob::{Glob, Subject};

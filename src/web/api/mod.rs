@@ -35,6 +35,7 @@ mod names;
 mod namespace;
 mod namespaces;
 mod policies;
+mod report;
 mod revision;
 mod revisions;
 pub mod rule;
@@ -69,6 +70,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         break_glass::endpoint(),
         ceilings::endpoint(),
         policies::endpoint(),
+        report::endpoint(),
+        report::endpoint_of_file(),
         revisions::endpoint(),
         revision::endpoint(),
         access::endpoint(),

@@ -159,13 +159,13 @@ pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Ht
         .with_some("gate", visit.parameters.text("gate"))
         .with_some("tz", visit.parameters.text("tz"));
     let mut frame = Frame::of("Clusters", &visit, &live, here.clone());
-    frame.notices.extend(of_evidence(&question, fleet.overall.evidence.since, &visit));
+    frame.notices.extend(of_evidence(question.since(), fleet.overall.evidence.since, &visit.zone));
     frame.notices.extend(Notice::of_undeclared(if visit.reach.is_everything() { undeclared } else { 0 }));
     let shown: Vec<&Cluster> = fleet.clusters.iter().skip(after).take(CLUSTERS).collect();
     let list = gate.zip(question.cluster.as_deref());
     let page = ClustersPage {
         sentence: sentence(&fleet),
-        span: span(&question, &visit),
+        span: span(&question, &visit.zone),
         heading: filters::part(
             count(fleet.clusters.len() as u64, "cluster"),
             fleet.clusters.len() as u64,

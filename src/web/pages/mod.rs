@@ -23,6 +23,7 @@ pub mod namespace;
 pub mod namespaces;
 pub mod overview;
 pub mod policies;
+pub mod report;
 pub mod revision;
 pub mod rule;
 pub mod rules;

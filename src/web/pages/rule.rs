@@ -139,7 +139,7 @@ pub async fn show(
         .with_some("workloads", visit.parameters.text("workloads"))
         .with_some("tz", visit.parameters.text("tz"));
     let mut frame = Frame::of(found.asked.name(), &visit, &live, here.clone());
-    frame.notices.extend(of_evidence(&question, found.evidence.since, &visit));
+    frame.notices.extend(of_evidence(question.since(), found.evidence.since, &visit.zone));
     let workloads = match shown {
         None => None,
         Some(shown) => {
@@ -159,7 +159,7 @@ pub async fn show(
     let start = if shown.is_some() { 0 } else { after };
     let page = RulePage {
         sentence: found.sentence(),
-        span: span(&question, &visit),
+        span: span(&question, &visit.zone),
         why: WHY_WORKLOADS,
         cells: [of_gates(&found.census, &here), of_workloads(found.census.counts(), &here)].concat(),
         heading: format!("{}{}", count(listed.len() as u64, "namespace"), gate.map_or("", of_gate)),

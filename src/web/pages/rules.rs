@@ -10,6 +10,7 @@ use super::html;
 use crate::policy::readiness::Asked;
 use crate::policy::readiness::census::Census;
 use crate::policy::readiness::state::{Counts, Gate, ago};
+use crate::review::clock::Timestamp;
 use crate::review::comparison::Stance;
 use crate::store::read::{Comparisons, Scope};
 use crate::web::address::Address;
@@ -18,6 +19,7 @@ use crate::web::filters::{self, count, group};
 use crate::web::frame::{Frame, Notice, Visit};
 use crate::web::readiness::{Question, WHY_WORKLOADS, gated, path};
 use crate::web::sentence::Sentence;
+use crate::web::zone::Zone;
 use crate::web::{Live, WebState};
 
 #[derive(Template)]
@@ -48,7 +50,7 @@ struct Row {
 }
 
 /// A figure, and the rows that it counts.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Cell {
     pub label: &'static str,
     pub class: &'static str,
@@ -86,10 +88,10 @@ pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Ht
     let compared = if live.candidates.is_empty() { None } else { Some(store.comparisons(&scope).await?) };
     let here = visit.to("/rules").without("since").without("until");
     let mut frame = Frame::of("Rules", &visit, &live, here.clone());
-    frame.notices.extend(of_evidence(&question, overall.evidence.since, &visit));
+    frame.notices.extend(of_evidence(question.since(), overall.evidence.since, &visit.zone));
     let page = RulesPage {
         sentence: sentence(&overall.rules),
-        span: span(&question, &visit),
+        span: span(&question, &visit.zone),
         why: WHY_WORKLOADS,
         is_empty: overall.evidence.known.is_empty(),
         rows: overall.rules.iter().map(|(asked, census)| Row::of(asked, census, &here, &visit)).collect(),
@@ -103,16 +105,12 @@ pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Ht
     html(&page)
 }
 
-/// Where the history holds reviews of which it does not know what judged them.
-pub fn of_evidence(
-    question: &Question,
-    since: Option<crate::review::clock::Timestamp>,
-    visit: &Visit,
-) -> Option<Notice> {
-    let since = since.filter(|since| *since > question.since())?;
+/// Where the history holds reviews of a time that is asked for, and does not know what judged them.
+pub fn of_evidence(asked: Timestamp, since: Option<Timestamp>, zone: &Zone) -> Option<Notice> {
+    let since = since.filter(|since| *since > asked)?;
     Some(Notice {
         class: "warning",
-        heading: format!("Known from {} on", visit.zone.minute(since)),
+        heading: format!("Known from {} on", zone.minute(since)),
         text:
             "Before that this history did not note which version of a policy judged which workload. What was reviewed \
                earlier, and not since, counts as unseen."
@@ -122,7 +120,7 @@ pub fn of_evidence(
 }
 
 /// What a workload has to be to count, and since when.
-pub fn span(question: &Question, visit: &Visit) -> String {
+pub fn span(question: &Question, zone: &Zone) -> String {
     let days = |duration: std::time::Duration| {
         let hours = duration.as_secs() / 3_600;
         if hours >= 48 && hours.is_multiple_of(24) { count(hours / 24, "day") } else { count(hours.max(1), "hour") }
@@ -130,8 +128,8 @@ pub fn span(question: &Question, visit: &Visit) -> String {
     format!(
         "Workloads reviewed since {}, {} (the last {}), and those of each cluster's newest inventory. Ready is where all of them \
          were judged by the rule as it is now, none would be rejected when a pod is next made, and nothing violated it for {}.",
-        visit.zone.minute(question.since()),
-        visit.zone.abbreviation(visit.now),
+        zone.minute(question.since()),
+        zone.abbreviation(question.now),
         days(question.settings.window),
         days(question.settings.quiet),
     )
@@ -223,7 +221,7 @@ impl Row {
     }
 }
 
-fn note(asked: &Asked) -> &'static str {
+pub fn note(asked: &Asked) -> &'static str {
     if asked.is_of_webhook() {
         "a webhook: when its text changed is not known here"
     } else if asked.rule == crate::policy::readiness::ANY {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ANSWERS, BLAME, DRY_RUNS, FORMATS, HITS, YES, YES_NO};
+use super::{ANSWERS, BLAME, DRY_RUNS, FORMATS, FORMS, HITS, YES, YES_NO};
 use crate::review::agreement::Accord;
 use crate::review::comparison::Stance;
 use crate::store::access::Event;
@@ -56,6 +56,8 @@ impl Described {
             ("candidate", _) => text("Decisions on which this candidate said something."),
             ("candidate_live", _) => words("What the policies in force said of it.", stances()),
             ("candidate_verdict", _) => words("What the candidate said.", stances()),
+            ("format", "/api/v1/report/file") => words("How it is written.", first(&FORMS)),
+            ("tz", _) => text("The zone in which times are written, as `Europe/Berlin`; else `report.time_zone`."),
             ("webhook", "/api/v1/agreement") => text("The webhook of the pair whose bars and causes are given."),
             ("webhook", _) => text("Decisions on which this webhook and local policies said something."),
             ("local", _) => text("Beside the webhook this local policy; without it all of them together."),

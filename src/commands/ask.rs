@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderValue};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -24,10 +25,42 @@ const LONGEST: usize = 64 << 20;
 /// # Errors
 /// It does not answer, or not with what is asked for.
 pub async fn json(url: &Uri, token: Option<HeaderValue>) -> anyhow::Result<Option<Value>> {
+    let Answer { authority, status, body } = answer(url, token, "application/json").await?;
+    let read = serde_json::from_slice::<Value>(&body);
+    match (status, read) {
+        (StatusCode::OK, Ok(value)) => Ok(Some(value)),
+        (StatusCode::NOT_FOUND, Ok(_)) => Ok(None),
+        (_, read) => Err(refused(&authority, status, read.ok().as_ref())),
+    }
+}
+
+/// A file that the report gives, or `None`: there is nothing at that address.
+///
+/// # Errors
+/// It does not answer, or not with what is asked for.
+pub async fn text(url: &Uri, token: Option<HeaderValue>) -> anyhow::Result<Option<String>> {
+    let Answer { authority, status, body } = answer(url, token, "text/html, text/markdown").await?;
+    match status {
+        StatusCode::OK => {
+            let text = String::from_utf8(body.to_vec());
+            text.map(Some).with_context(|| format!("{authority} answers with no text"))
+        }
+        StatusCode::NOT_FOUND => Ok(None),
+        status => Err(refused(&authority, status, serde_json::from_slice(&body).ok().as_ref())),
+    }
+}
+
+struct Answer {
+    authority: String,
+    status: StatusCode,
+    body: Bytes,
+}
+
+async fn answer(url: &Uri, token: Option<HeaderValue>, accepted: &'static str) -> anyhow::Result<Answer> {
     let Some(authority) = url.authority().filter(|_| matches!(url.scheme_str(), Some("http" | "https"))) else {
         bail!("{url} is not the URL of a report: write http://HOST:PORT or https://HOST");
     };
-    let mut request = Request::get(url).header(HOST, authority.as_str()).header(ACCEPT, "application/json");
+    let mut request = Request::get(url).header(HOST, authority.as_str()).header(ACCEPT, accepted);
     if let Some(token) = token {
         request = request.header(AUTHORIZATION, token);
     }
@@ -41,15 +74,17 @@ pub async fn json(url: &Uri, token: Option<HeaderValue>) -> anyhow::Result<Optio
     });
     let seconds = PATIENCE.as_secs();
     let (status, body) = answered.await.with_context(|| format!("{authority} did not answer within {seconds} s"))??;
-    let read = serde_json::from_slice::<Value>(&body);
-    match (status, read) {
-        (StatusCode::OK, Ok(value)) => Ok(Some(value)),
-        (StatusCode::NOT_FOUND, Ok(_)) => Ok(None),
-        (status, Ok(value)) => {
+    Ok(Answer { authority: authority.to_string(), status, body })
+}
+
+/// In the words of the API, where it is one.
+fn refused(authority: &str, status: StatusCode, said: Option<&Value>) -> anyhow::Error {
+    match said {
+        Some(value) => {
             let message = value["error"]["message"].as_str().unwrap_or("it does not say why");
-            bail!("{authority} answers {status}: {message}")
+            anyhow::anyhow!("{authority} answers {status}: {message}")
         }
-        (status, Err(_)) => bail!("{authority} answers {status}, and not as the API of a report does"),
+        None => anyhow::anyhow!("{authority} answers {status}, and not as the API of a report does"),
     }
 }
 

@@ -1,0 +1,212 @@
+//! `GET /api/v1/report`: of the printable report what no other address has; and `GET /api/v1/report/file`: all of it, to send.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::endpoint::Endpoint;
+use super::rules::{CountedShape, NamespacesShape, WorkloadsShape};
+use super::shape::{CompletenessShape, time};
+use super::{Call, json};
+use crate::policy::readiness::Asked;
+use crate::policy::readiness::census::Census;
+use crate::policy::settings::ExemptionSettings;
+use crate::review::decision::Mode;
+use crate::store::access::Event;
+use crate::store::coverage::Covered;
+use crate::web::access::log::AccessLog;
+use crate::web::access::visitor::{PeerAddress, Visitor};
+use crate::web::error::{ApiError, WebError};
+use crate::web::printed::exempted::in_period;
+use crate::web::printed::rules::{Judged, modes};
+use crate::web::printed::{ASKED, Asking, Ground, Printed};
+use crate::web::{Live, WebState};
+
+/// What it takes.
+const PARAMETERS: [&str; 4] = ["since", "until", "cluster", "namespace"];
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Report")]
+struct ReportShape<'a> {
+    /// Of what is covered, as it was asked for.
+    since: String,
+    until: String,
+    /// By what readiness is counted, whatever the period.
+    readiness: CountedShape,
+    rules: Vec<RuleShape<'a>>,
+    /// In force, or ended in the period. `null`: they are for whoever may see the whole history.
+    exemptions: Option<Vec<ExemptionShape<'a>>>,
+    #[serde(flatten)]
+    completeness: CompletenessShape<'a>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ReportedRule")]
+struct RuleShape<'a> {
+    policy: &'a str,
+    rule: &'a str,
+    /// In how many of the namespaces that are known it is in which mode.
+    modes: Vec<ModeShape>,
+    namespaces: NamespacesShape,
+    workloads: WorkloadsShape,
+    coverage: CoverageShape<'a>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ModeCount")]
+struct ModeShape {
+    mode: Mode,
+    namespaces: u64,
+}
+
+/// Of the workloads of the period.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Coverage")]
+struct CoverageShape<'a> {
+    known: u64,
+    judged: u64,
+    /// The first of the others.
+    missed: Vec<MissedShape<'a>>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MissedWorkload")]
+struct MissedShape<'a> {
+    cluster: &'a str,
+    namespace: &'a str,
+    workload: String,
+}
+
+/// Each list that is empty is anything.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ReportedExemption")]
+struct ExemptionShape<'a> {
+    policies: &'a [String],
+    rules: &'a [String],
+    clusters: &'a [String],
+    namespaces: &'a [String],
+    workloads: &'a [String],
+    images: &'a [String],
+    containers: &'a [String],
+    /// `null`: permanent.
+    until: Option<String>,
+    ticket: Option<&'a str>,
+    owner: Option<&'a str>,
+    reason: Option<&'a str>,
+}
+
+pub fn endpoint() -> Endpoint {
+    Endpoint::json::<ReportShape<'static>>(
+        "/api/v1/report",
+        "Of the printable report what no other address has: what each rule covered in a period, and exemptions.",
+        &PARAMETERS,
+        get(show),
+    )
+}
+
+pub fn endpoint_of_file() -> Endpoint {
+    Endpoint::files(
+        "/api/v1/report/file",
+        "The printable report of a period, for a mail or a ticket.",
+        &of_file(),
+        &["text/html", "text/markdown"],
+        get(file),
+    )
+}
+
+fn of_file() -> Vec<&'static str> {
+    [&ASKED[..], &["format"]].concat()
+}
+
+async fn show(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+    let (live, asking) = asked(&state, &call).await?;
+    let judged = Judged::read(&state.store, &asking).await.map_err(WebError::from)?;
+    let rules = judged.overall.rules.iter().zip(&judged.coverage.rules);
+    let moment = |at: Option<_>| at.map(time).unwrap_or_default();
+    Ok(json(&ReportShape {
+        since: moment(asking.scope.since),
+        until: moment(asking.scope.until),
+        readiness: CountedShape::of(&asking.question, judged.overall.evidence.since.map(time)),
+        rules: rules.map(|((asked, census), covered)| RuleShape::of(asked, census, covered, &judged)).collect(),
+        exemptions: in_period(&asking).map(|found| found.into_iter().map(ExemptionShape::of).collect()),
+        completeness: CompletenessShape::from(&live.completeness),
+    }))
+}
+
+async fn file(
+    State(state): State<Arc<WebState>>,
+    visitor: Visitor,
+    peer: PeerAddress,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let call = Call::of(&state, visitor, query.as_deref(), &of_file()).await?;
+    let form = call.parameters.form()?;
+    let zone = call.parameters.zone(&state.settings.time_zone)?;
+    let call = Call { zone, ..call };
+    let (live, asking) = asked(&state, &call).await?;
+    let who = call.visitor.who.as_ref().map(|who| (who.name.as_str(), who.means));
+    let what = format!("report: {}", query.as_deref().unwrap_or("the last 30 days"));
+    // Nothing leaves that is not noted.
+    state.store.note_access(&AccessLog::entry(Event::Export, who, peer, &what)).await.map_err(WebError::from)?;
+    let report = Printed::read(&state.store, &asking, Some(&live)).await.map_err(WebError::from)?;
+    let text = form.write(report).map_err(WebError::from)?;
+    let disposition = format!("attachment; filename=\"report.{}\"", form.extension());
+    Ok(([(CONTENT_TYPE, form.media_type().to_owned()), (CONTENT_DISPOSITION, disposition)], text).into_response())
+}
+
+async fn asked(state: &WebState, call: &Call) -> Result<(Live, Asking), WebError> {
+    let live = state.live(&call.reach).await?;
+    let ground = Ground::of(state, &live, &call.reach, &call.visitor);
+    let asking = Asking::of(&call.parameters, ground, call.now())?;
+    Ok((live, asking))
+}
+
+// === impl RuleShape ===
+
+impl<'a> RuleShape<'a> {
+    fn of(asked: &'a Asked, census: &Census, covered: &'a Covered, judged: &'a Judged) -> Self {
+        let missed = judged.missed(covered).map(|(place, workload)| MissedShape {
+            cluster: &place.cluster,
+            namespace: &place.namespace,
+            workload,
+        });
+        Self {
+            policy: &asked.policy,
+            rule: &asked.rule,
+            modes: modes(census).into_iter().map(|(mode, namespaces)| ModeShape { mode, namespaces }).collect(),
+            namespaces: NamespacesShape::of(census),
+            workloads: WorkloadsShape::from(census.counts()),
+            coverage: CoverageShape { known: covered.known, judged: covered.judged, missed: missed.collect() },
+        }
+    }
+}
+
+// === impl ExemptionShape ===
+
+impl<'a> ExemptionShape<'a> {
+    fn of(settings: &'a ExemptionSettings) -> Self {
+        Self {
+            policies: &settings.policies,
+            rules: &settings.rules,
+            clusters: &settings.clusters,
+            namespaces: &settings.namespaces,
+            workloads: &settings.workloads,
+            images: &settings.images,
+            containers: &settings.containers,
+            until: settings.until.map(time),
+            ticket: settings.ticket.as_deref(),
+            owner: settings.owner.as_deref(),
+            reason: settings.reason.as_deref(),
+        }
+    }
+}

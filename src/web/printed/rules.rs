@@ -1,0 +1,214 @@
+//! Each rule of a report: in which mode it is, where it is ready, and which workloads of the period it judged.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::policy::readiness::Asked;
+use crate::policy::readiness::census::{Census, Fate, InNamespace};
+use crate::policy::readiness::evidence::{Evidence, Place};
+use crate::policy::readiness::state::{Counts, Gate, ago};
+use crate::review::decision::Mode;
+use crate::store::coverage::{Coverage, Covered};
+use crate::store::{Store, StoreError};
+use crate::web::address::Address;
+use crate::web::filters::{count, group};
+use crate::web::frame::Notice;
+use crate::web::pages::rules::{Cell, note, of_evidence, of_gates, of_workloads, span};
+use crate::web::readiness::{Overall, path, sentence};
+use crate::web::sentence::{listed, workload};
+
+use super::Asking;
+
+/// Workloads that a rule did not judge, and that are named.
+pub const MISSED: usize = 10;
+/// Workloads of a namespace that are named.
+const NAMED: usize = 3;
+/// Namespaces that are named of each rule, and of all of them about: paper ends.
+const PLACES: usize = 12;
+const ALL_PLACES: usize = 240;
+const FEWEST: usize = 2;
+
+/// What a covered workload is.
+pub const COVERAGE: &str = "A workload is of the period where its first review came before the period's end and its last one after its \
+     beginning. A rule judged it where a version of its policy that had the rule did, whatever its text was then, in that \
+     time, or both before and after it.";
+
+/// What is read of all rules.
+#[derive(Debug)]
+pub struct Judged {
+    pub overall: Overall,
+    /// In the same order.
+    pub coverage: Coverage,
+}
+
+#[derive(Debug)]
+pub struct RulePart {
+    pub name: String,
+    pub href: Address,
+    pub note: &'static str,
+    pub sentence: String,
+    pub modes: String,
+    pub cells: Vec<Cell>,
+    pub last_violation: String,
+    /// Judged, of how many known in the period.
+    pub judged: String,
+    pub coverage: String,
+    /// Where it is not ready, or nobody knows.
+    pub places: Vec<PlaceLine>,
+    pub more: u64,
+}
+
+#[derive(Debug)]
+pub struct PlaceLine {
+    pub namespace: String,
+    pub cluster: String,
+    pub class: &'static str,
+    pub words: String,
+    pub mode: Mode,
+    pub rejected: u64,
+    pub unseen: u64,
+    pub known: u64,
+    /// Workloads that would be rejected, else those that are unseen.
+    pub names: String,
+}
+
+// === impl Judged ===
+
+impl Judged {
+    pub async fn read(store: &Store, asking: &Asking) -> Result<Self, StoreError> {
+        let overall = asking.question.overall(store).await?;
+        let asked: Vec<Asked> = overall.rules.iter().map(|(asked, _)| asked.clone()).collect();
+        let coverage = store.coverage(&asking.scope, &asked, MISSED).await?;
+        Ok(Self { overall, coverage })
+    }
+
+    /// That of some of the time nobody knows what judged.
+    pub fn begun(&self, asking: &Asking) -> Option<Notice> {
+        let since = asking.scope.since.map_or(asking.question.since(), |since| since.min(asking.question.since()));
+        of_evidence(since, self.overall.evidence.since, &asking.zone)
+    }
+
+    /// As of when, and by what.
+    pub fn readiness(&self, asking: &Asking) -> String {
+        let now = asking.zone.minute(asking.now());
+        format!("Readiness is as of {now}, whatever the period. {}", span(&asking.question, &asking.zone))
+    }
+
+    pub fn parts(&self, asking: &Asking) -> Vec<RulePart> {
+        let rules = &self.overall.rules;
+        let named = (ALL_PLACES / rules.len().max(1)).clamp(FEWEST, PLACES);
+        let parts = rules.iter().zip(&self.coverage.rules);
+        parts.map(|((asked, census), covered)| self.part((asked, census), covered, named, asking)).collect()
+    }
+
+    /// `cluster/namespace: Deployment/web` of those that a rule did not judge.
+    pub fn missed<'a>(&'a self, covered: &'a Covered) -> impl Iterator<Item = (&'a Place, String)> {
+        covered.missed.iter().map(|&at| {
+            let known = &self.coverage.known[at];
+            (&self.coverage.places[known.place], workload(&known.workload))
+        })
+    }
+
+    fn part(&self, (asked, census): (&Asked, &Census), covered: &Covered, named: usize, asking: &Asking) -> RulePart {
+        let href = asking.to(path(&asked.policy, &asked.rule));
+        let behind: Vec<&InNamespace> =
+            census.namespaces.iter().filter(|one| one.state.gate() != Gate::Ready).collect();
+        let shown = &behind[..behind.len().min(named)];
+        let evidence = &self.overall.evidence;
+        let names = names(shown, census, evidence);
+        let last = census.namespaces.iter().filter_map(|one| one.violated).max();
+        RulePart {
+            name: asked.name(),
+            note: note(asked),
+            sentence: sentence(asked, census),
+            modes: told(&modes(census), asked, asking),
+            cells: [of_gates(census, &href), of_workloads(census.counts(), &href)].concat(),
+            last_violation: last.map_or_else(|| "never".to_owned(), |at| ago(at, asking.now())),
+            judged: format!("{} of {}", group(covered.judged), group(covered.known)),
+            coverage: self.covered(covered),
+            places: shown.iter().map(|one| PlaceLine::of(one, evidence, &names, asking)).collect(),
+            more: (behind.len() - shown.len()) as u64,
+            href,
+        }
+    }
+
+    fn covered(&self, covered: &Covered) -> String {
+        let Covered { known, judged, missed } = covered;
+        match (*known, known - judged) {
+            (0, _) => "No workload was reviewed in the period.".to_owned(),
+            (1, 0) => "It judged the one workload of the period.".to_owned(),
+            (known, 0) => format!("It judged each of the {} of the period.", count(known, "workload")),
+            (known, left) => {
+                let told = |(place, name): (&Place, String)| match place.namespace.as_str() {
+                    "" => format!("{name} (of the whole cluster {})", place.cluster),
+                    namespace => format!("{name} (in {namespace} of {})", place.cluster),
+                };
+                let mut names: Vec<String> = self.missed(covered).map(told).collect();
+                let more = left - missed.len() as u64;
+                names.extend((more > 0).then(|| format!("{} more", group(more))));
+                format!(
+                    "It judged {} of the {} of the period, and not {}.",
+                    group(*judged),
+                    count(known, "workload"),
+                    listed(&names)
+                )
+            }
+        }
+    }
+}
+
+/// Of some namespaces, by place: the workloads that keep each from being ready, by name.
+fn names(of: &[&InNamespace], census: &Census, evidence: &Evidence) -> HashMap<usize, Vec<String>> {
+    let rejecting: HashMap<usize, bool> = of.iter().map(|one| (one.place, one.counts.rejected > 0)).collect();
+    let mut names: HashMap<usize, Vec<String>> = HashMap::new();
+    for (known, standing) in evidence.known.iter().zip(&census.standings) {
+        let Some(&rejects) = rejecting.get(&known.place) else { continue };
+        let is_it = if rejects { standing.fate == Fate::Rejected } else { !standing.seen };
+        if is_it {
+            names.entry(known.place).or_default().push(workload(&known.workload));
+        }
+    }
+    names.values_mut().for_each(|names| names.sort_unstable());
+    names
+}
+
+/// In how many namespaces a rule is in which mode.
+pub fn modes(census: &Census) -> BTreeMap<Mode, u64> {
+    let mut modes = BTreeMap::new();
+    for one in &census.namespaces {
+        *modes.entry(one.mode).or_default() += 1;
+    }
+    modes
+}
+
+/// `audit in 3 namespaces, enforce in 1 namespace`; where none is known what its policy says.
+fn told(modes: &BTreeMap<Mode, u64>, asked: &Asked, asking: &Asking) -> String {
+    if modes.is_empty() {
+        let policy = asking.question.revision.policies.iter().find(|policy| policy.name == asked.policy);
+        return policy.map_or_else(String::new, |policy| policy.mode.to_string());
+    }
+    let told = |(mode, number): (&Mode, &u64)| format!("{mode} in {}", count(*number, "namespace"));
+    modes.iter().map(told).collect::<Vec<_>>().join(", ")
+}
+
+// === impl PlaceLine ===
+
+impl PlaceLine {
+    fn of(one: &InNamespace, evidence: &Evidence, names: &HashMap<usize, Vec<String>>, asking: &Asking) -> Self {
+        let Place { cluster, namespace, .. } = &evidence.places[one.place];
+        let counts: Counts = one.counts;
+        let all = names.get(&one.place).map(Vec::as_slice).unwrap_or_default();
+        let mut names: Vec<String> = all.iter().take(NAMED).cloned().collect();
+        names.extend((all.len() > NAMED).then(|| format!("{} more", group((all.len() - NAMED) as u64))));
+        Self {
+            namespace: if namespace.is_empty() { "no namespace".to_owned() } else { namespace.clone() },
+            cluster: cluster.clone(),
+            class: if one.state.gate() == Gate::Not { "would" } else { "" },
+            words: one.state.words(asking.now()),
+            mode: one.mode,
+            rejected: counts.rejected,
+            unseen: counts.unseen(),
+            known: counts.known,
+            names: if names.is_empty() { String::new() } else { listed(&names) },
+        }
+    }
+}
