@@ -158,6 +158,8 @@ async fn pages_ask_the_database_a_bounded_number_of_times() {
         ("/namespaces/prod-eu/shop?since=7d", 18),
         ("/clusters", 24),
         ("/clusters?cluster=prod-eu&gate=unknown", 24),
+        ("/report", 42),
+        ("/report?since=7d&cluster=prod-eu&namespace=shop", 44),
         ("/images?since=7d", 8),
         ("/images?since=7d&repository=docker.io/library/busybox", 7),
         ("/images/reference?image=busybox", 12),
