@@ -85,6 +85,8 @@ async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
         "/images?cluster=nowhere",
         "/images?unreadable=true",
         "/images?repository=docker.io/library/nginx",
+        "/report",
+        "/report?cluster=nowhere&since=1h",
         "/images/reference?image=nginx",
         "/images/reference?image=UPPER/Case:bad%20tag!",
     ]

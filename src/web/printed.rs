@@ -198,7 +198,7 @@ impl Asking {
         };
         let (begun, ended) = (zone.minute(since), zone.minute(until));
         vec![
-            ("Period", format!("{begun} to {ended}, {} ({}){widened}", zone.abbreviation(self.now()), zone.name())),
+            ("Period", format!("{begun} to {ended}, times in {}{widened}", zone.name())),
             ("Of", self.place()),
             ("Shows", self.for_whom()),
             ("Made", format!("{} by Rehearsal {}", zone.second(self.now()), env!("CARGO_PKG_VERSION"))),

@@ -10,7 +10,7 @@ use crate::setup::{POLICIES, Person, TEAMS, asking, fill, users};
 const OTHERS: [&str; 5] = ["secret", "blog", "seventh", "uid-l1", "uid-x1"];
 
 /// Every page and every part of the API that shows something of the history, with what they may ask for.
-const PATHS: [&str; 55] = [
+const PATHS: [&str; 60] = [
     "/",
     "/?since=7d",
     "/?cluster=prod",
@@ -43,6 +43,8 @@ const PATHS: [&str; 55] = [
     "/rules/images/no-latest",
     "/rules/images/no-latest?workloads=known",
     "/rules/images/blocked?workloads=rejected",
+    "/report",
+    "/report?since=7d&namespace=shop",
     "/api/v1/summary",
     "/api/v1/chart",
     "/api/v1/agreement",
@@ -65,6 +67,9 @@ const PATHS: [&str; 55] = [
     "/api/v1/break-glass",
     "/api/v1/exemptions",
     "/api/v1/policies",
+    "/api/v1/report",
+    "/api/v1/report/file?format=html",
+    "/api/v1/report/file?format=md",
     "/api/v1/revisions",
 ];
 
@@ -190,7 +195,8 @@ async fn what_a_webhook_says_is_of_their_namespaces_alone() {
 }
 
 /// What takes a cluster and a namespace.
-const ASKED: [&str; 25] = [
+const ASKED: [&str; 28] = [
+const ASKED: [&str; 24] = [
     "/",
     "/decisions",
     "/decisions/tail",
@@ -206,6 +212,7 @@ const ASKED: [&str; 25] = [
     "/rules/images/no-latest",
     "/api/v1/exemptions",
     "/api/v1/policies",
+    "/report",
     "/api/v1/summary",
     "/api/v1/agreement",
     "/api/v1/chart",
@@ -216,6 +223,8 @@ const ASKED: [&str; 25] = [
     "/api/v1/rules",
     "/api/v1/rules/images/no-latest",
     "/api/v1/break-glass",
+    "/api/v1/report",
+    "/api/v1/report/file",
 ];
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine as _;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -86,6 +87,22 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
+    /// As it would be printed on A4 with this much room for text, by a reader who prefers the dark.
+    pub async fn look_at_paper(&self, width: u32) {
+        let metrics = json!({"width": width, "height": 1010, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+        let media = json!({"media": "print", "features": [{"name": "prefers-color-scheme", "value": "dark"}]});
+        self.devtools("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// The page as a PDF, on the paper that its own style asks for.
+    pub async fn print(&self) -> Vec<u8> {
+        let parameters = json!({"preferCSSPageSize": true, "printBackground": false});
+        let printed = self.devtools("Page.printToPDF", parameters).await;
+        let text = printed["data"].as_str().expect("base64");
+        base64::engine::general_purpose::STANDARD.decode(text).expect("base64")
+    }
+
     /// Loads a page and waits for its load event.
     pub async fn open(&self, url: &str) {
         self.call("/url", &json!({"url": url})).await;
@@ -126,8 +143,8 @@ impl Browser {
             .collect()
     }
 
-    async fn devtools(&self, command: &str, parameters: Value) {
-        self.call("/goog/cdp/execute", &json!({"cmd": command, "params": parameters})).await;
+    async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        self.call("/goog/cdp/execute", &json!({"cmd": command, "params": parameters})).await
     }
 
     async fn call(&self, path: &str, body: &Value) -> Value {

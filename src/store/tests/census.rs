@@ -34,6 +34,7 @@ on_both![
     a_late_verdict_counts_at_the_time_of_its_review,
     an_inventory_adds_what_runs_and_says_what_becomes_of_it,
     an_older_history_says_from_when_on_it_knows,
+    a_rule_covers_what_a_version_that_had_it_judged_in_the_span,
     a_namespace_is_new_however_long_the_rule_judges_elsewhere,
     all_rules_are_read_with_as_few_statements_as_one,
 ];
@@ -427,4 +428,53 @@ async fn all_rules_are_read_with_as_few_statements_as_one(kind: Kind) {
         statements.push((asked.len(), seen().len()));
     }
     assert!(statements[0].0 + 9 == statements[1].0 && statements[1].1 <= statements[0].1, "{statements:?}");
+}
+
+async fn a_rule_covers_what_a_version_that_had_it_judged_in_the_span(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let (before, mut after) = (policies(), policies());
+    let SourceSettings::Rules(rules) = &mut after[0].source else { panic!("rules") };
+    let mut added = rules[0].clone();
+    added.id = "added".to_owned();
+    rules.push(added);
+    rules[0].message = Some("said in other words".to_owned());
+    let versions = [&before, &after].map(|policies| revision(policies).policies[0].version().expect("one").to_owned());
+    for policies in [&before, &after] {
+        let text = text::shown(policies, &StagingSettings::default());
+        test.store.keep_revision(&revision(policies).id, &text, ago(20)).await.expect("kept");
+    }
+    for (days, workload, version) in [
+        (40, "gone", &versions[0]),
+        (40, "steady", &versions[0]),
+        (20, "old", &versions[0]),
+        (10, "new", &versions[1]),
+        (2, "steady", &versions[0]),
+        (1, "later", &versions[1]),
+    ] {
+        test.store.apply_at(&reviewed(ago(days), workload, version, fine()), NOW).await.expect("a batch");
+    }
+    // It judged nothing of this one.
+    let none = says(Verdict::None, Vec::new());
+    test.store.apply_at(&reviewed(ago(9), "none", &versions[1], none), NOW).await.expect("a batch");
+    let asked = Asked::all(&revision(&after).policies[0], &[]);
+    let scope = |namespace: Option<&str>| Scope {
+        since: Some(ago(30)),
+        until: Some(ago(5)),
+        namespace: namespace.map(str::to_owned),
+        ..Scope::default()
+    };
+    for namespace in [None, Some("shop")] {
+        let found = test.store.coverage(&scope(namespace), &asked, 1).await.expect("coverage");
+        let known: Vec<&str> = found.known.iter().map(|known| known.workload.name.as_str()).collect();
+        assert_eq!(known, ["new", "none", "old", "steady"], "{kind:?} {namespace:?}");
+        let told: Vec<(u64, u64, Vec<&str>)> = found
+            .rules
+            .iter()
+            .map(|one| (one.known, one.judged, one.missed.iter().map(|&at| known[at]).collect()))
+            .collect();
+        // The first rule in any of its texts; the second in the one version that had it.
+        assert_eq!(told, [(4, 3, vec!["none"]), (4, 1, vec!["none"])], "{kind:?} {namespace:?}");
+    }
+    let elsewhere = test.store.coverage(&scope(Some("nowhere")), &asked, 1).await.expect("coverage");
+    assert_eq!((elsewhere.known.len(), elsewhere.rules[0].known, elsewhere.rules[0].judged), (0, 0, 0));
 }

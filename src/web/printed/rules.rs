@@ -137,6 +137,9 @@ impl Judged {
             (0, _) => "No workload was reviewed in the period.".to_owned(),
             (1, 0) => "It judged the one workload of the period.".to_owned(),
             (known, 0) => format!("It judged each of the {} of the period.", count(known, "workload")),
+            (known, left) if known == left => {
+                format!("It judged none of the {} of the period.", count(known, "workload"))
+            }
             (known, left) => {
                 let told = |(place, name): (&Place, String)| match place.namespace.as_str() {
                     "" => format!("{name} (of the whole cluster {})", place.cluster),

@@ -171,7 +171,13 @@ async fn pages_ask_the_database_a_bounded_number_of_times() {
     }
     // Of as many rows as there are workloads, whatever the number of decisions.
     let census = ["workload_totals", "workload_judged", "workload_against"];
-    for (page, most) in [("/clusters", 24), ("/clusters?cluster=prod-eu&gate=unknown", 24), ("/rules", 24)] {
+    for (page, most) in [
+        ("/clusters", 24),
+        ("/clusters?cluster=prod-eu&gate=unknown", 24),
+        ("/rules", 24),
+        ("/report", 42),
+        ("/report?since=7d&cluster=prod-eu&namespace=shop", 44),
+    ] {
         taken(store, "before").await;
         assert_eq!(report.get(page).await.status, StatusCode::OK, "{page}");
         let asked = taken_but(store, page, &census).await;
