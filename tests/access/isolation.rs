@@ -196,7 +196,6 @@ async fn what_a_webhook_says_is_of_their_namespaces_alone() {
 
 /// What takes a cluster and a namespace.
 const ASKED: [&str; 28] = [
-const ASKED: [&str; 24] = [
     "/",
     "/decisions",
     "/decisions/tail",

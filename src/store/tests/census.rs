@@ -441,7 +441,7 @@ async fn a_rule_covers_what_a_version_that_had_it_judged_in_the_span(kind: Kind)
     let versions = [&before, &after].map(|policies| revision(policies).policies[0].version().expect("one").to_owned());
     for policies in [&before, &after] {
         let text = text::shown(policies, &StagingSettings::default());
-        test.store.keep_revision(&revision(policies).id, &text, ago(20)).await.expect("kept");
+        test.store.keep_revision(&revision(policies).id, &text, &[ago(20)]).await.expect("kept");
     }
     for (days, workload, version) in [
         (40, "gone", &versions[0]),
