@@ -3,8 +3,9 @@
 mod harness;
 
 use harness::browser::Browser;
+use harness::process::Ended;
 use harness::reviews::pod_review;
-use harness::{Ended, Rehearsal, postgres, run, wait_for};
+use harness::{Rehearsal, postgres, run, wait_for};
 use serde_json::{Value, json};
 
 const KEY: &str = "a.image-policy.k8s.io/ticket-7";
