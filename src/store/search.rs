@@ -9,14 +9,15 @@ use super::database::{Database, NEWEST};
 use super::error::StoreError;
 use super::horizon;
 use super::key;
-use super::outcome;
 use super::reach::of_cluster;
-use super::read::{AgreedFilter, Blame, ComparedFilter, Filter, LetThrough, Range};
+use super::read::{AgreedFilter, Blame, ComparedFilter, Filter, Range};
 use super::row::{self, Uid};
 use super::sql::Sql;
 use super::stretch::Bounds;
 use crate::review::decision::{Answer, UNDECLARED};
 use crate::review::workload::Workload;
+
+mod let_through;
 
 /// Ranges of one index that a list merges. A filter that would need more of them is only a condition.
 const MERGED: usize = 200;
@@ -96,7 +97,7 @@ pub(super) async fn predicates(database: &Database, filter: &Filter) -> Result<O
         found.push(predicate);
     }
     if let Some(way) = &filter.let_through {
-        let Some(predicate) = of_way(database, way).await? else { return Ok(None) };
+        let Some(predicate) = let_through::of_way(database, way).await? else { return Ok(None) };
         found.push(predicate);
     }
     if let Some(image) = &filter.image {
@@ -353,34 +354,6 @@ async fn of_agreement(database: &Database, filter: &AgreedFilter) -> Result<Opti
         (false, true) => Some(Predicate::new(of_common, None)),
         (false, false) => Some(Predicate::new(Condition::Either(of_common, of_rare), None)),
     })
-}
-
-/// `None`: there is no such exemption or ticket.
-async fn of_way(database: &Database, way: &LetThrough) -> Result<Option<Predicate>, StoreError> {
-    let named = || {
-        let (kind, name) = match way {
-            LetThrough::Exemption(id) => (outcome::EXEMPTION, id),
-            LetThrough::Ticket(ticket) => (outcome::TICKET, ticket),
-        };
-        let mut sql = Sql::new("SELECT m.id FROM exemptions m WHERE m.kind = ");
-        sql.bind(kind).push(" AND ");
-        match way {
-            LetThrough::Ticket(glob) if glob.contains('*') => sql.append(database.glob("m.name", glob)),
-            _ => sql.push("m.name = ").bind(name.as_str()),
-        };
-        sql
-    };
-    let mut some = named();
-    some.push(" LIMIT ").bind(MERGED as i64 + 1);
-    let found = ids(database, some).await?;
-    if found.is_empty() {
-        return Ok(None);
-    }
-    let mut condition =
-        Sql::new("EXISTS (SELECT 1 FROM decision_exemptions x WHERE x.key = d.key AND x.exemption IN (");
-    condition.append(named()).push(")");
-    let source = (found.len() <= MERGED).then_some(Source::Exemptions(found));
-    Ok(Some(Predicate::new(Condition::Has(condition), source)))
 }
 
 async fn of_repository(database: &Database, name: &str, blame: Blame) -> Result<Option<Predicate>, StoreError> {
