@@ -19,7 +19,7 @@ use crate::server::health::Readiness;
 use crate::store::fleet::CertificateEnd;
 use crate::store::read::Standing;
 use crate::web::completeness::Completeness;
-use crate::web::{Live, LoadedCandidate, LoadedPolicy, LoadedRule, Mistaken};
+use crate::web::{Known, Live, LoadedCandidate, LoadedPolicy, LoadedRule, Mistaken};
 
 #[derive(Debug, Default)]
 pub struct Condition {
@@ -158,7 +158,7 @@ impl Condition {
         replica: Uuid,
         service: &Service,
         first_review: String,
-    ) -> Arc<dyn Fn() -> Live + Send + Sync> {
+    ) -> Known<Live> {
         let (condition, recorder, service) = (Arc::clone(self), recorder.clone(), service.clone());
         Arc::new(move || {
             let (status, loaded) = (recorder.status(), service.loaded());

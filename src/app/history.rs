@@ -34,7 +34,7 @@ use crate::web::health::known::HealthState;
 use crate::web::settings::ReportSettings;
 use crate::web::streams::Streams;
 use crate::web::vitals::Vitals;
-use crate::web::{self, Live, WebState};
+use crate::web::{self, Known, Live, WebState};
 
 use super::StartError;
 use super::condition::Condition;
@@ -215,7 +215,7 @@ impl History {
         settings: ReportSettings,
         readiness: ReadinessSettings,
         access: &Arc<Access>,
-        (live, vitals): (Arc<dyn Fn() -> Live + Send + Sync>, Arc<dyn Fn() -> Vitals + Send + Sync>),
+        (live, vitals): (Known<Live>, Known<Vitals>),
         others: Router,
         stopping: CancellationToken,
     ) -> Router {

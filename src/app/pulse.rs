@@ -15,6 +15,7 @@ use crate::admission::Service;
 use crate::admission::shed::Overload;
 use crate::config::Config;
 use crate::review::clock::Timestamp;
+use crate::web::Known;
 use crate::web::vitals::{Bounds, OnOverload, Reading, SPAN, Vitals};
 
 #[derive(Debug)]
@@ -49,12 +50,7 @@ impl Pulse {
     }
 
     /// What the process measures of itself, for its page. `file` is the configuration's.
-    pub fn vitals(
-        self: &Arc<Self>,
-        config: &Config,
-        service: &Service,
-        file: Option<&Path>,
-    ) -> Arc<dyn Fn() -> Vitals + Send + Sync> {
+    pub fn vitals(self: &Arc<Self>, config: &Config, service: &Service, file: Option<&Path>) -> Known<Vitals> {
         let (pulse, service) = (Arc::clone(self), service.clone());
         let Config { webhook, journal, overload, .. } = config;
         let bounds = Bounds {

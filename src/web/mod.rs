@@ -83,6 +83,9 @@ mod trend;
 pub mod vitals;
 mod zone;
 
+/// What the running process knows at the time of a call.
+pub type Known<T> = Arc<dyn Fn() -> T + Send + Sync>;
+
 /// What pages are made from.
 #[derive(Clone)]
 pub struct WebState {
@@ -92,9 +95,9 @@ pub struct WebState {
     pub readiness: ReadinessSettings,
     pub access: Arc<Access>,
     /// Called once for each page.
-    pub live: Arc<dyn Fn() -> Live + Send + Sync>,
+    pub live: Known<Live>,
     /// What the process measures of itself.
-    pub vitals: Arc<dyn Fn() -> Vitals + Send + Sync>,
+    pub vitals: Known<Vitals>,
 }
 
 /// What the running process knows and the history does not, or not yet.

@@ -29,13 +29,13 @@ static DOCUMENT: LazyLock<String> =
 /// An error as every address gives it.
 #[derive(JsonSchema)]
 #[schemars(rename = "Error")]
-#[allow(dead_code, reason = "it is only described: src/web/error.rs writes it")]
+#[expect(dead_code, reason = "it is only described: src/web/error.rs writes it")]
 struct ErrorShape {
     error: Wrong,
 }
 
 #[derive(JsonSchema)]
-#[allow(dead_code, reason = "it is only described: src/web/error.rs writes it")]
+#[expect(dead_code, reason = "it is only described: src/web/error.rs writes it")]
 struct Wrong {
     /// What of the address is wrong; `null`: nothing of it.
     parameter: Option<String>,

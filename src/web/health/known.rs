@@ -1,13 +1,12 @@
 //! What the health page asks of the history, which may be what is wrong: it waits a moment, and says why it got nothing.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::super::Live;
 use super::super::settings::ReportSettings;
 use super::super::vitals::{SPAN, Vitals};
+use super::super::{Known, Live};
 use crate::review::clock::Timestamp;
 use crate::store::Store;
 use crate::store::reach::Reach;
@@ -19,8 +18,8 @@ pub struct HealthState {
     /// `None`: it is not open.
     pub store: Option<Store>,
     pub settings: ReportSettings,
-    pub live: Arc<dyn Fn() -> Live + Send + Sync>,
-    pub vitals: Arc<dyn Fn() -> Vitals + Send + Sync>,
+    pub live: Known<Live>,
+    pub vitals: Known<Vitals>,
 }
 
 /// Whoever reads this page waits no longer for a database that hangs.
