@@ -192,14 +192,14 @@ async fn on_paper_it_has_pages_of_a4_and_nothing_is_cut_off() {
     let browser = Browser::start().await;
     let page = format!("{}/report", rehearsal.report_url());
     let file = format!("file://{}", rehearsal.dir().join("r.html").display());
+    let media_box = regex::Regex::new(r"/MediaBox ?\[0 0 ([0-9.]+) ([0-9.]+)\]").expect("a pattern");
     for url in [page, file] {
         browser.open(&url).await;
         let printed = browser.print().await;
         assert!(printed.starts_with(b"%PDF-"), "{url}");
         let text = String::from_utf8_lossy(&printed);
-        let sizes = regex::Regex::new(r"/MediaBox ?\[0 0 ([0-9.]+) ([0-9.]+)\]").expect("a pattern");
         let sizes: Vec<[f64; 2]> =
-            sizes.captures_iter(&text).map(|found| [1, 2].map(|at| found[at].parse().expect("a number"))).collect();
+            media_box.captures_iter(&text).map(|found| [1, 2].map(|at| found[at].parse().expect("a number"))).collect();
         // Opening, figures over time, rules, exemptions, break-glass, gaps: each begins a page.
         assert!(sizes.len() >= 6, "{url}: {sizes:?}");
         for [width, height] in sizes {

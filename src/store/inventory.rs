@@ -52,6 +52,7 @@ pub struct Account {
 
 /// What the input was, as far as that says what is not in the inventory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "InventoryCoverage")]
 pub struct Coverage {
     /// Objects of namespaces that were in it.
     pub namespaces: u64,

@@ -272,5 +272,5 @@ async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
     // Some of so many have a row, and the count of the others comes with the next one.
     assert_eq!(refusals.len(), 20);
     let metrics = ada.get("/metrics").await.text();
-    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 133"), "{metrics}");
+    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 153"), "{metrics}");
 }

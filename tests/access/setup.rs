@@ -53,14 +53,14 @@ pub const TEAMS: &str = "
 ";
 
 pub const POLICIES: &str = "
+exemptions:
+  - {rule: nothing-*, namespaces: [shop, secret-project], permanent: true, ticket: SEC-secret, reason: of the seventh}
 policies:
   - name: images
     mode: audit
     rules:
       - {id: no-latest, deny: {tag: latest}, message: '{image} uses the tag latest'}
       - {id: blocked, deny: {registry: blocked.test}, mode: enforce}
-exemptions:
-  - {rule: nothing-*, namespaces: [shop, secret-project], permanent: true, ticket: SEC-secret, reason: of the seventh}
 ";
 
 /// A report that asks for a password; `more` is of `report`.

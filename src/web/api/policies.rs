@@ -81,7 +81,7 @@ struct RuleShape<'a> {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Mode")]
+#[schemars(rename = "RuleMode")]
 struct ModeShape<'a> {
     cluster: &'a str,
     namespace: &'a str,
@@ -93,7 +93,7 @@ struct ModeShape<'a> {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Coverage")]
+#[schemars(rename = "PoliciesCoverage")]
 struct CoverageShape<'a> {
     since: String,
     until: String,

@@ -66,7 +66,7 @@ struct ModeShape {
 
 /// Of the workloads of the period.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Coverage")]
+#[schemars(rename = "ReportedCoverage")]
 struct CoverageShape<'a> {
     known: u64,
     judged: u64,

@@ -158,7 +158,7 @@ async fn pages_ask_the_database_a_bounded_number_of_times() {
         ("/namespaces/prod-eu/shop?since=7d", 18),
         ("/agreement?since=7d&webhook=bouncer", 22),
         ("/images?since=7d", 8),
-        ("/images?since=7d&repository=docker.io/library/busybox", 7),
+        ("/images?since=7d&repository=docker.io/library/busybox", 8),
         ("/images/reference?image=busybox", 12),
         ("/decisions", 18),
         ("/decisions?q=shop&follow=true&namespace=shop&would_reject=true", 28),
