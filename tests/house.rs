@@ -25,7 +25,7 @@ const OUTSIDE_WORLD: [&str; 5] = ["tokio", "hyper", "hyper_util", "sqlx", "axum"
 const LINES: usize = 500;
 
 /// Licences that ask no more of us than to name the authors. MPL-2.0 is by file, and we change none.
-const LICENCES: [&str; 10] = [
+const LICENCES: [&str; 11] = [
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
@@ -33,6 +33,7 @@ const LICENCES: [&str; 10] = [
     "CC0-1.0",
     "ISC",
     "MIT",
+    "MIT-0",
     "MPL-2.0",
     "Unicode-3.0",
     "Zlib",

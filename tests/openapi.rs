@@ -95,9 +95,15 @@ async fn every_answer_is_what_the_document_says_and_nothing_more() {
     let document = rehearsal.get_json(DOCUMENT).await;
     let decision = rehearsal.decision("namespace=shop&answer=denied").await["id"].as_str().expect("text").to_owned();
     let revision = rehearsal.get_json("/api/v1/revisions").await["in_force"].as_str().expect("text").to_owned();
+    let exemptions = rehearsal.get_json("/api/v1/exemptions").await;
+    let exemption = exemptions["exemptions"][0]["id"].as_str().expect("text").to_owned();
     let paths: &Map<String, Value> = document["paths"].as_object().expect("paths");
     for path in paths.keys() {
-        let id = if path.starts_with("/api/v1/revisions") { &revision } else { &decision };
+        let id = match path.as_str() {
+            "/api/v1/revisions/{id}" => &revision,
+            "/api/v1/exemptions/{id}" => &exemption,
+            _ => &decision,
+        };
         let places = [("{id}", id.as_str()), ("{cluster}", "lab"), ("{namespace}", "shop")];
         let places = places.into_iter().chain([("{policy}", "images"), ("{rule}", "no-latest")]);
         let address = places.fold(path.clone(), |address, (name, value)| address.replace(name, value));
