@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -13,7 +13,6 @@ use super::shape::time;
 use super::{Call, NEXT, json};
 use crate::store::access::{Access, Means};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::pages::access::FILTERS;
 use crate::web::query::cursor;
@@ -57,12 +56,7 @@ fn parameters() -> Vec<&'static str> {
     [&FILTERS[..], &["limit", "after"]].concat()
 }
 
-pub async fn list(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &parameters()).await?;
+async fn list(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     call.visitor.admit_to_access()?;
     let asked = call.parameters.accesses(call.now())?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -15,7 +15,6 @@ use crate::review::agreement::Accord;
 use crate::review::comparison::Stance;
 use crate::store::read::{AccordBucket, Accords, Cause, Pair, Paired, Side};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::agreement::{Chosen, Found, Loaded};
 use crate::web::error::ApiError;
 
@@ -143,12 +142,7 @@ pub fn endpoint() -> Endpoint {
     )
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+async fn show(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let live = state.live(&call.reach).await?;

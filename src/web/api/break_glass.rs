@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -15,7 +15,6 @@ use crate::review::decision::Answer;
 use crate::review::ticket::{FirstUse, Ticket};
 use crate::store::UsePage;
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::query::cursor;
 use crate::web::sentence;
@@ -61,12 +60,7 @@ pub fn endpoint() -> Endpoint {
     )
 }
 
-pub async fn list(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+async fn list(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let asked = call.parameters.uses(call.now(), &call.reach)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let after = call.parameters.cursor(NEXT)?;

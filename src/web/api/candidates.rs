@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -13,7 +13,6 @@ use super::shape::{CompletenessShape, time};
 use super::{Call, json};
 use crate::review::comparison::Stance;
 use crate::store::read::Compared;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::{LoadedCandidate, WebState};
 
@@ -61,12 +60,7 @@ pub fn endpoint() -> Endpoint {
     )
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+async fn show(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let live = state.live(&call.reach).await?;
     let found = state.store.comparisons(&scope).await?;

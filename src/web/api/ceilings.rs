@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -14,7 +14,6 @@ use super::{Call, json};
 use crate::policy::ceiling::Ceiling;
 use crate::review::decision::Mode;
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -61,12 +60,7 @@ pub fn endpoint() -> Endpoint {
     )
 }
 
-pub async fn list(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &[]).await?;
+async fn list(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let (live, stored) = (state.live(&call.reach).await?, state.store.ceilings(&call.reach).await?);
     // The history may not have heard of one that is in force here.
     let mut ceilings: Vec<&Ceiling> = live.ceilings.iter().collect();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -12,7 +12,6 @@ use super::endpoint::Endpoint;
 use super::shape::FiguresShape;
 use super::{Call, json};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 
 const DEFAULT_LIMIT: u16 = 64;
@@ -32,12 +31,7 @@ pub fn endpoint() -> Endpoint {
     Endpoint::json::<ChartShape>("/api/v1/chart", "Figures over time.", &PARAMETERS, get(show))
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+async fn show(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let buckets = state.store.chart(&scope, limit.into()).await?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -18,7 +18,6 @@ use crate::review::clock::Timestamp;
 use crate::review::decision::Protocol;
 use crate::store::fleet::{CertificateEnd, Replica};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::fleet::{Cluster, Ending, Fleet, NextEnd};
 use crate::web::readiness::Question;
@@ -113,12 +112,7 @@ pub fn endpoint() -> Endpoint {
     )
 }
 
-pub async fn list(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+async fn list(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let live = state.live(&call.reach).await?;
     let question = Question::of(&state, &live, &call.parameters, call.now, &call.reach);
     let fleet = Fleet::of(&state.store, &question, &live).await?;

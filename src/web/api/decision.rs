@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -15,7 +15,6 @@ use super::shape::{CandidateShape, CompletenessShape, DecisionShape, Depth};
 use super::{Call, json};
 use crate::store::read::StoredDecision;
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::pages::decision::{id_of, missing};
 
@@ -60,13 +59,7 @@ pub fn endpoint() -> Endpoint {
     )
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &[]).await?;
+async fn show(State(state): State<Arc<WebState>>, Path(id): Path<String>, call: Call) -> Result<Response, ApiError> {
     let live = state.live(&call.reach).await?;
     let known = id_of(&id);
     let stored = match known {

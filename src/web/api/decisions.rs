@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -12,7 +12,6 @@ use super::endpoint::Endpoint;
 use super::shape::{CompletenessShape, DecisionShape, Depth, GapShape, time};
 use super::{Call, NEXT, json};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::gaps;
 use crate::web::query::{FILTERS, cursor};
@@ -47,12 +46,7 @@ fn parameters() -> Vec<&'static str> {
     [&FILTERS[..], &["limit", "after"]].concat()
 }
 
-pub async fn list(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &parameters()).await?;
+async fn list(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let filter = call.parameters.filter(call.now(), &call.reach)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let after = call.parameters.cursor(NEXT)?;

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::routing::MethodRouter;
+use axum::{Extension, Router};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::web::WebState;
@@ -20,6 +20,10 @@ pub struct Endpoint {
     /// `None`: it is routed apart, since it answers without a history too.
     route: Option<MethodRouter<Arc<WebState>>>,
 }
+
+/// The parameters of the address that was asked.
+#[derive(Debug, Clone)]
+pub struct Taken(pub Arc<[&'static str]>);
 
 /// What an answer is.
 #[derive(Debug)]
@@ -72,7 +76,7 @@ impl Endpoint {
 
     pub fn onto(self, router: Router<Arc<WebState>>) -> Router<Arc<WebState>> {
         match self.route {
-            Some(route) => router.route(self.path, route),
+            Some(route) => router.route(self.path, route.layer(Extension(Taken(self.parameters.into())))),
             None => router,
         }
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -17,7 +17,6 @@ use crate::policy::readiness::lapse::Lapse;
 use crate::policy::settings::ExemptionSettings;
 use crate::store::exemption::{Used, User};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::{ApiError, WebError};
 use crate::web::exemptions::{Row, SOON, State as Standing, Told};
 use crate::web::readiness::Question;
@@ -133,12 +132,7 @@ pub fn endpoint_of_one() -> Endpoint {
     )
 }
 
-pub async fn list(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+async fn list(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let live = state.live(&call.reach).await?;
     let question = Question::of(&state, &live, &call.parameters, call.now, &call.reach);
@@ -150,13 +144,7 @@ pub async fn list(
     }))
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &OF_ONE).await?;
+async fn show(State(state): State<Arc<WebState>>, Path(id): Path<String>, call: Call) -> Result<Response, ApiError> {
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let slice = slice(&call.parameters)?;
     let live = state.live(&call.reach).await?;

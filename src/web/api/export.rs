@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use crate::store::access::Event;
 use crate::store::read::{Cursor, Filter};
 use crate::web::WebState;
 use crate::web::access::log::AccessLog;
-use crate::web::access::visitor::{PeerAddress, Visitor};
+use crate::web::access::visitor::PeerAddress;
 use crate::web::error::{ApiError, WebError};
 use crate::web::export::Format;
 use crate::web::query::FILTERS;
@@ -66,20 +66,14 @@ fn parameters() -> Vec<&'static str> {
     [&FILTERS[..], &["format"]].concat()
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    peer: PeerAddress,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &parameters()).await?;
+async fn show(State(state): State<Arc<WebState>>, peer: PeerAddress, call: Call) -> Result<Response, ApiError> {
     let filter = call.parameters.filter(call.now(), &call.reach)?;
     let format = call.parameters.format()?;
     // What comes while it runs is not waited for.
     let filter = Filter { until: filter.until.or(Some(Timestamp(call.now.0 + 1))), ..filter };
     let permit = state.streams.export()?;
     let who = call.visitor.who.as_ref().map(|who| (who.name.as_str(), who.means));
-    let what = format!("decisions: {}", query.as_deref().unwrap_or("all"));
+    let what = format!("decisions: {}", if call.query.is_empty() { "all" } else { &call.query });
     // Nothing leaves that is not noted.
     state.store.note_access(&AccessLog::entry(Event::Export, who, peer, &what)).await.map_err(WebError::from)?;
     let export = Export { store: state.store.clone(), filter, format, rest: Rest::All, permit };

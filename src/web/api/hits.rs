@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -13,7 +13,6 @@ use super::shape::{CompletenessShape, time};
 use super::{Call, json};
 use crate::store::read::{Hit, Ranking, Rejections, Slice, Which};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::query::{BadParameter, Parameters};
 
@@ -72,12 +71,7 @@ fn parameters() -> Vec<&'static str> {
     [&PARAMETERS[..], &["of", "new"]].concat()
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &parameters()).await?;
+async fn show(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let (of, is_new) = call.parameters.hits()?;
     let slice = slice(&call.parameters)?;

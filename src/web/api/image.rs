@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -15,7 +15,6 @@ use super::shape::{CompletenessShape, time};
 use super::{Call, json};
 use crate::store::read::{Asker, Runner, Scope};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::image::ImageFound;
 use crate::web::reference::{self, Written};
@@ -78,12 +77,7 @@ pub fn endpoint() -> Endpoint {
     )
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+async fn show(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let text = call.parameters.image()?;
     let place = |name| call.parameters.text(name).map(str::to_owned);
     let scope = Scope { cluster: place("cluster"), namespace: place("namespace"), ..Scope::of(call.reach.clone()) };

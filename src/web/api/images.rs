@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -16,7 +16,6 @@ use super::{Call, json};
 use crate::review::decision::Mode;
 use crate::store::read::{Broken, Hit, Hits, Reference, Rejections, RepositorySeen, Which};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::reference::{PARAMETERS, Written};
 
@@ -109,12 +108,7 @@ fn parameters() -> Vec<&'static str> {
     [&PARAMETERS[..], &["limit", "after"]].concat()
 }
 
-pub async fn list(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &parameters()).await?;
+async fn list(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let slice = slice(&call.parameters)?;
     let live = state.live(&call.reach).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -16,7 +16,6 @@ use crate::review::decision::{Mode, Verdict};
 use crate::store::inventory::read::{Listed, Stored};
 use crate::store::inventory::{Coverage, Figures, Found, Judged, Outlook, RunningImage};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::{ApiError, WebError};
 use crate::web::inventory::{PARAMETERS, Selected};
 use crate::web::query::BadParameter;
@@ -108,12 +107,7 @@ fn parameters() -> Vec<&'static str> {
     [&PARAMETERS[..], &["limit", "after"]].concat()
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &parameters()).await?;
+async fn show(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let parameters = &call.parameters;
     let (shown, limit) = (parameters.shown()?, parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?);
     let after = parameters.number("after", "a `next` that this API gave")?;

@@ -1,13 +1,17 @@
 //! `/api/v1`: what pages show, for programs. `docs/api.md` describes it.
 
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
+use http::request::Parts;
 use serde::Serialize;
 
-use self::endpoint::Endpoint;
+use self::endpoint::{Endpoint, Taken};
 use super::WebState;
 use super::access::visitor::Visitor;
-use super::error::WebError;
+use super::error::{ApiError, WebError};
 use super::query::{Now, Parameters};
 use super::zone::Zone;
 use crate::review::clock::Timestamp;
@@ -82,9 +86,11 @@ pub fn endpoints() -> Vec<Endpoint> {
 /// What `after` is that an answer gave.
 const NEXT: &str = "it is not a `next` that this API gave";
 
-/// One request to the API: parameters all known, each given once.
+/// One request to the API: its parameters are those of its [`Endpoint`], each given once.
 struct Call {
     parameters: Parameters,
+    /// As it was written; empty: nothing was asked for.
+    query: String,
     zone: Zone,
     now: Timestamp,
     visitor: Visitor,
@@ -97,17 +103,30 @@ struct Call {
 impl Call {
     /// # Errors
     /// The address cannot be read, or names what is not the visitor's.
-    async fn of(state: &WebState, visitor: Visitor, query: Option<&str>, known: &[&str]) -> Result<Self, WebError> {
+    async fn of(state: &WebState, visitor: Visitor, query: Option<&str>, taken: &Taken) -> Result<Self, WebError> {
         let parameters = Parameters::parse(query)?;
-        parameters.only(known)?;
+        parameters.only(&taken.0)?;
         visitor.admit(parameters.text("cluster"), parameters.text("namespace"))?;
         let reach = state.store.reach(&visitor.rights).await?;
         let zone = Zone::new(state.settings.time_zone.clone());
-        Ok(Self { parameters, zone, now: Timestamp::now(), visitor, reach })
+        let query = query.unwrap_or_default().to_owned();
+        Ok(Self { parameters, query, zone, now: Timestamp::now(), visitor, reach })
     }
 
     fn now(&self) -> Now<'_> {
         Now { at: self.now, zone: &self.zone }
+    }
+}
+
+/// No answer is made without one: what somebody may see is known before anything is read.
+impl FromRequestParts<Arc<WebState>> for Call {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<WebState>) -> Result<Self, Response> {
+        let visitor = Visitor::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
+        let taken = parts.extensions.get::<Taken>().expect("an endpoint says what it takes");
+        let call = Self::of(state, visitor, parts.uri.query(), taken).await;
+        call.map_err(|error| ApiError::from(error).into_response())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -12,7 +12,6 @@ use super::endpoint::Endpoint;
 use super::{Call, json};
 use crate::store::read::{Few, Scope};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::query::BadParameter;
 use crate::web::sentence;
@@ -65,12 +64,7 @@ pub fn endpoint() -> Endpoint {
     Endpoint::json::<NamesShape>("/api/v1/names", "Names that hold a text, to make filters of.", &PARAMETERS, get(show))
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+async fn show(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let text = |name| call.parameters.text(name).map(str::to_owned);
     let q = text("q").ok_or_else(|| BadParameter::new("q", "it is missing: a part of a name"))?;
     let scope = Scope { cluster: text("cluster"), namespace: text("namespace"), ..Scope::of(call.reach.clone()) };

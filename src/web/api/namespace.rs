@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -17,7 +17,6 @@ use crate::review::decision::Mode;
 use crate::store::inventory::Outlook;
 use crate::store::read::{Against, Example, Figures};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::place::{Place, PlaceFound, Running};
 use crate::web::sentence;
@@ -105,32 +104,24 @@ pub fn endpoint_of_cluster() -> Endpoint {
     )
 }
 
-pub async fn of_cluster(
+async fn of_cluster(
     state: State<Arc<WebState>>,
-    visitor: Visitor,
     Path(cluster): Path<String>,
-    query: RawQuery,
+    call: Call,
 ) -> Result<Response, ApiError> {
-    answer(&state, visitor, &Place::of(&cluster, ""), query).await
+    answer(&state, &Place::of(&cluster, ""), call).await
 }
 
-pub async fn show(
+async fn show(
     state: State<Arc<WebState>>,
-    visitor: Visitor,
     Path((cluster, namespace)): Path<(String, String)>,
-    query: RawQuery,
+    call: Call,
 ) -> Result<Response, ApiError> {
-    answer(&state, visitor, &Place::of(&cluster, &namespace), query).await
+    answer(&state, &Place::of(&cluster, &namespace), call).await
 }
 
-async fn answer(
-    state: &WebState,
-    visitor: Visitor,
-    place: &Place,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    place.admit(&visitor)?;
-    let call = Call::of(state, visitor, query.as_deref(), &PARAMETERS).await?;
+async fn answer(state: &WebState, place: &Place, call: Call) -> Result<Response, ApiError> {
+    place.admit(&call.visitor)?;
     let scope = place.scope(call.parameters.scope(call.now(), &call.reach)?);
     let slice = slice(&call.parameters)?;
     let live = state.live(&call.reach).await?;

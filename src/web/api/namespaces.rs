@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -14,7 +14,6 @@ use super::shape::CompletenessShape;
 use super::{Call, json};
 use crate::store::read::{Hit, Hits, Rejections, Which};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -48,12 +47,7 @@ pub fn endpoint() -> Endpoint {
     )
 }
 
-pub async fn list(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+async fn list(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let slice = slice(&call.parameters)?;
     let live = state.live(&call.reach).await?;

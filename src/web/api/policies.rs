@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -16,7 +16,6 @@ use crate::policy::readiness::evidence::Place;
 use crate::review::decision::Mode;
 use crate::web::Mistaken;
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::coverage::{Kinds, OfCluster, Seen};
 use crate::web::error::ApiError;
 use crate::web::in_force::{Chosen, InForce};
@@ -138,12 +137,7 @@ pub fn endpoint() -> Endpoint {
     )
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+async fn show(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let chosen = Chosen::of(&call.parameters)?;
     let before = call.parameters.before()?;

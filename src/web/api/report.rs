@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -20,7 +20,7 @@ use crate::review::decision::Mode;
 use crate::store::access::Event;
 use crate::store::coverage::Covered;
 use crate::web::access::log::AccessLog;
-use crate::web::access::visitor::{PeerAddress, Visitor};
+use crate::web::access::visitor::PeerAddress;
 use crate::web::error::{ApiError, WebError};
 use crate::web::printed::exempted::in_period;
 use crate::web::printed::rules::{Judged, modes};
@@ -123,12 +123,7 @@ fn of_file() -> Vec<&'static str> {
     [&ASKED[..], &["format"]].concat()
 }
 
-async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+async fn show(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let (live, asking) = asked(&state, &call).await?;
     let judged = Judged::read(&state.store, &asking).await.map_err(WebError::from)?;
     let rules = judged.overall.rules.iter().zip(&judged.coverage.rules);
@@ -143,19 +138,13 @@ async fn show(
     }))
 }
 
-async fn file(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    peer: PeerAddress,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &of_file()).await?;
+async fn file(State(state): State<Arc<WebState>>, peer: PeerAddress, call: Call) -> Result<Response, ApiError> {
     let form = call.parameters.form()?;
     let zone = call.parameters.zone(&state.settings.time_zone)?;
     let call = Call { zone, ..call };
     let (live, asking) = asked(&state, &call).await?;
     let who = call.visitor.who.as_ref().map(|who| (who.name.as_str(), who.means));
-    let what = format!("report: {}", query.as_deref().unwrap_or("the last 30 days"));
+    let what = format!("report: {}", if call.query.is_empty() { "the last 30 days" } else { &call.query });
     // Nothing leaves that is not noted.
     state.store.note_access(&AccessLog::entry(Event::Export, who, peer, &what)).await.map_err(WebError::from)?;
     let report = Printed::read(&state.store, &asking, Some(&live)).await.map_err(WebError::from)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -13,7 +13,6 @@ use super::endpoint::Endpoint;
 use super::shape::time;
 use super::{Call, json};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::changes::Change;
 use crate::web::error::ApiError;
 
@@ -36,13 +35,7 @@ pub fn endpoint() -> Endpoint {
     Endpoint::json::<Whole>("/api/v1/revisions/{id}", "All that judged under a revision.", &PARAMETERS, get(show))
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+async fn show(State(state): State<Arc<WebState>>, Path(id): Path<String>, call: Call) -> Result<Response, ApiError> {
     let stored = state.revision(id, &call.visitor).await?;
     let compared = state.compared(&stored, call.parameters.text("from"), &call.visitor).await?;
     let (compared_with, changes) = compared.map_or((None, Vec::new()), |(with, changes)| (Some(with), changes));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -13,7 +13,6 @@ use super::shape::time;
 use super::{Call, json};
 use crate::store::StoredRevision;
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -36,12 +35,7 @@ pub fn endpoint() -> Endpoint {
     Endpoint::json::<Listing<'static>>("/api/v1/revisions", "What has judged, without the texts.", &[], get(list))
 }
 
-pub async fn list(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    Call::of(&state, visitor, query.as_deref(), &[]).await?;
+async fn list(State(state): State<Arc<WebState>>, _: Call) -> Result<Response, ApiError> {
     let (live, stored) = ((state.live)(), state.store.revisions().await?);
     Ok(json(&Listing { in_force: &live.revision, revisions: stored.iter().map(Listed::of).collect() }))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -20,7 +20,6 @@ use crate::policy::readiness::state::{Counts, Gate};
 use crate::review::clock::Timestamp;
 use crate::review::decision::Mode;
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::{ApiError, WebError};
 use crate::web::readiness::{Bound, OfRule, Question, Shown};
 use crate::web::sentence;
@@ -138,13 +137,11 @@ pub fn endpoint() -> Endpoint {
     )
 }
 
-pub async fn show(
+async fn show(
     State(state): State<Arc<WebState>>,
-    visitor: Visitor,
     Path((policy, rule)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
+    call: Call,
 ) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
     let shown = call.parameters.choice("workloads", &Shown::ALL)?;
     let limit = call.parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let after = call.parameters.number("after", "a `next` that this API gave")?;

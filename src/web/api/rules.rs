@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -15,7 +15,6 @@ use crate::policy::readiness::Asked;
 use crate::policy::readiness::census::Census;
 use crate::policy::readiness::state::Gate;
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::fleet::Counted;
 use crate::web::readiness::{Question, gated};
@@ -83,12 +82,7 @@ pub fn endpoint() -> Endpoint {
     )
 }
 
-pub async fn list(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+async fn list(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let live = state.live(&call.reach).await?;
     let question = Question::of(&state, &live, &call.parameters, call.now, &call.reach);
     let overall = question.overall(&state.store).await?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -12,7 +12,6 @@ use super::endpoint::Endpoint;
 use super::shape::{CompletenessShape, FiguresShape, GapShape, time};
 use super::{Call, json};
 use crate::web::WebState;
-use crate::web::access::visitor::Visitor;
 use crate::web::error::ApiError;
 use crate::web::gaps;
 
@@ -49,12 +48,7 @@ pub fn endpoint() -> Endpoint {
     Endpoint::json::<SummaryShape<'static>>("/api/v1/summary", "Figures over a span.", &PARAMETERS, get(show))
 }
 
-pub async fn show(
-    State(state): State<Arc<WebState>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let call = Call::of(&state, visitor, query.as_deref(), &PARAMETERS).await?;
+async fn show(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let live = state.live(&call.reach).await?;
     let (summary, undeclared) = tokio::try_join!(state.store.summary(&scope), state.store.undeclared(&scope))?;
