@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use crate::review::decision::Protocol;
 
 use super::sender::Sender;
 
 #[derive(Debug, Default)]
-pub struct Seen(RwLock<BTreeMap<String, Arc<Counts>>>);
+pub struct Seen(RwLock<BTreeMap<String, Counts>>);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -36,17 +36,13 @@ const MAX_CLUSTERS: usize = 200;
 
 impl Seen {
     pub fn note(&self, sender: &Sender, protocol: Protocol) {
-        let Some(counts) = self.counts(sender.judged_as()) else { return };
-        let is_declared = sender.claimed.is_none();
-        if is_declared {
-            let of_protocol = match protocol {
-                Protocol::ImageReview => &counts.image_reviews,
-                Protocol::AdmissionReview => &counts.admission_reviews,
-            };
-            of_protocol.fetch_add(1, Ordering::Relaxed);
+        let cluster = sender.judged_as();
+        if let Some(counts) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(cluster) {
+            return counts.note(sender, protocol);
         }
-        if !is_declared || sender.caller.is_none() {
-            counts.unproven.fetch_add(1, Ordering::Relaxed);
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < MAX_CLUSTERS || known.contains_key(cluster) {
+            known.entry(cluster.to_owned()).or_default().note(sender, protocol);
         }
     }
 
@@ -55,20 +51,25 @@ impl Seen {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.iter().map(|(cluster, counts)| counts.told(cluster)).collect()
     }
-
-    fn counts(&self, cluster: &str) -> Option<Arc<Counts>> {
-        if let Some(known) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(cluster) {
-            return Some(Arc::clone(known));
-        }
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let has_room = known.len() < MAX_CLUSTERS || known.contains_key(cluster);
-        has_room.then(|| Arc::clone(known.entry(cluster.to_owned()).or_default()))
-    }
 }
 
 // === impl Counts ===
 
 impl Counts {
+    fn note(&self, sender: &Sender, protocol: Protocol) {
+        let is_declared = sender.claimed.is_none();
+        if is_declared {
+            let of_protocol = match protocol {
+                Protocol::ImageReview => &self.image_reviews,
+                Protocol::AdmissionReview => &self.admission_reviews,
+            };
+            of_protocol.fetch_add(1, Ordering::Relaxed);
+        }
+        if !is_declared || sender.caller.is_none() {
+            self.unproven.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     fn told(&self, cluster: &str) -> SeenOfCluster {
         let seen = [(Protocol::ImageReview, &self.image_reviews), (Protocol::AdmissionReview, &self.admission_reviews)];
         let seen = seen.into_iter().filter(|(_, number)| number.load(Ordering::Relaxed) > 0);
