@@ -122,6 +122,9 @@ async fn every_page_is_sound_on_a_phone_and_a_desk_in_light_and_dark() {
                 assert!(text.as_u64() > Some(80), "{what}: an empty page");
                 let overflow = browser.script(WIDER_THAN_THE_SCREEN).await;
                 assert_eq!(overflow, json!([]), "{what}: wider than the screen");
+                if screen == Screen::Desk {
+                    assert_eq!(browser.script(ROWS_OF_WAYS).await, 1, "{what}: the ways to other parts wrap");
+                }
                 assert_eq!(browser.script("return document.querySelectorAll('script:not([src])').length").await, 0);
                 if let Some(axe) = &axe {
                     barriers
@@ -156,6 +159,10 @@ const WIDER_THAN_THE_SCREEN: &str = "
     return [...document.querySelectorAll('*')]
         .filter(element => element.getBoundingClientRect().right > width + 1)
         .slice(0, 5).map(element => element.outerHTML.slice(0, 120));";
+
+/// On how many lines the parts of the report stand.
+const ROWS_OF_WAYS: &str = "
+    return new Set([...document.querySelectorAll('.top .wide:first-child nav a')].map(link => link.offsetTop)).size";
 
 const BACKGROUND: &str = "
     const of = element => getComputedStyle(element).backgroundColor;

@@ -11,6 +11,7 @@ use super::address::Address;
 use super::completeness::Completeness;
 use super::error::{PageError, WebError};
 use super::filters::{count, plain};
+use super::nav::Nav;
 use super::query::{Now, Parameters};
 use super::settings::ReportSettings;
 use super::zone::Zone;
@@ -23,22 +24,6 @@ use crate::store::read::{Figures, Filter, Horizons, Scope, Summary};
 
 /// Kept when going from page to page.
 const CARRIED: [&str; 5] = ["since", "until", "cluster", "namespace", "tz"];
-
-/// Every page that one can go to from every other.
-const PAGES: [(&str, &str); 12] = [
-    ("/", "Overview"),
-    ("/namespaces", "Namespaces"),
-    ("/images", "Images"),
-    ("/rules", "Rules"),
-    ("/decisions", "Decisions"),
-    ("/agreement", "Agreement"),
-    ("/candidates", "Candidates"),
-    ("/inventory", "Inventory"),
-    ("/clusters", "Clusters"),
-    ("/exemptions", "Exemptions"),
-    ("/policies", "Policies"),
-    ("/report", "Report"),
-];
 
 /// One request for a page.
 #[derive(Debug)]
@@ -57,7 +42,7 @@ pub struct Frame {
     pub style: &'static str,
     pub script: &'static str,
     pub icon: &'static str,
-    pub nav: Vec<NavItem>,
+    pub nav: Nav,
     pub notices: Vec<Notice>,
     pub footer: Option<Footer>,
     /// Without a script the page is to be loaded again and again.
@@ -72,14 +57,6 @@ pub struct Person {
     pub role: &'static str,
     /// Of the form that signs them out; `None`: another signs them in and out.
     pub csrf: Option<String>,
-}
-
-#[derive(Debug)]
-pub struct NavItem {
-    pub label: &'static str,
-    pub href: Address,
-    /// What `aria-current` says: the page itself, or one below it.
-    pub current: Option<&'static str>,
 }
 
 /// Something that makes figures less than they seem, or that wants a person.
@@ -177,17 +154,10 @@ impl FromRequestParts<Arc<WebState>> for Visit {
 // === impl Frame ===
 
 impl Frame {
-    /// The page at `here`, which is one of [`PAGES`] or below one.
+    /// The page at `here`.
     pub fn of(title: impl Into<String>, visit: &Visit, live: &Live, here: Address) -> Self {
-        let item = |(path, label)| {
-            let below = || path != "/" && here.path().starts_with(path);
-            let current = if here.path() == path { Some("page") } else { below().then_some("true") };
-            NavItem { label, href: visit.to(path), current }
-        };
-        let health = [("/health", "Health")].into_iter().filter(|_| visit.reach.is_everything());
-        let access = [("/access", "Access")].into_iter().filter(|_| visit.visitor.role.sees_access());
         Self {
-            nav: PAGES.into_iter().chain(health).chain(access).map(item).collect(),
+            nav: Nav::of(visit, &here),
             notices: notices(visit, live),
             person: visit.visitor.who.as_ref().map(|who| Person::of(who, &visit.visitor)),
             footer: Some(Footer {
@@ -203,18 +173,17 @@ impl Frame {
 
     /// For a page from which one can go nowhere yet.
     pub fn without_ways(title: impl Into<String>) -> Self {
-        Self { nav: Vec::new(), ..Self::bare(title) }
+        Self { nav: Nav::default(), ..Self::bare(title) }
     }
 
     /// For a page that knows nothing of the process or the request.
     pub fn bare(title: impl Into<String>) -> Self {
-        let item = |(path, label)| NavItem { label, href: Address::of(path), current: None };
         Self {
             title: plain(&title.into()),
             style: &assets::STYLE_PATH,
             script: &assets::SCRIPT_PATH,
             icon: &assets::ICON_PATH,
-            nav: PAGES.into_iter().map(item).collect(),
+            nav: Nav::bare(),
             notices: Vec::new(),
             footer: None,
             refresh: false,

@@ -67,6 +67,7 @@ mod let_through;
 mod loads;
 mod matrix;
 mod modes;
+mod nav;
 mod pages;
 mod place;
 pub mod printed;

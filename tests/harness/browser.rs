@@ -21,7 +21,7 @@ pub struct Browser {
 pub enum Screen {
     /// 390 by 844 points, touch.
     Phone,
-    /// 1440 by 900.
+    /// 1280 by 900.
     Desk,
 }
 
@@ -78,7 +78,7 @@ impl Browser {
     pub async fn look_from(&self, screen: Screen, scheme: Scheme) {
         let (width, height, mobile) = match screen {
             Screen::Phone => (390, 844, true),
-            Screen::Desk => (1440, 900, false),
+            Screen::Desk => (1280, 900, false),
         };
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile});
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
