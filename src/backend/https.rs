@@ -1,5 +1,6 @@
 //! The way to what is no webhook, over HTTP or HTTPS: a provider of identities, the report of another process.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,9 +9,20 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 pub type HttpsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// By whom nobody can be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    #[error("{}: {problem}", .path.display())]
+    OfFile { path: PathBuf, problem: String },
+    #[error("{0}")]
+    OfSystem(String),
+}
 
 /// Trusts `roots`, and follows no redirect.
 pub fn client(roots: RootCertStore) -> HttpsClient {
@@ -37,4 +49,31 @@ pub fn system_roots() -> Result<RootCertStore, String> {
     }
     let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
     Err(format!("this system has no CA certificates{why}"))
+}
+
+/// The system's, and those of a file.
+///
+/// # Errors
+/// There is nobody to trust, or not what the file says.
+pub fn roots(ca: Option<&Path>) -> Result<RootCertStore, TrustError> {
+    // A file is enough where the system has none.
+    let mut roots = match (system_roots(), ca) {
+        (Ok(roots), _) => roots,
+        (Err(_), Some(_)) => RootCertStore::empty(),
+        (Err(problem), None) => return Err(TrustError::OfSystem(problem)),
+    };
+    if let Some(path) = ca {
+        let wrong = |problem: String| TrustError::OfFile { path: path.to_owned(), problem };
+        let content = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+        let mut are_any = false;
+        for certificate in CertificateDer::pem_slice_iter(&content) {
+            are_any = true;
+            let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+            roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+        }
+        if !are_any {
+            return Err(wrong("it holds no certificate in PEM".to_owned()));
+        }
+    }
+    Ok(roots)
 }

@@ -20,12 +20,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A rule of five thousand namespaces is some megabytes.
 const LONGEST: usize = 64 << 20;
 
+/// How a report is asked, beside where.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Means<'a> {
+    /// A file that holds a token of it.
+    pub token: Option<&'a Path>,
+    /// A file of CA certificates, to be trusted beside the system's.
+    pub ca: Option<&'a Path>,
+}
+
 /// What the report says, or `None`: there is nothing at that address.
 ///
 /// # Errors
 /// It does not answer, or not with what is asked for.
-pub async fn json(url: &Uri, token: Option<HeaderValue>) -> anyhow::Result<Option<Value>> {
-    let Answer { authority, status, body } = answer(url, token, "application/json").await?;
+pub async fn json(url: &Uri, means: Means<'_>) -> anyhow::Result<Option<Value>> {
+    let Answer { authority, status, body } = answer(url, means, "application/json").await?;
     let read = serde_json::from_slice::<Value>(&body);
     match (status, read) {
         (StatusCode::OK, Ok(value)) => Ok(Some(value)),
@@ -38,8 +47,8 @@ pub async fn json(url: &Uri, token: Option<HeaderValue>) -> anyhow::Result<Optio
 ///
 /// # Errors
 /// It does not answer, or not with what is asked for.
-pub async fn text(url: &Uri, token: Option<HeaderValue>) -> anyhow::Result<Option<String>> {
-    let Answer { authority, status, body } = answer(url, token, "text/html, text/markdown").await?;
+pub async fn text(url: &Uri, means: Means<'_>) -> anyhow::Result<Option<String>> {
+    let Answer { authority, status, body } = answer(url, means, "text/html, text/markdown").await?;
     match status {
         StatusCode::OK => {
             let text = String::from_utf8(body.to_vec());
@@ -56,17 +65,18 @@ struct Answer {
     body: Bytes,
 }
 
-async fn answer(url: &Uri, token: Option<HeaderValue>, accepted: &'static str) -> anyhow::Result<Answer> {
+async fn answer(url: &Uri, means: Means<'_>, accepted: &'static str) -> anyhow::Result<Answer> {
     let Some(authority) = url.authority().filter(|_| matches!(url.scheme_str(), Some("http" | "https"))) else {
         bail!("{url} is not the URL of a report: write http://HOST:PORT or https://HOST");
     };
     let mut request = Request::get(url).header(HOST, authority.as_str()).header(ACCEPT, accepted);
-    if let Some(token) = token {
-        request = request.header(AUTHORIZATION, token);
+    if let Some(file) = means.token {
+        request = request.header(AUTHORIZATION, token(file)?);
     }
     let request = request.body(Full::default()).context("the question cannot be written")?;
     let answered = tokio::time::timeout(PATIENCE, async {
-        let response = client(url)?.request(request).await.with_context(|| format!("{authority} does not answer"))?;
+        let response =
+            client(url, means.ca)?.request(request).await.with_context(|| format!("{authority} does not answer"))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), LONGEST).collect().await;
         let body = body.map_err(|error| anyhow::anyhow!("the answer of {authority} broke off: {error}"))?;
@@ -92,7 +102,7 @@ fn refused(authority: &str, status: StatusCode, said: Option<&Value>) -> anyhow:
 ///
 /// # Errors
 /// It cannot be read, or holds something else.
-pub fn token(file: &Path) -> anyhow::Result<HeaderValue> {
+fn token(file: &Path) -> anyhow::Result<HeaderValue> {
     let shown = file.display();
     let text = std::fs::read_to_string(file).with_context(|| format!("{shown} cannot be read"))?;
     let token = text.trim();
@@ -106,10 +116,10 @@ pub fn token(file: &Path) -> anyhow::Result<HeaderValue> {
     Ok(value)
 }
 
-fn client(url: &Uri) -> anyhow::Result<HttpsClient> {
+fn client(url: &Uri, ca: Option<&Path>) -> anyhow::Result<HttpsClient> {
     let roots = match url.scheme_str() {
-        Some("https") => https::system_roots(),
-        _ => Ok(RootCertStore::empty()),
+        Some("https") => https::roots(ca).with_context(|| format!("{url} cannot be trusted (--ca names who is)"))?,
+        _ => RootCertStore::empty(),
     };
-    Ok(https::client(roots.map_err(|problem| anyhow::anyhow!("{problem} by which {url} could be trusted"))?))
+    Ok(https::client(roots))
 }

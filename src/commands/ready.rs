@@ -14,6 +14,7 @@ use clap::Args;
 use http::Uri;
 
 use self::rule::{Gate, RuleName};
+use super::ask::Means;
 use super::config::print;
 
 #[derive(Debug, Clone, Args)]
@@ -36,6 +37,9 @@ pub struct ReadyArgs {
     /// File that holds a token of that report, where it asks who one is (`rehearsal user token` makes one).
     #[arg(long, value_name = "FILE", requires = "url")]
     token_file: Option<PathBuf>,
+    /// File of CA certificates in PEM, to be trusted beside the system's.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca: Option<PathBuf>,
     /// YAML file that names policies and history. Without one: the defaults, and the environment.
     #[arg(long, short, value_name = "FILE", requires = "rule", conflicts_with = "url")]
     config: Option<PathBuf>,
@@ -58,7 +62,7 @@ pub fn run(args: &ReadyArgs) -> anyhow::Result<ExitCode> {
             namespaces: &args.namespace,
             cluster: args.cluster.as_deref(),
             url: args.url.as_ref(),
-            token_file: args.token_file.as_deref(),
+            means: Means { token: args.token_file.as_deref(), ca: args.ca.as_deref() },
             config: args.config.as_deref(),
         });
     }

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use http::Uri;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::ask::Means;
 use super::config::{MISTAKEN, environment, print};
 use super::{ask, compile, existing};
 use crate::config::{self, Loaded};
@@ -45,6 +46,9 @@ pub struct ReportArgs {
     /// File that holds a token of that report, where it asks who one is (`rehearsal user token` makes one).
     #[arg(long, value_name = "FILE", requires = "url")]
     token_file: Option<PathBuf>,
+    /// File of CA certificates in PEM, to be trusted beside the system's.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca: Option<PathBuf>,
     /// YAML file that names policies and history. Without one: the defaults, and the environment.
     #[arg(long, short, value_name = "FILE", conflicts_with = "url")]
     config: Option<PathBuf>,
@@ -111,8 +115,8 @@ impl ReportArgs {
         let report = report.to_string();
         let url = format!("{}/api/v1/report/file?{}", report.trim_end_matches('/'), given.join("&"));
         let url: Uri = url.parse().with_context(|| format!("{report} is not the URL of a report"))?;
-        let token = self.token_file.as_deref().map(ask::token).transpose()?;
-        let text = ask::text(&url, token).await?;
+        let means = Means { token: self.token_file.as_deref(), ca: self.ca.as_deref() };
+        let text = ask::text(&url, means).await?;
         text.with_context(|| format!("{report} serves no printable report: an older Rehearsal, or another program"))
     }
 

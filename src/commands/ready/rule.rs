@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use http::Uri;
 use serde_json::Value;
 
+use super::super::ask::Means;
 use super::super::config::{MISTAKEN, environment, print};
 use super::super::{ask, compile, existing};
 use crate::config::{self, Loaded};
@@ -31,8 +32,7 @@ pub struct Gate<'a> {
     pub cluster: Option<&'a str>,
     /// Of a report; `None`: the history of the configuration is read.
     pub url: Option<&'a Uri>,
-    /// What the report is shown.
-    pub token_file: Option<&'a Path>,
+    pub means: Means<'a>,
     pub config: Option<&'a Path>,
 }
 
@@ -99,8 +99,7 @@ impl Gate<'_> {
         let path = path(&self.rule.policy, &self.rule.rule);
         let url = format!("{}/api/v1{path}{query}", report.trim_end_matches('/'));
         let url: Uri = url.parse().with_context(|| format!("{report} is not the URL of a report"))?;
-        let token = self.token_file.map(ask::token).transpose()?;
-        Ok(ask::json(&url, token).await?.map_or(Answered::NoRule, Answered::Census))
+        Ok(ask::json(&url, self.means).await?.map_or(Answered::NoRule, Answered::Census))
     }
 
     async fn read(&self) -> anyhow::Result<Answered> {

@@ -104,7 +104,7 @@ impl Provider {
     /// # Errors
     /// Its CA cannot be used.
     pub fn new(settings: &OidcSettings) -> Result<Self, ClientError> {
-        let client = ProviderClient::new(settings.ca.as_ref())?;
+        let client = ProviderClient::new(settings.ca.as_deref())?;
         Ok(Self { settings: settings.clone(), client, published: Mutex::default() })
     }
 
