@@ -66,6 +66,15 @@ impl Attempts {
         }
     }
 
+    /// It was not tried, for want of room: neither the name nor the address failed.
+    pub fn withdrawn(&self, name: &str, peer: Option<IpAddr>) {
+        let mut known = self.known();
+        let Known { of_names, of_peers } = &mut *known;
+        for failures in of_names.get_mut(name).into_iter().chain(of_peers.get_mut(&network(peer))) {
+            failures.count = failures.count.saturating_sub(1);
+        }
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -132,6 +141,15 @@ mod tests {
         }
         attempts.begin("cy", peer(1)).expect_err("the address has had its number");
         attempts.begin("cy", peer(2)).expect("another address");
+    }
+
+    #[test]
+    fn what_was_not_tried_for_want_of_room_is_no_failure() {
+        let (attempts, peer) = (Attempts::default(), Some(IpAddr::from([10, 0, 0, 1])));
+        for _ in 0..=OF_A_PEER {
+            attempts.begin("ana", peer).expect("neither failed");
+            attempts.withdrawn("ana", peer);
+        }
     }
 
     #[test]

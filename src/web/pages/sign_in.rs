@@ -133,7 +133,10 @@ async fn by_password(
         Some(hash) => access.passwords.holds(password, hash.to_owned()).await,
         None => Some(false),
     };
-    let Some(holds) = held else { return again.page(StatusCode::SERVICE_UNAVAILABLE, name, Some(BUSY)) };
+    let Some(holds) = held else {
+        access.attempts.withdrawn(&name, peer.ip());
+        return again.page(StatusCode::SERVICE_UNAVAILABLE, name, Some(BUSY));
+    };
     let Some(user) = directory.user(&name).filter(|_| holds) else {
         refused(state, Reason::Password, &name, peer).await;
         return again.page(StatusCode::UNAUTHORIZED, name, Some(TOGETHER));
