@@ -245,25 +245,25 @@ impl WebError {
             }
             Self::Barred(_) => "Every refusal is noted.",
             Self::NoSuchPage => {
-                "There are the overview, the namespaces, the images, the list of decisions, the inventory, and the API under /api/v1."
+                "There are the pages that the links above lead to, and the API, which /api/v1/openapi.json describes."
             }
             Self::Busy { .. } => "Try again in a moment: it ends for one of them, and there is room.",
             Self::Closed { is_recording: false, .. } => {
                 "Decisions made now are in no journal and will not be in the history: a gap counts them, and journal.on_failure \
-                 says whether they are answered. The log of this process says what is wrong; reload this page when that is \
-                 mended."
+                 says whether they are answered. /health says what is wrong and how to get Rehearsal out of the way, /runbook \
+                 has every step; reload this page when that is mended."
             }
             Self::NotOpen => {
                 "A token of the report, sent as `Authorization: Bearer`, is taken all the same: /health says then what is wrong \
                  and how to get Rehearsal out of the way, and /runbook has every step. Reviews are judged and answered meanwhile."
             }
             Self::Store(_) => {
-                "Reviews are still judged, and decisions that are recorded wait in the journal. The log of this process says \
-                 what is wrong with the database; reload this page when that is mended."
+                "Reviews are still judged, and decisions that are recorded wait in the journal. /health says what is wrong and \
+                 how to get Rehearsal out of the way, /runbook has every step; reload this page when that is mended."
             }
             Self::Closed { is_recording: true, .. } => {
-                "Reviews are still judged and answered, and their decisions wait in the journal. The log of this process says \
-                 what is wrong with the database; reload this page when that is mended."
+                "Reviews are still judged and answered, and their decisions wait in the journal. /health says what is wrong and \
+                 how to get Rehearsal out of the way, /runbook has every step; reload this page when that is mended."
             }
             Self::Template(_) | Self::Panic => "The log of this process says what happened. Please report it.",
         }
