@@ -20,6 +20,7 @@ pub mod process;
 pub mod raw;
 pub mod reviews;
 
+use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::future::Future;
 use std::io::Write as _;
@@ -28,7 +29,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -96,6 +97,11 @@ pub fn run(dir: &Path, args: &[&str]) -> Ended {
 
 /// Says that a part of a test could not be run here, and why. Not by `println!`, which is kept back when a test passes.
 pub fn not_run(why: &str) {
+    // Once in a process, whoever asks.
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if !SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(why.to_owned()) {
+        return;
+    }
     let said = writeln!(std::io::stderr(), "not run: {why}");
     said.expect("standard error is there");
 }
