@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::harness::run;
 use crate::setup::{Person, asking, fill};
 
-fn token(name: &str, more: &str) -> String {
+pub fn token(name: &str, more: &str) -> String {
     let hash: String = Sha256::digest(format!("rhp_{name}")).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("    - {{name: {name}, hash: 'sha256:{hash}', {more}}}\n")
 }
