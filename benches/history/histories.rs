@@ -7,7 +7,7 @@ use rehearsal::review::clock::{DecisionId, Timestamp};
 use rehearsal::review::decision::Record;
 use rehearsal::store::Store;
 use rehearsal::store::settings::{HistorySettings, Objects, PostgresSettings, RetentionSettings, StoreSettings};
-use rehearsal::store::synthetic::Traffic;
+use rehearsal::store::synthetic::{Scale, Traffic};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -72,7 +72,7 @@ pub fn batches(decisions: usize, seed: u64) -> Vec<Vec<Record>> {
 }
 
 fn records(decisions: usize, seed: u64) -> Vec<Record> {
-    let mut traffic = Traffic::new(1);
+    let mut traffic = Traffic::new(1, &Scale::default());
     traffic.shuffle(seed);
     let mut seen = std::collections::HashSet::new();
     let start = Timestamp::now().0 - (decisions as f64 * 1_000.0 / RATE) as i64;

@@ -15,6 +15,11 @@ use crate::support::Run;
 /// Nothing is due while it is measured.
 const KEPT: &str = "retention: {decisions: 3650d, notable: 3650d, dry_run: 3650d, events: 3650d, rollups: 3650d}";
 
+/// Each of three clusters has a third of five thousand.
+const NAMESPACES: &str = "1667";
+
+const RULES: usize = 200;
+
 /// The small one first.
 pub struct Made {
     pub sizes: [u64; 2],
@@ -34,7 +39,7 @@ impl Made {
         let kept = std::env::var_os("HISTORIES").filter(|_| !run.smoke).map(PathBuf::from);
         let folder = kept.as_deref().unwrap_or(directory.path());
         let folders = sizes.map(|size| folder.join(size.to_string()));
-        let configs = folders.each_ref().map(|data| format!("data_dir: '{}'\n{KEPT}", data.display()));
+        let configs = folders.each_ref().map(|data| format!("data_dir: '{}'\n{KEPT}\n{}", data.display(), policies()));
         for ((size, data), config) in sizes.iter().zip(&folders).zip(&configs) {
             if !data.join("history.sqlite").exists() {
                 generate(run, data, config, *size);
@@ -52,13 +57,20 @@ impl Made {
         let configs = folders.each_ref().map(|data| {
             let url = server.url(&server.database());
             let store = format!("store: {{url: '{url}', password_file: '{}'}}", password.display());
-            format!("data_dir: '{}'\n{store}\n{KEPT}", data.display())
+            format!("data_dir: '{}'\n{store}\n{KEPT}\n{}", data.display(), policies())
         });
         for ((size, data), config) in sizes.iter().zip(&folders).zip(&configs) {
             generate(run, data, config, *size);
         }
         Self { sizes, folders, configs, _directory: directory }
     }
+}
+
+/// So many rules, of which the made-up images break the first by their nature.
+fn policies() -> String {
+    let own = (2..=RULES).map(|number| format!("{{id: rule-{number:03}, deny: {{registry: registry-{number}.test}}}}"));
+    let rules: Vec<String> = ["{id: no-latest, deny: {tag: latest}}".to_owned()].into_iter().chain(own).collect();
+    format!("policies: [{{name: images, mode: audit, rules: [{}]}}]", rules.join(", "))
 }
 
 fn sizes(run: &Run, variable: &str, usual: &str) -> [u64; 2] {
@@ -72,7 +84,12 @@ fn generate(run: &Run, folder: &Path, config: &str, size: u64) {
     fs::write(folder.join("generate.yaml"), config).expect("a file");
     // In a smoke run few days: each takes as long as its decisions would.
     let (size, days) = (size.to_string(), if run.smoke { "2" } else { "90" });
-    let args = ["generate", "--decisions", &size, "--days", days, "--config", "generate.yaml"];
+    let namespaces = if run.smoke { "20" } else { NAMESPACES };
+    let args = [
+        &["generate", "--decisions", &size, "--days", days][..],
+        &["--namespaces", namespaces, "--config", "generate.yaml"],
+    ]
+    .concat();
     let output = Command::new(env!("CARGO_BIN_EXE_rehearsal")).args(args).current_dir(folder).output();
     let output = output.expect("the binary runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rehearsal::review::clock::Timestamp;
 use rehearsal::store::fleet::Said;
 use rehearsal::store::settings::RetentionSettings;
+use rehearsal::store::synthetic::Scale;
 use rehearsal::store::{Drained, Heartbeat, Store, Swept, Synthetic};
 use tokio::runtime::Runtime;
 
@@ -53,7 +54,7 @@ pub fn measure(run: &Run, runtime: &Runtime) {
 
 async fn sweep(decisions: u64) -> Measured {
     let history = History::sqlite().await;
-    let wanted = Synthetic { decisions, days: DAYS, seed: 1 };
+    let wanted = Synthetic { decisions, days: DAYS, seed: 1, scale: Scale::default() };
     history.store.generate(wanted, |_| {}).await.expect("a history");
     let store = history.store.clone();
     let sweeping = tokio::spawn(async move {

@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clap::value_parser;
+
 use crate::config::Config;
 use crate::logging::LogArgs;
 use crate::recorder::{Recorder, replica};
+use crate::store::synthetic::Scale;
 use crate::store::{Progress, Store, Synthetic};
 
 use super::progress::Line;
@@ -20,6 +23,9 @@ pub struct GenerateArgs {
     /// Over how many days before now.
     #[arg(long, value_name = "NUMBER", default_value_t = 90)]
     days: u16,
+    /// How many namespaces each of its three clusters has.
+    #[arg(long, value_name = "NUMBER", default_value_t = 60, value_parser = value_parser!(u16).range(1..))]
+    namespaces: u16,
     /// The same traffic for the same seed.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
@@ -48,7 +54,8 @@ async fn fill(args: &GenerateArgs, config: &Config) -> anyhow::Result<()> {
     let recorder = Recorder::open(&config.journal)?;
     let replica = replica::of_or_new(&config.data_dir)?;
     let store = Store::open(&config.store, &config.history, replica).await?;
-    let wanted = Synthetic { decisions: args.decisions, days: args.days, seed: args.seed };
+    let scale = Scale::of(args.namespaces.into(), &config.policies);
+    let wanted = Synthetic { decisions: args.decisions, days: args.days, seed: args.seed, scale };
     let line = Line::new();
     let made = store.generate(wanted, |progress| line.show(&said(progress, args.decisions))).await;
     line.end();

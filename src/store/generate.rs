@@ -5,25 +5,27 @@
 //! figures, and on SQLite without indexes: delete what it made.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use super::bucket::{Day, Width};
 use super::database::{Transaction, Words};
 use super::error::StoreError;
 use super::recount::recount;
 use super::sql::{FOR_EACH_JOIN, Insert, Sql};
-use super::synthetic::{Pattern, Traffic};
+use super::synthetic::{Pattern, Scale, Traffic};
 use super::{Store, key, row};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::Record;
 
 /// What is made.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Synthetic {
     pub decisions: u64,
     /// Over these days, up to now.
     pub days: u16,
     /// The same traffic for the same seed.
     pub seed: u64,
+    pub scale: Scale,
 }
 
 /// How far it is.
@@ -37,8 +39,8 @@ pub enum Progress {
 
 const HOUR: i64 = 3_600_000;
 
-/// What is chosen among: a pattern comes as often as its weight has these.
-const PICKS: usize = 1 << 14;
+/// What is chosen among is two to the power of so many: a pattern comes as often as its weight has these.
+const PICKS: RangeInclusive<u32> = 14..=18;
 
 /// Patterns stored in one batch.
 const AT_ONCE: usize = 1_000;
@@ -61,7 +63,8 @@ impl Store {
         if self.first_at().await?.is_some() {
             return Err(StoreError::NotEmpty);
         }
-        let traffic = Traffic::new(wanted.seed);
+        let traffic = Traffic::new(wanted.seed, &wanted.scale);
+        let bits = bits(traffic.patterns.len());
         let from = Timestamp(now.0 - i64::from(wanted.days.max(1)) * 24 * HOUR);
         let keys = self.store_patterns(&traffic.patterns, from, now).await?;
         let replica = self.own_number().await?;
@@ -70,9 +73,9 @@ impl Store {
         for (hour, count) in hours(wanted.decisions.min(MOST), from, now) {
             let mut tx = self.database.begin().await?;
             if picked.replace(Day::of(hour)) != Some(Day::of(hour)) {
-                pick(&mut tx, &traffic.patterns, &keys, part(hour, from, now)).await?;
+                pick(&mut tx, &traffic.patterns, &keys, (bits, part(hour, from, now))).await?;
             }
-            multiply(self.database.words(), &mut tx, Chunk { first: stored, count, hour, replica, now }).await?;
+            multiply(self.database.words(), &mut tx, Chunk { first: stored, count, hour, bits, replica, now }).await?;
             tx.commit().await?;
             stored += count;
             progress(Progress::Stored(stored));
@@ -152,6 +155,8 @@ struct Chunk {
     first: u64,
     count: u64,
     hour: Timestamp,
+    /// That choose a pattern.
+    bits: u32,
     replica: i64,
     now: Timestamp,
 }
@@ -188,22 +193,33 @@ fn busy(at: Timestamp) -> f64 {
     by_hour * if weekend { 0.3 } else { 1.0 }
 }
 
+/// Enough for four times as many as there are, so that the rare ones come too.
+fn bits(patterns: usize) -> u32 {
+    (4 * patterns).next_power_of_two().ilog2().clamp(*PICKS.start(), *PICKS.end())
+}
+
 /// Which patterns the day chooses among: those that are live, each as often as its weight has it.
-async fn pick(tx: &mut Transaction, patterns: &[Pattern], keys: &[i64], part: f64) -> Result<(), StoreError> {
+async fn pick(
+    tx: &mut Transaction,
+    patterns: &[Pattern],
+    keys: &[i64],
+    (bits, part): (u32, f64),
+) -> Result<(), StoreError> {
+    let picks = 1 << bits;
     let live = || patterns.iter().zip(keys).filter(|(pattern, _)| pattern.live.0 <= part && part < pattern.live.1);
     let whole: f64 = live().map(|(pattern, _)| pattern.weight).sum();
     let mut sums = BTreeMap::new();
     let mut sum = 0.0;
     for (pattern, key) in live() {
         sum += pattern.weight;
-        sums.insert((sum / whole * PICKS as f64).ceil() as usize, *key);
+        sums.insert((sum / whole * f64::from(picks)).ceil() as i32, *key);
     }
     tx.execute(Sql::new("DELETE FROM picks")).await?;
     let mut insert = Insert::into("picks", &["number", "pattern"], "");
-    for number in 0..PICKS {
+    for number in 0..picks {
         let found = sums.range(number + 1..).next().or(sums.last_key_value());
         if let Some((_, key)) = found {
-            insert.row([(number as i64).into(), (*key).into()]);
+            insert.row([i64::from(number).into(), (*key).into()]);
         }
     }
     tx.insert(insert).await
@@ -256,12 +272,12 @@ async fn multiply(words: &Words, tx: &mut Transaction, chunk: Chunk) -> Result<(
 /// `key`, two random numbers of 32 bits, and which pattern it is, of each decision of a chunk. Random is what its number
 /// is mixed to, so that the statements choose alike.
 fn chosen(chunk: Chunk, first_key: i64, step: i64) -> String {
-    let (first, last) = (chunk.first, chunk.first + chunk.count - 1);
+    let (first, last, rest) = (chunk.first, chunk.first + chunk.count - 1, 32 - chunk.bits);
     format!(
         "WITH RECURSIVE numbers(n) AS (SELECT CAST({first} AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < {last}), \
          once(n, x) AS (SELECT n, n * 2654435761 % 4294967296 FROM numbers), \
          twice(n, a) AS (SELECT n, (x + (x >> 15)) * 805459861 % 4294967296 FROM once), \
          thrice(n, a, b) AS (SELECT n, a, (a + (a >> 13)) * 668265263 % 4294967296 FROM twice) \
-         SELECT {first_key} + (n - {first}) * {step} + (a * 4194304 + (b >> 10)) % {step} AS key, a, b, b >> 18 AS pick FROM thrice"
+         SELECT {first_key} + (n - {first}) * {step} + (a * 4194304 + (b >> 10)) % {step} AS key, a, b, b >> {rest} AS pick FROM thrice"
     )
 }

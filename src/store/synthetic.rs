@@ -3,14 +3,14 @@
 //!
 //! For measuring and for trying out: nothing here is of a real review.
 
+mod scale;
+
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::policy::rules::version_of;
-use crate::policy::settings::{SourceSettings, built_in};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{
     Answer, Decision, ImageRecord, Mode, Operation, PolicyVerdict, Protocol, ReviewHash, ReviewRecord, Verdict,
@@ -19,10 +19,10 @@ use crate::review::decision::{
 use crate::review::image::Role;
 use crate::review::workload::Workload;
 
+pub use scale::Scale;
+
 /// Clusters and the share of the traffic that each has.
 const CLUSTERS: [(&str, f64); 3] = [("prod-eu", 0.6), ("prod-us", 0.3), ("staging", 0.1)];
-/// In each cluster.
-const NAMESPACES: usize = 60;
 /// In each namespace, the first ones have most.
 const WORKLOADS: usize = 12;
 /// Releases of a workload over the whole span: each brings other images, and so another review.
@@ -65,15 +65,15 @@ pub struct Traffic {
 // === impl Traffic ===
 
 impl Traffic {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, scale: &Scale) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut patterns = Vec::new();
         for (cluster, share) in CLUSTERS {
-            for namespace in 0..NAMESPACES {
+            for namespace in 0..scale.namespaces {
                 let in_namespace = 1 + rng.usize(0..WORKLOADS);
                 for workload in 0..in_namespace {
                     let weight = share / (namespace + 1) as f64 / (workload + 1) as f64;
-                    releases(&mut rng, cluster, namespace, workload, weight, &mut patterns);
+                    releases(&mut rng, scale, (cluster, namespace, workload), weight, &mut patterns);
                 }
             }
         }
@@ -144,9 +144,8 @@ impl Pattern {
 /// The releases of one workload, and the few of its decisions that are answered in another way.
 fn releases(
     rng: &mut Rng,
-    cluster: &'static str,
-    namespace: usize,
-    workload: usize,
+    scale: &Scale,
+    (cluster, namespace, workload): (&'static str, usize, usize),
     weight: f64,
     patterns: &mut Vec<Pattern>,
 ) {
@@ -154,6 +153,7 @@ fn releases(
     let kind = *rng.choice(&KINDS).expect("not empty");
     let name = format!("{team}-{}-{workload}", PARTS[workload % PARTS.len()]);
     let habit = rng.f64();
+    let broken = scale.broken(rng);
     let releases = 1 + rng.usize(0..RELEASES);
     for release in 0..releases {
         let tag = if habit < 0.08 { "latest".to_owned() } else { format!("2.{}.{release}", rng.u8(0..40)) };
@@ -163,7 +163,7 @@ fn releases(
             images.push(image(&format!("{from}/{}", SIDECARS[workload % SIDECARS.len()]), "1.29", 1));
         }
         let review = review(format!("{team}-{namespace}"), kind, &name, images);
-        let verdicts = verdicts(&review);
+        let verdicts = verdicts(&review, scale, broken);
         let would_reject = verdicts.iter().any(|verdict| verdict.verdict == Verdict::Deny);
         let usual = Pattern {
             cluster,
@@ -239,7 +239,7 @@ fn image(name: &str, tag: &str, number: usize) -> ImageRecord {
     }
 }
 
-fn verdicts(review: &ReviewRecord) -> Vec<PolicyVerdict> {
+fn verdicts(review: &ReviewRecord, scale: &Scale, broken: Option<&str>) -> Vec<PolicyVerdict> {
     let mut violations = Vec::new();
     for image in &review.images {
         if image.tag.as_deref() == Some("latest") {
@@ -249,18 +249,11 @@ fn verdicts(review: &ReviewRecord) -> Vec<PolicyVerdict> {
             violations.push(violation("own-registry", Mode::Warn, &image.text));
         }
     }
+    violations.extend(broken.map(|rule| violation(rule, Mode::Audit, &review.images[0].text)));
     let said = if violations.is_empty() { Verdict::Allow } else { Verdict::Deny };
-    let images = PolicyVerdict { version: Some(built_in_version()), ..verdict("images", said, violations) };
-    vec![images, verdict("gatekeeper", Verdict::Allow, Vec::new())]
-}
-
-/// Of the policy that judges where none is configured: what is served without a configuration counts as judged by it.
-fn built_in_version() -> String {
-    let rules = built_in().into_iter().find_map(|policy| match policy.source {
-        SourceSettings::Rules(rules) => Some(version_of(&rules)),
-        SourceSettings::Rego(_) | SourceSettings::Gatekeeper(_) | SourceSettings::Webhook(_) => None,
-    });
-    rules.unwrap_or_default()
+    let version = Some(scale.version.clone());
+    let own = PolicyVerdict { version, ..verdict(&scale.policy, said, violations) };
+    vec![own, verdict("gatekeeper", Verdict::Allow, Vec::new())]
 }
 
 fn verdict(policy: &str, verdict: Verdict, violations: Vec<Violation>) -> PolicyVerdict {

@@ -13,6 +13,7 @@ use crate::store::inventory::{
 };
 use crate::store::reach::{Reach, Realm, Rights};
 use crate::store::read::Filter;
+use crate::store::synthetic::Scale;
 use crate::store::{Store, Synthetic};
 
 on_both![
@@ -191,7 +192,7 @@ async fn nothing_of_it_is_counted(kind: Kind) {
 /// Against the walk through all decisions that it spares.
 async fn the_last_review_of_each_workload_is_found(kind: Kind) {
     let test = TestStore::new(kind, &HISTORY).await;
-    let wanted = Synthetic { decisions: 1_500, days: 20, seed: 3 };
+    let wanted = Synthetic { decisions: 1_500, days: 20, seed: 3, scale: Scale::default() };
     test.store.generate_until(wanted, NOW, |_| {}).await.expect("a history");
     let mut tx = test.store.database.begin().await.expect("a transaction");
     // What is made up names no versions.
