@@ -6,6 +6,7 @@ mod environment;
 mod forms;
 mod mistakes;
 mod opened;
+mod tally;
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! What becomes of each known workload under a rule, and what that makes of its namespace.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::policy::exemptions::{Exemptions, Offence};
 use crate::policy::revision::Policy;
@@ -82,7 +82,7 @@ impl Ground<'_> {
         Timestamp(self.now.0.saturating_sub(window))
     }
 
-    fn modes(&self, rule: &str, place: In<'_>) -> (Mode, Mode) {
+    pub(super) fn modes(&self, rule: &str, place: In<'_>) -> (Mode, Mode) {
         let mode = if rule == ANY { self.policy.mode_in(place) } else { self.policy.mode_of(rule, place) };
         (mode.min(self.policy.most_of(rule)), self.policy.most_of(rule).min(self.policy.ceiling.over(place)))
     }
@@ -102,9 +102,12 @@ impl Census {
         }
         let mut namespaces: Vec<InNamespace> =
             counted.into_iter().map(|(place, counts)| judge.namespace(place, counts)).collect();
-        namespaces.sort_by_key(|one| {
-            let Place { cluster, namespace, .. } = &evidence.places[one.place];
-            (one.state.rank(), cluster.clone(), namespace.clone())
+        namespaces.sort_by(|one, other| {
+            let key = |one: &InNamespace| {
+                let Place { cluster, namespace, .. } = &evidence.places[one.place];
+                (one.state.rank(), cluster, namespace)
+            };
+            key(one).cmp(&key(other))
         });
         Self { standings, namespaces }
     }
@@ -177,7 +180,12 @@ impl<'a> Judge<'a> {
         self.of_rule.judged.get(&known.id?).copied()
     }
 
-    fn standing(&self, known: &Known, faults: &Faults) -> Standing {
+    /// Whether it was reviewed by the rule as it is now, within the window.
+    pub fn has_seen(&self, known: &Known) -> bool {
+        self.judged(known).is_some_and(|judged| judged.at >= self.ground.since())
+    }
+
+    pub fn standing(&self, known: &Known, faults: &Faults) -> Standing {
         let judged = self.judged(known);
         let seen = judged.is_some_and(|judged| judged.at >= self.ground.since());
         if let Some((at, of_running)) = self.of_inventory(known, judged) {
@@ -204,7 +212,7 @@ impl<'a> Judge<'a> {
         Some((open.max(exempted)?, open.is_some()))
     }
 
-    fn doubtful(&self, known: &Known) -> Option<Moment> {
+    pub fn doubtful(&self, known: &Known) -> Option<Moment> {
         if !self.asked.may_be_loosened {
             return None;
         }
@@ -222,6 +230,13 @@ impl<'a> Judge<'a> {
         known: &'b Known,
         judged: Option<Moment>,
     ) -> Option<(Timestamp, impl Iterator<Item = &'b Fault> + use<'a, 'b>)> {
+        let (at, faults) = self.recorded(known, judged)?;
+        let asked = self.asked;
+        Some((at, faults.iter().filter(|fault| asked.is_of(&fault.rule))))
+    }
+
+    /// The same of every rule of the policy.
+    fn recorded<'b>(&self, known: &'b Known, judged: Option<Moment>) -> Option<(Timestamp, &'b [Fault])> {
         let running = known.running.as_deref()?;
         if judged.is_some_and(|judged| judged.at >= running.at) {
             return None;
@@ -229,8 +244,13 @@ impl<'a> Judge<'a> {
         let is_of_it =
             |policy: &str, version: &str| policy == self.asked.policy && self.of_rule.versions.contains(version);
         let said = running.said.iter().find(|said| is_of_it(&said.policy, &said.version))?;
-        let asked = self.asked;
-        Some((running.at, said.violations.iter().filter(|fault| asked.is_of(&fault.rule))))
+        Some((running.at, &said.violations))
+    }
+
+    /// The rules of the policy that an inventory which has the last word on it finds violated.
+    pub fn violated_as_recorded<'b>(&self, known: &'b Known) -> BTreeSet<&'b str> {
+        let recorded = self.recorded(known, self.judged(known));
+        recorded.into_iter().flat_map(|(_, faults)| faults).map(|fault| fault.rule.as_str()).collect()
     }
 
     fn fate<'b>(&self, known: &Known, faults: impl Iterator<Item = &'b Fault>) -> Fate {
@@ -258,10 +278,14 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn namespace(&self, place: usize, counts: Counts) -> InNamespace {
+    pub fn namespace(&self, place: usize, counts: Counts) -> InNamespace {
+        self.violated(place, counts, self.of_rule.last_violation.get(&place).copied())
+    }
+
+    /// The same, `violated` last then.
+    pub fn violated(&self, place: usize, counts: Counts, violated: Option<Timestamp>) -> InNamespace {
         let Place { cluster, namespace, recorded } = &self.places[place];
         let Ground { settings, now, .. } = self.ground;
-        let violated = self.of_rule.last_violation.get(&place).copied();
         let since = self.of_rule.judging_since.get(&place).copied();
         let (mode, most) = self.ground.modes(&self.asked.rule, In { cluster, namespace });
         InNamespace {

@@ -10,6 +10,7 @@ pub mod cover;
 pub mod evidence;
 pub mod lapse;
 pub mod state;
+pub mod tally;
 #[cfg(test)]
 mod tests;
 
