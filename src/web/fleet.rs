@@ -13,7 +13,7 @@ use crate::policy::readiness::Asked;
 use crate::policy::readiness::census::{Census, InNamespace};
 use crate::policy::readiness::evidence::{Evidence, Place};
 use crate::policy::readiness::state::Gate;
-use crate::review::clock::{DAY, Timestamp};
+use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Protocol, UNDECLARED};
 use crate::store::fleet::{CertificateEnd, Replica};
 use crate::store::read::Range;
@@ -84,9 +84,6 @@ pub struct Standing<'a> {
     /// Of the rules, those that make it so.
     pub rules: Vec<(&'a Asked, &'a InNamespace)>,
 }
-
-/// How long one that has stopped in order is told of (ms).
-const TOLD: i64 = DAY;
 
 /// In the order in which they are told.
 const PROTOCOLS: [Protocol; 2] = [Protocol::AdmissionReview, Protocol::ImageReview];
@@ -183,11 +180,7 @@ async fn replicas(store: &Store, question: &Question) -> Result<Option<Vec<Repli
     if !question.reach.is_everything() {
         return Ok(None);
     }
-    let mut replicas = store.replicas().await?;
-    let is_told =
-        |replica: &Replica| !replica.has_stopped || question.now.0.saturating_sub(replica.standing.heard_at.0) < TOLD;
-    replicas.retain(is_told);
-    Ok(Some(replicas))
+    store.replicas(question.now).await.map(Some)
 }
 
 // === impl Served ===
