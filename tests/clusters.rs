@@ -217,6 +217,7 @@ async fn the_page_of_clusters_tells_what_each_is_asked_by_and_what_ends() {
         (&env!("CARGO_PKG_VERSION").into(), &false.into()),
         "{said}"
     );
+    assert_eq!((&said["gaps"], edge.get("gaps")), (&serde_json::json!([]), None), "a gap is told once: {said}");
     let page = rehearsal.get("/clusters").await.text();
     for told in [
         "Ready for every rule",
@@ -230,6 +231,8 @@ async fn the_page_of_clusters_tells_what_each_is_asked_by_and_what_ends() {
     let list = rehearsal.get("/clusters?cluster=edge&gate=not").await.text();
     assert!(list.contains("1 namespace of edge in which a rule is not ready"), "{list}");
     assert!(list.contains("href=\"/namespaces/edge/team\"") && list.contains("not ready: 1 workload"), "{list}");
+    let of_none = rehearsal.get("/clusters?gate=not").await;
+    assert_eq!((of_none.status, of_none.text().contains("gate is of the namespaces of one cluster")), (400, true));
     assert!(rehearsal.get("/clusters?cluster=nowhere").await.text().contains("Nothing came of such a cluster"));
     assert_eq!(rehearsal.get("/api/v1/clusters?namespace=team").await.status, 400);
 }

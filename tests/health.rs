@@ -6,6 +6,8 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use harness::backend::{Backend, Reply, Script};
+use harness::certs::{Authority, Validity, blind_client_config};
+use harness::http::{Alpn, HttpClient};
 use harness::reviews::pod_review;
 use harness::{Rehearsal, not_run, repository, run, wait_for};
 use serde_json::Value;
@@ -133,6 +135,7 @@ async fn a_backend_that_fails_is_told_from_us() {
     let row = &failing["latencies"][2];
     assert_eq!((&row["policy"], &row["count"], &row["errors"]), (&"gate".into(), &4.into(), &3.into()), "{failing}");
     let own = &failing["latencies"][0];
+    assert_eq!(own["errors"], 0, "they are the backend's: {own}");
     assert!(own["p99_us"].as_u64() < Some(1_000_000), "without the wait for it: {own}");
 
     let command = gate["remedies"][1]["command"].as_str().expect("a command").to_owned();
@@ -140,6 +143,25 @@ async fn a_backend_that_fails_is_told_from_us() {
     let ended = run(rehearsal.dir(), &words);
     assert_eq!(ended.code, Some(0), "{command}: {}", ended.stderr);
     assert!(rehearsal.review("/review/lab", &review).await.allowed(), "its failure is in nobody's way");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_whose_certificate_has_ended_turns_no_api_server_away() {
+    let leaf = Authority::new("tests").server_within(Validity::Expired);
+    let config = "report: {tls: {certificate: r.crt, key: r.key}}";
+    let builder = Rehearsal::builder().file("r.crt", leaf.certificate_pem).file("r.key", leaf.key_pem);
+    let rehearsal = builder.config(config).start().await;
+    let client = HttpClient::over(blind_client_config(), Alpn::Any);
+    let health = client.get(&format!("{}/api/v1/health", rehearsal.report_url())).await.json();
+    assert_eq!(way(&health, "listener")["state"], "fine", "{health}");
+    let fresh: Vec<String> = health["ways"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .flat_map(|way| [said(way, "now"), said(way, "hour")])
+        .filter(|said| said.contains("nothing was asked"))
+        .collect();
+    assert_eq!(fresh, [""; 0], "nothing was asked of it yet");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -397,3 +397,19 @@ async fn only_known_hosts_are_answered() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dates_of_clusters_do_not_wrap() {
+    let rehearsal = Rehearsal::builder().start().await;
+    rehearsal.review("/review/lab", &pod_review("u", "team", "web", &["nginx"])).await;
+    rehearsal.decisions("", 1).await;
+    let browser = Browser::start().await;
+    browser.look_from(Screen::Desk, Scheme::Light).await;
+    browser.open(&format!("{}/clusters", rehearsal.report_url())).await;
+    let spaces =
+        "return [...document.querySelectorAll('.fleet td > a')].map(link => getComputedStyle(link).whiteSpace)";
+    let spaces = browser.script(spaces).await;
+    let spaces = spaces.as_array().expect("a list");
+    assert!(!spaces.is_empty() && spaces.iter().all(|space| space == "nowrap"), "{spaces:?}");
+    browser.close().await;
+}

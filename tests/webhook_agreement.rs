@@ -154,6 +154,21 @@ async fn what_both_said_is_counted_and_each_figure_leads_to_as_many_decisions() 
     assert!(rehearsal.get("/candidates?since=24h").await.text().contains("href=\"/agreement?since=24h\""));
 }
 
+/// It was said to have let through what it never saw.
+#[tokio::test]
+async fn a_webhook_that_was_not_asked_misses_nothing() {
+    let webhook = "  - {name: bouncer, mode: audit, webhook: {url: 'http://127.0.0.1:1/', speaks: image-review}}";
+    let rehearsal = Rehearsal::builder().config(&format!("policies:{LOCAL}{webhook}")).start().await;
+    rehearsal.review("/review/prod", &pod_review("u", "strict", "web", &["nginx"])).await;
+    rehearsal.decisions("webhook_verdict=none&webhook=bouncer&local_verdict=deny", 1).await;
+    let said = rehearsal.get_json("/api/v1/agreement?since=24h").await;
+    let all = &said["pairs"][0];
+    assert_eq!((&all["local"], &all["only_local"], &all["nothing"]), (&Value::Null, &json!(0), &json!(1)), "{said:#}");
+    assert_eq!(said["chosen"]["only_local"], json!({"rules": [], "namespaces": [], "images": []}));
+    assert_eq!(listed(&rehearsal, "webhook=bouncer&agreement=only_local").await, 0);
+    assert_eq!(listed(&rehearsal, "webhook=bouncer&agreement=nothing").await, 1);
+}
+
 #[tokio::test]
 async fn a_filter_without_a_webhook_says_what_is_missing() {
     let rehearsal = Rehearsal::builder().start().await;

@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 const REQUESTS: usize = 40;
 
 /// What is asked for; `{..}` is filled with what the history has, another for each request.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 18] = [
     "/",
     "/?since=24h",
     "/?since=90d",
@@ -33,6 +33,8 @@ const PAGES: [&str; 16] = [
     "/decisions?dry_run=true",
     "/decisions/{id}",
     "/api/v1/summary?since=7d",
+    "/clusters",
+    "/clusters?cluster=prod-eu&gate=not",
 ];
 
 pub fn measure(run: &Run, runtime: &Runtime, on_sqlite: &LazyCell<Made, impl FnOnce() -> Made>) {

@@ -7,11 +7,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use crate::review::decision::Protocol;
+use crate::store::fleet::SeenOfCluster;
 
 use super::sender::Sender;
 
 #[derive(Debug, Default)]
-pub struct Seen(RwLock<BTreeMap<String, Counts>>);
+pub struct Seen(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    clusters: BTreeMap<String, Counts>,
+    /// How many of them are there because an undeclared sender named them.
+    claimed: usize,
+}
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -20,36 +28,50 @@ struct Counts {
     unproven: AtomicU64,
 }
 
-/// Of one cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeenOfCluster {
-    pub cluster: String,
-    pub protocols: Vec<Protocol>,
-    /// Reviews that named it and came with neither a certificate nor a token of it.
-    pub unproven: u64,
-}
-
-/// A sender chooses the cluster in its path: past this many nothing is noted of another.
+/// A sender chooses the cluster in its path: past this many nothing is noted of another, where none is declared.
 const MAX_CLUSTERS: usize = 200;
+/// Of those that undeclared senders name: room that they take from no other.
+const MAX_CLAIMED: usize = 100;
 
 // === impl Seen ===
 
 impl Seen {
     pub fn note(&self, sender: &Sender, protocol: Protocol) {
         let cluster = sender.judged_as();
-        if let Some(counts) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(cluster) {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counts) = known.clusters.get(cluster) {
             return counts.note(sender, protocol);
         }
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < MAX_CLUSTERS || known.contains_key(cluster) {
-            known.entry(cluster.to_owned()).or_default().note(sender, protocol);
+        // Whoever makes names up is not to have every review wait for the other kind of lock.
+        if !known.has_room(sender) {
+            return;
         }
+        drop(known);
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if !known.clusters.contains_key(cluster) {
+            if !known.has_room(sender) {
+                return;
+            }
+            known.claimed += usize::from(sender.claimed.is_some());
+        }
+        known.clusters.entry(cluster.to_owned()).or_default().note(sender, protocol);
     }
 
-    /// In alphabetical order.
-    pub fn told(&self) -> Vec<SeenOfCluster> {
+    /// By cluster.
+    pub fn told(&self) -> BTreeMap<String, SeenOfCluster> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.iter().map(|(cluster, counts)| counts.told(cluster)).collect()
+        known.clusters.iter().map(|(cluster, counts)| (cluster.clone(), counts.told())).collect()
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    fn has_room(&self, sender: &Sender) -> bool {
+        match sender.claimed {
+            Some(_) => self.claimed < MAX_CLAIMED,
+            None => self.clusters.len() - self.claimed < MAX_CLUSTERS,
+        }
     }
 }
 
@@ -70,11 +92,10 @@ impl Counts {
         }
     }
 
-    fn told(&self, cluster: &str) -> SeenOfCluster {
+    fn told(&self) -> SeenOfCluster {
         let seen = [(Protocol::ImageReview, &self.image_reviews), (Protocol::AdmissionReview, &self.admission_reviews)];
         let seen = seen.into_iter().filter(|(_, number)| number.load(Ordering::Relaxed) > 0);
         SeenOfCluster {
-            cluster: cluster.to_owned(),
             protocols: seen.map(|(protocol, _)| protocol).collect(),
             unproven: self.unproven.load(Ordering::Relaxed),
         }
@@ -97,13 +118,11 @@ mod tests {
         seen.note(&sender("prod", None, Some("CN=api")), Protocol::ImageReview);
         seen.note(&sender("undeclared", Some("prod"), Some("CN=other")), Protocol::ImageReview);
         seen.note(&sender("lab", None, None), Protocol::ImageReview);
-        let of = |cluster: &str, protocols: &[Protocol], unproven| SeenOfCluster {
-            cluster: cluster.to_owned(),
-            protocols: protocols.to_vec(),
-            unproven,
+        let of = |cluster: &str, protocols: &[Protocol], unproven| {
+            (cluster.to_owned(), SeenOfCluster { protocols: protocols.to_vec(), unproven })
         };
         let both = [Protocol::ImageReview, Protocol::AdmissionReview];
-        assert_eq!(seen.told(), [of("lab", &both[..1], 1), of("prod", &both, 1)]);
+        assert_eq!(seen.told(), [of("lab", &both[..1], 1), of("prod", &both, 1)].into());
     }
 
     #[test]
@@ -114,6 +133,22 @@ mod tests {
         }
         seen.note(&sender("c0", None, None), Protocol::ImageReview);
         let told = seen.told();
-        assert_eq!((told.len(), told[0].unproven), (MAX_CLUSTERS, 2));
+        assert_eq!((told.len(), told["c0"].unproven), (MAX_CLUSTERS, 2));
+    }
+
+    #[test]
+    fn names_that_undeclared_senders_make_up_take_no_room_from_a_cluster_that_proves_itself() {
+        let seen = Seen::default();
+        for n in 0..250 {
+            seen.note(&sender("undeclared", Some(&format!("made-up-{n}")), None), Protocol::ImageReview);
+        }
+        assert_eq!(seen.told().len(), MAX_CLAIMED);
+        seen.note(&sender("prod", None, Some("CN=api")), Protocol::AdmissionReview);
+        let prod = SeenOfCluster { protocols: vec![Protocol::AdmissionReview], unproven: 0 };
+        assert_eq!(seen.told().get("prod"), Some(&prod));
+        for n in 0..MAX_CLUSTERS {
+            seen.note(&sender(&format!("c{n}"), None, None), Protocol::ImageReview);
+        }
+        assert_eq!(seen.told().len(), MAX_CLAIMED + MAX_CLUSTERS);
     }
 }

@@ -1,5 +1,6 @@
 //! What reviews are judged and answered by, and who waits for whom.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::recorder::Recorder;
 use crate::recorder::settings::OnFailure;
 use crate::recorder::tickets::Tickets;
 use crate::review::clock::Timestamp;
+use crate::store::fleet::SeenOfCluster;
 
 use super::Reply;
 use super::candidates::Candidates;
@@ -27,7 +29,7 @@ use super::failure::Failure;
 use super::gate::Place;
 use super::metrics::Metrics;
 use super::sample::Samples;
-use super::seen::{Seen, SeenOfCluster};
+use super::seen::Seen;
 use super::sender::Sender;
 use super::staying::Staying;
 use super::suspension::Suspension;
@@ -172,7 +174,7 @@ impl Service {
     }
 
     /// What was seen of each cluster since the process began.
-    pub fn seen(&self) -> Vec<SeenOfCluster> {
+    pub fn seen(&self) -> BTreeMap<String, SeenOfCluster> {
         self.shared.seen.told()
     }
 

@@ -11,10 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::admission::Service;
-use crate::admission::seen::SeenOfCluster;
 use crate::recorder::Recorder;
 use crate::review::clock::Timestamp;
-use crate::store::fleet::{self, Said};
+use crate::store::fleet::Said;
 use crate::store::{Drained, Heartbeat, Store, StoreError};
 
 use super::condition::Condition;
@@ -150,10 +149,7 @@ impl Heart {
 
     /// What this replica alone knows.
     fn said(&self) -> Said {
-        let of =
-            |SeenOfCluster { cluster, protocols, unproven }| (cluster, fleet::SeenOfCluster { protocols, unproven });
-        let clusters = self.service.seen().into_iter().map(of).collect();
-        Said { certificates: self.condition.certificates(), clusters }
+        Said { certificates: self.condition.certificates(), clusters: self.service.seen() }
     }
 
     /// `last` is when the process began that wrote this replica's row before.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -119,22 +120,20 @@ impl Upkeep {
     }
 
     fn tell_ends(&self) {
-        let server =
-            self.tls.iter().flat_map(|(_, tls)| tls.ends()).map(|end| (end.role.to_owned(), end.name, end.not_after));
+        // The field of a listener's files begins with its name.
+        let listeners = self.tls.iter().map(|(field, tls)| (field.strip_suffix(".tls"), tls));
+        let listeners = listeners.flat_map(|(listener, tls)| tls.ends().into_iter().map(move |end| (listener, end)));
         let loaded = self.service.loaded();
-        let backends = loaded.backends.iter().flatten().flat_map(|backend| {
-            backend
-                .ends()
-                .into_iter()
-                .map(|(role, end)| (role.to_owned(), backend.name().to_owned(), end.unix_timestamp()))
-        });
-        let ends: Vec<(String, String, i64)> = server.chain(backends).collect();
-        let end = |(role, name, end): &(String, String, i64)| CertificateEnd {
-            end: Timestamp(end.saturating_mul(1_000)),
-            role: role.clone(),
-            name: name.clone(),
+        let end = |name: &str, (role, end): (&str, OffsetDateTime)| CertificateEnd {
+            end: Timestamp(end.unix_timestamp().saturating_mul(1_000)),
+            role: role.to_owned(),
+            name: name.to_owned(),
         };
-        self.condition.ends(ends.iter().map(end).collect());
+        let backends = loaded.backends.iter().flatten();
+        let backends =
+            backends.flat_map(|backend| backend.ends().into_iter().map(|of| (None, end(backend.name(), of))));
+        let ends: Vec<(Option<&'static str>, CertificateEnd)> = listeners.chain(backends).collect();
+        self.condition.ends(ends.iter().map(|(_, end)| end.clone()).collect());
         self.metrics.certificates(ends);
     }
 }

@@ -86,6 +86,12 @@ impl Ceiling {
             && (self.include_webhooks || policy.may_be_loosened())
     }
 
+    /// Whether a policy can reject nowhere while it is in force.
+    pub fn holds_everywhere(&self, policy: &Policy) -> bool {
+        let is_everywhere = self.namespace.as_deref().is_none_or(|glob| EVERYWHERE.contains(&glob));
+        self.most < Mode::Enforce && is_everywhere && self.names(policy)
+    }
+
     /// Why it holds nothing back where `policies` are all that there are, for a person. `None`: it may.
     pub fn idle<'a>(&self, mut policies: impl Iterator<Item = &'a str>) -> Option<String> {
         let name = self.policy.as_deref()?;
@@ -147,13 +153,8 @@ impl Ceilings {
 
     /// Whether anything of the revision can reject anywhere at `now`.
     pub fn can_enforce(&self, revision: &Revision, now: Timestamp) -> bool {
-        let holds_everywhere = |policy: &Policy| {
-            self.in_force(now).any(|ceiling| {
-                let is_everywhere = ceiling.namespace.as_deref().is_none_or(|glob| EVERYWHERE.contains(&glob));
-                ceiling.most < Mode::Enforce && is_everywhere && ceiling.names(policy)
-            })
-        };
-        revision.policies.iter().any(|policy| policy.can_enforce() && !holds_everywhere(policy))
+        let is_held = |policy: &Policy| self.in_force(now).any(|ceiling| ceiling.holds_everywhere(policy));
+        revision.policies.iter().any(|policy| policy.can_enforce() && !is_held(policy))
     }
 }
 

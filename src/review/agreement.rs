@@ -25,7 +25,8 @@ pub enum Accord {
     OnlyWebhook,
     /// One of them could not judge, or has not answered yet.
     Error,
-    /// One of them had nothing to judge, and the other did not deny: evidence of nothing.
+    /// The webhook had nothing to judge, or it was not asked; or local policies had nothing to, and it did not deny: evidence
+    /// of nothing.
     Nothing,
 }
 
@@ -76,7 +77,7 @@ impl Accord {
         match (local, webhook) {
             _ if is_unknown(local) || is_unknown(webhook) => Self::Error,
             (Stance::Allow, Stance::Allow) | (Stance::Deny, Stance::Deny) => Self::Agreed,
-            (Stance::Deny, _) => Self::OnlyLocal,
+            (Stance::Deny, Stance::Allow) => Self::OnlyLocal,
             (_, Stance::Deny) => Self::OnlyWebhook,
             _ => Self::Nothing,
         }
@@ -133,13 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn a_denial_stands_against_whoever_does_not_deny_and_what_is_not_known_is_no_agreement() {
+    fn a_webhook_that_was_not_asked_misses_nothing_and_what_is_not_known_is_no_agreement() {
         use Stance::{Allow, Deny, Error, None, Pending};
         for (local, webhook, expected) in [
             (Allow, Allow, Accord::Agreed),
             (Deny, Deny, Accord::Agreed),
             (Deny, Allow, Accord::OnlyLocal),
-            (Deny, None, Accord::OnlyLocal),
+            (Deny, None, Accord::Nothing),
             (Allow, Deny, Accord::OnlyWebhook),
             (None, Deny, Accord::OnlyWebhook),
             (Deny, Error, Accord::Error),

@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::throttle::Throttle;
+use crate::store::fleet::CertificateEnd;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Refusal {
@@ -23,6 +24,8 @@ struct Listening {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Certificate {
+    /// `None`: it is of no listener, but of a webhook that is called.
+    listener: Option<&'static str>,
     role: String,
     name: String,
 }
@@ -61,7 +64,7 @@ impl Metrics {
         registry.register("rehearsal_connections", "Open connections, by listener", metrics.connections.clone());
         registry.register(
             "rehearsal_certificate_end_timestamp_seconds",
-            "When a certificate in use ends, since the Unix epoch, by role",
+            "When a certificate in use ends, since the Unix epoch, by listener and role",
             metrics.ends.clone(),
         );
         registry.register(
@@ -86,16 +89,17 @@ impl Metrics {
         Open(connections)
     }
 
-    /// Replaces what is said of all certificates: role, name, end in seconds since the epoch. Of several with the same
-    /// role and name, as in a bundle while a CA is exchanged, the first end counts.
-    pub fn certificates(&self, ends: impl IntoIterator<Item = (String, String, i64)>) {
+    /// Replaces what is said of all certificates, each with the listener that it is of. Of several with the same role and
+    /// name, as in a bundle while a CA is exchanged, the first end counts.
+    pub fn certificates(&self, ends: impl IntoIterator<Item = (Option<&'static str>, CertificateEnd)>) {
         let mut first = BTreeMap::new();
-        for (role, name, end) in ends {
-            first.entry((role, name)).and_modify(|first: &mut i64| *first = end.min(*first)).or_insert(end);
+        for (listener, CertificateEnd { end, role, name }) in ends {
+            let first = first.entry((listener, role, name)).or_insert(end);
+            *first = end.min(*first);
         }
         self.ends.clear();
-        for ((role, name), end) in first {
-            self.ends.get_or_create(&Certificate { role, name }).set(end);
+        for ((listener, role, name), end) in first {
+            self.ends.get_or_create(&Certificate { listener, role, name }).set(end.0 / 1_000);
         }
     }
 }

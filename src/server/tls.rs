@@ -25,6 +25,8 @@ use tracing::warn;
 use super::callers::Peer;
 use super::certificates::{self, CertificateError};
 use super::settings::TlsSettings;
+use crate::review::clock::Timestamp;
+use crate::store::fleet::CertificateEnd;
 
 pub use failure::HandshakeFailure;
 pub use subject::{NoSubject, Subject};
@@ -53,17 +55,6 @@ struct Loaded {
     /// Of the content that it was built from.
     fingerprint: pem::Fingerprint,
     ends: Vec<CertificateEnd>,
-}
-
-/// When a certificate in use ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateEnd {
-    /// `server` or `client_ca`.
-    pub role: &'static str,
-    /// Its subject, or the first name that it is for.
-    pub name: String,
-    /// Seconds since the Unix epoch.
-    pub not_after: i64,
 }
 
 /// What a [`ServerTls::reload`] that did not fail found.
@@ -154,7 +145,8 @@ impl ServerTls {
         [certificate, key].into_iter().chain(client_ca).cloned().collect()
     }
 
-    /// When each certificate in use ends, those of the chain that we send and those of the client CA.
+    /// When each certificate in use ends, those of the chain that we send (`server`) and those of the client CA
+    /// (`client_ca`), by its subject or the first name that it is for.
     pub fn ends(&self) -> Vec<CertificateEnd> {
         self.current.load().ends.clone()
     }
@@ -252,13 +244,13 @@ fn client_verifier(
         .map_err(|error| TlsError::Config(error.to_string()))
 }
 
-fn chain_ends(role: &'static str, chain: &[CertificateDer<'_>]) -> Vec<CertificateEnd> {
+fn chain_ends(role: &str, chain: &[CertificateDer<'_>]) -> Vec<CertificateEnd> {
     let parsed = chain.iter().filter_map(|certificate| x509_parser::parse_x509_certificate(certificate).ok());
     parsed
         .map(|(_, certificate)| CertificateEnd {
-            role,
+            end: Timestamp(certificate.validity().not_after.timestamp().saturating_mul(1_000)),
+            role: role.to_owned(),
             name: subject::name(&certificate),
-            not_after: certificate.validity().not_after.timestamp(),
         })
         .collect()
 }

@@ -1,8 +1,10 @@
 //! What replicas say of themselves beside how far they have stored: what each alone knows.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::Store;
 use super::database::Database;
@@ -10,7 +12,7 @@ use super::error::StoreError;
 use super::read::Standing;
 use super::sql::{Row, Sql};
 use super::standing::{ALL, standing};
-use crate::review::clock::Timestamp;
+use crate::review::clock::{DAY, Timestamp};
 use crate::review::decision::Protocol;
 
 /// A replica, as of its last heartbeat.
@@ -23,7 +25,7 @@ pub struct Replica {
     pub version: String,
     /// Of its policies.
     pub revision: String,
-    /// `None`: it is of a version that does not say.
+    /// `None`: it is of a version that does not say, or says it in words to come.
     pub said: Option<Said>,
 }
 
@@ -47,36 +49,54 @@ pub struct CertificateEnd {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenOfCluster {
     pub protocols: Vec<Protocol>,
-    /// Reviews that named it and proved nothing.
+    /// Reviews that named it and came with neither a certificate nor a token of it.
     pub unproven: u64,
 }
 
-/// Those that have said something, the one that was heard of last first.
-async fn replicas(database: &Database) -> Result<Vec<Replica>, StoreError> {
-    let sql = Sql::new(
+/// For as long one that has stopped in order, with all that it decided stored, is told of (ms). Each restart of a pod
+/// without a disk leaves one.
+const TOLD: i64 = DAY;
+
+/// What was read and could not be understood is said once, not with every page.
+static SAID_UNREADABLE: AtomicBool = AtomicBool::new(false);
+
+async fn replicas(database: &Database, now: Timestamp) -> Result<Vec<Replica>, StoreError> {
+    let mut sql = Sql::new(
         "SELECT replica, clusters, seen_at, drained_until, started_at, version, revision, said FROM replicas \
-         WHERE seen_at IS NOT NULL ORDER BY seen_at DESC, id",
+         WHERE seen_at IS NOT NULL AND (drained_until < ",
     );
+    sql.bind(ALL).push(" OR seen_at > ").bind(now.0.saturating_sub(TOLD)).push(") ORDER BY seen_at DESC, id");
     database.fetch(sql).await?.into_iter().map(replica).collect()
 }
 
 fn replica(mut row: Row) -> Result<Replica, StoreError> {
-    let said = row.opt_text(7)?.map(|said| serde_json::from_str(&said)).transpose()?;
+    let said = row.opt_text(7)?;
     Ok(Replica {
         started_at: Timestamp(row.opt_int(4)?.unwrap_or_default()),
         has_stopped: row.int(3)? == ALL,
         version: row.opt_text(5)?.unwrap_or_default(),
         revision: row.opt_text(6)?.unwrap_or_default(),
-        said,
+        said: said.and_then(|said| understood(&said)),
         standing: standing(row)?,
     })
+}
+
+/// A version to come may say what this one has no word for, and the page is worth more than that.
+fn understood(said: &str) -> Option<Said> {
+    serde_json::from_str(said)
+        .inspect_err(|error| {
+            if !SAID_UNREADABLE.swap(true, Ordering::Relaxed) {
+                warn!("what a replica says of itself cannot be read here, it may be of a later version: {error}");
+            }
+        })
+        .ok()
 }
 
 // === impl Store ===
 
 impl Store {
-    /// Every replica that this history has heard of, the one that was heard of last first.
-    pub async fn replicas(&self) -> Result<Vec<Replica>, StoreError> {
-        replicas(&self.database).await
+    /// Those that have said something and run, or may, or have stopped within a day: the one that was heard of last first.
+    pub async fn replicas(&self, now: Timestamp) -> Result<Vec<Replica>, StoreError> {
+        replicas(&self.database, now).await
     }
 }

@@ -35,11 +35,11 @@ pub struct Chart {
 
 /// One bucket before it is drawn.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Bar {
+pub struct Stack {
     pub from: Timestamp,
     pub to: Timestamp,
     /// From the bottom up, each with its class.
-    pub stack: Vec<(&'static str, u64)>,
+    pub parts: Vec<(&'static str, u64)>,
     /// For the grid.
     pub all: u64,
     /// On hover, under the span.
@@ -99,20 +99,20 @@ pub struct GapMark {
 impl Chart {
     /// `list` is where the decisions behind the figures are. Nothing to draw without buckets.
     pub fn of(buckets: Vec<Bucket>, gaps: &[Gap], zone: &Zone, list: &Address) -> Option<Self> {
-        Self::of_bars(buckets.iter().map(Bar::of).collect(), gaps, zone, list)
+        Self::of_stacks(buckets.iter().map(Stack::of).collect(), gaps, zone, list)
     }
 
-    /// The same of any bars.
-    pub fn of_bars(bars: Vec<Bar>, gaps: &[Gap], zone: &Zone, list: &Address) -> Option<Self> {
-        let axis = Axis { from: bars.first()?.from.0, to: bars.last()?.to.0 };
+    /// The same of any stacks.
+    pub fn of_stacks(stacks: Vec<Stack>, gaps: &[Gap], zone: &Zone, list: &Address) -> Option<Self> {
+        let axis = Axis { from: stacks.first()?.from.0, to: stacks.last()?.to.0 };
         if axis.to <= axis.from {
             return None;
         }
-        let step = grid_step(bars.iter().map(|bar| bar.all).max().unwrap_or(0));
-        let labels = labels(&bars, axis, zone);
+        let step = grid_step(stacks.iter().map(|stack| stack.all).max().unwrap_or(0));
+        let labels = labels(&stacks, axis, zone);
         let gaps = gaps.iter().filter_map(|gap| GapMark::of(gap, axis, zone)).collect();
         let top = step.saturating_mul(GRID_LINES);
-        let columns = bars.into_iter().map(|bar| Column::of(bar, axis, top, zone, list)).collect();
+        let columns = stacks.into_iter().map(|stack| Column::of(stack, axis, top, zone, list)).collect();
         Some(Self { columns, grid: grid(step), labels, gaps })
     }
 
@@ -136,16 +136,16 @@ impl Chart {
     }
 }
 
-// === impl Bar ===
+// === impl Stack ===
 
-impl Bar {
+impl Stack {
     fn of(bucket: &Bucket) -> Self {
         let figures = &bucket.figures;
         let clean = figures.allowed.saturating_sub(figures.would_reject);
         Self {
             from: bucket.from,
             to: bucket.to,
-            stack: vec![
+            parts: vec![
                 ("denied", figures.denied),
                 ("failed", figures.failed),
                 ("would", figures.would_reject),
@@ -167,11 +167,11 @@ impl Bar {
 // === impl Column ===
 
 impl Column {
-    fn of(bar: Bar, axis: Axis, top: u64, zone: &Zone, list: &Address) -> Self {
-        let (from, to) = (axis.percent(bar.from), axis.percent(bar.to));
+    fn of(stack: Stack, axis: Axis, top: u64, zone: &Zone, list: &Address) -> Self {
+        let (from, to) = (axis.percent(stack.from), axis.percent(stack.to));
         let width = ((to - from) * FILLED).min(WIDEST);
-        let span = span(&bar, zone);
-        let href = list.clone().with("since", bar.from.to_string()).with("until", bar.to.to_string());
+        let span = span(&stack, zone);
+        let href = list.clone().with("since", stack.from.to_string()).with("until", stack.to.to_string());
         let figure = |(number, of): (u64, Option<(&'static str, &'static str)>)| {
             (number, of.map_or_else(|| href.clone(), |(name, value)| href.clone().with(name, value)))
         };
@@ -180,10 +180,10 @@ impl Column {
             width: percent(width),
             hit_x: percent(from),
             hit_width: percent(to - from),
-            parts: parts(&bar.stack, top),
-            title: format!("{span}\n{}", bar.said),
+            parts: parts(&stack.parts, top),
+            title: format!("{span}\n{}", stack.said),
             span,
-            figures: bar.figures.into_iter().map(figure).collect(),
+            figures: stack.figures.into_iter().map(figure).collect(),
             href,
         }
     }
@@ -216,11 +216,11 @@ fn said(figures: &Figures) -> String {
     lines.join("\n")
 }
 
-fn span(bar: &Bar, zone: &Zone) -> String {
-    if bar.to.0 - bar.from.0 > DAY {
-        return format!("{} to {}", zone.prose(bar.from), zone.prose(bar.to));
+fn span(stack: &Stack, zone: &Zone) -> String {
+    if stack.to.0 - stack.from.0 > DAY {
+        return format!("{} to {}", zone.prose(stack.from), zone.prose(stack.to));
     }
-    format!("{} to {}", zone.prose(bar.from), zone.clock(bar.to))
+    format!("{} to {}", zone.prose(stack.from), zone.clock(stack.to))
 }
 
 // === impl GapMark ===
@@ -284,18 +284,18 @@ fn grid(step: u64) -> Vec<GridLine> {
 }
 
 /// Times under the columns that begin at a round one.
-fn labels(bars: &[Bar], axis: Axis, zone: &Zone) -> Vec<Label> {
+fn labels(stacks: &[Stack], axis: Axis, zone: &Zone) -> Vec<Label> {
     const MINUTES: [i64; 13] = [5, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 7_200, 14_400, 43_200];
-    let minute = |bar: &Bar| minute_of_calendar(zone, bar.from);
-    let round = |unit: i64| bars.iter().filter(move |bar| minute(bar).is_some_and(|minute| minute % unit == 0));
+    let minute = |stack: &Stack| minute_of_calendar(zone, stack.from);
+    let round = |unit: i64| stacks.iter().filter(move |stack| minute(stack).is_some_and(|minute| minute % unit == 0));
     let unit = MINUTES.into_iter().find(|unit| (2..=MAX_LABELS).contains(&round(*unit).count()));
-    let chosen: Vec<&Bar> = match unit {
+    let chosen: Vec<&Stack> = match unit {
         Some(unit) => round(unit).collect(),
-        None => bars.iter().step_by(bars.len().div_ceil(MAX_LABELS)).collect(),
+        None => stacks.iter().step_by(stacks.len().div_ceil(MAX_LABELS)).collect(),
     };
     let days = axis.to - axis.from > 36 * 3_600_000;
-    let label = |(at, bar): (usize, &&Bar)| {
-        let x = axis.percent(bar.from);
+    let label = |(at, stack): (usize, &&Stack)| {
+        let x = axis.percent(stack.from);
         Label {
             x: percent(x),
             anchor: if x < 4.0 {
@@ -305,7 +305,7 @@ fn labels(bars: &[Bar], axis: Axis, zone: &Zone) -> Vec<Label> {
             } else {
                 "middle"
             },
-            text: if days { zone.day(bar.from) } else { zone.clock(bar.from) },
+            text: if days { zone.day(stack.from) } else { zone.clock(stack.from) },
             class: if at % 2 == 1 { "minor" } else { "major" },
         }
     };

@@ -1,6 +1,6 @@
 //! What is known of each cluster: its last review, who serves it, what is missing of it, what is ready in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
@@ -11,9 +11,9 @@ use super::readiness::{Overall, Question};
 use crate::policy::exemptions::Exemptions;
 use crate::policy::readiness::Asked;
 use crate::policy::readiness::census::{Census, InNamespace};
-use crate::policy::readiness::evidence::{Evidence, Place};
+use crate::policy::readiness::evidence::Place;
 use crate::policy::readiness::state::Gate;
-use crate::review::clock::{DAY, Timestamp};
+use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Protocol, UNDECLARED};
 use crate::store::fleet::{CertificateEnd, Replica};
 use crate::store::read::Range;
@@ -27,6 +27,8 @@ pub struct Fleet {
     /// Those that run, or may: the one that was heard of last first. `None`: not for whoever asks.
     pub replicas: Option<Vec<Replica>>,
     pub gaps: Vec<Gap>,
+    /// By place, the heaviest word of any rule.
+    gates: BTreeMap<usize, Gate>,
 }
 
 #[derive(Debug)]
@@ -35,8 +37,8 @@ pub struct Cluster {
     /// Within the window of readiness; dry runs are none.
     pub last_review: Option<Timestamp>,
     pub namespaces: Counted,
-    /// In [`Fleet::gaps`]; those of every cluster, too.
-    pub gaps: Vec<usize>,
+    /// Of [`Fleet::gaps`]; those of every cluster, too.
+    pub gaps: u64,
     /// `None`: not for whoever asks.
     pub served: Option<Served>,
 }
@@ -54,6 +56,8 @@ pub struct Counted {
 pub struct Served {
     /// Ids of those that serve it, the one that was heard of last first.
     pub replicas: Vec<Uuid>,
+    /// Of them, those that were not heard of lately.
+    pub silent: usize,
     /// That it was seen to ask by, by a replica since its start.
     pub protocols: Vec<Protocol>,
     pub unproven: u64,
@@ -85,9 +89,6 @@ pub struct Standing<'a> {
     pub rules: Vec<(&'a Asked, &'a InNamespace)>,
 }
 
-/// How long one that has stopped in order is told of (ms).
-const TOLD: i64 = DAY;
-
 /// In the order in which they are told.
 const PROTOCOLS: [Protocol; 2] = [Protocol::AdmissionReview, Protocol::ImageReview];
 
@@ -103,10 +104,9 @@ impl Fleet {
             store.gaps(range, cluster, &question.reach),
             replicas(store, question)
         )?;
-        let gaps = gaps::joined(&gaps, live, range, cluster);
-        let mut fleet = Self { overall, clusters: Vec::new(), replicas, gaps };
-        fleet.clusters =
-            fleet.names(names, cluster).into_iter().map(|name| fleet.cluster(name, question, live)).collect();
+        let (gaps, gates) = (gaps::joined(&gaps, live, range, cluster), gates(&overall));
+        let mut fleet = Self { overall, clusters: Vec::new(), replicas, gaps, gates };
+        fleet.clusters = fleet.told(fleet.names(names, cluster), question, live);
         Ok(fleet)
     }
 
@@ -121,61 +121,74 @@ impl Fleet {
         names
     }
 
-    fn cluster(&self, name: String, question: &Question, live: &Live) -> Cluster {
-        let Evidence { places, known, .. } = &self.overall.evidence;
-        let own = known.iter().filter(|known| places[known.place].cluster == name);
-        let is_of_it = |gap: &Gap| gap.cluster.as_deref().is_none_or(|of| of == name);
-        let gaps = self.gaps.iter().enumerate().filter(|(_, gap)| is_of_it(gap)).map(|(at, _)| at);
-        let exemptions = &question.revision.exemptions;
-        Cluster {
-            last_review: own.filter_map(|known| known.reviewed_at).max(),
-            namespaces: self.counted(&name),
-            gaps: gaps.collect(),
-            served: self.replicas.as_ref().map(|replicas| Served::of(&name, replicas, live, exemptions, question.now)),
-            name,
+    fn told(&self, names: Vec<String>, question: &Question, live: &Live) -> Vec<Cluster> {
+        let namespaces = self.counted(self.gates.iter().map(|(place, gate)| (*place, *gate)));
+        let mut last: HashMap<&str, Timestamp> = HashMap::new();
+        let reviewed = self.overall.evidence.known.iter().filter_map(|known| Some((known.place, known.reviewed_at?)));
+        for (place, at) in reviewed {
+            let last = last.entry(self.cluster_of(place)).or_insert(at);
+            *last = at.max(*last);
         }
+        let served = |name: &str, replicas: &[Replica]| {
+            Served::of(name, replicas, live, &question.revision.exemptions, question.now)
+        };
+        let cluster = |name: String| Cluster {
+            last_review: last.get(name.as_str()).copied(),
+            namespaces: namespaces.get(name.as_str()).copied().unwrap_or_default(),
+            gaps: self.gaps.iter().filter(|gap| gap.cluster.as_ref().is_none_or(|of| *of == name)).count() as u64,
+            served: self.replicas.as_ref().map(|replicas| served(&name, replicas)),
+            name,
+        };
+        names.into_iter().map(cluster).collect()
     }
 
-    /// By place, the heaviest word of any rule.
-    fn gates(&self, cluster: &str) -> BTreeMap<usize, Gate> {
-        let mut gates: BTreeMap<usize, Gate> = BTreeMap::new();
-        for (_, census) in &self.overall.rules {
-            for one in self.of_cluster(census, cluster) {
-                let gate = gates.entry(one.place).or_insert(Gate::Ready);
-                *gate = one.state.gate().max(*gate);
+    fn cluster_of(&self, place: usize) -> &str {
+        &self.overall.evidence.places[place].cluster
+    }
+
+    /// By cluster; once for all of them, of which there may be many.
+    fn counted(&self, gates: impl Iterator<Item = (usize, Gate)>) -> BTreeMap<&str, Counted> {
+        let mut counted: BTreeMap<&str, Counted> = BTreeMap::new();
+        for (place, gate) in gates {
+            counted.entry(self.cluster_of(place)).or_default().add(gate);
+        }
+        counted
+    }
+
+    /// Of one rule, by cluster.
+    pub fn of_rule(&self, census: &Census) -> BTreeMap<&str, Counted> {
+        self.counted(census.namespaces.iter().map(|one| (one.place, one.state.gate())))
+    }
+
+    /// The namespaces of a cluster that a gate takes so, in the order of their names: how many, and `most` of them from
+    /// `after` on.
+    pub fn standings(&self, cluster: &str, gate: Gate, (after, most): (usize, usize)) -> (usize, Vec<Standing<'_>>) {
+        let places = &self.overall.evidence.places;
+        let so = self.gates.iter().filter(|(place, own)| **own == gate && self.cluster_of(**place) == cluster);
+        let mut so: Vec<usize> = so.map(|(place, _)| *place).collect();
+        so.sort_by_key(|place| &places[*place].namespace);
+        let shown = || so.iter().skip(after).take(most);
+        let rows: HashMap<usize, usize> = shown().enumerate().map(|(row, place)| (*place, row)).collect();
+        let mut standings: Vec<Standing<'_>> =
+            shown().map(|place| Standing { place: &places[*place], rules: Vec::new() }).collect();
+        for (asked, census) in &self.overall.rules {
+            for one in census.namespaces.iter().filter(|one| one.state.gate() == gate) {
+                if let Some(row) = rows.get(&one.place) {
+                    standings[*row].rules.push((asked, one));
+                }
             }
         }
-        gates
+        (so.len(), standings)
     }
+}
 
-    fn counted(&self, cluster: &str) -> Counted {
-        Counted::of(self.gates(cluster).into_values())
+fn gates(overall: &Overall) -> BTreeMap<usize, Gate> {
+    let mut gates: BTreeMap<usize, Gate> = BTreeMap::new();
+    for one in overall.rules.iter().flat_map(|(_, census)| &census.namespaces) {
+        let gate = gates.entry(one.place).or_insert(Gate::Ready);
+        *gate = one.state.gate().max(*gate);
     }
-
-    fn of_cluster<'a>(&'a self, census: &'a Census, cluster: &str) -> impl Iterator<Item = &'a InNamespace> {
-        let places = &self.overall.evidence.places;
-        census.namespaces.iter().filter(move |one| places[one.place].cluster == cluster)
-    }
-
-    /// Of one rule.
-    pub fn of_rule(&self, census: &Census, cluster: &str) -> Counted {
-        Counted::of(self.of_cluster(census, cluster).map(|one| one.state.gate()))
-    }
-
-    /// The namespaces of a cluster that a gate takes so, in the order of their names.
-    pub fn standings(&self, cluster: &str, gate: Gate) -> Vec<Standing<'_>> {
-        let gates = self.gates(cluster);
-        let so = gates.iter().filter(|(_, own)| **own == gate).map(|(place, _)| *place);
-        let standing = |place: usize| {
-            let is_so = |one: &&InNamespace| one.place == place && one.state.gate() == gate;
-            let rules = self.overall.rules.iter();
-            let rules = rules.filter_map(|(asked, census)| Some((asked, census.namespaces.iter().find(is_so)?)));
-            Standing { place: &self.overall.evidence.places[place], rules: rules.collect() }
-        };
-        let mut standings: Vec<Standing<'_>> = so.map(standing).collect();
-        standings.sort_by(|one, other| one.place.namespace.cmp(&other.place.namespace));
-        standings
-    }
+    gates
 }
 
 /// Facts of all namespaces, for whoever sees them all.
@@ -183,11 +196,7 @@ async fn replicas(store: &Store, question: &Question) -> Result<Option<Vec<Repli
     if !question.reach.is_everything() {
         return Ok(None);
     }
-    let mut replicas = store.replicas().await?;
-    let is_told =
-        |replica: &Replica| !replica.has_stopped || question.now.0.saturating_sub(replica.standing.heard_at.0) < TOLD;
-    replicas.retain(is_told);
-    Ok(Some(replicas))
+    store.replicas(question.now).await.map(Some)
 }
 
 // === impl Served ===
@@ -201,6 +210,11 @@ impl Served {
         let unproven =
             replicas.iter().filter_map(|replica| Some(replica.said.as_ref()?.clusters.get(cluster)?.unproven));
         let running: Vec<&Replica> = own.iter().copied().filter(|replica| !replica.has_stopped).collect();
+        let is_silent = |replica: &&&Replica| {
+            let behind = &live.completeness.behind;
+            let own = behind.iter().find(|behind| behind.standing.replica == replica.standing.replica);
+            own.is_some_and(|behind| behind.lag == Lag::Silent)
+        };
         let behind =
             live.completeness.behind.iter().find(|behind| behind.standing.clusters.iter().any(|own| own == cluster));
         let of_certificate = running.iter().filter_map(|replica| replica.next_end()).min().map(NextEnd::of_certificate);
@@ -209,6 +223,7 @@ impl Served {
             .map(|(at, ticket)| NextEnd { at, what: Ending::Exemption(ticket.map(str::to_owned)) });
         Self {
             replicas: running.iter().map(|replica| replica.standing.replica).collect(),
+            silent: running.iter().filter(is_silent).count(),
             protocols: PROTOCOLS
                 .into_iter()
                 .filter(|one| said.iter().any(|said| said.protocols.contains(one)))
@@ -227,9 +242,9 @@ impl Served {
         }
     }
 
-    /// Nobody serves it, or was heard of lately.
+    /// Nobody serves it, or nobody of those was heard of lately.
     pub fn is_silent(&self) -> bool {
-        self.replicas.is_empty() || self.behind.as_ref().is_some_and(|behind| behind.lag == Lag::Silent)
+        self.silent == self.replicas.len()
     }
 }
 
@@ -261,15 +276,12 @@ impl NextEnd {
 // === impl Counted ===
 
 impl Counted {
-    fn of(gates: impl Iterator<Item = Gate>) -> Self {
-        gates.fold(Self::default(), |mut counted, gate| {
-            match gate {
-                Gate::Ready => counted.ready += 1,
-                Gate::Not => counted.not += 1,
-                Gate::Unknown => counted.unknown += 1,
-            }
-            counted
-        })
+    fn add(&mut self, gate: Gate) {
+        match gate {
+            Gate::Ready => self.ready += 1,
+            Gate::Not => self.not += 1,
+            Gate::Unknown => self.unknown += 1,
+        }
     }
 
     pub fn all(self) -> u64 {
@@ -288,13 +300,4 @@ impl Counted {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_heaviest_word_is_that_of_all() {
-        let of = |ready, unknown, not| Counted { ready, unknown, not }.gate();
-        assert_eq!([of(0, 0, 0), of(2, 0, 0)], [None, Some(Gate::Ready)]);
-        assert_eq!([of(2, 1, 0), of(2, 1, 1)], [Some(Gate::Unknown), Some(Gate::Not)]);
-    }
-}
+mod tests;

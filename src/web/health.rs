@@ -7,15 +7,17 @@ use std::fmt;
 use super::Live;
 use super::vitals::{Labels, NOW, SPAN, Vitals};
 use super::zone::Zone;
+use crate::policy::ceiling::Ceiling;
 use crate::policy::revision::Policy;
 use crate::review::clock::Timestamp;
-use crate::review::decision::Mode;
 
 mod arrival;
 mod keeping;
 pub mod known;
 pub mod latency;
 pub mod remedy;
+#[cfg(test)]
+mod tests;
 mod verdicts;
 
 use self::remedy::Remedy;
@@ -152,12 +154,12 @@ impl<'a> Ground<'a> {
 
     /// Whether a policy can reject anywhere now.
     fn rejects(self, policy: &Policy) -> bool {
-        let is_held = self
-            .live
-            .ceilings
-            .iter()
-            .any(|ceiling| ceiling.names(policy) && ceiling.most < Mode::Enforce && ceiling.namespace.is_none());
-        policy.can_enforce() && !is_held
+        policy.can_enforce() && self.held_by(policy).is_none()
+    }
+
+    /// The ceiling under which it can reject nowhere.
+    fn held_by(self, policy: &Policy) -> Option<&'a Ceiling> {
+        self.live.ceilings.iter().find(|ceiling| ceiling.holds_everywhere(policy))
     }
 }
 

@@ -306,9 +306,7 @@ impl WebState {
             None => Err(WebError::NoSuchRevision(id)),
         }
     }
-}
 
-impl WebState {
     /// What is another since the revision `from`, or else since what was in force before. `None`: nothing is known of that.
     async fn compared(
         &self,

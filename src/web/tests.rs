@@ -81,7 +81,7 @@ fn open() -> Arc<Access> {
     Arc::new(Access::new(&AccessSettings::open(), &mut registry).expect("there is nobody to trust"))
 }
 
-fn live() -> Live {
+pub(super) fn live() -> Live {
     let rule = |id: &str, mode| LoadedRule { id: id.into(), mode, in_stages: false };
     let own = standing(Timestamp::now());
     Live {
@@ -115,7 +115,7 @@ fn live() -> Live {
 }
 
 /// Of a process that has begun.
-fn vitals() -> Vitals {
+pub(super) fn vitals() -> Vitals {
     let bounds = Bounds {
         in_flight: 1_024,
         in_flight_bytes: 256 << 20,

@@ -88,11 +88,11 @@ pub const SPAN: i64 = 60 * 60_000;
 /// A bucket's upper edge is a label like any other.
 const LE: &str = "le";
 
-const KEPT: [Kept; 27] = [
+const KEPT: [Kept; 26] = [
     Kept { name: "rehearsal_backend_breaker", by: &["policy"] },
     Kept { name: "rehearsal_backend_duration_seconds_bucket", by: &["policy", LE] },
     Kept { name: "rehearsal_backend_errors_total", by: &["policy", "kind"] },
-    Kept { name: "rehearsal_certificate_end_timestamp_seconds", by: &["role", "name"] },
+    Kept { name: "rehearsal_certificate_end_timestamp_seconds", by: &["listener", "role", "name"] },
     Kept { name: "rehearsal_connections", by: &["listener"] },
     Kept { name: "rehearsal_connections_refused_total", by: &["listener", "reason"] },
     Kept { name: "rehearsal_in_flight_bytes", by: &[] },
@@ -113,7 +113,6 @@ const KEPT: [Kept; 27] = [
     Kept { name: "rehearsal_review_duration_seconds_bucket", by: &[LE] },
     Kept { name: "rehearsal_review_own_seconds_bucket", by: &[LE] },
     Kept { name: "rehearsal_reviews_total", by: &["answer"] },
-    Kept { name: "rehearsal_undeclared_reviews_total", by: &["reason"] },
     Kept { name: "rehearsal_unjudged_total", by: &[] },
     Kept { name: "rehearsal_violations_total", by: &["policy", "mode"] },
 ];
@@ -257,6 +256,19 @@ mod tests {
             config: None,
         };
         Vitals { readings: readings.iter().map(reading).collect(), bounds, can_enforce: false }
+    }
+
+    #[test]
+    fn every_family_that_is_kept_is_asked_for() {
+        let sources = [
+            include_str!("health/arrival.rs"),
+            include_str!("health/keeping.rs"),
+            include_str!("health/latency.rs"),
+            include_str!("health/verdicts.rs"),
+        ];
+        for Kept { name, .. } in KEPT {
+            assert!(sources.iter().any(|text| text.contains(&format!("\"{name}\""))), "nothing asks for {name}");
+        }
     }
 
     #[test]

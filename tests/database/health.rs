@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::access::{Person, asking};
 use super::setup::{Database, degraded};
-use crate::harness::http::Response;
+use crate::harness::http::{Response, metric};
 use crate::harness::{Rehearsal, wait_for};
 
 /// Far less than a database that hangs is waited for elsewhere. (A loaded machine.)
@@ -60,14 +60,23 @@ async fn health_is_told_while_the_database_is_down_hangs_or_was_never_there() {
     is_told(&rehearsal, "").await;
 }
 
+/// One by the name of night.
+fn token() -> String {
+    let hash: String = Sha256::digest("rhp_night").iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("  tokens:\n    - {{name: night, hash: 'sha256:{hash}', role: viewer, until: 2100-01-01}}\n")
+}
+
+/// With it.
+async fn bearer(rehearsal: &Rehearsal, path: &str) -> Response {
+    Person::at(rehearsal).send(Method::GET, path, &[("authorization", "Bearer rhp_night")], "").await
+}
+
 #[tokio::test]
 async fn whoever_was_signed_in_and_every_token_sees_it_then() {
     let database = Database::new();
     let link = database.link().await;
     let url = format!("postgres://{}@127.0.0.1:{}/{}", crate::harness::postgres::USER, link.port, database.name);
-    let hash: String = Sha256::digest("rhp_night").iter().map(|byte| format!("{byte:02x}")).collect();
-    let token = format!("  tokens:\n    - {{name: night, hash: 'sha256:{hash}', role: viewer, until: 2100-01-01}}\n");
-    let rehearsal = asking(&token).on_postgres(&url).start().await;
+    let rehearsal = asking(&token()).on_postgres(&url).start().await;
     let mut root = wait_for("a history that lets people in", || async {
         let mut person = Person::at(&rehearsal);
         let response = person.sign_in("root", super::access::PASSWORD).await;
@@ -76,6 +85,11 @@ async fn whoever_was_signed_in_and_every_token_sees_it_then() {
     .await;
     let mut gone = Person::signed_in(&rehearsal, "vic").await;
     let mut sam = Person::signed_in(&rehearsal, "sam").await;
+    let mut replaced = Person::signed_in(&rehearsal, "root").await;
+    assert_eq!(replaced.get("/health").await.status, 200);
+    let first = replaced.cookies.clone();
+    assert_eq!(replaced.sign_in("root", super::access::PASSWORD).await.status, 303);
+    replaced.cookies = first;
     for person in [&mut root, &mut gone] {
         assert_eq!(person.get("/health").await.status, 200);
     }
@@ -85,14 +99,58 @@ async fn whoever_was_signed_in_and_every_token_sees_it_then() {
     assert_eq!(gone.post("/sign-out", &[("csrf", &super::access::field(&page, "csrf"))]).await.status, 303);
     gone.cookies = cookies;
     link.cut();
-    let bearer = async |path: &str| -> Response {
-        Person::at(&rehearsal).send(Method::GET, path, &[("authorization", "Bearer rhp_night")], "").await
-    };
     for path in ["/health", "/api/v1/health", "/runbook"] {
-        assert_eq!((root.get(path).await.status, bearer(path).await.status), (200, 200), "{path}");
+        assert_eq!((root.get(path).await.status, bearer(&rehearsal, path).await.status), (200, 200), "{path}");
         assert_eq!(gone.get(path).await.status, 503, "whoever signed out is not signed in again: {path}");
+        assert_eq!(replaced.get(path).await.status, 503, "nor by a session that another took the place of: {path}");
         assert!([302, 303, 401].contains(&Person::at(&rehearsal).get(path).await.status), "{path}");
     }
     assert_eq!(sam.get("/health").await.status, 403);
     assert_eq!(root.get("/decisions").await.status, 503, "every other page needs the history");
+}
+
+#[tokio::test]
+async fn whoever_is_removed_while_the_database_is_down_is_not_let_in_any_more() {
+    let database = Database::new();
+    let link = database.link().await;
+    let url = format!("postgres://{}@127.0.0.1:{}/{}", crate::harness::postgres::USER, link.port, database.name);
+    let hashes = super::access::users().replace("    - ", "- ");
+    let config = "report: {auth: users, users: {file: users.yaml}}";
+    let rehearsal = Rehearsal::builder().config(config).file("users.yaml", &hashes).on_postgres(&url).start().await;
+    let (mut vic, mut root) = wait_for("a history that lets people in", || async {
+        let mut person = Person::at(&rehearsal);
+        let response = person.sign_in("vic", super::access::PASSWORD).await;
+        (response.status == 303).then_some((person, Person::signed_in(&rehearsal, "root").await))
+    })
+    .await;
+    assert_eq!((vic.get("/health").await.status, root.get("/health").await.status), (200, 200));
+    link.cut();
+    assert_eq!(vic.get("/health").await.status, 200, "remembered");
+    let left: Vec<&str> = hashes.lines().filter(|line| !line.contains("name: vic")).collect();
+    std::fs::write(rehearsal.dir().join("users.yaml"), left.join("\n")).expect("writable");
+    wait_for("the reload", || async { (vic.clone().get("/health").await.status == 303).then_some(()) }).await;
+    assert_eq!(root.get("/health").await.status, 200, "who is as before stays");
+}
+
+#[tokio::test]
+async fn the_use_of_a_token_leaves_a_trace_while_the_database_hangs() {
+    let database = Database::new();
+    let link = database.link().await;
+    let url = format!("postgres://{}@127.0.0.1:{}/{}", crate::harness::postgres::USER, link.port, database.name);
+    let rehearsal = asking(&token()).on_postgres(&url).start().await;
+    wait_for("a history that lets people in", || async {
+        (Person::at(&rehearsal).sign_in("root", super::access::PASSWORD).await.status == 303).then_some(())
+    })
+    .await;
+    link.freeze();
+    let begun = Instant::now();
+    assert_eq!(bearer(&rehearsal, "/health").await.status, 200);
+    assert!(begun.elapsed() < PROMPT, "{:?}", begun.elapsed());
+    wait_for("its trace", || async {
+        let log = rehearsal.log();
+        log.lines().any(|line| line.contains("not in the access log") && line.contains("night")).then_some(())
+    })
+    .await;
+    let metrics = bearer(&rehearsal, "/metrics").await.text();
+    assert_eq!(metric(&metrics, "rehearsal_access_unlogged_total", &[]), 1.0);
 }

@@ -88,6 +88,10 @@ impl Authority {
         self.sign("server", names.collect(), ExtendedKeyUsagePurpose::ServerAuth, Validity::Day)
     }
 
+    pub fn server_within(&self, validity: Validity) -> Identity {
+        self.sign("server", vec!["localhost".to_owned()], ExtendedKeyUsagePurpose::ServerAuth, validity)
+    }
+
     pub fn client(&self, name: &str, validity: Validity) -> Identity {
         self.sign(name, Vec::new(), ExtendedKeyUsagePurpose::ClientAuth, validity)
     }

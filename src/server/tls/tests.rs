@@ -346,10 +346,10 @@ fn ends_are_told_by_role() {
     place.write("ca.crt", &format!("{}{}", clients.pair().certificate, ca.pair().certificate));
     let tls = ServerTls::load(&place.settings(Some("ca.crt"))).expect("it loads").expect("TLS is on");
     let ends = tls.ends();
-    let named: Vec<_> = ends.iter().map(|end| (end.role, end.name.as_str())).collect();
+    let named: Vec<_> = ends.iter().map(|end| (end.role.as_str(), end.name.as_str())).collect();
     let wanted = [("server", "CN=rehearsal"), ("server", "CN=ca"), ("client_ca", "CN=clients"), ("client_ca", "CN=ca")];
     assert_eq!(named, wanted);
-    let left = ends[0].not_after - OffsetDateTime::now_utc().unix_timestamp();
+    let left = ends[0].end.0 / 1_000 - OffsetDateTime::now_utc().unix_timestamp();
     assert!((DAY.as_secs() as i64 - 60..=DAY.as_secs() as i64).contains(&left), "{left}");
     assert_eq!(tls.files(), [place.path("tls.crt"), place.path("tls.key"), place.path("ca.crt")]);
 }

@@ -238,8 +238,8 @@ fn recount_decision(counts: &mut Counts, stored: &StoredDecision, assigned: &BTr
         }
         for (pair, cell, rules) in recount_agreements(decision) {
             add(format!("agreement|{base}|{pair}|{cell}"), [1, 0, 0, 0, 0]);
-            // Deny beside allow or none, and the other way round.
-            if [5, 8, 1, 16].contains(&cell) {
+            // Deny beside allow; of a webhook, beside none, too.
+            if [5, 1, 16].contains(&cell) {
                 rules
                     .iter()
                     .for_each(|rule| add(format!("disagreement|{base}|{pair}|{cell}|{rule}|"), [1, 0, 0, 0, 0]));

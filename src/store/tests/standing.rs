@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{HISTORY, Kind, TestStore, database, on_both, postgres};
-use crate::review::clock::Timestamp;
+use crate::review::clock::{DAY, Timestamp};
 use crate::review::decision::Protocol;
 use crate::store::fleet::{CertificateEnd, Replica, Said, SeenOfCluster};
 use crate::store::read::Standing;
@@ -12,10 +12,15 @@ use crate::store::{Drained, Heartbeat, Migrated, Sql, Store, StoreError};
 
 on_both![
     a_heartbeat_is_one_row_and_the_last_one_counts,
+    what_a_replica_says_in_words_to_come_hides_neither_it_nor_the_others,
+    a_replica_that_stopped_in_order_last_week_is_not_read,
     a_newer_schema_stops_heartbeats,
     migrations_at_once_wait_for_each_other,
     migrations_that_ended_before_the_first_begin_again,
 ];
+
+/// Soon after the heartbeats of these tests.
+const NOW: Timestamp = Timestamp(30_000);
 
 fn heartbeat(seconds: i64, drained: Drained) -> Heartbeat {
     Heartbeat {
@@ -61,15 +66,40 @@ async fn a_heartbeat_is_one_row_and_the_last_one_counts(kind: Kind) {
         revision: "r1".to_owned(),
         said: Some(said()),
     };
-    assert_eq!(test.store.replicas().await.expect("read"), [found(false)]);
+    assert_eq!(test.store.replicas(NOW).await.expect("read"), [found(false)]);
     test.store.emptied().await.expect("written");
-    assert_eq!(test.store.replicas().await.expect("read"), [found(true)]);
+    assert_eq!(test.store.replicas(NOW).await.expect("read"), [found(true)]);
     // Of a version that does not say it; and one that never said anything is none.
     let mut tx = test.store.database.begin().await.expect("a transaction");
     tx.execute(Sql::new("UPDATE replicas SET said = NULL")).await.expect("written");
     tx.commit().await.expect("committed");
-    assert_eq!(test.store.replicas().await.expect("read"), [Replica { said: None, ..found(true) }]);
+    assert_eq!(test.store.replicas(NOW).await.expect("read"), [Replica { said: None, ..found(true) }]);
     assert_eq!(test.dump("SELECT drained_until FROM replicas").await, [i64::MAX.to_string()]);
+}
+
+async fn what_a_replica_says_in_words_to_come_hides_neither_it_nor_the_others(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    test.store.beat(&heartbeat(25, Drained::Unknown)).await.expect("written");
+    let to_come = r#"{"certificates": [], "clusters": {"lab": {"protocols": ["PolicyReview"], "unproven": 0}}}"#;
+    let mut update = Sql::new("UPDATE replicas SET said = ");
+    update.bind(to_come);
+    let mut tx = test.store.database.begin().await.expect("a transaction");
+    tx.execute(update).await.expect("written");
+    tx.commit().await.expect("committed");
+    let found = test.store.replicas(NOW).await.expect("read");
+    let found: Vec<_> = found.into_iter().map(|replica| (replica.version, replica.said)).collect();
+    assert_eq!(found, [("0.1.0".to_owned(), None)]);
+}
+
+async fn a_replica_that_stopped_in_order_last_week_is_not_read(kind: Kind) {
+    let test = TestStore::new(kind, &HISTORY).await;
+    let number = async |now: i64| test.store.replicas(Timestamp(now)).await.expect("read").len();
+    let (now, week) = (25_000, 7 * DAY);
+    test.store.beat(&heartbeat(25, Drained::Wholly)).await.expect("written");
+    assert_eq!([number(now).await, number(now + DAY - 1).await, number(now + week).await], [1, 1, 0]);
+    // One that is silent with decisions of its own is told of for ever.
+    test.store.beat(&heartbeat(25, Drained::Until(Timestamp(20_000)))).await.expect("written");
+    assert_eq!(number(now + week).await, 1);
 }
 
 async fn a_newer_schema_stops_heartbeats(kind: Kind) {

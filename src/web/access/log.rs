@@ -11,8 +11,10 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
+use tokio::time::timeout;
 use tracing::warn;
 
+use super::super::health::known::PATIENCE;
 use super::visitor::PeerAddress;
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::store::Store;
@@ -79,6 +81,8 @@ const SPAN: Duration = Duration::from_secs(60);
 const REMEMBERED: usize = 10_000;
 /// Who needs no sign-in here is noted again after this.
 const SEEN: Duration = Duration::from_secs(12 * 3_600);
+/// A database that hangs takes no row in the end: so long it may take to.
+const NOTING: Duration = Duration::from_secs(10);
 /// Of what others send, so many characters are noted.
 const NOTED: usize = 500;
 
@@ -139,17 +143,19 @@ impl AccessLog {
         self.note(store, Access { more, ..entry }).await;
     }
 
-    /// What cannot be noted is in the process's own log, and counted.
+    /// What cannot be noted is in the process's own log, and counted. Whoever asked waits a moment for it, and is noted even
+    /// if they do not.
     pub async fn note(&self, store: Option<&Store>, access: Access) {
-        let noted = match store {
-            Some(store) => store.note_access(&access).await.map_err(|error| error.to_string()),
-            None => Err("the history is not open".to_owned()),
-        };
-        if let Err(error) = noted {
-            self.metrics.unlogged.inc();
-            let (event, who) = (access.event.as_str(), access.who.as_deref().unwrap_or("nobody known"));
-            warn!(event, who, peer = access.peer, what = access.what, "not in the access log: {error}");
-        }
+        let (unlogged, store) = (self.metrics.unlogged.clone(), store.cloned());
+        let noting = tokio::spawn(async move {
+            if let Err(error) = noted(store.as_ref(), &access).await {
+                unlogged.inc();
+                let (event, who) = (access.event.as_str(), access.who.as_deref().unwrap_or("nobody known"));
+                warn!(event, who, peer = access.peer, what = access.what, "not in the access log: {error}");
+            }
+        });
+        // It goes on by itself.
+        drop(timeout(PATIENCE, noting).await);
     }
 
     /// How many had no row since the last that had one; `None`: this one has none either.
@@ -189,6 +195,15 @@ impl AccessLog {
             seen.insert(key, now);
         }
         true
+    }
+}
+
+/// Why not, for a person.
+async fn noted(store: Option<&Store>, access: &Access) -> Result<(), String> {
+    let Some(store) = store else { return Err("the history is not open".to_owned()) };
+    match timeout(NOTING, store.note_access(access)).await {
+        Ok(noted) => noted.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("the history did not take it within {} s", NOTING.as_secs())),
     }
 }
 

@@ -109,14 +109,7 @@ impl Access {
     /// Nobody that may see anything, or it cannot be found out.
     pub async fn visitor(&self, request: &Parts, store: Option<&Store>) -> Result<Visitor, WebError> {
         let visitor = self.known(request, store).await?;
-        if let (Some(who), Some(store)) = (&visitor.who, store) {
-            match who.means {
-                Means::Token | Means::Proxy => {
-                    self.log.seen(Some(store), &who.name, who.means, PeerAddress::of(request)).await;
-                }
-                Means::Users | Means::Oidc => self.keep_in_use(who, store).await,
-            }
-        }
+        self.note_use(&visitor, request, store).await;
         Ok(visitor)
     }
 
@@ -125,10 +118,12 @@ impl Access {
     /// # Errors
     /// As above.
     pub async fn visitor_in_need(&self, request: &Parts, store: Option<&Store>) -> Result<Visitor, WebError> {
-        match timeout(PATIENCE, self.visitor(request, store)).await {
-            Ok(Err(WebError::Store(_) | WebError::NotOpen)) | Err(_) => self.recalled(request).await,
-            Ok(known) => known,
-        }
+        let visitor = match timeout(PATIENCE, self.known(request, store)).await {
+            Ok(Err(WebError::Store(_) | WebError::NotOpen)) | Err(_) => return self.recalled(request).await,
+            Ok(known) => known?,
+        };
+        self.note_use(&visitor, request, store).await;
+        Ok(visitor)
     }
 
     async fn recalled(&self, request: &Parts) -> Result<Visitor, WebError> {
@@ -163,15 +158,30 @@ impl Access {
         }
     }
 
+    /// What is not noted in the history, since it is away, is noted in the process's own log.
+    async fn note_use(&self, visitor: &Visitor, request: &Parts, store: Option<&Store>) {
+        let Some(who) = &visitor.who else { return };
+        match (who.means, store) {
+            (Means::Token | Means::Proxy, _) => {
+                self.log.seen(store, &who.name, who.means, PeerAddress::of(request)).await;
+            }
+            (Means::Users | Means::Oidc, Some(store)) => self.keep_in_use(who, store).await,
+            (Means::Users | Means::Oidc, None) => {}
+        }
+    }
+
     /// Notes that a session is in use.
     async fn keep_in_use(&self, who: &Who, store: &Store) {
         let Some(session) = &who.session else { return };
         let now = Timestamp::now();
-        if now.0.saturating_sub(session.seen_at.0) >= SEEN.min(self.idle() / 2)
-            && let Err(error) = store.saw_session(session.secret.key(), now).await
-        {
-            // It ends by its idle time then, though it was in use.
-            tracing::debug!(%error, "not noted that a session is in use");
+        if now.0.saturating_sub(session.seen_at.0) < SEEN.min(self.idle() / 2) {
+            return;
+        }
+        // It ends by its idle time then, though it was in use.
+        match timeout(PATIENCE, store.saw_session(session.secret.key(), now)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "not noted that a session is in use"),
+            Err(_) => tracing::debug!("not noted in time that a session is in use"),
         }
     }
 
@@ -183,12 +193,13 @@ impl Access {
     ) -> Result<Visitor, WebError> {
         let secret = Cookie::Session.read(headers, self.settings.is_by_tls).ok_or(WebError::NotSignedIn)?;
         let store = store.ok_or(WebError::NotOpen)?;
+        let asked = self.remembered.asked();
         let session = store.session(secret.key()).await?.filter(|session| self.lasts(session, Timestamp::now()));
         let Some(session) = session else {
-            self.remembered.forget(Ended::One(secret.key()));
+            self.remembered.gone(secret.key());
             return Err(WebError::NotSignedIn);
         };
-        self.remembered.vouched(&session);
+        self.remembered.vouched(&session, asked);
         self.of_vouched(secret, session, directory)
     }
 
@@ -251,6 +262,9 @@ impl Access {
         let instead_of = Cookie::Session.read(headers, self.settings.is_by_tls).map(|old| old.key());
         let noted = AccessLog::entry(Event::SignIn, Some((&who.name, means)), peer, "signed in");
         store.begin_session(&session, instead_of, &noted).await?;
+        if let Some(old) = instead_of {
+            self.remembered.forget(Ended::One(old));
+        }
         self.log.signed_in(means);
         Ok(secret)
     }

@@ -32,6 +32,8 @@ struct ClustersShape<'a> {
     counted: CountedShape,
     clusters: Vec<ClusterShape<'a>>,
     rules: Vec<RuleShape<'a>>,
+    /// Each once: of one of the clusters, or of every one.
+    gaps: Vec<GapShape<'a>>,
     /// `null`: not for whoever asks.
     replicas: Option<Vec<ReplicaShape<'a>>>,
     #[serde(flatten)]
@@ -44,7 +46,6 @@ struct ClusterShape<'a> {
     cluster: &'a str,
     last_review_at: Option<String>,
     namespaces: NamespacesShape,
-    gaps: Vec<GapShape<'a>>,
     /// These are `null` for whoever may not see everything.
     replicas: Option<Vec<String>>,
     protocols: Option<&'a [Protocol]>,
@@ -118,8 +119,9 @@ async fn list(State(state): State<Arc<WebState>>, call: Call) -> Result<Response
     let fleet = Fleet::of(&state.store, &question, &live).await?;
     Ok(json(&ClustersShape {
         counted: CountedShape::of(&question, fleet.overall.evidence.since.map(time)),
-        clusters: fleet.clusters.iter().map(|cluster| ClusterShape::of(cluster, &fleet, call.now)).collect(),
+        clusters: fleet.clusters.iter().map(|cluster| ClusterShape::of(cluster, call.now)).collect(),
         rules: fleet.overall.rules.iter().map(|(asked, census)| RuleShape::of(asked, census, &fleet)).collect(),
+        gaps: fleet.gaps.iter().map(GapShape::from).collect(),
         replicas: fleet.replicas.as_ref().map(|replicas| replicas.iter().map(ReplicaShape::of).collect()),
         completeness: CompletenessShape::from(&live.completeness),
     }))
@@ -128,14 +130,13 @@ async fn list(State(state): State<Arc<WebState>>, call: Call) -> Result<Response
 // === impl ClusterShape ===
 
 impl<'a> ClusterShape<'a> {
-    fn of(cluster: &'a Cluster, fleet: &'a Fleet, now: Timestamp) -> Self {
-        let Cluster { name, last_review, namespaces, gaps, served } = cluster;
+    fn of(cluster: &'a Cluster, now: Timestamp) -> Self {
+        let Cluster { name, last_review, namespaces, served, .. } = cluster;
         let served = served.as_ref();
         Self {
             cluster: name,
             last_review_at: last_review.map(time),
             namespaces: NamespacesShape::of_counted(*namespaces),
-            gaps: gaps.iter().map(|at| GapShape::from(&fleet.gaps[*at])).collect(),
             replicas: served.map(|served| served.replicas.iter().map(ToString::to_string).collect()),
             protocols: served.map(|served| served.protocols.as_slice()),
             unproven: served.map(|served| served.unproven),
@@ -161,9 +162,10 @@ impl<'a> NextEndShape<'a> {
 
 impl<'a> RuleShape<'a> {
     fn of(asked: &'a Asked, census: &Census, fleet: &'a Fleet) -> Self {
+        let counted = fleet.of_rule(census);
         let in_cluster = |Cluster { name, .. }: &'a Cluster| InClusterShape {
             cluster: name,
-            namespaces: NamespacesShape::of_counted(fleet.of_rule(census, name)),
+            namespaces: NamespacesShape::of_counted(counted.get(name.as_str()).copied().unwrap_or_default()),
         };
         let clusters = fleet.clusters.iter().map(in_cluster).collect();
         Self { policy: &asked.policy, rule: &asked.rule, clusters }

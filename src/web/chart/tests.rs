@@ -55,7 +55,7 @@ fn grid_steps_are_round_and_reach_the_top() {
 }
 
 fn drawn(figures: Figures, top: u64) -> Vec<Part> {
-    parts(&Bar::of(&buckets(1, HOUR, |_| figures.clone())[0]).stack, top)
+    parts(&Stack::of(&buckets(1, HOUR, |_| figures.clone())[0]).parts, top)
 }
 
 #[test]

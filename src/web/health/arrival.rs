@@ -8,7 +8,7 @@ use super::{Ground, State, Way};
 use crate::review::clock::{DAY, Timestamp};
 
 pub fn ways(ground: Ground<'_>) -> Vec<Way> {
-    vec![listener(ground), overload(ground), memory(ground), deadline(ground), refused(ground)]
+    vec![reviews(ground), listener(ground), overload(ground), memory(ground), deadline(ground), refused(ground)]
 }
 
 /// A self-made certificate is renewed a month before its end: one that is this close to it (ms) was not.
@@ -20,19 +20,56 @@ const NEARLY: f64 = 0.8;
 /// Seconds that an API server waits unless it is told otherwise, and those after which somebody notices.
 const DEADLINE: f64 = 10.0;
 const SLOW: f64 = 3.0;
+/// Seconds of our own, without the wait for a webhook, that are far from what judging takes: the disk took them.
+const OWN: f64 = 1.0;
 
 /// What an API server sends, and of what is refused only that can be.
 const CONCERNS: [&str; 5] = ["panicked", "slow_body", "broken_body", "too_large", "unreadable"];
 
-/// What ends first of what the webhook listens with: its name, and when.
-fn first_end(ground: Ground<'_>) -> Option<(String, Timestamp)> {
+/// Quiet is no fault by itself: a night without a deploy, or another replica that is asked. So it is told, not judged.
+fn reviews(ground: Ground<'_>) -> Way {
+    let last = ground.vitals.series("rehearsal_last_review_timestamp_seconds");
+    #[expect(clippy::cast_possible_truncation, reason = "seconds of a calendar")]
+    let last = last.map(|(labels, at)| (Timestamp((at as i64).saturating_mul(1_000)), labels.get("cluster")));
+    let now = match last.max() {
+        None => "None has come since this process began.".to_owned(),
+        Some((at, cluster)) => {
+            let of = cluster.map(|cluster| format!(", from {cluster}")).unwrap_or_default();
+            format!("The last one came at {}{of}.", ground.zone.minute(at))
+        }
+    };
+    let answered = ground.vitals.grew(SPAN, "rehearsal_reviews_total", &[]);
+    Way::of("reviews", "Reviews that come", State::Fine)
+        .now(now)
+        .hour(format!("{} answered.", were(answered, "review")))
+        .remedy(Remedy::told(
+            "Where none come at all, the webhook configuration is gone, or its failurePolicy: Ignore hides that it cannot \
+             reach this. /clusters has the last review of each cluster, whichever replica it came to.",
+        ))
+        .remedy(Remedy::look_at_the_webhook())
+}
+
+/// Of what the webhook listens with.
+struct End {
+    /// Role and name.
+    of: String,
+    at: Timestamp,
+    /// It is of the server's own chain, and has ended.
+    turns_away: bool,
+}
+
+/// What turns API servers away, or what ends first. Of the webhook's listener alone: another's is in nobody's way.
+fn first_end(ground: Ground<'_>) -> Option<End> {
     let ends = ground.vitals.series("rehearsal_certificate_end_timestamp_seconds");
     #[expect(clippy::cast_possible_truncation, reason = "seconds of a calendar")]
-    let end = ends.filter_map(|(labels, end)| {
-        let role = labels.get("role").filter(|role| ["server", "client_ca"].contains(&role.as_str()))?;
-        Some((format!("{role} {}", labels.get("name")?), Timestamp((end as i64).saturating_mul(1_000))))
-    });
-    end.min_by_key(|(_, end)| *end)
+    let end = ends.filter(|(labels, _)| labels.get("listener").is_some_and(|own| own == "webhook")).filter_map(
+        |(labels, end)| {
+            let (role, at) = (labels.get("role")?, Timestamp((end as i64).saturating_mul(1_000)));
+            let turns_away = role == "server" && at <= ground.now;
+            Some(End { of: format!("{role} {}", labels.get("name")?), at, turns_away })
+        },
+    );
+    end.min_by_key(|end| (!end.turns_away, end.at))
 }
 
 fn listener(ground: Ground<'_>) -> Way {
@@ -40,17 +77,20 @@ fn listener(ground: Ground<'_>) -> Way {
     let end = first_end(ground);
     let of_end = match &end {
         None => State::Fine,
-        Some((_, end)) if *end <= ground.now => State::Blocking,
-        Some((_, end)) => State::degraded_if(end.0.saturating_sub(ground.now.0) < SOON),
+        Some(End { turns_away: true, .. }) => State::Blocking,
+        Some(End { at, .. }) => State::degraded_if(at.0.saturating_sub(ground.now.0) < SOON),
     };
     let certificate = match &end {
         None => "It listens without TLS".to_owned(),
-        Some((name, end)) if *end <= ground.now => {
-            format!("The certificate of {name} ended at {}: no API server connects", ground.zone.minute(*end))
+        Some(End { of, at, turns_away: true }) => {
+            format!("The certificate of {of} ended at {}: no API server connects", ground.zone.minute(*at))
         }
-        Some((name, end)) => {
-            let days = count((end.0 - ground.now.0).max(0).unsigned_abs() / DAY.unsigned_abs(), "day");
-            format!("The first certificate to end is that of {name}, in {days}, at {}", ground.zone.minute(*end))
+        Some(End { of, at, .. }) if *at <= ground.now => {
+            format!("The certificate of {of} ended at {}, which turns nobody away by itself", ground.zone.minute(*at))
+        }
+        Some(End { of, at, .. }) => {
+            let days = count((at.0 - ground.now.0).unsigned_abs() / DAY.unsigned_abs(), "day");
+            format!("The first certificate to end is that of {of}, in {days}, at {}", ground.zone.minute(*at))
         }
     };
     let now = match refused.0 {
@@ -108,7 +148,8 @@ fn memory(ground: Ground<'_>) -> Way {
     let webhook = [("listener", "webhook")];
     let held = ground.vitals.gauge("rehearsal_in_flight_bytes", &[]);
     let open = ground.vitals.gauge("rehearsal_connections", &webhook);
-    let full = ground.grew("rehearsal_connections_refused_total", &[("reason", "too_many_connections")]);
+    let of_full = [("listener", "webhook"), ("reason", "too_many_connections")];
+    let full = ground.grew("rehearsal_connections_refused_total", &of_full);
     let is_nearly_full = held >= NEARLY * bounds.in_flight_bytes as f64 || open >= NEARLY * bounds.connections as f64;
     let state = if full.0 > 0 { State::Blocking } else { State::degraded_if(is_nearly_full) };
     Way::of("memory", "Memory and connections", state)
@@ -134,7 +175,9 @@ fn memory(ground: Ground<'_>) -> Way {
 fn deadline(ground: Ground<'_>) -> Way {
     let spread = |span| ground.vitals.spread(span, "rehearsal_review_duration_seconds_bucket", &[]);
     let (now, hour) = (spread(NOW), spread(SPAN));
-    let state = worse(State::blocking_if(now.over(DEADLINE) > 0), State::degraded_if(now.over(SLOW) > 0));
+    let own = ground.vitals.spread(NOW, "rehearsal_review_own_seconds_bucket", &[]).over(OWN);
+    let is_slow = now.over(SLOW) > 0 || own > 0;
+    let state = worse(State::blocking_if(now.over(DEADLINE) > 0), State::degraded_if(is_slow));
     let told = match (now.count, now.over(SLOW), now.over(DEADLINE)) {
         (0, ..) => "No review was answered in the last 5 minutes.".to_owned(),
         (all, 0, _) => format!("Of {} none took longer than 3 s.", count(all, "answer")),
@@ -142,12 +185,18 @@ fn deadline(ground: Ground<'_>) -> Way {
             format!("Of {} {slow} took longer than 3 s, and {late} longer than 10 s.", count(all, "answer"))
         }
     };
+    let told = match own {
+        0 => told,
+        some => {
+            format!("{told} {some} took longer than 1 s without the wait for webhooks: look at the journal's disk.")
+        }
+    };
     Way::of("deadline", "The API server's deadline", state)
         .now(told)
         .hour(format!("Of {} {} took longer than 3 s, and {} longer than 10 s.", count(hour.count, "answer"), hour.over(SLOW), hour.over(DEADLINE)))
         .remedy(Remedy::told(
             "The API server gives up after timeoutSeconds (10 s where nothing is said), and its failure policy decides. What takes \
-             so long is a webhook that enforces: the table of latencies says which.",
+             so long is a webhook that enforces, or the journal's disk: the table of latencies says which.",
         ))
         .remedy(Remedy::timeout())
 }

@@ -38,19 +38,23 @@ fn journal(ground: Ground<'_>) -> Way {
         (false, 0) => "It is written".to_owned(),
         (false, some) => format!("It is written again, after {} missed", were(some, "decision")),
     };
+    let confirmed = |span| told(&disk(span), 0.99).map(|told| format!("99\u{a0}% of writes were confirmed {told}"));
     let then = match bounds.on_failure {
         OnFailure::Answer => "answers go out all the same, and a gap counts them",
         OnFailure::Refuse => "a review is answered 503 while it cannot be (journal.on_failure: refuse)",
     };
     Way::of("journal", "The journal on the disk", of_failure)
         .now(format!(
-            "{written}: {} of {}, and 99\u{a0}% of writes were confirmed {}; {then}.",
+            "{written}: {} of {}{}; {then}.",
             bytes(size),
             bytes(bounds.journal as f64),
-            told(&disk(NOW), 0.99)
+            confirmed(NOW).map(|confirmed| format!(", and {confirmed}")).unwrap_or_default()
         ))
         .hour(match missed.1 {
-            0 => format!("No decision was missed; 99\u{a0}% of writes were confirmed {}.", told(&disk(SPAN), 0.99)),
+            0 => {
+                let confirmed = confirmed(SPAN).map(|confirmed| format!("; {confirmed}")).unwrap_or_default();
+                format!("No decision was missed{confirmed}.")
+            }
             some => format!("{} not recorded: {}.", were(some, "decision"), listed(&reasons)),
         })
         .remedy(Remedy::told(
@@ -68,7 +72,11 @@ fn history(ground: Ground<'_>) -> Way {
         State::degraded_if(ground.history.is_err()),
         State::degraded_if(lag > LATE || failures.0 > 0 || behind > 0),
     );
-    let waits = format!("{} records wait in the journal, the oldest for {lag:.0} s", number(backlog));
+    let waits = match backlog.round() {
+        0.0 => "no record waits in the journal".to_owned(),
+        1.0 => format!("1 record waits in the journal, for {lag:.0} s"),
+        _ => format!("{} records wait in the journal, the oldest for {lag:.0} s", number(backlog)),
+    };
     let now = match ground.history {
         Ok(()) => format!("It was read for this page; {waits}."),
         Err(why) => format!("It cannot be read: {}; {waits}. No answer waits for it.", why.trim_end_matches('.')),

@@ -33,7 +33,10 @@ const MICROS: f64 = 1e6;
 /// Ours first.
 pub fn of(ground: Ground<'_>) -> Vec<Latency> {
     let spread = |name: &str| ground.vitals.spread(SPAN, name, &[]);
-    let failed = ground.vitals.grew(SPAN, "rehearsal_reviews_total", &[("answer", "failed")]);
+    // A review fails by a webhook's errors, too: ours are those that no webhook has a part in.
+    let refused = |reason| ground.vitals.grew(SPAN, "rehearsal_refused_total", &[("reason", reason)]);
+    let overruns = ground.vitals.grew(SPAN, "rehearsal_policy_overruns_total", &[]);
+    let failed = refused("overloaded") + refused("panicked") + overruns;
     let missed = ground.vitals.grew(SPAN, "rehearsal_journal_missed_total", &[]);
     let locals = ground.policies().filter(|policy| !is_webhook(policy)).map(|policy| denied(ground, policy));
     let own = Latency {
@@ -80,11 +83,11 @@ impl Latency {
     }
 
     pub fn half(&self) -> String {
-        told(&self.spread, 0.5)
+        told(&self.spread, 0.5).unwrap_or_else(nothing)
     }
 
     pub fn nearly_all(&self) -> String {
-        told(&self.spread, 0.99)
+        told(&self.spread, 0.99).unwrap_or_else(nothing)
     }
 
     pub fn name(&self) -> String {
@@ -107,13 +110,16 @@ impl Latency {
     }
 }
 
-/// `within 5 ms`
-pub(super) fn told(spread: &Spread, part: f64) -> String {
-    match spread.within(part) {
-        None => "nothing was asked".to_owned(),
-        Some(seconds) if seconds.is_infinite() => "longer than is told apart".to_owned(),
-        Some(seconds) => format!("within {}", time(seconds)),
-    }
+fn nothing() -> String {
+    "nothing was asked".to_owned()
+}
+
+/// `within 5 ms`. `None`: there were none.
+pub(super) fn told(spread: &Spread, part: f64) -> Option<String> {
+    spread.within(part).map(|seconds| match seconds.is_infinite() {
+        true => "in longer than is told apart".to_owned(),
+        false => format!("within {}", time(seconds)),
+    })
 }
 
 pub(super) fn time(seconds: f64) -> String {
@@ -156,6 +162,6 @@ mod tests {
         for (number, said) in [(12.0, "12 bytes"), (2_048.0, "2.0 KiB"), (1_610_612_736.0, "1.5 GiB")] {
             assert_eq!(bytes(number), said);
         }
-        assert_eq!(told(&Spread::default(), 0.5), "nothing was asked");
+        assert_eq!(told(&Spread::default(), 0.5), None);
     }
 }

@@ -39,7 +39,8 @@ fn enforce(ground: Ground<'_>) -> Way {
         hour.push((policy.name.as_str(), rejected.1));
     }
     hour.retain(|(_, number)| *number > 0);
-    let can = match (enforcing.len(), ground.live.ceilings.first()) {
+    let mut held = locals.iter().filter(|policy| policy.can_enforce()).filter_map(|policy| ground.held_by(policy));
+    let can = match (enforcing.len(), held.next()) {
         (0, Some(ceiling)) => format!("No local policy can reject: the ceiling {} holds", ceiling.ticket),
         (0, None) => "No local policy can reject: all are in audit or warn".to_owned(),
         (1, _) => format!("{} can reject", enforcing[0]),
@@ -136,12 +137,12 @@ fn webhook(ground: Ground<'_>, policy: &Policy) -> Way {
     let kinds: Vec<(&str, u64)> = kinds(ground, name);
     Way::of(format!("webhook-{name}"), format!("Webhook {name}"), state)
         .now(format!(
-            "{} and {waited}: {asked}; of {} {} failed, {} denied, 99\u{a0}% answered {}.",
+            "{} and {waited}: {asked}; of {} {} failed, {} denied{}.",
             policy.heaviest(),
             count(now.count, "call"),
             errors.0,
             denied.0,
-            told(&now, 0.99)
+            told(&now, 0.99).map(|told| format!(", 99\u{a0}% answered {told}")).unwrap_or_default()
         ))
         .hour(match kinds.is_empty() {
             true => format!("Of {} none failed; {} denied.", count(hour.count, "call"), denied.1),

@@ -10,7 +10,7 @@ use super::html;
 use crate::review::agreement::Accord;
 use crate::review::comparison::Stance;
 use crate::review::decision::Gap;
-use crate::store::read::{AccordBucket, Accords, Cause, Disagreed, Pair, Scope, Side};
+use crate::store::read::{AccordBucket, Cause, Disagreed, Pair, Scope, Side};
 use crate::web::address::Address;
 use crate::web::agreement::{Chosen, Found, Loaded, list_of, local, sentence};
 use crate::web::bar::Bar;
@@ -196,13 +196,13 @@ fn of_link(accord: Accord) -> &'static str {
 
 impl Shown {
     fn of(visit: &Visit, found: &Found, chosen: &Chosen, gaps: &[Gap], list: &Address) -> Self {
-        let Chosen { pair, accords, over_time, .. } = chosen;
+        let Chosen { pair, over_time, .. } = chosen;
         let list = list_of(list, pair);
         Self {
             label: format!("{} beside {}", local(pair), pair.webhook),
-            cells: Accord::ALL.into_iter().map(|accord| cell(accord, accords, &list)).collect(),
+            cells: Accord::ALL.into_iter().map(|accord| cell(accord, chosen, &list)).collect(),
             said: matrix(found, pair, &list),
-            chart: Chart::of_bars(over_time.iter().map(bar).collect(), gaps, &visit.zone, &list),
+            chart: Chart::of_stacks(over_time.iter().map(stack).collect(), gaps, &visit.zone, &list),
             sides: [
                 OneSide::of(Accord::OnlyLocal, chosen, &list, visit),
                 OneSide::of(Accord::OnlyWebhook, chosen, &list, visit),
@@ -213,17 +213,30 @@ impl Shown {
     }
 }
 
-fn cell(accord: Accord, accords: &Accords, list: &Address) -> Cell {
+fn cell(accord: Accord, Chosen { pair, accords, .. }: &Chosen, list: &Address) -> Cell {
     let (class, label) = told(accord);
+    let is_of_one = pair.local.is_some();
+    let label = if is_of_one && accord == Accord::OnlyLocal { "The policy alone denies" } else { label };
     let note = match accord {
         Accord::Agreed => "both allow, or both deny",
         Accord::OnlyLocal => "the webhook lets it through",
+        Accord::OnlyWebhook if is_of_one => "the policy would let it through",
         Accord::OnlyWebhook => "local policies would let it through",
         Accord::Error => "an error, or not answered yet",
-        Accord::Nothing => "of one, and the other does not deny",
+        Accord::Nothing => "for the webhook, or here where it does not deny",
     };
     let href = Some(list.clone().with("agreement", accord.as_str()));
     Cell { class, label, number: accords.of(accord), note: note.to_owned(), href }
+}
+
+/// What the reviews of a side have in common.
+fn note(accord: Accord, Pair { webhook, local }: &Pair) -> String {
+    match (accord, local) {
+        (Accord::OnlyWebhook, None) => format!("denied by {webhook}, and nothing that is rehearsed here says so"),
+        (Accord::OnlyWebhook, Some(local)) => format!("denied by {webhook}, and the policy {local} does not say so"),
+        (_, None) => format!("let through by {webhook}, and would be rejected here"),
+        (_, Some(local)) => format!("let through by {webhook}, and would be rejected by the policy {local}"),
+    }
 }
 
 fn matrix(found: &Found, pair: &Pair, list: &Address) -> Matrix {
@@ -242,17 +255,17 @@ fn matrix(found: &Found, pair: &Pair, list: &Address) -> Matrix {
 }
 
 /// What differs stands on the base line.
-fn bar(bucket: &AccordBucket) -> chart::Bar {
+fn stack(bucket: &AccordBucket) -> chart::Stack {
     let order = [Accord::OnlyWebhook, Accord::Error, Accord::OnlyLocal, Accord::Nothing, Accord::Agreed];
     let of = |accord| bucket.accords.of(accord);
     let mut said = vec![count(bucket.accords.reviews(), "review")];
     let lines = Accord::ALL.into_iter().filter(|accord| of(*accord) > 0);
     said.extend(lines.map(|accord| format!("{}: {}", told(accord).1, filters::group(of(accord)))));
     let figure = |accord: Accord| (of(accord), Some(("agreement", accord.as_str())));
-    chart::Bar {
+    chart::Stack {
         from: bucket.from,
         to: bucket.to,
-        stack: order.into_iter().map(|accord| (told(accord).0, of(accord))).collect(),
+        parts: order.into_iter().map(|accord| (told(accord).0, of(accord))).collect(),
         all: bucket.accords.reviews(),
         said: said.join("\n"),
         figures: Accord::ALL.into_iter().map(figure).collect(),
@@ -269,17 +282,9 @@ impl OneSide {
             Accord::OnlyWebhook => disagreed.only_webhook.clone(),
             _ => disagreed.only_local.clone(),
         };
-        let (id, heading, note) = match accord {
-            Accord::OnlyWebhook => (
-                "surprises",
-                format!("Where {webhook} surprises"),
-                format!("denied by {webhook}, and nothing that is rehearsed here says so"),
-            ),
-            _ => (
-                "missed",
-                format!("What {webhook} misses"),
-                format!("let through by {webhook}, and would be rejected here"),
-            ),
+        let (id, heading) = match accord {
+            Accord::OnlyWebhook => ("surprises", format!("Where {webhook} surprises")),
+            _ => ("missed", format!("What {webhook} misses")),
         };
         let of_rule = |cause: &Cause| {
             let (policy, rule) = cause.name.split_once('/').unwrap_or((&cause.name, ""));
@@ -297,7 +302,7 @@ impl OneSide {
         Self {
             id,
             heading,
-            note,
+            note: note(accord, &chosen.pair),
             class: of_link(accord),
             number: (chosen.accords.of(accord), list.clone()),
             tables: vec![
@@ -342,5 +347,40 @@ impl PairRow {
             is_shown: found.chosen.as_ref().is_some_and(|chosen| chosen.pair == *pair),
             figures: Accord::ALL.into_iter().map(figure).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::read::Accords;
+
+    #[test]
+    fn what_one_policy_does_not_say_is_not_said_to_be_said_by_none() {
+        let pair = |local: Option<&str>| Pair { webhook: "bouncer".to_owned(), local: local.map(str::to_owned) };
+        let said = |accord, local| note(accord, &pair(local));
+        assert_eq!(
+            said(Accord::OnlyWebhook, Some("images")),
+            "denied by bouncer, and the policy images does not say so"
+        );
+        assert_eq!(said(Accord::OnlyWebhook, None), "denied by bouncer, and nothing that is rehearsed here says so");
+        assert_eq!(
+            said(Accord::OnlyLocal, Some("images")),
+            "let through by bouncer, and would be rejected by the policy images"
+        );
+        let chosen = |local| Chosen {
+            pair: pair(local),
+            accords: Accords::default(),
+            over_time: Vec::new(),
+            rules: Disagreed::default(),
+            namespaces: Disagreed::default(),
+            repositories: Disagreed::default(),
+        };
+        let of = |local| {
+            let of = |accord| cell(accord, &chosen(local), &Address::of("/decisions"));
+            (of(Accord::OnlyLocal).label, of(Accord::OnlyWebhook).note)
+        };
+        assert_eq!(of(Some("images")), ("The policy alone denies", "the policy would let it through".to_owned()));
+        assert_eq!(of(None), ("Local policies alone deny", "local policies would let it through".to_owned()));
     }
 }

@@ -9,7 +9,7 @@ use axum::response::Html;
 use super::html;
 use super::rules::{Cell, of_evidence, span};
 use crate::policy::readiness::Asked;
-use crate::policy::readiness::census::Census;
+use crate::policy::readiness::census::{Census, InNamespace};
 use crate::policy::readiness::state::{Gate, ago};
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Protocol, UNDECLARED};
@@ -22,6 +22,7 @@ use crate::web::filters::{self, count, group};
 use crate::web::fleet::{Cluster, Counted, Ending, Fleet, NextEnd, Served, Standing};
 use crate::web::frame::{Frame, Notice, Visit};
 use crate::web::place::Place;
+use crate::web::query::{BadParameter, Parameters};
 use crate::web::readiness::{GATES, Question, path};
 use crate::web::sentence::Sentence;
 
@@ -74,6 +75,7 @@ struct Row {
 /// What is for whoever sees everything.
 struct ServedRow {
     replicas: u64,
+    silent: u64,
     versions: String,
     protocols: String,
     unproven: u64,
@@ -140,7 +142,7 @@ struct GapRow {
 }
 
 pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Html<String>, PageError> {
-    let gate = visit.parameters.choice("gate", &GATES)?;
+    let gate = gate(&visit.parameters)?;
     let after = |name| visit.parameters.number(name, "a place in this list: begin again at its start");
     let place = |number: Option<i64>| usize::try_from(number.unwrap_or(0)).unwrap_or(0);
     let (after, rules_after, namespaces_after) =
@@ -162,7 +164,6 @@ pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Ht
     frame.notices.extend(of_evidence(question.since(), fleet.overall.evidence.since, &visit.zone));
     frame.notices.extend(Notice::of_undeclared(if visit.reach.is_everything() { undeclared } else { 0 }));
     let shown: Vec<&Cluster> = fleet.clusters.iter().skip(after).take(CLUSTERS).collect();
-    let list = gate.zip(question.cluster.as_deref());
     let page = ClustersPage {
         sentence: sentence(&fleet),
         span: span(&question, &visit.zone),
@@ -174,7 +175,7 @@ pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Ht
         ),
         rows: shown.iter().map(|cluster| Row::of(cluster, &fleet, &question, &visit)).collect(),
         pages: Pages::of(&here, "after", (after, CLUSTERS), fleet.clusters.len()),
-        list: list.map(|(gate, cluster)| List::of(&fleet, cluster, gate, namespaces_after, &here, &visit)),
+        list: gate.map(|gate| List::of(&fleet, gate, namespaces_after, &here, &visit)),
         matrix: Matrix::of(&fleet, &shown, rules_after, &here.clone().with("after", place_of(after)), &visit),
         replicas: fleet
             .replicas
@@ -188,6 +189,17 @@ pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Ht
         here,
     };
     html(&page)
+}
+
+/// Of which cluster's namespaces there is a list, and which.
+fn gate(parameters: &Parameters) -> Result<Option<(&str, Gate)>, BadParameter> {
+    match (parameters.choice("gate", &GATES)?, parameters.text("cluster")) {
+        (None, _) => Ok(None),
+        (Some(gate), Some(cluster)) => Ok(Some((cluster, gate))),
+        (Some(_), None) => {
+            Err(BadParameter::new("cluster", "gate is of the namespaces of one cluster, which this names"))
+        }
+    }
 }
 
 /// Of an address: the beginning needs no word.
@@ -304,7 +316,7 @@ impl Row {
             last_review: last_review.map(last),
             list,
             cells: of_gates(*namespaces, &here),
-            gaps: (gaps.len() as u64, here.clone()),
+            gaps: (*gaps, here.clone()),
             served: served.as_ref().map(|served| ServedRow::of(served, fleet, visit)),
             name: name.clone(),
         }
@@ -326,6 +338,7 @@ impl ServedRow {
         };
         Self {
             replicas: served.replicas.len() as u64,
+            silent: served.silent as u64,
             versions: versions.join("; "),
             protocols: listed(&served.protocols),
             unproven: served.unproven,
@@ -343,17 +356,17 @@ fn of_version(replica: &Replica) -> String {
 // === impl List ===
 
 impl List {
-    fn of(fleet: &Fleet, cluster: &str, gate: Gate, after: usize, here: &Address, visit: &Visit) -> Self {
-        let all = fleet.standings(cluster, gate);
+    fn of(fleet: &Fleet, (cluster, gate): (&str, Gate), after: usize, here: &Address, visit: &Visit) -> Self {
+        let (all, shown) = fleet.standings(cluster, gate, (after, ROWS));
         let is = match gate {
             Gate::Ready => "in which every rule is ready",
             Gate::Not => "in which a rule is not ready",
             Gate::Unknown => "in which a rule is not known to be ready, and none is not ready",
         };
         Self {
-            heading: format!("{} of {cluster} {is}", count(all.len() as u64, "namespace")),
-            rows: all.iter().skip(after).take(ROWS).map(|one| NamespaceRow::of(one, visit)).collect(),
-            pages: Pages::of(here, "namespaces_after", (after, ROWS), all.len()),
+            heading: format!("{} of {cluster} {is}", count(all as u64, "namespace")),
+            rows: shown.iter().map(|one| NamespaceRow::of(one, visit)).collect(),
+            pages: Pages::of(here, "namespaces_after", (after, ROWS), all),
             close: here.clone().without("gate"),
         }
     }
@@ -364,7 +377,7 @@ impl List {
 impl NamespaceRow {
     fn of(standing: &Standing<'_>, visit: &Visit) -> Self {
         let place = Place::of(&standing.place.cluster, &standing.place.namespace);
-        let rule = |(asked, one): &(&Asked, &crate::policy::readiness::census::InNamespace)| {
+        let rule = |(asked, one): &(&Asked, &InNamespace)| {
             let href = Address::of(path(&asked.policy, &asked.rule))
                 .with("cluster", &place.cluster)
                 .with("namespace", &place.namespace)
@@ -401,8 +414,9 @@ impl Matrix {
 impl MatrixRow {
     fn of(fleet: &Fleet, (asked, census): &(Asked, Census), shown: &[&Cluster], visit: &Visit) -> Self {
         let page = Address::of(path(&asked.policy, &asked.rule)).with_some("tz", visit.parameters.text("tz"));
+        let of_rule = fleet.of_rule(census);
         let cell = |cluster: &&Cluster| {
-            let counted = fleet.of_rule(census, &cluster.name);
+            let counted = of_rule.get(cluster.name.as_str()).copied().unwrap_or_default();
             let (class, word) = match counted.gate() {
                 None => ("", "nothing known"),
                 Some(Gate::Ready) => ("allowed", "ready"),

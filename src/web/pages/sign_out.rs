@@ -35,8 +35,11 @@ pub async fn submit(
         None => (Ended::One(held.secret.key()), "signed out"),
     };
     let noted = AccessLog::entry(Event::SignOut, Some((&who.name, who.means)), peer, what);
+    // Also where the history cannot be told: nobody is to be let in for whom it vouched before.
     state.access.remembered.forget(ended);
     state.store.end_sessions(ended, &noted).await?;
+    // Of a request that read the session before it ended, too.
+    state.access.remembered.forget(ended);
     let mut response = go(sign_in::PATH);
     response.headers_mut().append(SET_COOKIE, Cookie::Session.unset(state.access.settings.is_by_tls));
     Ok(response)
