@@ -22,6 +22,7 @@ mod images;
 mod lists;
 mod namespaces;
 
+mod policies;
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,

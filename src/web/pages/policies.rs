@@ -12,7 +12,6 @@ use crate::review::clock::DAY;
 use crate::store::read::Scope;
 use crate::web::address::Address;
 use crate::web::bar::Bar;
-use crate::web::coverage::{OfCluster, Seen};
 use crate::web::error::PageError;
 use crate::web::filters::{self, count, group};
 use crate::web::frame::{Frame, Notice, Visit};
@@ -21,6 +20,7 @@ use crate::web::loads::{Run, Runs};
 use crate::web::modes::{MODES, OfRule};
 use crate::web::place::Place;
 use crate::web::readiness::path;
+use crate::web::reviewed::{OfCluster, Seen};
 use crate::web::sentence::Sentence;
 use crate::web::span::{Span, scope_of};
 use crate::web::{Live, WebState};
@@ -188,6 +188,7 @@ fn sentence(live: &Live, found: &InForce) -> Sentence {
         seen.reviewed += one.namespaces.reviewed;
     }
     match (seen.reviewed, seen.known) {
+        (1, 1) => sentence.plain("; the one namespace that is known was reviewed in that time."),
         (_, 0) => sentence.plain("; no namespace is known yet."),
         (reviewed, known) if reviewed == known => {
             sentence.plain(format!("; all {} that are known were reviewed in that time.", count(known, "namespace")))

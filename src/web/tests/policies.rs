@@ -1,0 +1,41 @@
+//! What `/policies` and its part of the API count.
+
+use super::history::{Draft, History};
+use super::{HOUR, Report, Value, ago};
+
+/// Of the one cluster, over some span.
+async fn counted(report: &Report, span: &str) -> (Value, Value) {
+    let answer = report.json(&format!("/api/v1/policies?rule=images/no-latest{span}")).await;
+    (answer["coverage"]["clusters"][0].clone(), answer["modes"].clone())
+}
+
+async fn reviewed(history: &History, hours: i64, namespace: &str, name: &str) {
+    history.add(Draft::pod(ago(history, hours * HOUR), "prod-eu", namespace, name, &["busybox"])).await;
+}
+
+/// Their names are kept for good: the page said "12 of 4,012 namespaces that are known were reviewed".
+#[tokio::test]
+async fn namespaces_that_were_reviewed_before_the_window_alone_are_not_known() {
+    let history = History::empty().await;
+    reviewed(&history, 1, "shop", "web").await;
+    reviewed(&history, 24 * 60, "gone", "web").await;
+    let report = Report::over(history);
+    let (cluster, modes) = counted(&report, "").await;
+    assert_eq!(cluster["namespaces"], serde_json::json!({"reviewed": 1, "known": 1}), "{cluster}");
+    assert_eq!(cluster["unreviewed"], serde_json::json!([]));
+    assert_eq!(modes.as_array().map(Vec::len), Some(1), "{modes}");
+    let page = report.get("/policies").await.text;
+    assert!(page.contains("the one namespace that is known was reviewed in that time."), "{page}");
+}
+
+#[tokio::test]
+async fn a_workload_that_was_reviewed_first_after_the_span_is_not_reviewed_in_it() {
+    let history = History::empty().await;
+    reviewed(&history, 60, "shop", "early").await;
+    reviewed(&history, 1, "shop", "late").await;
+    reviewed(&history, 1, "new", "late").await;
+    let report = Report::over(history);
+    let (cluster, _) = counted(&report, "&since=3d&until=2d").await;
+    assert_eq!(cluster["workloads"], serde_json::json!({"reviewed": 1, "known": 1}), "{cluster}");
+    assert_eq!(cluster["namespaces"], serde_json::json!({"reviewed": 1, "known": 1}), "{cluster}");
+}
