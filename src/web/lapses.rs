@@ -111,18 +111,10 @@ impl Loser {
         let list = place.list(&visit.to("/decisions").without("since").without("until"));
         Self {
             href: list.with("workload", &workload),
-            place: named(&place),
+            place: place.named(),
             workload,
             rules: lapse.rules.iter().cloned().collect(),
             breaks: lapse.breaks,
         }
-    }
-}
-
-/// `cluster / namespace`.
-pub fn named(place: &Place) -> String {
-    match place.namespace.as_str() {
-        "" => place.cluster.clone(),
-        namespace => format!("{} / {namespace}", place.cluster),
     }
 }

@@ -18,7 +18,7 @@ use crate::web::error::PageError;
 use crate::web::exemptions::{Counts, Row as Exemption, SOON, State as Standing, Told, Unused, of_user};
 use crate::web::filters::{self, count, group};
 use crate::web::frame::{Frame, Notice, Visit};
-use crate::web::lapses::{self, Losing, named};
+use crate::web::lapses::{self, Losing};
 use crate::web::place::Place;
 use crate::web::query::cursor;
 use crate::web::readiness::Question;
@@ -308,7 +308,7 @@ impl UserRow {
     pub fn of(user: &crate::store::exemption::User, list: &Address, visit: &Visit) -> Self {
         Self {
             workload: sentence::workload(&user.workload),
-            place: named(&Place::of(&user.cluster, &user.namespace)),
+            place: Place::of(&user.cluster, &user.namespace).named(),
             uses: (user.reviews, of_user(list, user)),
             last: visit.zone.minute(user.last_at),
         }
@@ -366,7 +366,7 @@ impl Use {
             list: list.with("workload", &workload).with("ticket", &key.ticket).with("dry_run", "false"),
             ticket: key.ticket.clone(),
             person: person.clone(),
-            place: named(&place),
+            place: place.named(),
             workload,
             images,
             more_images,

@@ -18,7 +18,7 @@ use crate::web::frame::{Frame, Notice, Visit};
 use crate::web::in_force::{Chosen, InForce, InPlace};
 use crate::web::loads::{Run, Runs};
 use crate::web::modes::{MODES, OfRule};
-use crate::web::place::Place;
+use crate::web::place::{self, Place};
 use crate::web::readiness::path;
 use crate::web::reviewed::{OfCluster, Seen};
 use crate::web::sentence::Sentence;
@@ -149,7 +149,6 @@ impl PoliciesPage {
         bar: Bar,
     ) -> Self {
         let length = found.until.0.saturating_sub(found.since.0).max(1);
-        let list = visit.to("/namespaces").without("cluster").without("namespace");
         Self {
             frame: Frame::of("Policies", visit, live, bar.here.clone()),
             sentence: sentence(live, &found),
@@ -161,7 +160,7 @@ impl PoliciesPage {
             }),
             history,
             modes,
-            clusters: found.clusters.iter().map(|one| ClusterRow::of(one, length, &list, visit)).collect(),
+            clusters: found.clusters.iter().map(|one| ClusterRow::of(one, length, visit)).collect(),
             more_gaps: found.gaps.len().saturating_sub(GAPS),
             gaps: Notice::of_each_gap(&found.gaps[found.gaps.len().saturating_sub(GAPS)..], &visit.zone),
             kinds: found.kinds,
@@ -315,7 +314,7 @@ impl PlaceRow {
         let place = Place::of(&place.cluster, &place.namespace);
         Self {
             href: place.page(visit),
-            name: crate::web::lapses::named(&place),
+            name: place.named(),
             mode: effective.mode.as_str(),
             by: effective.origin.as_str(),
             caps: effective.caps.iter().map(|cap| cap.told(|at| visit.zone.minute(at))).collect(),
@@ -327,11 +326,10 @@ impl PlaceRow {
 
 impl ClusterRow {
     /// `length` of the span, ms.
-    fn of(one: &OfCluster, length: i64, list: &Address, visit: &Visit) -> Self {
+    fn of(one: &OfCluster, length: i64, visit: &Visit) -> Self {
         let silent = one.silent.iter().take(SILENT).map(|silent| {
-            let place = Place::of(&one.cluster, &silent.namespace);
-            let name = if silent.namespace.is_empty() { "objects of the whole cluster" } else { &silent.namespace };
-            (name.to_owned(), silent.running, place.path(list.path()).with_some("tz", list.value("tz")))
+            let page = Place::of(&one.cluster, &silent.namespace).page(visit);
+            (place::name(&silent.namespace).to_owned(), silent.running, page)
         });
         Self {
             cluster: one.cluster.clone(),

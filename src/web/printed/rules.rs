@@ -15,6 +15,7 @@ use crate::web::frame::Notice;
 use crate::web::pages::rules::{Cell, note, of_evidence, of_gates, of_workloads, span};
 use crate::web::readiness::{Overall, path, sentence};
 use crate::web::sentence::{listed, workload};
+use crate::web::place;
 
 use super::Asking;
 
@@ -203,7 +204,7 @@ impl PlaceLine {
         let mut names: Vec<String> = all.iter().take(NAMED).cloned().collect();
         names.extend((all.len() > NAMED).then(|| format!("{} more", group((all.len() - NAMED) as u64))));
         Self {
-            namespace: if namespace.is_empty() { "no namespace".to_owned() } else { namespace.clone() },
+            namespace: place::name(namespace).to_owned(),
             cluster: cluster.clone(),
             class: if one.state.gate() == Gate::Not { "would" } else { "" },
             words: one.state.words(asking.now()),

@@ -39,3 +39,11 @@ async fn a_workload_that_was_reviewed_first_after_the_span_is_not_reviewed_in_it
     assert_eq!(cluster["workloads"], serde_json::json!({"reviewed": 1, "known": 1}), "{cluster}");
     assert_eq!(cluster["namespaces"], serde_json::json!({"reviewed": 1, "known": 1}), "{cluster}");
 }
+
+#[tokio::test]
+async fn a_namespace_that_was_not_reviewed_leads_to_its_page_of_the_same_time() {
+    let history = History::empty().await;
+    reviewed(&history, 60, "shop", "web").await;
+    let page = Report::over(history).get("/policies?since=2h&tz=UTC").await.text.replace("&#38;", "&");
+    assert!(page.contains("href=\"/namespaces/prod-eu/shop?since=2h&tz=UTC\""), "{page}");
+}
