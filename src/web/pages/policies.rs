@@ -187,8 +187,8 @@ fn sentence(live: &Live, found: &InForce) -> Sentence {
         seen.reviewed += one.namespaces.reviewed;
     }
     match (seen.reviewed, seen.known) {
-        (1, 1) => sentence.plain("; the one namespace that is known was reviewed in that time."),
         (_, 0) => sentence.plain("; no namespace is known yet."),
+        (1, 1) => sentence.plain("; the one namespace that is known was reviewed in that time."),
         (reviewed, known) if reviewed == known => {
             sentence.plain(format!("; all {} that are known were reviewed in that time.", count(known, "namespace")))
         }
@@ -209,7 +209,12 @@ impl History {
     fn of(runs: Runs, paged: bool, live: &Live, visit: &Visit, here: &Address) -> Self {
         let here = here.clone();
         Self {
-            runs: runs.runs.iter().map(|run| RunRow::of(run, live, visit)).collect(),
+            runs: runs
+                .runs
+                .iter()
+                .enumerate()
+                .map(|(at, run)| RunRow::of(run, (at == 0 && !paged).then_some(live), visit))
+                .collect(),
             first: paged.then(|| here.clone()),
             next: runs.next.map(|next| here.with("before", next.0.to_string())),
         }
@@ -217,7 +222,8 @@ impl History {
 }
 
 impl RunRow {
-    fn of(run: &Run, live: &Live, visit: &Visit) -> Self {
+    /// `live` of the newest: what is in force may have been before, too.
+    fn of(run: &Run, live: Option<&Live>, visit: &Visit) -> Self {
         let replica = |(name, times): (&String, &u64)| match times {
             1 => name.clone(),
             times => format!("{name} ({} times)", group(*times)),
@@ -233,7 +239,7 @@ impl RunRow {
                 (None, Some(_)) => "what was another is not known: a text is not there".to_owned(),
                 (None, None) => "the first that is known".to_owned(),
             },
-            is_in_force: run.revision == live.revision,
+            is_in_force: live.is_some_and(|live| run.revision == live.revision),
             revision: run.revision.clone(),
         }
     }
