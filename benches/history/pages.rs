@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 const REQUESTS: usize = 40;
 
 /// What is asked for; `{..}` is filled with what the history has, another for each request.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 19] = [
     "/",
     "/?since=24h",
     "/?since=90d",
@@ -32,6 +32,9 @@ const PAGES: [&str; 16] = [
     "/decisions?would_reject=true",
     "/decisions?dry_run=true",
     "/decisions/{id}",
+    "/exemptions",
+    "/exemptions?since=30d",
+    "/policies",
     "/api/v1/summary?since=7d",
 ];
 

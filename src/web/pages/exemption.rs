@@ -56,7 +56,7 @@ pub async fn show(
     let (store, here) = (&state.store, lapses::page(&visit, &id));
     let question = Question::of(&state, &live, &visit.parameters, visit.now, &visit.reach);
     let (told, used, bar, horizons) = tokio::try_join!(
-        Told::of(store, &question, &scope, 0),
+        Told::of(store, &question, &scope, 1),
         store.users(&id, &scope, slice),
         Bar::of(store, &visit, &here),
         store.horizons()

@@ -126,6 +126,7 @@ pub async fn list(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Re
         Bar::of(store, &visit, &here),
         store.horizons()
     )?;
+    let told = told.listed();
     if skip > 0 && skip >= told.rows.len() as u64 {
         return Ok(start_of(&here));
     }

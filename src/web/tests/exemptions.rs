@@ -1,0 +1,118 @@
+//! What pages and the API say of exemptions and of tickets.
+
+use std::sync::Arc;
+
+use super::history::{Draft, History};
+use super::{HOUR, Live, Report, StatusCode, Timestamp, ago, live};
+use crate::policy::Revision;
+use crate::policy::settings::{
+    ExemptionSettings, PolicySettings, RuleSettings, SourceSettings, StagingSettings, built_in,
+};
+use crate::policy::text;
+use crate::review::clock::DAY;
+use crate::review::decision::Exempted;
+use crate::store::tests::plans::taken_but;
+
+/// Of the namespace `shop`.
+fn exemption(ticket: &str, until: Option<Timestamp>) -> ExemptionSettings {
+    ExemptionSettings {
+        namespaces: vec!["shop".to_owned()],
+        until,
+        ticket: Some(ticket.to_owned()),
+        ..ExemptionSettings::default()
+    }
+}
+
+fn staging(exemptions: &[ExemptionSettings]) -> StagingSettings {
+    StagingSettings { exemptions: exemptions.to_vec(), ..StagingSettings::default() }
+}
+
+/// With these in force.
+fn holding(policies: &[PolicySettings], exemptions: &[ExemptionSettings]) -> impl Fn() -> Live + Send + Sync + 'static {
+    let loaded = Arc::new(Revision::load(policies, &staging(exemptions)).expect("it loads"));
+    move || Live { loaded: Arc::clone(&loaded), ..live() }
+}
+
+/// Of the history alone: it was loaded, and is not any more.
+async fn gone(history: &History, settings: &ExemptionSettings, days: i64) {
+    let text = text::whole(&[], &staging(std::slice::from_ref(settings)));
+    history.store.keep_revision("aaaa", &text, &[ago(history, days * DAY)]).await.expect("kept");
+}
+
+/// A review in which an exemption let everything through.
+fn used(history: &History, hours: i64, by: &ExemptionSettings) -> Draft {
+    let mut draft = Draft::pod(ago(history, hours * HOUR), "prod-eu", "shop", "web", &["busybox"]);
+    let ExemptionSettings { ticket, owner, reason, until, .. } = by.clone();
+    let exempted = Exempted::Exemption { id: Some(by.id()), ticket, owner, reason, until };
+    for violation in &mut draft.decision.verdicts[0].violations {
+        violation.exempted = Some(exempted.clone());
+    }
+    draft.decision.would_reject = false;
+    draft
+}
+
+/// The list leaves it out; decisions that it let through lead to it.
+#[tokio::test]
+async fn one_that_is_gone_and_was_not_used_in_that_time_has_its_page() {
+    let history = History::empty().await;
+    let settings = exemption("SEC-12", None);
+    gone(&history, &settings, 3).await;
+    let report = Report::over(history);
+    let path = format!("/exemptions/{}", settings.id());
+    for target in [path.clone(), format!("{path}?since=1h"), format!("/api/v1{path}?since=1h")] {
+        let answer = report.get(&target).await;
+        assert_eq!(answer.status, StatusCode::OK, "{target}: {}", answer.text);
+        assert!(answer.text.contains("SEC-12"), "{target}: {}", answer.text);
+    }
+    assert!(report.get(&path).await.text.contains("not in the configuration any more, last loaded 20"));
+    assert_eq!(report.json("/api/v1/exemptions").await["exemptions"], serde_json::json!([]));
+    assert!(report.get("/exemptions").await.text.contains("No exemptions"));
+}
+
+/// Of two that are over it counted uses as those of the one that holds.
+#[tokio::test]
+async fn the_sentence_counts_the_uses_of_those_that_hold() {
+    let history = History::empty().await;
+    let (held, ended) = (exemption("SEC-1", None), exemption("SEC-2", Some(ago(&history, HOUR))));
+    for (hours, by) in [(2, &held), (3, &ended), (4, &ended)] {
+        history.add(used(&history, hours, by)).await;
+    }
+    let report = Report::with(history, holding(&built_in(), &[held, ended]));
+    let page = report.get("/exemptions?since=7d").await.text;
+    assert!(page.contains("In the last 7 days the one exemption was used, once;"), "{page}");
+}
+
+/// As many rules as a policy has, exempted all.
+fn many_rules() -> Vec<PolicySettings> {
+    let mut policy = built_in().remove(0);
+    let SourceSettings::Rules(rules) = &mut policy.source else { panic!("rules") };
+    let rule = rules[0].clone();
+    *rules = (0..40).map(|number| RuleSettings { id: format!("r{number}"), ..rule.clone() }).collect();
+    vec![policy]
+}
+
+#[tokio::test]
+async fn pages_of_exemptions_ask_the_database_a_bounded_number_of_times() {
+    let history = History::of(400, 48).await;
+    let (held, policies) = (exemption("SEC-1", Some(Timestamp(4_000_000_000_000))), many_rules());
+    gone(&history, &exemption("SEC-2", None), 5).await;
+    let live = holding(&policies, std::slice::from_ref(&held));
+    let mut draft = used(&history, 1, &held);
+    let verdict = &mut draft.decision.verdicts[0];
+    verdict.version = live().loaded.policies[0].version().map(str::to_owned);
+    let violation = verdict.violations[0].clone();
+    let of_rule = |number| crate::review::decision::Violation { rule: format!("r{number}"), ..violation.clone() };
+    verdict.violations = (0..40).map(of_rule).collect();
+    history.add(draft).await;
+    let report = Report::with(history, live);
+    let store = &report.history.store;
+    let alone = format!("/exemptions/{}", held.id());
+    assert!(report.get(&alone).await.text.contains("1 workload</span> would be rejected"), "it loses it");
+    let census = ["workload_totals", "workload_judged", "workload_against"];
+    for page in ["/exemptions", &alone, "/policies"] {
+        taken_but(store, "before", &census).await;
+        assert_eq!(report.get(page).await.status, StatusCode::OK, "{page}");
+        let asked = taken_but(store, page, &census).await;
+        assert!(asked > 3 && asked <= 28, "{page} asked {asked} times");
+    }
+}
