@@ -216,13 +216,7 @@ impl Printed {
         let scope = &asking.scope;
         let range = Range { since: scope.since, until: scope.until };
         let top = Slice { skip: 0, limit: 1 };
-        let uses = Uses {
-            reach: scope.reach.clone(),
-            since: scope.since,
-            until: scope.until,
-            cluster: scope.cluster.clone(),
-            namespace: scope.namespace.clone(),
-        };
+        let asked = Uses::of(scope);
         let (summary, buckets, rules, namespaces, undeclared, judged, uses, ceilings) = tokio::try_join!(
             store.summary(scope),
             store.chart(scope, COLUMNS),
@@ -230,7 +224,7 @@ impl Printed {
             store.hits(Hits::Namespaces, scope, Which::Hit, top),
             store.undeclared(scope),
             Judged::read(store, asking),
-            store.uses(&uses, USES, None),
+            store.uses(&asked, USES, None),
             store.ceilings_within(range, asking.reach()),
         )?;
         let (zone, span) = (&asking.zone, (summary.since, summary.until));

@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use super::{html, start_of};
 use crate::review::clock::{DAY, Timestamp};
 use crate::review::ticket::{FirstUse, Ticket};
-use crate::store::UsePage;
 use crate::store::read::{Horizons, Scope, Uses};
+use crate::store::{Broken, UsePage};
 use crate::web::address::Address;
 use crate::web::bar::Bar;
 use crate::web::error::PageError;
@@ -78,7 +78,7 @@ pub struct UserRow {
     pub last: String,
 }
 
-/// Tickets that were used.
+/// Tickets that were used first in that time.
 struct Glass {
     heading: String,
     rows: Vec<Use>,
@@ -113,13 +113,7 @@ pub async fn list(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Re
     let live = state.live(&visit.reach).await?;
     let (store, here) = (&state.store, visit.to("/exemptions"));
     let question = Question::of(&state, &live, &visit.parameters, visit.now, &visit.reach);
-    let asked = Uses {
-        reach: visit.reach.clone(),
-        since: scope.since,
-        until: scope.until,
-        cluster: scope.cluster.clone(),
-        namespace: scope.namespace.clone(),
-    };
+    let asked = Uses::of(&scope);
     let (told, uses, bar, horizons) = tokio::try_join!(
         Told::of(store, &question, &scope, USERS),
         store.uses(&asked, ROWS, after),
@@ -325,15 +319,20 @@ impl Glass {
         let list = list.with_some("until", scope.until.map(|until| until.to_string()));
         let export = list.at("/api/v1/export").without("tz");
         let rows: Vec<Use> = uses.tickets.iter().filter_map(|ticket| Use::of(ticket, &uses, visit)).collect();
-        let number = count(rows.len() as u64, "break-glass ticket");
+        let Broken { tickets, workloads } = uses.broken();
+        let told = format!(
+            "{}, first used by {} in that time",
+            count(tickets, "break-glass ticket"),
+            count(workloads, "workload")
+        );
         let here = here.clone();
         Self {
             heading: match (rows.len(), uses.next.is_some(), paged) {
-                (0, ..) => "No break-glass ticket was used".to_owned(),
-                (_, true, false) => format!("The newest {number}"),
-                (_, false, false) => format!("{number} first used in that time"),
-                (_, true, true) => format!("{number} further back"),
-                (_, false, true) => format!("The oldest {number}"),
+                (0, ..) => "No break-glass ticket was first used in that time".to_owned(),
+                (_, true, false) => format!("The newest: {told}"),
+                (_, false, false) => told,
+                (_, true, true) => format!("Further back: {told}"),
+                (_, false, true) => format!("The oldest: {told}"),
             },
             rows,
             first: paged.then(|| here.clone()),

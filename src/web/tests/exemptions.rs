@@ -9,8 +9,10 @@ use crate::policy::settings::{
     ExemptionSettings, PolicySettings, RuleSettings, SourceSettings, StagingSettings, built_in,
 };
 use crate::policy::text;
-use crate::review::clock::DAY;
-use crate::review::decision::Exempted;
+use crate::review::clock::{DAY, DecisionId};
+use crate::review::decision::{Answer, Exempted};
+use crate::review::ticket::{FirstUse, Ticket, TicketKey};
+use crate::review::workload::Workload;
 use crate::store::tests::plans::taken_but;
 
 /// Of the namespace `shop`.
@@ -80,6 +82,41 @@ async fn the_sentence_counts_the_uses_of_those_that_hold() {
     let report = Report::with(history, holding(&built_in(), &[held, ended]));
     let page = report.get("/exemptions?since=7d").await.text;
     assert!(page.contains("In the last 7 days the one exemption was used, once;"), "{page}");
+}
+
+fn ticket(history: &History, workload: &str, ticket: &str, hours: i64) -> Ticket {
+    let at = ago(history, hours * HOUR);
+    let workload = Workload { kind: "Pod".to_owned(), name: workload.to_owned() };
+    let key = TicketKey { cluster: "prod-eu".into(), namespace: "shop".into(), workload, ticket: ticket.to_owned() };
+    let first_use = FirstUse {
+        at,
+        until: Timestamp(at.0 + DAY),
+        person: "ana".to_owned(),
+        rules: vec!["images/no-latest".to_owned()],
+        decision: DecisionId::at(at),
+        without: Answer::Allowed,
+    };
+    Ticket { first_use: Some(first_use), ..Ticket::new(key, at) }
+}
+
+/// A use is a ticket and a workload: the page counted uses as tickets, and the paper as workloads.
+#[tokio::test]
+async fn two_tickets_of_one_workload_and_one_of_two_are_two_tickets_and_two_workloads() {
+    let history = History::empty().await;
+    let uses = [("web", "SEC-1", 3), ("web", "SEC-2", 2), ("cart", "SEC-1", 1)];
+    let uses = uses.map(|(workload, name, hours)| ticket(&history, workload, name, hours));
+    history.store.keep_tickets(&uses).await.expect("kept");
+    let report = Report::over(history);
+    let page = report.get("/exemptions").await.text;
+    assert!(page.contains("2 break-glass tickets, first used by 2 workloads in that time"), "{page}");
+    let paper = report.get("/report").await.text;
+    let said = "2 workloads were first let through by a break-glass ticket in this time, by 2 tickets.";
+    assert!(paper.contains(said) && paper.contains("would be rejected</td>"), "{paper}");
+    // They may have let something through since.
+    let later = report.get("/exemptions?since=30m").await.text;
+    assert!(later.contains("No break-glass ticket was first used in that time"), "{later}");
+    assert!(later.contains("all that tickets let through"), "{later}");
+    assert!(report.get("/report?since=30m").await.text.contains("No ticket was first used in this time."));
 }
 
 /// As many rules as a policy has, exempted all.
