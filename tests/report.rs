@@ -152,6 +152,28 @@ async fn a_part_of_the_history_is_asked_for_by_its_names() {
     assert_eq!(whole["exemptions"][0]["ticket"], "SEC-12", "{whole}");
 }
 
+/// The modes on paper knew nothing of it.
+#[tokio::test]
+async fn a_ceiling_that_holds_now_is_in_the_modes_on_paper() {
+    let rehearsal = populated(false).await;
+    let order = ["ceiling", "audit", "--for", "1h", "--ticket", "INC-1", "--by", "ana", "--config", "rehearsal.yaml"];
+    let ended = run(rehearsal.dir(), &order);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let policies = wait_for("what holds back", || async {
+        let answer = rehearsal.get_json("/api/v1/policies").await;
+        (answer["rules"][1]["held_back"] == 4).then_some(answer)
+    })
+    .await;
+    let report = rehearsal.get_json("/api/v1/report").await;
+    for at in [0, 1] {
+        let (said, told) = (&policies["rules"][at], &report["rules"][at]);
+        assert_eq!((&said["rule"], &said["audit"], &said["enforce"]), (&told["rule"], &json!(4), &json!(0)), "{said}");
+        assert_eq!(told["modes"], json!([{"mode": "audit", "namespaces": 4}]), "{told}");
+    }
+    let page = words(&rehearsal.get("/report").await.text());
+    assert!(page.contains("images/hub audit in 4 namespaces") && !page.contains("enforce"), "{page}");
+}
+
 #[tokio::test]
 async fn the_command_says_what_is_wrong() {
     let rehearsal = populated(false).await;

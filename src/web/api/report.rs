@@ -23,7 +23,7 @@ use crate::web::access::log::AccessLog;
 use crate::web::access::visitor::PeerAddress;
 use crate::web::error::{ApiError, WebError};
 use crate::web::printed::exempted::in_period;
-use crate::web::printed::rules::{Judged, modes};
+use crate::web::printed::rules::{Judged, counted};
 use crate::web::printed::{ASKED, Asking, Ground, Printed};
 use crate::web::{Live, WebState};
 
@@ -103,7 +103,7 @@ struct ExemptionShape<'a> {
 pub fn endpoint() -> Endpoint {
     Endpoint::json::<ReportShape<'static>>(
         "/api/v1/report",
-        "Of the printable report what no other address has: what each rule covered in a period, and exemptions.",
+        "Of the printable report what no other address has: the modes of each rule, and what it covered in a period.",
         &PARAMETERS,
         get(show),
     )
@@ -126,13 +126,13 @@ fn of_file() -> Vec<&'static str> {
 async fn show(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let (live, asking) = asked(&state, &call).await?;
     let judged = Judged::read(&state.store, &asking).await.map_err(WebError::from)?;
-    let rules = judged.overall.rules.iter().zip(&judged.coverage.rules);
+    let rules = judged.overall.rules.iter().zip(&judged.coverage.rules).zip(&judged.modes);
     let moment = |at: Option<_>| at.map(time).unwrap_or_default();
     Ok(json(&ReportShape {
         since: moment(asking.scope.since),
         until: moment(asking.scope.until),
         readiness: CountedShape::of(&asking.question, judged.overall.evidence.since.map(time)),
-        rules: rules.map(|((asked, census), covered)| RuleShape::of(asked, census, covered, &judged)).collect(),
+        rules: rules.map(|((rule, covered), modes)| RuleShape::of(rule, covered, modes, &judged)).collect(),
         exemptions: in_period(&asking).map(|found| found.into_iter().map(ExemptionShape::of).collect()),
         completeness: CompletenessShape::from(&live.completeness),
     }))
@@ -163,7 +163,7 @@ async fn asked(state: &WebState, call: &Call) -> Result<(Live, Asking), WebError
 // === impl RuleShape ===
 
 impl<'a> RuleShape<'a> {
-    fn of(asked: &'a Asked, census: &Census, covered: &'a Covered, judged: &'a Judged) -> Self {
+    fn of((asked, census): &'a (Asked, Census), covered: &'a Covered, modes: &[Mode], judged: &'a Judged) -> Self {
         let missed = judged.missed(covered).map(|(place, workload)| MissedShape {
             cluster: &place.cluster,
             namespace: &place.namespace,
@@ -172,7 +172,7 @@ impl<'a> RuleShape<'a> {
         Self {
             policy: &asked.policy,
             rule: &asked.rule,
-            modes: modes(census).into_iter().map(|(mode, namespaces)| ModeShape { mode, namespaces }).collect(),
+            modes: counted(modes).into_iter().map(|(mode, namespaces)| ModeShape { mode, namespaces }).collect(),
             namespaces: NamespacesShape::of(census),
             workloads: WorkloadsShape::from(census.counts()),
             coverage: CoverageShape { known: covered.known, judged: covered.judged, missed: missed.collect() },
