@@ -68,7 +68,7 @@ pub struct Counts {
 }
 
 /// What an exemption takes in: names of lists, and what is in them.
-pub type Lists<'a> = Vec<(&'static str, &'a [String])>;
+pub type Lists = Vec<(&'static str, String)>;
 
 impl Told {
     /// Each with at most `users` of its users, at least one. Of a part of the history there are those that it uses or loses.
@@ -231,7 +231,14 @@ impl Row {
         ticket.unwrap_or_else(|| format!("exemption {}", self.known.id))
     }
 
-    pub fn lists(&self) -> Lists<'_> {
+    /// Whose it is, and why.
+    pub fn about(&self) -> String {
+        let Some(settings) = &self.known.settings else { return "what it takes in is not known here".to_owned() };
+        let owner = settings.owner.as_ref().map(|owner| format!("owner {owner}"));
+        owner.into_iter().chain(settings.reason.clone()).collect::<Vec<_>>().join(" · ")
+    }
+
+    pub fn lists(&self) -> Lists {
         let Some(one) = &self.known.settings else { return Vec::new() };
         let lists: [(&str, &[String]); 7] = [
             ("policies", &one.policies),
@@ -242,7 +249,8 @@ impl Row {
             ("images", &one.images),
             ("containers", &one.containers),
         ];
-        lists.into_iter().filter(|(_, list)| !list.is_empty()).collect()
+        let written = lists.into_iter().filter(|(_, list)| !list.is_empty());
+        written.map(|(name, list)| (name, list.join(", "))).collect()
     }
 }
 

@@ -15,14 +15,12 @@ use super::shape::{CompletenessShape, time};
 use super::{Call, json};
 use crate::policy::readiness::Asked;
 use crate::policy::readiness::census::Census;
-use crate::policy::settings::ExemptionSettings;
 use crate::review::decision::Mode;
 use crate::store::access::Event;
 use crate::store::coverage::Covered;
 use crate::web::access::log::AccessLog;
 use crate::web::access::visitor::PeerAddress;
 use crate::web::error::{ApiError, WebError};
-use crate::web::printed::exempted::in_period;
 use crate::web::printed::rules::{Judged, counted};
 use crate::web::printed::{ASKED, Asking, Ground, Printed};
 use crate::web::{Live, WebState};
@@ -39,8 +37,6 @@ struct ReportShape<'a> {
     /// By what readiness is counted, whatever the period.
     readiness: CountedShape,
     rules: Vec<RuleShape<'a>>,
-    /// In force, or ended in the period. `null`: they are for whoever may see the whole history.
-    exemptions: Option<Vec<ExemptionShape<'a>>>,
     #[serde(flatten)]
     completeness: CompletenessShape<'a>,
 }
@@ -82,24 +78,6 @@ struct MissedShape<'a> {
     workload: String,
 }
 
-/// Each list that is empty is anything.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "ReportedExemption")]
-struct ExemptionShape<'a> {
-    policies: &'a [String],
-    rules: &'a [String],
-    clusters: &'a [String],
-    namespaces: &'a [String],
-    workloads: &'a [String],
-    images: &'a [String],
-    containers: &'a [String],
-    /// `null`: permanent.
-    until: Option<String>,
-    ticket: Option<&'a str>,
-    owner: Option<&'a str>,
-    reason: Option<&'a str>,
-}
-
 pub fn endpoint() -> Endpoint {
     Endpoint::json::<ReportShape<'static>>(
         "/api/v1/report",
@@ -133,7 +111,6 @@ async fn show(State(state): State<Arc<WebState>>, call: Call) -> Result<Response
         until: moment(asking.scope.until),
         readiness: CountedShape::of(&asking.question, judged.overall.evidence.since.map(time)),
         rules: rules.map(|((rule, covered), modes)| RuleShape::of(rule, covered, modes, &judged)).collect(),
-        exemptions: in_period(&asking).map(|found| found.into_iter().map(ExemptionShape::of).collect()),
         completeness: CompletenessShape::from(&live.completeness),
     }))
 }
@@ -176,26 +153,6 @@ impl<'a> RuleShape<'a> {
             namespaces: NamespacesShape::of(census),
             workloads: WorkloadsShape::from(census.counts()),
             coverage: CoverageShape { known: covered.known, judged: covered.judged, missed: missed.collect() },
-        }
-    }
-}
-
-// === impl ExemptionShape ===
-
-impl<'a> ExemptionShape<'a> {
-    fn of(settings: &'a ExemptionSettings) -> Self {
-        Self {
-            policies: &settings.policies,
-            rules: &settings.rules,
-            clusters: &settings.clusters,
-            namespaces: &settings.namespaces,
-            workloads: &settings.workloads,
-            images: &settings.images,
-            containers: &settings.containers,
-            until: settings.until.map(time),
-            ticket: settings.ticket.as_deref(),
-            owner: settings.owner.as_deref(),
-            reason: settings.reason.as_deref(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::store::{Broken, UsePage};
 use crate::web::address::Address;
 use crate::web::bar::Bar;
 use crate::web::error::PageError;
-use crate::web::exemptions::{Counts, Row as Exemption, SOON, State as Standing, Told, Unused, of_user};
+use crate::web::exemptions::{Counts, Lists, Row as Exemption, SOON, State as Standing, Told, Unused, of_user};
 use crate::web::filters::{self, count, group};
 use crate::web::frame::{Frame, Notice, Visit};
 use crate::web::lapses::{self, Losing};
@@ -61,7 +61,7 @@ struct Row {
     title: String,
     href: Address,
     about: String,
-    lists: Vec<(&'static str, String)>,
+    lists: Lists,
     when: String,
     class: &'static str,
     uses: (u64, Address),
@@ -251,9 +251,9 @@ impl Row {
         Self {
             title: row.title(),
             href: lapses::page(visit, &row.known.id),
-            about: about(row),
-            lists: row.lists().into_iter().map(|(name, list)| (name, list.join(", "))).collect(),
-            when: lapses::when(row, visit),
+            about: row.about(),
+            lists: row.lists(),
+            when: lapses::when(row, &visit.zone),
             class: match row.state {
                 state if state.ends_soon(visit.now) => "would",
                 Standing::Until(_) | Standing::Permanent => "allowed",
@@ -266,13 +266,6 @@ impl Row {
             unused,
         }
     }
-}
-
-/// Whose it is, and why.
-pub fn about(row: &Exemption) -> String {
-    let Some(settings) = &row.known.settings else { return "what it takes in is not known here".to_owned() };
-    let owner = settings.owner.as_ref().map(|owner| format!("owner {owner}"));
-    owner.into_iter().chain(settings.reason.clone()).collect::<Vec<_>>().join(" · ")
 }
 
 /// When it was used last, and how long it was not.

@@ -84,6 +84,27 @@ async fn the_sentence_counts_the_uses_of_those_that_hold() {
     assert!(page.contains("In the last 7 days the one exemption was used, once;"), "{page}");
 }
 
+/// The paper told of those that are loaded now, and of nothing that was in force before.
+#[tokio::test]
+async fn the_report_tells_of_exemptions_that_were_in_force_in_its_period_and_of_no_others() {
+    let history = History::empty().await;
+    let (settings, held) = (exemption("SEC-12", None), exemption("SEC-34", Some(Timestamp(4_000_000_000_000))));
+    gone(&history, &settings, 5).await;
+    history.add(used(&history, 1, &held)).await;
+    let report = Report::with(history, holding(&built_in(), std::slice::from_ref(&held)));
+    let page = report.get("/report?since=30d").await.text;
+    for part in ["1 exemption is in force; 1 other was in this time.", "SEC-12", "last loaded 20", "SEC-34"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(page.contains("Deployment/web (prod-eu / shop)"), "{page}");
+    // Neither was loaded then, as far as anybody knows.
+    let before = report.get("/report?since=40d&until=10d").await.text;
+    assert!(before.contains("No exemption is in force, and none was in this time."), "{before}");
+    // The one was loaded last before.
+    let after = report.get("/report?since=1d").await.text;
+    assert!(!after.contains("SEC-12") && after.contains("SEC-34"), "{after}");
+}
+
 fn ticket(history: &History, workload: &str, ticket: &str, hours: i64) -> Ticket {
     let at = ago(history, hours * HOUR);
     let workload = Workload { kind: "Pod".to_owned(), name: workload.to_owned() };
