@@ -155,7 +155,10 @@ async fn each_broken_glass_says_who_when_and_what_it_would_have_been() {
     let uses = rehearsal.get_json("/api/v1/break-glass?namespace=blog").await;
     assert_eq!(uses["uses"][0]["images"], json!(["nginx"]), "{uses}");
     let elsewhere = rehearsal.get("/exemptions?namespace=shop").await.text();
-    assert!(elsewhere.contains("No break-glass ticket was used") && !elsewhere.contains("Pod/urgent"), "{elsewhere}");
+    assert!(
+        elsewhere.contains("No break-glass ticket was first used in that time") && !elsewhere.contains("Pod/urgent"),
+        "{elsewhere}"
+    );
     for ticket in [KEY, "*"] {
         let decisions = rehearsal.decisions(&format!("ticket={}", ticket.replace('/', "%2F")), 1).await;
         assert_eq!(decisions[0]["name"], "urgent", "{decisions:?}");

@@ -139,7 +139,7 @@ async fn a_part_of_the_history_is_asked_for_by_its_names() {
     assert!(pay.contains("No exemption is in force") && pay.contains("lab-admin"), "{pay}");
     let before = words(&rehearsal.get("/report?until=2026-01-01").await.text());
     assert!(before.contains("no reviews.") && before.contains("No workload was reviewed in the period."), "{before}");
-    assert!(before.contains("Nobody broke a glass in this time."), "{before}");
+    assert!(before.contains("No ticket was first used in this time."), "{before}");
 
     let figures = rehearsal.get_json("/api/v1/report?namespace=shop").await;
     let rule = &figures["rules"][0];
@@ -147,9 +147,29 @@ async fn a_part_of_the_history_is_asked_for_by_its_names() {
     assert_eq!((&rule["coverage"]["known"], &rule["coverage"]["judged"]), (&json!(3), &json!(2)), "{rule}");
     let missed = json!([{"cluster": "prod", "namespace": "shop", "workload": "Pod/empty"}]);
     assert_eq!(rule["coverage"]["missed"], missed);
-    assert_eq!(figures["exemptions"], json!([]));
-    let whole = rehearsal.get_json("/api/v1/report").await;
-    assert_eq!(whole["exemptions"][0]["ticket"], "SEC-12", "{whole}");
+    assert_eq!(figures.get("exemptions"), None, "they are at an address of their own");
+}
+
+/// The modes on paper knew nothing of it.
+#[tokio::test]
+async fn a_ceiling_that_holds_now_is_in_the_modes_on_paper() {
+    let rehearsal = populated(false).await;
+    let order = ["ceiling", "audit", "--for", "1h", "--ticket", "INC-1", "--by", "ana", "--config", "rehearsal.yaml"];
+    let ended = run(rehearsal.dir(), &order);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let policies = wait_for("what holds back", || async {
+        let answer = rehearsal.get_json("/api/v1/policies").await;
+        (answer["rules"][1]["held_back"] == 4).then_some(answer)
+    })
+    .await;
+    let report = rehearsal.get_json("/api/v1/report").await;
+    for at in [0, 1] {
+        let (said, told) = (&policies["rules"][at], &report["rules"][at]);
+        assert_eq!((&said["rule"], &said["audit"], &said["enforce"]), (&told["rule"], &json!(4), &json!(0)), "{said}");
+        assert_eq!(told["modes"], json!([{"mode": "audit", "namespaces": 4}]), "{told}");
+    }
+    let page = words(&rehearsal.get("/report").await.text());
+    assert!(page.contains("images/hub audit in 4 namespaces") && !page.contains("enforce"), "{page}");
 }
 
 #[tokio::test]

@@ -16,11 +16,20 @@ use tokio::runtime::Runtime;
 const REQUESTS: usize = 40;
 
 /// What is asked for; `{..}` is filled with what the history has, another for each request.
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 35] = [
     "/",
     "/?since=24h",
     "/?since=90d",
     "/?cluster=prod-eu",
+    "/namespaces",
+    "/namespaces/prod-eu",
+    "/namespaces/{cluster}/{namespace}",
+    "/images",
+    "/images?repository={repository}",
+    "/images/reference?image={image}",
+    "/rules",
+    "/rules?cluster=prod-eu",
+    "/rules/images/no-latest",
     "/decisions",
     "/decisions?cluster=staging",
     "/decisions?namespace={namespace}",
@@ -32,9 +41,17 @@ const PAGES: [&str; 18] = [
     "/decisions?would_reject=true",
     "/decisions?dry_run=true",
     "/decisions/{id}",
-    "/api/v1/summary?since=7d",
+    "/agreement",
+    "/candidates",
+    "/inventory",
     "/clusters",
     "/clusters?cluster=prod-eu&gate=not",
+    "/exemptions",
+    "/exemptions?since=30d",
+    "/policies",
+    "/report",
+    "/health",
+    "/api/v1/summary?since=7d",
 ];
 
 pub fn measure(run: &Run, runtime: &Runtime, on_sqlite: &LazyCell<Made, impl FnOnce() -> Made>) {
@@ -108,10 +125,14 @@ impl Known {
         const RULES: [&str; 3] = ["no-latest", "own-registry", "not-root"];
         let decision = &self.0[number * 7 % self.0.len()];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let image = &decision["images"][0];
+        let repository = format!("{}/{}", text(&image["registry"]), text(&image["repository"]));
         page.replace("{id}", &text(&decision["id"]))
             .replace("{uid}", &text(&decision["uid"]))
+            .replace("{cluster}", &text(&decision["cluster"]))
             .replace("{namespace}", &text(&decision["namespace"]))
-            .replace("{image}", &text(&decision["images"][0]["text"]))
+            .replace("{repository}", &repository)
+            .replace("{image}", &text(&image["text"]))
             .replace("{rule}", RULES[number % RULES.len()])
     }
 }

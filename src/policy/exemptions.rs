@@ -224,6 +224,18 @@ mod tests {
         Exemptions::of(&[settings]).find(offence, Timestamp(0)).is_some()
     }
 
+    /// Histories and addresses hold it.
+    #[test]
+    fn an_exemption_has_the_same_id_in_every_version() {
+        assert_eq!(exemption().id(), "33155c2d6bc5");
+        let prolonged = ExemptionSettings { until: None, owner: None, reason: Some("".into()), ..exemption() };
+        assert_eq!(prolonged.id(), exemption().id());
+        assert_ne!(
+            ExemptionSettings { rules: texts(&["shop"]), namespaces: vec![], ..exemption() }.id(),
+            exemption().id()
+        );
+    }
+
     #[test]
     fn every_field_that_is_given_must_match() {
         let web = web();

@@ -378,11 +378,27 @@ impl ExemptionSettings {
         }
     }
 
-    /// After what it takes in, and its ticket: 12 hexadecimal digits.
+    /// After what it takes in, and its ticket: 12 hexadecimal digits. Histories and addresses hold it: with another way to
+    /// write what is hashed comes another format.
     pub fn id(&self) -> String {
-        let Self { policies, rules, clusters, namespaces, workloads, images, containers, ticket, .. } = self;
-        let takes_in = (policies, rules, clusters, namespaces, workloads, images, containers, ticket);
-        digest_hex(format!("{takes_in:?}").as_bytes(), 12)
+        const FORMAT: u8 = 1;
+        // Whoever gives an exemption another field says here whether it makes another exemption.
+        let Self {
+            policies,
+            rules,
+            clusters,
+            namespaces,
+            workloads,
+            images,
+            containers,
+            ticket,
+            until: _,
+            warn_before: _,
+            owner: _,
+            reason: _,
+        } = self;
+        let takes_in = (FORMAT, policies, rules, clusters, namespaces, workloads, images, containers, ticket);
+        digest_hex(&serde_json::to_vec(&takes_in).expect("lists of text are JSON"), 12)
     }
 }
 

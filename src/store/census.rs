@@ -28,7 +28,8 @@ type Judged = (Arc<HashMap<i64, Moment>>, Arc<HashMap<usize, Timestamp>>);
 /// What stands against a rule by some versions: by workload, and by place the last time that anything was not exempted.
 type Violated = (HashMap<i64, Against>, HashMap<usize, Timestamp>);
 
-/// Of the scope's namespaces. Who was reviewed before the scope's beginning is not known of it; its end is now.
+/// Of the scope's namespaces. Who was reviewed last before its beginning, or first after its end, is not known of it; rules are
+/// asked as they are now.
 pub(super) async fn evidence(database: &Database, scope: &Scope, asked: &[Asked]) -> Result<Evidence, StoreError> {
     let since = scope.since.unwrap_or(Timestamp(0));
     let (mut places, numbers) = places(database, scope).await?;

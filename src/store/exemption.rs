@@ -17,7 +17,7 @@ use crate::review::clock::Timestamp;
 use crate::review::decision::UNDECLARED;
 use crate::review::workload::Workload;
 
-/// What is known of all exemptions, those that were loaded last first.
+/// What is known of exemptions, those that were loaded last first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exempting {
     /// The days that were counted.
@@ -59,18 +59,19 @@ pub struct User {
     pub last_at: Timestamp,
 }
 
-/// Exemptions that are told, those that were loaded last: far more than a configuration sees in a year.
-const LISTED: i64 = 1_000;
+/// Exemptions that are told beside those that are asked for, those that were loaded last: far more than a configuration sees in
+/// a year.
+pub(super) const LISTED: i64 = 1_000;
 
 impl Store {
-    /// Each with at most `users` of its users.
-    pub async fn exempting(&self, scope: &Scope, users: u16) -> Result<Exempting, StoreError> {
+    /// Each with at most `users` of its users. Those that are `held`, by id, are there however many there are.
+    pub async fn exempting(&self, scope: &Scope, users: u16, held: &[&str]) -> Result<Exempting, StoreError> {
         let (since, until) = against::days(scope);
         let mut found = Exempting { since, until, known_since: None, exemptions: Vec::new() };
         let Some(place) = place(scope) else { return Ok(found) };
         let database = &self.database;
         found.known_since = known_since(database).await?;
-        let mut known = known(database, &place).await?;
+        let mut known = known(database, &place, held).await?;
         let slice = Slice { skip: 0, limit: users };
         let numbers: Vec<i64> = known.iter().map(|(number, _)| *number).collect();
         let mut used = used(database, &numbers, (since, until), &place, slice).await?;
@@ -168,7 +169,7 @@ async fn known_since(database: &Database) -> Result<Option<Timestamp>, StoreErro
 }
 
 /// Each with its number.
-async fn known(database: &Database, place: &Sql) -> Result<Vec<(i64, Known)>, StoreError> {
+async fn known(database: &Database, place: &Sql, held: &[&str]) -> Result<Vec<(i64, Known)>, StoreError> {
     let mut sql = Sql::new(
         "SELECT e.id, e.name, e.settings, e.first_at, e.loaded_at, (SELECT max(t.last_at) FROM exemption_uses t \
          WHERE t.exemption = e.id AND t.dry_run = FALSE",
@@ -176,7 +177,12 @@ async fn known(database: &Database, place: &Sql) -> Result<Vec<(i64, Known)>, St
     sql.append(place.clone());
     sql.push(" AND t.day = (SELECT t.day FROM exemption_uses t WHERE t.exemption = e.id AND t.dry_run = FALSE");
     sql.append(place.clone()).push(" ORDER BY t.day DESC LIMIT 1)) FROM exemptions e WHERE e.kind = ").bind(EXEMPTION);
-    sql.push(" ORDER BY e.loaded_at DESC NULLS LAST, e.name LIMIT ").bind(LISTED);
+    sql.push(" AND (e.id IN (SELECT l.id FROM exemptions l WHERE l.kind = ").bind(EXEMPTION);
+    sql.push(" ORDER BY l.loaded_at DESC NULLS LAST, l.name LIMIT ").bind(LISTED).push(")");
+    if !held.is_empty() {
+        sql.push(" OR e.name IN ").list(held.iter().copied());
+    }
+    sql.push(") ORDER BY e.loaded_at DESC NULLS LAST, e.name");
     database.fetch(sql).await?.into_iter().map(known_one).collect()
 }
 

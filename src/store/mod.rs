@@ -83,7 +83,7 @@ pub use retention::Swept;
 pub use revision::{Load, StoredRevision};
 pub use schema::Migrated;
 pub use standing::{Drained, Heartbeat};
-pub use ticket::UsePage;
+pub use ticket::{Broken, UsePage};
 
 use uuid::Uuid;
 

@@ -97,6 +97,14 @@ pub struct Uses {
     pub namespace: Option<String>,
 }
 
+impl Uses {
+    /// Those of a scope.
+    pub fn of(scope: &Scope) -> Self {
+        let Scope { reach, since, until, cluster, namespace, .. } = scope.clone();
+        Self { reach, since, until, cluster, namespace }
+    }
+}
+
 /// The place after a row in the order (at, id), newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {

@@ -3,7 +3,7 @@
 //! A row is one ticket of one workload. Each replica gives what it knows; what is there is the [merge](Ticket::merge) of all
 //! that. A change takes a new number, so that what is new is found by its number.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::database::{Database, Transaction};
 use super::error::StoreError;
@@ -24,11 +24,29 @@ pub struct UsePage {
     pub next: Option<Cursor>,
 }
 
+/// Of a page of uses: one ticket may be used by many workloads, and one workload may use many tickets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Broken {
+    pub tickets: u64,
+    pub workloads: u64,
+}
+
 /// Numbers that may be given out of order, by transactions at the same time: far more than there are.
 const OVERLAP: i64 = 200;
 
 /// Rows of one read.
 const READ: i64 = 1_000;
+
+// === impl UsePage ===
+
+impl UsePage {
+    pub fn broken(&self) -> Broken {
+        let tickets: HashSet<&str> = self.tickets.iter().map(|one| one.key.ticket.as_str()).collect();
+        let workloads: HashSet<_> =
+            self.tickets.iter().map(|one| (&one.key.cluster, &one.key.namespace, &one.key.workload)).collect();
+        Broken { tickets: tickets.len() as u64, workloads: workloads.len() as u64 }
+    }
+}
 
 /// In a transaction of its own: each as it is then, merged with what was there. One that another transaction writes at the
 /// same time is left out; the next read tells of it.

@@ -13,10 +13,11 @@ use crate::policy::settings::{
 use crate::policy::text;
 
 /// What a revision holds.
-type Whole = (Vec<PolicySettings>, StagingSettings);
+type Held = (Vec<PolicySettings>, StagingSettings);
 
 /// One thing that is another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ChangeInWords")]
 pub struct Change {
     /// `policy`, `candidate`, `exemption`, `break-glass`, `system namespaces` or `order`.
     pub kind: &'static str,
@@ -25,6 +26,17 @@ pub struct Change {
     pub how: How,
     /// In words, a part each.
     pub points: Vec<String>,
+    /// Before and after; empty: it was not there.
+    #[serde(skip)]
+    texts: [String; 2],
+}
+
+/// The same, line by line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Change")]
+pub struct Whole {
+    #[serde(flatten)]
+    pub change: Change,
     pub lines: Vec<Line>,
 }
 
@@ -79,23 +91,25 @@ enum Part<'a> {
 /// In the order in which they are told; a part's key begins with its place here.
 const KINDS: [&str; 5] = ["policy", "candidate", "exemption", "break-glass", "system namespaces"];
 
-/// Between the texts of two revisions. `None`: one of them is not what this version reads.
+/// Between the texts of two revisions, in words: many are compared for a list. `None`: one of them is not what this version reads.
 pub fn between(before: &str, after: &str) -> Option<Vec<Change>> {
     let (before, after) = (text::read(before).ok()?, text::read(after).ok()?);
     let (old, new) = (parts(&before), parts(&after));
     let mut changes = Vec::new();
     for (key, part) in &old {
         match new.get(key) {
-            None => changes.push(Change::of(key, *part, How::Removed, &part.text(), "")),
-            Some(other) if part.text() != other.text() => {
-                let change = Change::of(key, *other, How::Changed, &part.text(), &other.text());
-                changes.push(Change { points: part.points(*other), ..change });
+            None => changes.push(Change::of(key, *part, How::Removed, [part.text(), String::new()])),
+            Some(other) => {
+                let texts = [part.text(), other.text()];
+                if texts[0] != texts[1] {
+                    let change = Change::of(key, *other, How::Changed, texts);
+                    changes.push(Change { points: part.points(*other), ..change });
+                }
             }
-            Some(_) => {}
         }
     }
     let added = new.iter().filter(|(key, _)| !old.contains_key(key));
-    changes.extend(added.map(|(key, part)| Change::of(key, *part, How::Added, "", &part.text())));
+    changes.extend(added.map(|(key, part)| Change::of(key, *part, How::Added, [String::new(), part.text()])));
     changes.sort_by_key(|change| KINDS.iter().position(|kind| *kind == change.kind));
     if changes.is_empty() && before != after {
         changes.push(Change::of_order());
@@ -115,7 +129,7 @@ pub fn in_one_line(changes: &[Change]) -> String {
     named.join("; ")
 }
 
-fn parts((policies, staging): &Whole) -> Parts<'_> {
+fn parts((policies, staging): &Held) -> Parts<'_> {
     let mut parts = Parts::new();
     let mut add = |kind: usize, name: String, part| {
         let number = parts.range((kind, name.clone(), 0)..=(kind, name.clone(), usize::MAX)).count();
@@ -199,17 +213,17 @@ fn of_rules(before: &[RuleSettings], after: &[RuleSettings], points: &mut Vec<St
 // === impl Change ===
 
 impl Change {
-    fn of(key: &(usize, String, usize), part: Part<'_>, how: How, before: &str, after: &str) -> Self {
+    fn of(key: &(usize, String, usize), part: Part<'_>, how: How, texts: [String; 2]) -> Self {
         let name = match part {
             Part::Exemption(one) => one.ticket.clone().unwrap_or_else(|| one.id()),
             Part::Policy(_) | Part::BreakGlass(_) | Part::Staging(_) => key.1.clone(),
         };
-        Self { kind: KINDS[key.0], name, how, points: Vec::new(), lines: lines(before, after) }
+        Self { kind: KINDS[key.0], name, how, points: Vec::new(), texts }
     }
 
     fn of_order() -> Self {
         let points = vec!["the order in which they are asked".to_owned()];
-        Self { kind: "order", name: String::new(), how: How::Changed, points, lines: Vec::new() }
+        Self { kind: "order", name: String::new(), how: How::Changed, points, texts: Default::default() }
     }
 
     /// `policy images`.
@@ -223,6 +237,17 @@ impl Change {
             (How::Changed, false) => format!("{subject}: {}", self.points.join(", ")),
             (how, _) => format!("{subject} {}", how.as_str()),
         }
+    }
+}
+
+// === impl Whole ===
+
+impl Whole {
+    /// Takes up to [`PATIENCE`].
+    pub fn of(change: Change) -> Self {
+        let [before, after] = &change.texts;
+        let lines = lines(before, after);
+        Self { change, lines }
     }
 }
 
@@ -342,12 +367,17 @@ mod tests {
         rules[0].clone()
     }
 
+    fn the_one(before: &str, after: &str) -> Whole {
+        let mut changes = between(before, after).expect("both are read");
+        assert_eq!(changes.len(), 1, "{changes:?}");
+        Whole::of(changes.remove(0))
+    }
+
     #[test]
     fn the_lines_around_a_change_are_shown_and_no_others() {
         let enforced = [PolicySettings { mode: Mode::Enforce, ..built_in().remove(0) }];
-        let changes = between(&written(&built_in(), vec![]), &written(&enforced, vec![])).expect("both are read");
-        let lines: Vec<String> =
-            changes[0].lines.iter().map(|line| format!("{}{}", line.sign.mark(), line.text)).collect();
+        let change = the_one(&written(&built_in(), vec![]), &written(&enforced, vec![]));
+        let lines: Vec<String> = change.lines.iter().map(|line| format!("{}{}", line.sign.mark(), line.text)).collect();
         assert_eq!(lines[1..4], ["   \"name\": \"images\",", "-  \"mode\": \"audit\",", "+  \"mode\": \"enforce\","]);
         assert_eq!(lines.len(), 7, "{lines:#?}");
     }
@@ -357,7 +387,7 @@ mod tests {
         let many = with_rules(|rules| {
             rules.extend((0..200).map(|number| RuleSettings { id: format!("r{number}"), ..rule() }));
         });
-        let changes = between(&written(&[], vec![]), &written(&many, vec![])).expect("both are read");
-        assert_eq!((changes[0].lines.len(), changes[0].lines[LINES].sign), (LINES + 1, Sign::Skipped));
+        let change = the_one(&written(&[], vec![]), &written(&many, vec![]));
+        assert_eq!((change.lines.len(), change.lines[LINES].sign), (LINES + 1, Sign::Skipped));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::address::Address;
-use super::readiness::{Question, of_rule};
+use super::readiness::{Question, of_each_rule};
 use crate::policy::exemptions::Exemption;
 use crate::policy::readiness::evidence::{Evidence, Known as Workload, Place};
 use crate::policy::readiness::lapse::{Lapse, Lapses, Past};
@@ -55,7 +55,7 @@ pub enum State {
 pub struct Counts {
     /// In force.
     pub held: u64,
-    /// Of them, used.
+    /// Of them, used, and how often.
     pub used: u64,
     pub uses: u64,
     pub ending: u64,
@@ -68,18 +68,17 @@ pub struct Counts {
 }
 
 /// What an exemption takes in: names of lists, and what is in them.
-pub type Lists<'a> = Vec<(&'static str, &'a [String])>;
+pub type Lists = Vec<(&'static str, String)>;
 
 impl Told {
-    /// Each with at most `users` of its users. Of a part of the history there are those that it uses or loses.
+    /// Each with at most `users` of its users, at least one. Of a part of the history there are those that it uses or loses.
     pub async fn of(store: &Store, question: &Question, scope: &Scope, users: u16) -> Result<Self, StoreError> {
-        let exempting = store.exempting(scope, users).await?;
         let held = held(question.revision.exemptions.iter());
+        let exempting = store.exempting(scope, users, &held.keys().copied().collect::<Vec<_>>()).await?;
         let past = Past::of(over(&held, &exempting, question.now));
         let (evidence, lapses) = question.lapses(store, &past).await?;
         let Exempting { since, until, known_since, exemptions } = exempting;
         let mut rows = rows(exemptions, held, &lapses, question.now);
-        rows.retain(|row| row.state != State::Gone || row.known.used.reviews > 0 || !row.lapses.is_empty());
         if !question.reach.is_everything() {
             rows.retain(|row| row.known.last_used.is_some() || !row.lapses.is_empty());
             rows.iter_mut().for_each(Row::narrow);
@@ -88,14 +87,20 @@ impl Told {
         Ok(Self { since, until, known_since, evidence, rows })
     }
 
+    /// As a list has them: those that are gone while they are used or needed, as their number has no end.
+    pub fn listed(mut self) -> Self {
+        self.rows.retain(|row| row.state != State::Gone || row.known.used.reviews > 0 || !row.lapses.is_empty());
+        self
+    }
+
     pub fn counts(&self, now: Timestamp) -> Counts {
         let mut counts = Counts::default();
         let (mut losing, mut needing) = (BTreeMap::new(), BTreeSet::new());
         for row in &self.rows {
             let used = &row.known.used;
-            counts.uses += used.reviews;
             if row.state.holds() {
                 counts.held += 1;
+                counts.uses += used.reviews;
                 counts.used += u64::from(used.reviews > 0);
             }
             if row.state.ends_soon(now) {
@@ -226,7 +231,14 @@ impl Row {
         ticket.unwrap_or_else(|| format!("exemption {}", self.known.id))
     }
 
-    pub fn lists(&self) -> Lists<'_> {
+    /// Whose it is, and why.
+    pub fn about(&self) -> String {
+        let Some(settings) = &self.known.settings else { return "what it takes in is not known here".to_owned() };
+        let owner = settings.owner.as_ref().map(|owner| format!("owner {owner}"));
+        owner.into_iter().chain(settings.reason.clone()).collect::<Vec<_>>().join(" · ")
+    }
+
+    pub fn lists(&self) -> Lists {
         let Some(one) = &self.known.settings else { return Vec::new() };
         let lists: [(&str, &[String]); 7] = [
             ("policies", &one.policies),
@@ -237,7 +249,8 @@ impl Row {
             ("images", &one.images),
             ("containers", &one.containers),
         ];
-        lists.into_iter().filter(|(_, list)| !list.is_empty()).collect()
+        let written = lists.into_iter().filter(|(_, list)| !list.is_empty());
+        written.map(|(name, list)| (name, list.join(", "))).collect()
     }
 }
 
@@ -294,11 +307,12 @@ impl Question {
             return Ok((Evidence::default(), lapses));
         }
         let evidence = store.evidence(&self.scope(), &asked).await?;
-        for (at, (policy, asked)) in policies.into_iter().zip(&asked).enumerate() {
-            let ground = self.ground(policy);
-            let wanted = Lapses::wanted(ground, past, asked, &evidence, at);
-            let faults = of_rule(store.faults(&asked.policy, &wanted).await?, asked);
-            lapses.add((ground, past), asked, &evidence, at, &faults);
+        let wanted = policies.iter().zip(&asked).enumerate();
+        let wanted =
+            wanted.map(|(at, (policy, asked))| Lapses::wanted(self.ground(policy), past, asked, &evidence, at));
+        let faults = of_each_rule(store, &asked, wanted.collect()).await?;
+        for (at, ((policy, asked), faults)) in policies.into_iter().zip(&asked).zip(&faults).enumerate() {
+            lapses.add((self.ground(policy), past), asked, &evidence, at, faults);
         }
         Ok((evidence, lapses))
     }

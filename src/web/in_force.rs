@@ -1,9 +1,11 @@
 //! What is in force where, and what of the installation was reviewed since some time.
 
-use super::coverage::{self, Kinds, OfCluster};
+use std::collections::HashSet;
+
 use super::gaps;
 use super::modes::{Effective, MODES, Modes};
 use super::query::{BadParameter, Parameters};
+use super::reviewed::{self, Kinds, OfCluster};
 use super::{Live, WebState};
 use crate::policy::readiness::evidence::{Evidence, Place};
 use crate::review::clock::{DAY, Timestamp};
@@ -54,8 +56,8 @@ impl InForce {
             gaps::in_range(&state.store, live, range, cluster, &scope.reach)
         )?;
         let (clusters, kinds) =
-            (coverage::clusters(&evidence, &gaps, (since, until)), coverage::kinds(&evidence, since));
-        Ok(Self { since, until, places: in_order(evidence, scope), violated, clusters, kinds, gaps })
+            (reviewed::clusters(&evidence, &gaps, (since, until)), reviewed::kinds(&evidence, since));
+        Ok(Self { since, until, places: in_order(evidence), violated, clusters, kinds, gaps })
     }
 
     pub fn places(&self) -> Vec<&Place> {
@@ -80,10 +82,11 @@ impl InForce {
     }
 }
 
-/// Namespaces; of a scope that names one, that one.
-fn in_order(evidence: Evidence, scope: &Scope) -> Vec<Place> {
-    let mut places = evidence.places;
-    places.retain(|place| scope.namespace.as_ref().is_none_or(|name| *name == place.namespace));
+/// Namespaces of which a workload is known: the history keeps the names of those that are gone.
+fn in_order(evidence: Evidence) -> Vec<Place> {
+    let known: HashSet<usize> = evidence.known.iter().map(|one| one.place).collect();
+    let places = evidence.places.into_iter().enumerate().filter(|(at, _)| known.contains(at));
+    let mut places: Vec<Place> = places.map(|(_, place)| place).collect();
     places.sort_by(|one, other| (&one.cluster, &one.namespace).cmp(&(&other.cluster, &other.namespace)));
     places
 }

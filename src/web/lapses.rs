@@ -6,6 +6,7 @@ use super::filters::{count, group};
 use super::frame::Visit;
 use super::place::Place;
 use super::sentence::{self, Sentence};
+use super::zone::Zone;
 use crate::policy::readiness::lapse::Lapse;
 
 /// One exemption with its workloads.
@@ -39,8 +40,8 @@ impl Losing {
         Self {
             title: row.title(),
             href: page(visit, &row.known.id),
-            when: when(row, visit),
-            sentence: said(row, visit),
+            when: when(row, &visit.zone),
+            sentence: said(row, &visit.zone),
             workloads: row.lapses.iter().take(shown).map(|lapse| Loser::of(lapse, told, visit)).collect(),
             more: row.lapses.len().saturating_sub(shown) as u64,
         }
@@ -53,26 +54,26 @@ pub fn page(visit: &Visit, id: &str) -> Address {
 }
 
 /// When an exemption ends, or ended.
-pub fn when(row: &Row, visit: &Visit) -> String {
+pub fn when(row: &Row, zone: &Zone) -> String {
     match row.state {
-        State::Until(until) => format!("ends {}", visit.zone.minute(until)),
+        State::Until(until) => format!("ends {}", zone.minute(until)),
         State::Permanent => "has no end".to_owned(),
-        State::Ended(until) => format!("ended {}", visit.zone.minute(until)),
+        State::Ended(until) => format!("ended {}", zone.minute(until)),
         State::Gone => match row.known.loaded {
-            Some((_, last)) => format!("not in the configuration any more, last loaded {}", visit.zone.minute(last)),
+            Some((_, last)) => format!("not in the configuration any more, last loaded {}", zone.minute(last)),
             None => "not in the configuration".to_owned(),
         },
     }
 }
 
 /// "3 workloads will break on 2026-12-01; 1 would be rejected."
-fn said(row: &Row, visit: &Visit) -> Sentence {
+pub fn said(row: &Row, zone: &Zone) -> Sentence {
     let breaking = row.lapses.iter().filter(|lapse| lapse.breaks).count() as u64;
     let rejected = row.lapses.len() as u64 - breaking;
     let sentence = Sentence::default();
     let (will, would) = match row.state {
         State::Until(until) => {
-            let on = visit.zone.date(until);
+            let on = zone.date(until);
             (format!(" will break on {on}"), format!(" would be rejected from {on} on"))
         }
         State::Permanent => return sentence.plain("It ends for nobody."),
@@ -111,18 +112,10 @@ impl Loser {
         let list = place.list(&visit.to("/decisions").without("since").without("until"));
         Self {
             href: list.with("workload", &workload),
-            place: named(&place),
+            place: place.named(),
             workload,
             rules: lapse.rules.iter().cloned().collect(),
             breaks: lapse.breaks,
         }
-    }
-}
-
-/// `cluster / namespace`.
-pub fn named(place: &Place) -> String {
-    match place.namespace.as_str() {
-        "" => place.cluster.clone(),
-        namespace => format!("{} / {namespace}", place.cluster),
     }
 }

@@ -29,7 +29,7 @@ pub struct Runs {
     pub next: Option<Timestamp>,
 }
 
-/// Loads that one part reads: a replica that starts again and again says nothing new.
+/// Loads of one read: a replica that starts again and again says nothing new.
 const READ: u16 = 300;
 
 /// Digits of a replica's id that name it.
@@ -40,20 +40,27 @@ const NAME: usize = 8;
 impl Runs {
     /// At most `limit`, of what was loaded before that time.
     pub async fn of(store: &Store, before: Option<Timestamp>, limit: usize) -> Result<Self, StoreError> {
-        let loads = store.loads(before, READ).await?;
-        let is_all = loads.len() < usize::from(READ);
-        let mut runs: Vec<Run> = Vec::new();
-        for load in loads {
-            match runs.last_mut() {
-                Some(run) if run.revision == load.revision => run.add(&load),
-                _ => runs.push(Run::of(&load)),
+        let (mut runs, mut end): (Vec<Run>, _) = (Vec::new(), before);
+        // Where a run begins, and what was before it, the end of another one tells.
+        let is_all = loop {
+            let loads = store.loads(end, READ).await?;
+            end = loads.last().map(|load| load.at);
+            let is_all = loads.len() < usize::from(READ);
+            for load in loads {
+                match runs.last_mut() {
+                    Some(run) if run.revision == load.revision => run.add(&load),
+                    _ => runs.push(Run::of(&load)),
+                }
             }
-        }
+            if is_all || runs.len() > 1 {
+                break is_all;
+            }
+        };
         // What stands before a run says what was another: of the last one read that is not known, but at the very end.
         for at in 1..runs.len() {
             runs[at - 1].before = Some(runs[at].revision.clone());
         }
-        if !is_all && runs.len() > 1 {
+        if !is_all {
             runs.pop();
         }
         let is_cut = runs.len() > limit;

@@ -1,6 +1,7 @@
 //! Which mode each rule has in each namespace now, what gives it that, and what holds it back.
 
 use super::Live;
+use crate::policy::Revision;
 use crate::policy::ceiling::{Ceiling, Ceilings};
 use crate::policy::readiness::evidence::Place;
 use crate::policy::readiness::{ANY, Asked};
@@ -57,11 +58,22 @@ pub const MODES: [Mode; 3] = [Mode::Audit, Mode::Warn, Mode::Enforce];
 impl<'a> Modes<'a> {
     /// `violated`: what rules are called whose policy does not say it.
     pub fn of(live: &'a Live, violated: &[KnownRule], now: Timestamp) -> Self {
-        let of = |policy: &'a Policy| {
-            Asked::all(policy, violated).into_iter().map(move |asked| (policy, asked.rule)).collect::<Vec<_>>()
+        let asked: Vec<Asked> = live.loaded.policies.iter().flat_map(|policy| Asked::all(policy, violated)).collect();
+        Self::of_asked(&live.loaded, &asked, live.ceilings.iter().cloned(), now)
+    }
+
+    /// Of rules of a revision. `ceilings`: all that hold now.
+    pub fn of_asked(
+        revision: &'a Revision,
+        asked: &[Asked],
+        ceilings: impl IntoIterator<Item = Ceiling>,
+        now: Timestamp,
+    ) -> Self {
+        let of = |asked: &Asked| {
+            let policy = revision.policies.iter().find(|policy| policy.name == asked.policy)?;
+            Some((policy, asked.rule.clone()))
         };
-        let ceilings = Ceilings::of(live.ceilings.iter().cloned());
-        Self { rules: live.loaded.policies.iter().flat_map(of).collect(), ceilings, now }
+        Self { rules: asked.iter().filter_map(of).collect(), ceilings: Ceilings::of(ceilings), now }
     }
 
     pub fn len(&self) -> usize {

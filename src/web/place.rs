@@ -40,6 +40,11 @@ pub struct Running {
     pub refused: Page,
 }
 
+/// What a page calls a namespace: what is in none has no name.
+pub fn name(namespace: &str) -> &str {
+    if namespace.is_empty() { "objects of the whole cluster" } else { namespace }
+}
+
 // === impl Place ===
 
 impl Place {
@@ -76,6 +81,11 @@ impl Place {
     /// It is not theirs, whether there is such a place or not.
     pub fn admit(&self, visitor: &Visitor) -> Result<(), WebError> {
         visitor.admit(Some(&self.cluster), Some(&self.namespace))
+    }
+
+    /// As a list of several clusters names it.
+    pub fn named(&self) -> String {
+        format!("{} / {}", self.cluster, name(&self.namespace))
     }
 
     /// As a sentence names it.

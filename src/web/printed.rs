@@ -1,7 +1,7 @@
 //! The printable report of a period: what there is to show an auditor, as one model. The page, the file for a mail and the
 //! Markdown for a ticket are three ways to write it.
 
-pub mod exempted;
+mod exemptions;
 pub mod file;
 mod glass;
 mod incomplete;
@@ -12,13 +12,14 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use self::exempted::Exemptions;
+use self::exemptions::Exemptions;
 use self::glass::Glass;
 use self::incomplete::Incomplete;
 use self::rules::{Judged, RulePart};
 use super::access::visitor::Visitor;
 use super::address::Address;
 use super::chart::Chart;
+use super::exemptions::Told;
 use super::frame::Notice;
 use super::query::{BadParameter, Now, Parameters};
 use super::readiness::Question;
@@ -216,21 +217,16 @@ impl Printed {
         let scope = &asking.scope;
         let range = Range { since: scope.since, until: scope.until };
         let top = Slice { skip: 0, limit: 1 };
-        let uses = Uses {
-            reach: scope.reach.clone(),
-            since: scope.since,
-            until: scope.until,
-            cluster: scope.cluster.clone(),
-            namespace: scope.namespace.clone(),
-        };
-        let (summary, buckets, rules, namespaces, undeclared, judged, uses, ceilings) = tokio::try_join!(
+        let asked = Uses::of(scope);
+        let (summary, buckets, rules, namespaces, undeclared, judged, told, uses, ceilings) = tokio::try_join!(
             store.summary(scope),
             store.chart(scope, COLUMNS),
             store.hits(Hits::Rules, scope, Which::Hit, top),
             store.hits(Hits::Namespaces, scope, Which::Hit, top),
             store.undeclared(scope),
             Judged::read(store, asking),
-            store.uses(&uses, USES, None),
+            Told::of(store, &asking.question, scope, exemptions::USERS),
+            store.uses(&asked, USES, None),
             store.ceilings_within(range, asking.reach()),
         )?;
         let (zone, span) = (&asking.zone, (summary.since, summary.until));
@@ -253,7 +249,7 @@ impl Printed {
             readiness: judged.readiness(asking),
             coverage: rules::COVERAGE.to_owned(),
             rules: judged.parts(asking),
-            exemptions: Exemptions::of(asking),
+            exemptions: Exemptions::of(&told, asking),
             glass: Glass::of(&uses, asking),
             ceilings: ceilings.iter().map(|ceiling| Notice::of_ceiling(ceiling, asking.now(), zone)).collect(),
             incomplete,

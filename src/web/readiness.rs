@@ -106,23 +106,12 @@ impl Question {
         let of = |policy| Asked::all(policy, &violated).into_iter().map(move |asked| (policy, asked));
         let (policies, asked): (Vec<&Policy>, Vec<Asked>) = self.revision.policies.iter().flat_map(of).unzip();
         let evidence = store.evidence(&self.scope(), &asked).await?;
+        let wanted = policies.iter().zip(&asked).enumerate();
+        let wanted = wanted.map(|(at, (policy, asked))| Census::wanted(self.ground(policy), asked, &evidence, at));
+        let faults = of_each_rule(store, &asked, wanted.collect()).await?;
         let mut rules = Vec::with_capacity(asked.len());
-        let mut wanted: Vec<Vec<i64>> = Vec::with_capacity(asked.len());
-        // Rules of one policy mostly want the same decisions.
-        let mut by_policy: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
-        for (at, (policy, asked)) in policies.iter().zip(&asked).enumerate() {
-            let of_rule = Census::wanted(self.ground(policy), asked, &evidence, at);
-            by_policy.entry(&policy.name).or_default().extend(&of_rule);
-            wanted.push(of_rule);
-        }
-        let mut said: HashMap<&str, Faults> = HashMap::new();
-        for (policy, keys) in by_policy {
-            said.insert(policy, store.faults(policy, &keys.into_iter().collect::<Vec<_>>()).await?);
-        }
-        for (at, ((policy, asked), wanted)) in policies.into_iter().zip(asked).zip(wanted).enumerate() {
-            let of_key = |key: i64| Some((key, said.get(policy.name.as_str())?.get(&key)?.clone()));
-            let faults = of_rule(wanted.into_iter().filter_map(of_key).collect(), &asked);
-            let census = Census::take(self.ground(policy), &asked, &evidence, at, &faults);
+        for (at, ((policy, asked), faults)) in policies.into_iter().zip(asked).zip(&faults).enumerate() {
+            let census = Census::take(self.ground(policy), &asked, &evidence, at, faults);
             rules.push((asked, census));
         }
         Ok(Overall { evidence, rules })
@@ -151,8 +140,29 @@ impl Question {
     }
 }
 
+/// Of each rule what the decisions at these keys say. Rules of one policy mostly want the same ones: these are read once.
+pub(super) async fn of_each_rule(
+    store: &Store,
+    asked: &[Asked],
+    wanted: Vec<Vec<i64>>,
+) -> Result<Vec<Faults>, StoreError> {
+    let mut keys: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+    for (asked, wanted) in asked.iter().zip(&wanted) {
+        keys.entry(&asked.policy).or_default().extend(wanted);
+    }
+    let mut said: HashMap<&str, Faults> = HashMap::new();
+    for (policy, keys) in keys {
+        said.insert(policy, store.faults(policy, &keys.into_iter().collect::<Vec<_>>()).await?);
+    }
+    let of = |(asked, wanted): (&Asked, Vec<i64>)| {
+        let of_key = |key: i64| Some((key, said.get(asked.policy.as_str())?.get(&key)?.clone()));
+        of_rule(wanted.into_iter().filter_map(of_key).collect(), asked)
+    };
+    Ok(asked.iter().zip(wanted).map(of).collect())
+}
+
 /// Without what is said of others.
-pub(super) fn of_rule(mut faults: Faults, asked: &Asked) -> Faults {
+fn of_rule(mut faults: Faults, asked: &Asked) -> Faults {
     faults.values_mut().for_each(|faults| faults.retain(|fault| asked.is_of(&fault.rule)));
     faults
 }

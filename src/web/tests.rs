@@ -15,12 +15,14 @@ use super::*;
 use crate::policy::settings::{StagingSettings, built_in};
 use crate::recorder::settings::OnFailure;
 
+mod exemptions;
 mod figures;
 mod gaps;
 mod history;
 mod images;
 mod lists;
 mod namespaces;
+mod policies;
 
 struct Answer {
     status: StatusCode,
@@ -36,6 +38,10 @@ struct Report {
 
 impl Report {
     fn over(history: History) -> Self {
+        Self::with(history, live)
+    }
+
+    fn with(history: History, live: impl Fn() -> Live + Send + Sync + 'static) -> Self {
         let stopping = CancellationToken::new();
         let state = WebState {
             store: history.store.clone(),
@@ -462,26 +468,11 @@ async fn times_are_in_the_zone_that_was_asked_for() {
 async fn what_only_the_process_knows_is_on_every_page() {
     let history = History::of(20, 2).await;
     let now = history.newest;
-    let state = WebState {
-        store: history.store.clone(),
-        settings: ReportSettings {
-            listen: "127.0.0.1:0".parse().expect("an address"),
-            time_zone: jiff::tz::TimeZone::UTC,
-            public_url: None,
-            hosts: Vec::new(),
-            access: AccessSettings::open(),
-        },
-        streams: Streams::new(CancellationToken::new()),
-        readiness: ReadinessSettings::DEFAULT,
-        access: open(),
-        vitals: Arc::new(vitals),
-        live: Arc::new(move || Live {
-            degraded: vec!["the configuration of 10:15 is in use, since the new one has mistakes".into()],
-            own: standing(Timestamp(now.0 - HOUR)),
-            ..live()
-        }),
-    };
-    let report = Report { history, router: router(state, Router::new()), stopping: CancellationToken::new() };
+    let report = Report::with(history, move || Live {
+        degraded: vec!["the configuration of 10:15 is in use, since the new one has mistakes".into()],
+        own: standing(Timestamp(now.0 - HOUR)),
+        ..live()
+    });
     for target in ["/", "/decisions"] {
         let page = report.get(target).await.text;
         assert!(page.contains("the configuration of 10:15 is in use"), "{target}");

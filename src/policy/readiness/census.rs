@@ -82,6 +82,7 @@ impl Ground<'_> {
         Timestamp(self.now.0.saturating_sub(window))
     }
 
+    /// The one that a rule has there, and the most that it may have.
     pub(super) fn modes(&self, rule: &str, place: In<'_>) -> (Mode, Mode) {
         let mode = if rule == ANY { self.policy.mode_in(place) } else { self.policy.mode_of(rule, place) };
         (mode.min(self.policy.most_of(rule)), self.policy.most_of(rule).min(self.policy.ceiling.over(place)))

@@ -133,7 +133,5 @@ impl Lapses {
 
 fn mode(judge: &Judge<'_>, known: &Known, fault: &Fault) -> Mode {
     let place = &judge.places[known.place];
-    let policy = judge.ground.policy;
-    let mode = policy.mode_of(&fault.rule, In { cluster: &place.cluster, namespace: &place.namespace });
-    mode.min(policy.most_of(&fault.rule))
+    judge.ground.modes(&fault.rule, In { cluster: &place.cluster, namespace: &place.namespace }).0
 }

@@ -9,13 +9,14 @@ use crate::policy::settings::{ExemptionSettings, StagingSettings};
 use crate::policy::text;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Answer, Decision, Exempted};
-use crate::store::exemption::{Known, Used};
+use crate::store::exemption::{Known, LISTED, Used};
 use crate::store::reach::{Realm, Rights};
 use crate::store::read::{Filter, LetThrough, Scope, Slice, StoredDecision};
 
 on_both![
     every_use_leads_to_as_many_decisions,
     what_an_exemption_is_is_kept_as_it_was_loaded_last,
+    one_that_is_held_is_told_however_many_there_are,
     loads_are_told_the_last_first
 ];
 
@@ -57,7 +58,7 @@ async fn every_use_leads_to_as_many_decisions(kind: Kind) {
         Scope { reach: part, ..span },
     ] {
         taken(store, "before").await;
-        let found = store.exempting(&scope, 1_000).await.expect("a read");
+        let found = store.exempting(&scope, 1_000, &[]).await.expect("a read");
         assert!(taken(store, "exemptions").await <= 3);
         assert_eq!((found.exemptions.len(), found.known_since), (2, None), "{found:?}");
         let own = |decision: &StoredDecision| {
@@ -129,7 +130,7 @@ async fn what_an_exemption_is_is_kept_as_it_was_loaded_last(kind: Kind) {
     ] {
         test.store.keep_revision(id, &written(exemptions), &[Timestamp(at)]).await.expect("kept");
     }
-    let found = test.store.exempting(&Scope::default(), 9).await.expect("a read").exemptions;
+    let found = test.store.exempting(&Scope::default(), 9, &[]).await.expect("a read").exemptions;
     let known = |settings: &ExemptionSettings, loaded: (i64, i64)| Known {
         id: settings.id(),
         settings: Some(settings.clone()),
@@ -138,6 +139,22 @@ async fn what_an_exemption_is_is_kept_as_it_was_loaded_last(kind: Kind) {
         used: Used::default(),
     };
     assert_eq!(found, [known(&prolonged, (10, 30)), known(&blog, (20, 20))], "{kind:?}");
+}
+
+/// It was told as never used.
+async fn one_that_is_held_is_told_however_many_there_are(kind: Kind) {
+    let history = History::new(91, 200, 100, NOW);
+    let test = TestStore::new(kind, &HISTORY).await;
+    test.store.apply_at(&history.records, NOW).await.expect("a batch");
+    let found = test.store.exempting(&Scope::default(), 9, &[]).await.expect("a read").exemptions;
+    let own = found.into_iter().find(|one| one.used.reviews > 0).expect("one that is used");
+    let many = (0..=LISTED).map(|number| of(&format!("team-{number}"), None, "of many")).collect();
+    test.store.keep_revision("aaaa", &written(many), &[NOW]).await.expect("kept");
+    for (held, told) in [(&[][..], false), (&[own.id.as_str()], true)] {
+        let found = test.store.exempting(&Scope::default(), 9, held).await.expect("a read").exemptions;
+        assert_eq!(found.len() as i64, LISTED + i64::from(told), "{kind:?}");
+        assert_eq!(found.contains(&own), told, "{kind:?}");
+    }
 }
 
 async fn loads_are_told_the_last_first(kind: Kind) {

@@ -136,7 +136,7 @@ async fn list(State(state): State<Arc<WebState>>, call: Call) -> Result<Response
     let scope = call.parameters.scope(call.now(), &call.reach)?;
     let live = state.live(&call.reach).await?;
     let question = Question::of(&state, &live, &call.parameters, call.now, &call.reach);
-    let told = Told::of(&state.store, &question, &scope, USERS).await?;
+    let told = Told::of(&state.store, &question, &scope, USERS).await?.listed();
     Ok(json(&ExemptionsShape {
         counted: CountedShape::of(&told, &question),
         exemptions: told.rows.iter().map(|row| ExemptionShape::of(row, &row.known.used, &told)).collect(),

@@ -16,11 +16,11 @@ use crate::policy::readiness::evidence::Place;
 use crate::review::decision::Mode;
 use crate::web::Mistaken;
 use crate::web::WebState;
-use crate::web::coverage::{Kinds, OfCluster, Seen};
 use crate::web::error::ApiError;
 use crate::web::in_force::{Chosen, InForce};
 use crate::web::loads::{Run, Runs};
 use crate::web::modes::{Effective, OfRule};
+use crate::web::reviewed::{Kinds, OfCluster, Seen};
 
 /// Revisions of one answer.
 const RUNS: usize = 50;

@@ -15,15 +15,13 @@ use super::shape::{CompletenessShape, time};
 use super::{Call, json};
 use crate::policy::readiness::Asked;
 use crate::policy::readiness::census::Census;
-use crate::policy::settings::ExemptionSettings;
 use crate::review::decision::Mode;
 use crate::store::access::Event;
 use crate::store::coverage::Covered;
 use crate::web::access::log::AccessLog;
 use crate::web::access::visitor::PeerAddress;
 use crate::web::error::{ApiError, WebError};
-use crate::web::printed::exempted::in_period;
-use crate::web::printed::rules::{Judged, modes};
+use crate::web::printed::rules::{Judged, counted};
 use crate::web::printed::{ASKED, Asking, Ground, Printed};
 use crate::web::{Live, WebState};
 
@@ -39,8 +37,6 @@ struct ReportShape<'a> {
     /// By what readiness is counted, whatever the period.
     readiness: CountedShape,
     rules: Vec<RuleShape<'a>>,
-    /// In force, or ended in the period. `null`: they are for whoever may see the whole history.
-    exemptions: Option<Vec<ExemptionShape<'a>>>,
     #[serde(flatten)]
     completeness: CompletenessShape<'a>,
 }
@@ -82,28 +78,10 @@ struct MissedShape<'a> {
     workload: String,
 }
 
-/// Each list that is empty is anything.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "ReportedExemption")]
-struct ExemptionShape<'a> {
-    policies: &'a [String],
-    rules: &'a [String],
-    clusters: &'a [String],
-    namespaces: &'a [String],
-    workloads: &'a [String],
-    images: &'a [String],
-    containers: &'a [String],
-    /// `null`: permanent.
-    until: Option<String>,
-    ticket: Option<&'a str>,
-    owner: Option<&'a str>,
-    reason: Option<&'a str>,
-}
-
 pub fn endpoint() -> Endpoint {
     Endpoint::json::<ReportShape<'static>>(
         "/api/v1/report",
-        "Of the printable report what no other address has: what each rule covered in a period, and exemptions.",
+        "Of the printable report what no other address has: the modes of each rule, and what it covered in a period.",
         &PARAMETERS,
         get(show),
     )
@@ -126,14 +104,13 @@ fn of_file() -> Vec<&'static str> {
 async fn show(State(state): State<Arc<WebState>>, call: Call) -> Result<Response, ApiError> {
     let (live, asking) = asked(&state, &call).await?;
     let judged = Judged::read(&state.store, &asking).await.map_err(WebError::from)?;
-    let rules = judged.overall.rules.iter().zip(&judged.coverage.rules);
+    let rules = judged.overall.rules.iter().zip(&judged.coverage.rules).zip(&judged.modes);
     let moment = |at: Option<_>| at.map(time).unwrap_or_default();
     Ok(json(&ReportShape {
         since: moment(asking.scope.since),
         until: moment(asking.scope.until),
         readiness: CountedShape::of(&asking.question, judged.overall.evidence.since.map(time)),
-        rules: rules.map(|((asked, census), covered)| RuleShape::of(asked, census, covered, &judged)).collect(),
-        exemptions: in_period(&asking).map(|found| found.into_iter().map(ExemptionShape::of).collect()),
+        rules: rules.map(|((rule, covered), modes)| RuleShape::of(rule, covered, modes, &judged)).collect(),
         completeness: CompletenessShape::from(&live.completeness),
     }))
 }
@@ -163,7 +140,7 @@ async fn asked(state: &WebState, call: &Call) -> Result<(Live, Asking), WebError
 // === impl RuleShape ===
 
 impl<'a> RuleShape<'a> {
-    fn of(asked: &'a Asked, census: &Census, covered: &'a Covered, judged: &'a Judged) -> Self {
+    fn of((asked, census): &'a (Asked, Census), covered: &'a Covered, modes: &[Mode], judged: &'a Judged) -> Self {
         let missed = judged.missed(covered).map(|(place, workload)| MissedShape {
             cluster: &place.cluster,
             namespace: &place.namespace,
@@ -172,30 +149,10 @@ impl<'a> RuleShape<'a> {
         Self {
             policy: &asked.policy,
             rule: &asked.rule,
-            modes: modes(census).into_iter().map(|(mode, namespaces)| ModeShape { mode, namespaces }).collect(),
+            modes: counted(modes).into_iter().map(|(mode, namespaces)| ModeShape { mode, namespaces }).collect(),
             namespaces: NamespacesShape::of(census),
             workloads: WorkloadsShape::from(census.counts()),
             coverage: CoverageShape { known: covered.known, judged: covered.judged, missed: missed.collect() },
-        }
-    }
-}
-
-// === impl ExemptionShape ===
-
-impl<'a> ExemptionShape<'a> {
-    fn of(settings: &'a ExemptionSettings) -> Self {
-        Self {
-            policies: &settings.policies,
-            rules: &settings.rules,
-            clusters: &settings.clusters,
-            namespaces: &settings.namespaces,
-            workloads: &settings.workloads,
-            images: &settings.images,
-            containers: &settings.containers,
-            until: settings.until.map(time),
-            ticket: settings.ticket.as_deref(),
-            owner: settings.owner.as_deref(),
-            reason: settings.reason.as_deref(),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::endpoint::Endpoint;
 use super::shape::time;
 use super::{Call, json};
 use crate::web::WebState;
-use crate::web::changes::Change;
+use crate::web::changes::Whole as WholeChange;
 use crate::web::error::ApiError;
 
 /// What it takes.
@@ -28,7 +28,7 @@ struct Whole {
     text: Option<Box<RawValue>>,
     /// Which one it is compared with: what was in force before, or `from`. `null`: nothing is known of that.
     compared_with: Option<String>,
-    changes: Vec<Change>,
+    changes: Vec<WholeChange>,
 }
 
 pub fn endpoint() -> Endpoint {
@@ -39,6 +39,7 @@ async fn show(State(state): State<Arc<WebState>>, Path(id): Path<String>, call: 
     let stored = state.revision(id, &call.visitor).await?;
     let compared = state.compared(&stored, call.parameters.text("from"), &call.visitor).await?;
     let (compared_with, changes) = compared.map_or((None, Vec::new()), |(with, changes)| (Some(with), changes));
+    let changes = changes.into_iter().map(WholeChange::of).collect();
     let text = stored.text.and_then(|text| RawValue::from_string(text).ok());
     Ok(json(&Whole { id: stored.id, loaded_at: stored.loaded_at.map(time), text, compared_with, changes }))
 }

@@ -19,7 +19,7 @@ use crate::web::error::PageError;
 use crate::web::filters::{self, count};
 use crate::web::frame::{Frame, Notice, Visit};
 use crate::web::matrix::{self, Matrix};
-use crate::web::place::Place;
+use crate::web::place::{self, Place};
 use crate::web::sentence::Sentence;
 use crate::web::span::{Span, lead, scope_of};
 use crate::web::tables::Cell;
@@ -324,7 +324,7 @@ impl CauseTable {
             let (href, list) = addresses(&cause);
             let Cause { name, cluster, reviews } = cause;
             let is_of_cluster = name.is_empty() && !cluster.is_empty();
-            let name = if is_of_cluster { "objects of the whole cluster".to_owned() } else { name };
+            let name = if is_of_cluster { place::name("").to_owned() } else { name };
             CauseRow { name, cluster, href, reviews: (reviews, list) }
         };
         Self { heading, rows: side.causes.into_iter().map(row).collect(), more }

@@ -21,7 +21,7 @@ use crate::web::error::PageError;
 use crate::web::filters::{self, count, group};
 use crate::web::fleet::{Cluster, Counted, Ending, Fleet, NextEnd, Served, Standing};
 use crate::web::frame::{Frame, Notice, Visit};
-use crate::web::place::Place;
+use crate::web::place::{self, Place};
 use crate::web::query::{BadParameter, Parameters};
 use crate::web::readiness::{GATES, Question, path};
 use crate::web::sentence::Sentence;
@@ -385,7 +385,7 @@ impl NamespaceRow {
             (asked.name(), href, one.state.words(visit.now))
         };
         Self {
-            namespace: place.namespace.clone(),
+            namespace: place::name(&place.namespace).to_owned(),
             href: place.page(visit),
             rules: standing.rules.iter().take(NAMED).map(rule).collect(),
             more: standing.rules.len().saturating_sub(NAMED),

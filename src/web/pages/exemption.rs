@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 
-use super::exemptions::{UserRow, about, decisions, notices, unused};
+use super::exemptions::{UserRow, decisions, notices, unused};
 use super::{html, start_of};
 use crate::store::exemption::Used;
 use crate::store::read::Slice;
@@ -14,7 +14,7 @@ use crate::web::WebState;
 use crate::web::address::Address;
 use crate::web::bar::Bar;
 use crate::web::error::{PageError, WebError};
-use crate::web::exemptions::Told;
+use crate::web::exemptions::{Lists, Told};
 use crate::web::filters::{self, count};
 use crate::web::frame::{Frame, Visit};
 use crate::web::lapses::{self, Losing};
@@ -32,7 +32,7 @@ struct ExemptionPage {
     about: String,
     id: String,
     losing: Losing,
-    lists: Vec<(&'static str, String)>,
+    lists: Lists,
     loaded: Option<(String, String)>,
     last_used: String,
     unused: String,
@@ -56,7 +56,7 @@ pub async fn show(
     let (store, here) = (&state.store, lapses::page(&visit, &id));
     let question = Question::of(&state, &live, &visit.parameters, visit.now, &visit.reach);
     let (told, used, bar, horizons) = tokio::try_join!(
-        Told::of(store, &question, &scope, 0),
+        Told::of(store, &question, &scope, 1),
         store.users(&id, &scope, slice),
         Bar::of(store, &visit, &here),
         store.horizons()
@@ -73,9 +73,9 @@ pub async fn show(
     let page = ExemptionPage {
         frame,
         span: Span::of(&visit, &scope, (told.since, told.until)),
-        about: about(row),
+        about: row.about(),
         losing: Losing::of(row, &told, &visit, usize::MAX),
-        lists: row.lists().into_iter().map(|(name, list)| (name, list.join(", "))).collect(),
+        lists: row.lists(),
         loaded: row.known.loaded.map(|(first, last)| (visit.zone.minute(first), visit.zone.minute(last))),
         last_used,
         unused,

@@ -10,15 +10,15 @@ use axum::response::{IntoResponse, Response};
 use super::{html, start_of};
 use crate::review::clock::{DAY, Timestamp};
 use crate::review::ticket::{FirstUse, Ticket};
-use crate::store::UsePage;
 use crate::store::read::{Horizons, Scope, Uses};
+use crate::store::{Broken, UsePage};
 use crate::web::address::Address;
 use crate::web::bar::Bar;
 use crate::web::error::PageError;
-use crate::web::exemptions::{Counts, Row as Exemption, SOON, State as Standing, Told, Unused, of_user};
+use crate::web::exemptions::{Counts, Lists, Row as Exemption, SOON, State as Standing, Told, Unused, of_user};
 use crate::web::filters::{self, count, group};
 use crate::web::frame::{Frame, Notice, Visit};
-use crate::web::lapses::{self, Losing, named};
+use crate::web::lapses::{self, Losing};
 use crate::web::place::Place;
 use crate::web::query::cursor;
 use crate::web::readiness::Question;
@@ -61,7 +61,7 @@ struct Row {
     title: String,
     href: Address,
     about: String,
-    lists: Vec<(&'static str, String)>,
+    lists: Lists,
     when: String,
     class: &'static str,
     uses: (u64, Address),
@@ -78,7 +78,7 @@ pub struct UserRow {
     pub last: String,
 }
 
-/// Tickets that were used.
+/// Tickets that were used first in that time.
 struct Glass {
     heading: String,
     rows: Vec<Use>,
@@ -113,19 +113,14 @@ pub async fn list(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Re
     let live = state.live(&visit.reach).await?;
     let (store, here) = (&state.store, visit.to("/exemptions"));
     let question = Question::of(&state, &live, &visit.parameters, visit.now, &visit.reach);
-    let asked = Uses {
-        reach: visit.reach.clone(),
-        since: scope.since,
-        until: scope.until,
-        cluster: scope.cluster.clone(),
-        namespace: scope.namespace.clone(),
-    };
+    let asked = Uses::of(&scope);
     let (told, uses, bar, horizons) = tokio::try_join!(
         Told::of(store, &question, &scope, USERS),
         store.uses(&asked, ROWS, after),
         Bar::of(store, &visit, &here),
         store.horizons()
     )?;
+    let told = told.listed();
     if skip > 0 && skip >= told.rows.len() as u64 {
         return Ok(start_of(&here));
     }
@@ -256,9 +251,9 @@ impl Row {
         Self {
             title: row.title(),
             href: lapses::page(visit, &row.known.id),
-            about: about(row),
-            lists: row.lists().into_iter().map(|(name, list)| (name, list.join(", "))).collect(),
-            when: lapses::when(row, visit),
+            about: row.about(),
+            lists: row.lists(),
+            when: lapses::when(row, &visit.zone),
             class: match row.state {
                 state if state.ends_soon(visit.now) => "would",
                 Standing::Until(_) | Standing::Permanent => "allowed",
@@ -271,13 +266,6 @@ impl Row {
             unused,
         }
     }
-}
-
-/// Whose it is, and why.
-pub fn about(row: &Exemption) -> String {
-    let Some(settings) = &row.known.settings else { return "what it takes in is not known here".to_owned() };
-    let owner = settings.owner.as_ref().map(|owner| format!("owner {owner}"));
-    owner.into_iter().chain(settings.reason.clone()).collect::<Vec<_>>().join(" · ")
 }
 
 /// When it was used last, and how long it was not.
@@ -308,7 +296,7 @@ impl UserRow {
     pub fn of(user: &crate::store::exemption::User, list: &Address, visit: &Visit) -> Self {
         Self {
             workload: sentence::workload(&user.workload),
-            place: named(&Place::of(&user.cluster, &user.namespace)),
+            place: Place::of(&user.cluster, &user.namespace).named(),
             uses: (user.reviews, of_user(list, user)),
             last: visit.zone.minute(user.last_at),
         }
@@ -324,15 +312,20 @@ impl Glass {
         let list = list.with_some("until", scope.until.map(|until| until.to_string()));
         let export = list.at("/api/v1/export").without("tz");
         let rows: Vec<Use> = uses.tickets.iter().filter_map(|ticket| Use::of(ticket, &uses, visit)).collect();
-        let number = count(rows.len() as u64, "break-glass ticket");
+        let Broken { tickets, workloads } = uses.broken();
+        let told = format!(
+            "{}, first used by {} in that time",
+            count(tickets, "break-glass ticket"),
+            count(workloads, "workload")
+        );
         let here = here.clone();
         Self {
             heading: match (rows.len(), uses.next.is_some(), paged) {
-                (0, ..) => "No break-glass ticket was used".to_owned(),
-                (_, true, false) => format!("The newest {number}"),
-                (_, false, false) => format!("{number} first used in that time"),
-                (_, true, true) => format!("{number} further back"),
-                (_, false, true) => format!("The oldest {number}"),
+                (0, ..) => "No break-glass ticket was first used in that time".to_owned(),
+                (_, true, false) => format!("The newest: {told}"),
+                (_, false, false) => told,
+                (_, true, true) => format!("Further back: {told}"),
+                (_, false, true) => format!("The oldest: {told}"),
             },
             rows,
             first: paged.then(|| here.clone()),
@@ -366,7 +359,7 @@ impl Use {
             list: list.with("workload", &workload).with("ticket", &key.ticket).with("dry_run", "false"),
             ticket: key.ticket.clone(),
             person: person.clone(),
-            place: named(&place),
+            place: place.named(),
             workload,
             images,
             more_images,

@@ -14,7 +14,7 @@ use crate::web::bar::Bar;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count};
 use crate::web::frame::{Frame, Notice, Visit};
-use crate::web::place::Place;
+use crate::web::place::{self, Place};
 use crate::web::sentence::Sentence;
 use crate::web::span::{Span, lead, scope_of};
 use crate::web::trend::Trend;
@@ -124,8 +124,8 @@ impl Row {
             denied: (hit.denied, list.clone().with("answer", "denied")),
             reviews: (hit.reviews, list),
             trend: Trend::of_hit(hit),
+            namespace: place::name(&place.namespace).to_owned(),
             cluster: place.cluster,
-            namespace: place.namespace,
         }
     }
 }

@@ -12,15 +12,15 @@ use crate::review::clock::DAY;
 use crate::store::read::Scope;
 use crate::web::address::Address;
 use crate::web::bar::Bar;
-use crate::web::coverage::{OfCluster, Seen};
 use crate::web::error::PageError;
 use crate::web::filters::{self, count, group};
 use crate::web::frame::{Frame, Notice, Visit};
 use crate::web::in_force::{Chosen, InForce, InPlace};
 use crate::web::loads::{Run, Runs};
 use crate::web::modes::{MODES, OfRule};
-use crate::web::place::Place;
+use crate::web::place::{self, Place};
 use crate::web::readiness::path;
+use crate::web::reviewed::{OfCluster, Seen};
 use crate::web::sentence::Sentence;
 use crate::web::span::{Span, scope_of};
 use crate::web::{Live, WebState};
@@ -149,7 +149,6 @@ impl PoliciesPage {
         bar: Bar,
     ) -> Self {
         let length = found.until.0.saturating_sub(found.since.0).max(1);
-        let list = visit.to("/namespaces").without("cluster").without("namespace");
         Self {
             frame: Frame::of("Policies", visit, live, bar.here.clone()),
             sentence: sentence(live, &found),
@@ -161,7 +160,7 @@ impl PoliciesPage {
             }),
             history,
             modes,
-            clusters: found.clusters.iter().map(|one| ClusterRow::of(one, length, &list, visit)).collect(),
+            clusters: found.clusters.iter().map(|one| ClusterRow::of(one, length, visit)).collect(),
             more_gaps: found.gaps.len().saturating_sub(GAPS),
             gaps: Notice::of_each_gap(&found.gaps[found.gaps.len().saturating_sub(GAPS)..], &visit.zone),
             kinds: found.kinds,
@@ -189,6 +188,7 @@ fn sentence(live: &Live, found: &InForce) -> Sentence {
     }
     match (seen.reviewed, seen.known) {
         (_, 0) => sentence.plain("; no namespace is known yet."),
+        (1, 1) => sentence.plain("; the one namespace that is known was reviewed in that time."),
         (reviewed, known) if reviewed == known => {
             sentence.plain(format!("; all {} that are known were reviewed in that time.", count(known, "namespace")))
         }
@@ -209,7 +209,12 @@ impl History {
     fn of(runs: Runs, paged: bool, live: &Live, visit: &Visit, here: &Address) -> Self {
         let here = here.clone();
         Self {
-            runs: runs.runs.iter().map(|run| RunRow::of(run, live, visit)).collect(),
+            runs: runs
+                .runs
+                .iter()
+                .enumerate()
+                .map(|(at, run)| RunRow::of(run, (at == 0 && !paged).then_some(live), visit))
+                .collect(),
             first: paged.then(|| here.clone()),
             next: runs.next.map(|next| here.with("before", next.0.to_string())),
         }
@@ -217,7 +222,8 @@ impl History {
 }
 
 impl RunRow {
-    fn of(run: &Run, live: &Live, visit: &Visit) -> Self {
+    /// `live` of the newest: what is in force may have been before, too.
+    fn of(run: &Run, live: Option<&Live>, visit: &Visit) -> Self {
         let replica = |(name, times): (&String, &u64)| match times {
             1 => name.clone(),
             times => format!("{name} ({} times)", group(*times)),
@@ -233,7 +239,7 @@ impl RunRow {
                 (None, Some(_)) => "what was another is not known: a text is not there".to_owned(),
                 (None, None) => "the first that is known".to_owned(),
             },
-            is_in_force: run.revision == live.revision,
+            is_in_force: live.is_some_and(|live| run.revision == live.revision),
             revision: run.revision.clone(),
         }
     }
@@ -314,7 +320,7 @@ impl PlaceRow {
         let place = Place::of(&place.cluster, &place.namespace);
         Self {
             href: place.page(visit),
-            name: crate::web::lapses::named(&place),
+            name: place.named(),
             mode: effective.mode.as_str(),
             by: effective.origin.as_str(),
             caps: effective.caps.iter().map(|cap| cap.told(|at| visit.zone.minute(at))).collect(),
@@ -326,11 +332,10 @@ impl PlaceRow {
 
 impl ClusterRow {
     /// `length` of the span, ms.
-    fn of(one: &OfCluster, length: i64, list: &Address, visit: &Visit) -> Self {
+    fn of(one: &OfCluster, length: i64, visit: &Visit) -> Self {
         let silent = one.silent.iter().take(SILENT).map(|silent| {
-            let place = Place::of(&one.cluster, &silent.namespace);
-            let name = if silent.namespace.is_empty() { "objects of the whole cluster" } else { &silent.namespace };
-            (name.to_owned(), silent.running, place.path(list.path()).with_some("tz", list.value("tz")))
+            let page = Place::of(&one.cluster, &silent.namespace).page(visit);
+            (place::name(&silent.namespace).to_owned(), silent.running, page)
         });
         Self {
             cluster: one.cluster.clone(),

@@ -10,7 +10,7 @@ use super::html;
 use crate::store::StoredRevision;
 use crate::web::WebState;
 use crate::web::address::Address;
-use crate::web::changes::{self, Change};
+use crate::web::changes::{self, Whole};
 use crate::web::error::PageError;
 use crate::web::filters;
 use crate::web::frame::{Frame, Visit};
@@ -32,7 +32,7 @@ struct Compared {
     with: String,
     href: Address,
     in_one_line: String,
-    changes: Vec<Change>,
+    changes: Vec<Whole>,
 }
 
 pub async fn show(
@@ -54,7 +54,7 @@ pub async fn show(
             href: visit.revision(&with),
             in_one_line: changes::in_one_line(&changes),
             with,
-            changes,
+            changes: changes.into_iter().map(Whole::of).collect(),
         }),
         stored,
     })

@@ -200,11 +200,6 @@ fn of_gate(gate: Gate) -> &'static str {
     }
 }
 
-/// As a page shows it: objects that are in none have no name.
-fn named(namespace: &str) -> String {
-    if namespace.is_empty() { "no namespace".to_owned() } else { namespace.to_owned() }
-}
-
 // === impl RulePage ===
 
 impl RulePage {
@@ -250,7 +245,7 @@ impl WorkloadRow {
         };
         Self {
             workload: workload(&known.workload),
-            place: format!("{} · {cluster}", named(namespace)),
+            place: place::Place::of(cluster, namespace).named(),
             class: match standing.fate {
                 Fate::Rejected => "would",
                 Fate::Exempted => "",
@@ -296,7 +291,7 @@ impl NamespaceRow {
             (ago(at, visit.now), list)
         });
         Self {
-            namespace: named(namespace),
+            namespace: place::name(namespace).to_owned(),
             class: match one.state.gate() {
                 Gate::Ready => "allowed",
                 Gate::Not => "would",

@@ -1,13 +1,11 @@
 //! Who broke a glass in the period.
 
-use std::collections::BTreeSet;
-
-use crate::review::decision::Answer;
 use crate::review::ticket::{FirstUse, KEPT, Ticket};
-use crate::store::UsePage;
+use crate::store::{Broken, UsePage};
 use crate::web::address::Address;
 use crate::web::filters::count;
-use crate::web::sentence::{listed, workload};
+use crate::web::place::Place;
+use crate::web::sentence::{Fate, listed, workload};
 
 use super::Asking;
 
@@ -28,7 +26,6 @@ pub struct Use {
     pub ticket: String,
     pub person: String,
     pub workload: String,
-    /// Namespace and cluster.
     pub place: String,
     pub rules: String,
     /// What it would have been.
@@ -41,14 +38,14 @@ pub struct Use {
 impl Glass {
     pub fn of(page: &UsePage, asking: &Asking) -> Self {
         let uses: Vec<Use> = page.tickets.iter().filter_map(|ticket| Use::of(ticket, asking)).collect();
-        let tickets: BTreeSet<&str> = uses.iter().map(|one| one.ticket.as_str()).collect();
+        let Broken { tickets, workloads } = page.broken();
         let at_least = if page.next.is_some() { "At least " } else { "" };
-        let sentence = match uses.len() as u64 {
-            0 => "Nobody broke a glass in this time.".to_owned(),
+        let sentence = match workloads {
+            0 => "No ticket was first used in this time.".to_owned(),
             number => format!(
                 "{at_least}{} first let through by a break-glass ticket in this time, by {}.",
                 if number == 1 { "1 workload was".to_owned() } else { format!("{} were", count(number, "workload")) },
-                count(tickets.len() as u64, "ticket")
+                count(tickets, "ticket")
             ),
         };
         let left_out = page.next.is_some().then(|| "These are the latest; the API lists all.".to_owned());
@@ -72,13 +69,9 @@ impl Use {
             ticket: key.ticket.clone(),
             person: person.clone(),
             workload: workload(&key.workload),
-            place: format!("{} · {}", key.namespace, key.cluster),
+            place: Place::of(&key.cluster, &key.namespace).named(),
             rules: listed(rules),
-            without: match without {
-                Answer::Denied => "denied",
-                Answer::Allowed => "a would-be rejection",
-                Answer::Failed => "failed",
-            },
+            without: Fate::without(*without).label(),
             href: asking.to(format!("/decisions/{decision}")),
         })
     }

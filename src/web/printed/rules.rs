@@ -8,11 +8,14 @@ use crate::policy::readiness::evidence::{Evidence, Place};
 use crate::policy::readiness::state::{Counts, Gate, ago};
 use crate::review::decision::Mode;
 use crate::store::coverage::{Coverage, Covered};
+use crate::store::read::Range;
 use crate::store::{Store, StoreError};
 use crate::web::address::Address;
 use crate::web::filters::{count, group};
 use crate::web::frame::Notice;
+use crate::web::modes::Modes;
 use crate::web::pages::rules::{Cell, note, of_evidence, of_gates, of_workloads, span};
+use crate::web::place;
 use crate::web::readiness::{Overall, path, sentence};
 use crate::web::sentence::{listed, workload};
 
@@ -38,6 +41,8 @@ pub struct Judged {
     pub overall: Overall,
     /// In the same order.
     pub coverage: Coverage,
+    /// In the same order, the mode in each namespace of the census now.
+    pub modes: Vec<Vec<Mode>>,
 }
 
 #[derive(Debug)]
@@ -77,8 +82,20 @@ impl Judged {
     pub async fn read(store: &Store, asking: &Asking) -> Result<Self, StoreError> {
         let overall = asking.question.overall(store).await?;
         let asked: Vec<Asked> = overall.rules.iter().map(|(asked, _)| asked.clone()).collect();
-        let coverage = store.coverage(&asking.scope, &asked, MISSED).await?;
-        Ok(Self { overall, coverage })
+        let now = Range { since: Some(asking.now()), until: None };
+        let (coverage, ceilings) = tokio::try_join!(
+            store.coverage(&asking.scope, &asked, MISSED),
+            store.ceilings_within(now, asking.reach()),
+        )?;
+        let modes = Modes::of_asked(&asking.question.revision, &asked, ceilings, asking.now());
+        let places = &overall.evidence.places;
+        let of = |(asked, census): &(Asked, Census)| {
+            let places: Vec<&Place> = census.namespaces.iter().map(|one| &places[one.place]).collect();
+            let found = modes.rule(&asked.policy, &asked.rule, &places).unwrap_or_default();
+            found.into_iter().map(|(_, effective)| effective.mode).collect()
+        };
+        let modes = overall.rules.iter().map(of).collect();
+        Ok(Self { overall, coverage, modes })
     }
 
     /// That of some of the time nobody knows what judged.
@@ -96,8 +113,8 @@ impl Judged {
     pub fn parts(&self, asking: &Asking) -> Vec<RulePart> {
         let rules = &self.overall.rules;
         let named = (ALL_PLACES / rules.len().max(1)).clamp(FEWEST, PLACES);
-        let parts = rules.iter().zip(&self.coverage.rules);
-        parts.map(|((asked, census), covered)| self.part((asked, census), covered, named, asking)).collect()
+        let parts = rules.iter().zip(&self.coverage.rules).zip(&self.modes);
+        parts.map(|((rule, covered), modes)| self.part((rule, covered, modes), named, asking)).collect()
     }
 
     /// `cluster/namespace: Deployment/web` of those that a rule did not judge.
@@ -108,10 +125,15 @@ impl Judged {
         })
     }
 
-    fn part(&self, (asked, census): (&Asked, &Census), covered: &Covered, named: usize, asking: &Asking) -> RulePart {
+    fn part(
+        &self,
+        ((asked, census), covered, modes): (&(Asked, Census), &Covered, &[Mode]),
+        named: usize,
+        asking: &Asking,
+    ) -> RulePart {
         let href = asking.to(path(&asked.policy, &asked.rule));
-        let behind: Vec<&InNamespace> =
-            census.namespaces.iter().filter(|one| one.state.gate() != Gate::Ready).collect();
+        let namespaces = census.namespaces.iter().zip(modes.iter().copied());
+        let behind: Vec<(&InNamespace, Mode)> = namespaces.filter(|(one, _)| one.state.gate() != Gate::Ready).collect();
         let shown = &behind[..behind.len().min(named)];
         let evidence = &self.overall.evidence;
         let names = names(shown, census, evidence);
@@ -120,12 +142,12 @@ impl Judged {
             name: asked.name(),
             note: note(asked),
             sentence: sentence(asked, census),
-            modes: told(&modes(census), asked, asking),
+            modes: told(&counted(modes), asked, asking),
             cells: [of_gates(census, &href), of_workloads(census.counts(), &href)].concat(),
             last_violation: last.map_or_else(|| "never".to_owned(), |at| ago(at, asking.now())),
             judged: format!("{} of {}", group(covered.judged), group(covered.known)),
             coverage: self.covered(covered),
-            places: shown.iter().map(|one| PlaceLine::of(one, evidence, &names, asking)).collect(),
+            places: shown.iter().map(|one| PlaceLine::of(*one, evidence, &names, asking)).collect(),
             more: (behind.len() - shown.len()) as u64,
             href,
         }
@@ -160,8 +182,8 @@ impl Judged {
 }
 
 /// Of some namespaces, by place: the workloads that keep each from being ready, by name.
-fn names(of: &[&InNamespace], census: &Census, evidence: &Evidence) -> HashMap<usize, Vec<String>> {
-    let rejecting: HashMap<usize, bool> = of.iter().map(|one| (one.place, one.counts.rejected > 0)).collect();
+fn names(of: &[(&InNamespace, Mode)], census: &Census, evidence: &Evidence) -> HashMap<usize, Vec<String>> {
+    let rejecting: HashMap<usize, bool> = of.iter().map(|(one, _)| (one.place, one.counts.rejected > 0)).collect();
     let mut names: HashMap<usize, Vec<String>> = HashMap::new();
     for (known, standing) in evidence.known.iter().zip(&census.standings) {
         let Some(&rejects) = rejecting.get(&known.place) else { continue };
@@ -175,12 +197,12 @@ fn names(of: &[&InNamespace], census: &Census, evidence: &Evidence) -> HashMap<u
 }
 
 /// In how many namespaces a rule is in which mode.
-pub fn modes(census: &Census) -> BTreeMap<Mode, u64> {
-    let mut modes = BTreeMap::new();
-    for one in &census.namespaces {
-        *modes.entry(one.mode).or_default() += 1;
+pub fn counted(modes: &[Mode]) -> BTreeMap<Mode, u64> {
+    let mut counted = BTreeMap::new();
+    for mode in modes {
+        *counted.entry(*mode).or_default() += 1;
     }
-    modes
+    counted
 }
 
 /// `audit in 3 namespaces, enforce in 1 namespace`; where none is known what its policy says.
@@ -196,18 +218,23 @@ fn told(modes: &BTreeMap<Mode, u64>, asked: &Asked, asking: &Asking) -> String {
 // === impl PlaceLine ===
 
 impl PlaceLine {
-    fn of(one: &InNamespace, evidence: &Evidence, names: &HashMap<usize, Vec<String>>, asking: &Asking) -> Self {
+    fn of(
+        (one, mode): (&InNamespace, Mode),
+        evidence: &Evidence,
+        names: &HashMap<usize, Vec<String>>,
+        asking: &Asking,
+    ) -> Self {
         let Place { cluster, namespace, .. } = &evidence.places[one.place];
         let counts: Counts = one.counts;
         let all = names.get(&one.place).map(Vec::as_slice).unwrap_or_default();
         let mut names: Vec<String> = all.iter().take(NAMED).cloned().collect();
         names.extend((all.len() > NAMED).then(|| format!("{} more", group((all.len() - NAMED) as u64))));
         Self {
-            namespace: if namespace.is_empty() { "no namespace".to_owned() } else { namespace.clone() },
+            namespace: place::name(namespace).to_owned(),
             cluster: cluster.clone(),
             class: if one.state.gate() == Gate::Not { "would" } else { "" },
             words: one.state.words(asking.now()),
-            mode: one.mode,
+            mode,
             rejected: counts.rejected,
             unseen: counts.unseen(),
             known: counts.known,

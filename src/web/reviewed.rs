@@ -1,4 +1,7 @@
-//! What of the namespaces and kinds that are known was reviewed since some time, and what was not.
+//! What of the namespaces and kinds that are known was reviewed in some span, and what was not.
+//!
+//! As in a printable report, a workload was reviewed in it where its first review came before its end and its last one after
+//! its beginning: evidence of a scope with an end knows no review of one whose first came later.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +11,7 @@ use crate::policy::readiness::evidence::{Evidence, Place};
 use crate::review::clock::Timestamp;
 use crate::review::decision::Gap;
 
-/// Workloads: reviewed since, and known at all (reviewed within the window, or running by the newest inventory).
+/// Workloads: reviewed in the span, and known at all (reviewed within the window, or running by the newest inventory).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Seen {
     pub reviewed: u64,
@@ -21,10 +24,10 @@ pub struct OfCluster {
     pub cluster: String,
     /// When all that runs there was recorded; `None`: not within the window.
     pub recorded: Option<Timestamp>,
-    /// Namespaces: something of them was reviewed since.
+    /// Namespaces of which a workload is known: something of them was reviewed in the span.
     pub namespaces: Seen,
     pub workloads: Seen,
-    /// Namespaces of which nothing was reviewed since, in alphabetical order.
+    /// Namespaces of which nothing was, in alphabetical order.
     pub silent: Vec<Silent>,
     /// Of its span, ms in which decisions are missing or nothing ran.
     pub missing: i64,
@@ -41,7 +44,7 @@ pub struct Silent {
 /// By kind of workload, those with the most unseen first.
 pub type Kinds = Vec<(String, Seen)>;
 
-/// `since` and `until` bound what is missing; what is reviewed is so since then.
+/// `evidence` is of a scope that ends where the span does.
 pub fn clusters(evidence: &Evidence, gaps: &[Gap], (since, until): (Timestamp, Timestamp)) -> Vec<OfCluster> {
     let mut of_places = vec![(Seen::default(), 0); evidence.places.len()];
     for known in &evidence.known {
@@ -52,6 +55,10 @@ pub fn clusters(evidence: &Evidence, gaps: &[Gap], (since, until): (Timestamp, T
     }
     let mut clusters: BTreeMap<&str, OfCluster> = BTreeMap::new();
     for (Place { cluster, namespace, recorded }, (seen, running)) in evidence.places.iter().zip(&of_places) {
+        // The history keeps the names of namespaces that are gone.
+        if seen.known == 0 {
+            continue;
+        }
         let one = clusters.entry(cluster).or_insert_with(|| OfCluster::new(cluster, gaps, (since, until)));
         one.recorded = one.recorded.max(*recorded);
         one.namespaces.known += 1;
@@ -67,6 +74,7 @@ pub fn clusters(evidence: &Evidence, gaps: &[Gap], (since, until): (Timestamp, T
     clusters
 }
 
+/// Likewise.
 pub fn kinds(evidence: &Evidence, since: Timestamp) -> Kinds {
     let mut kinds: BTreeMap<&str, Seen> = BTreeMap::new();
     for known in &evidence.known {
@@ -160,7 +168,8 @@ mod tests {
             running,
         };
         let evidence = Evidence {
-            places: vec![place("shop"), place("blog")],
+            // Nothing is known of the last one, which may be gone.
+            places: vec![place("shop"), place("blog"), place("gone")],
             known: vec![
                 known(0, "Deployment", Some(50), running()),
                 known(0, "Job", Some(9), None),
