@@ -13,9 +13,11 @@ pub struct Run {
     /// The first of its loads, and the last.
     pub from: Timestamp,
     pub to: Timestamp,
+    /// Which the replicas serve that loaded it: those of others load policies of their own. Empty: not known.
+    pub clusters: Vec<String>,
     /// How many times it was loaded, by the names of the replicas; empty: not known.
     pub replicas: BTreeMap<String, u64>,
-    /// The revision that was loaded before. `None`: nothing is known of it.
+    /// The revision that was loaded there before. `None`: nothing is known of it.
     pub before: Option<String>,
     /// In one line. `None`: a text is not there, or there was none before.
     pub changes: Option<String>,
@@ -38,27 +40,30 @@ const NAME: usize = 8;
 // === impl Runs ===
 
 impl Runs {
-    /// At most `limit`, of what was loaded before that time.
+    /// At most `limit`, of what was loaded before that time. One that goes on beside those of other clusters may go on in
+    /// the next part.
     pub async fn of(store: &Store, before: Option<Timestamp>, limit: usize) -> Result<Self, StoreError> {
         let loads = store.loads(before, READ).await?;
         let is_all = loads.len() < usize::from(READ);
         let mut runs: Vec<Run> = Vec::new();
         for load in loads {
-            match runs.last_mut() {
+            match runs.iter_mut().rfind(|run| run.clusters == load.clusters) {
                 Some(run) if run.revision == load.revision => run.add(&load),
                 _ => runs.push(Run::of(&load)),
             }
         }
-        // What stands before a run says what was another: of the last one read that is not known, but at the very end.
-        for at in 1..runs.len() {
-            runs[at - 1].before = Some(runs[at].revision.clone());
+        for at in 0..runs.len() {
+            let before = runs[at + 1..].iter().find(|run| run.clusters == runs[at].clusters);
+            runs[at].before = before.map(|run| run.revision.clone());
         }
-        if !is_all && runs.len() > 1 {
-            runs.pop();
-        }
-        let is_cut = runs.len() > limit;
-        runs.truncate(limit);
-        let next = runs.last().filter(|_| is_cut || !is_all).map(|run| run.from);
+        // What stands before a run says what was another: of the last ones read that is not known, but at the very end.
+        let known = runs.iter().rposition(|run| run.before.is_some()).filter(|_| !is_all);
+        let kept = known.map_or(runs.len(), |last| last + 1).min(limit);
+        let next = match runs.get(kept) {
+            Some(run) => Some(Timestamp(run.to.0 + 1)),
+            None => runs.iter().map(|run| run.from).min().filter(|_| !is_all),
+        };
+        runs.truncate(kept);
         let mut found = Self { runs, next };
         found.compare(store).await?;
         Ok(found)
@@ -84,8 +89,15 @@ impl Runs {
 
 impl Run {
     fn of(load: &Load) -> Self {
-        let (revision, at) = (load.revision.clone(), load.at);
-        let mut run = Self { revision, from: at, to: at, replicas: BTreeMap::new(), before: None, changes: None };
+        let mut run = Self {
+            revision: load.revision.clone(),
+            from: load.at,
+            to: load.at,
+            clusters: load.clusters.clone(),
+            replicas: BTreeMap::new(),
+            before: None,
+            changes: None,
+        };
         run.add(load);
         run
     }
