@@ -54,6 +54,15 @@ pub(super) fn rare_cells(verdicts: &[PolicyVerdict], pairs: &Pairs) -> Vec<Cell>
         .collect()
 }
 
+/// The cells in which decisions with these verdicts are found by their outcome.
+pub(super) fn common_cells(
+    verdicts: &[PolicyVerdict],
+    pair: impl Fn((Option<&str>, &str)) -> Result<i64, StoreError>,
+) -> Result<Vec<Cell>, StoreError> {
+    let common = Agreement::between(verdicts).into_iter().filter(|one| !is_rare(one.local_said, one.webhook_said));
+    common.map(|one| Ok(Cell::of(pair((one.local, one.webhook))?, one.local_said, one.webhook_said))).collect()
+}
+
 /// Notes which outcomes are in common cells.
 pub(super) async fn insert_outcomes(tx: &mut Transaction, cells: BTreeSet<(i64, Cell)>) -> Result<(), StoreError> {
     let mut insert = Insert::into("outcome_agreements", &["outcome", "cell"], "ON CONFLICT DO NOTHING");

@@ -89,7 +89,7 @@ pub(super) async fn over_time(
          WHERE t.namespace = s.namespace AND {IN_PIECE}{} AND t.cell IN ",
         but_dry_runs(scope.dry_run)
     ));
-    sql.list(cells(number, |_| true)).push(" GROUP BY t.bucket, t.cell");
+    sql.list(cells(number, |_| true)).push(" GROUP BY t.bucket, t.cell HAVING sum(t.reviews) > 0");
     for row in database.fetch(sql).await? {
         let at = Timestamp(row.int(0)?);
         let (local, webhook) = Cell(row.int(1)?).stances()?;
