@@ -134,10 +134,11 @@ pub(super) async fn deleted(tx: &mut Transaction, kind: &'static str, before: Ti
     tx.execute(sql).await
 }
 
-/// All decisions that there are were taken for evidence, and counted.
+/// All decisions that there are were taken for evidence, and counted: of a history that this version wrote whole. The rows
+/// of an earlier one lead to no list behind a figure.
 pub(super) async fn all_counted(tx: &mut Transaction) -> Result<(), StoreError> {
     let mut sql = Sql::new("DELETE FROM horizons WHERE kind IN ");
-    sql.list([EVIDENCE, AGREEMENTS]);
+    sql.list([EVIDENCE, AGREEMENTS, EXEMPTIONS]);
     tx.execute(sql).await
 }
 
