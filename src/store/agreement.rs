@@ -1,11 +1,13 @@
-//! What local policies said beside webhooks: decisions by cell, as [`super::comparison`] has them of candidates.
+//! What local policies said beside webhooks: decisions by [`cell`](super::cell), as of candidates.
 //!
 //! A cell that a denial, an error or a late verdict puts a decision in is rare: its decisions have rows of their own. What
 //! is in a common one is found by its outcome.
 
+pub(super) mod read;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::comparison::Cell;
+use super::cell::Cell;
 use super::database::Transaction;
 use super::error::StoreError;
 use super::outcome::RuleName;

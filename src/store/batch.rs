@@ -15,8 +15,9 @@ use uuid::Uuid;
 
 use super::agreement;
 use super::amendment::{self, Amended};
+use super::behind;
 use super::bucket::Day;
-use super::comparison::{self, Cell};
+use super::cell::Cell;
 use super::database::{Database, Transaction};
 use super::days::{Days, Raised};
 use super::error::StoreError;
@@ -170,12 +171,12 @@ impl Memory {
         let (ours, theirs) = (keys(&new), keys(&amended.after));
         insert_causes(&mut tx, ours.iter().copied().zip(&added), ["", "", ""]).await?;
         insert_causes(&mut tx, theirs.iter().copied().zip(&changed), AMENDED).await?;
-        for (table, cells, from) in
-            [(comparison::CANDIDATES, cells as CellsOf, None), (comparison::AGREEMENTS, rare_cells, agreed_from)]
+        for (list, cells, from) in
+            [(behind::CANDIDATES, cells as CellsOf, None), (behind::AGREEMENTS, rare_cells, agreed_from)]
         {
-            comparison::delete(&mut tx, table, of_keys(&theirs, &replaced, cells, from)).await?;
-            comparison::insert(&mut tx, table, of_keys(&theirs, &changed, cells, from)).await?;
-            comparison::insert(&mut tx, table, of_keys(&ours, &added, cells, from)).await?;
+            list.delete(&mut tx, of_keys(&theirs, &replaced, cells, from)).await?;
+            list.insert(&mut tx, of_keys(&theirs, &changed, cells, from)).await?;
+            list.insert(&mut tx, of_keys(&ours, &added, cells, from)).await?;
         }
         objects::insert(&mut tx, &batch.objects, self.objects, &names).await?;
         spans::upsert_gaps(&mut tx, batch.gaps.values().copied(), &names).await?;
@@ -442,9 +443,9 @@ fn rare_cells(alike: &Alike) -> Vec<Cell> {
 }
 
 /// The cells of decisions, each with its key; of those from a key on, where there is one.
-fn of_keys(keys: &[i64], facts: &[Fact], cells: CellsOf, from: Option<i64>) -> Vec<(Cell, i64)> {
+fn of_keys(keys: &[i64], facts: &[Fact], cells: CellsOf, from: Option<i64>) -> Vec<(i64, i64)> {
     let counted = keys.iter().zip(facts).filter(|(key, _)| from.is_none_or(|from| **key >= from));
-    counted.flat_map(|(key, fact)| cells(&fact.alike).into_iter().map(|cell| (cell, *key))).collect()
+    counted.flat_map(|(key, fact)| cells(&fact.alike).into_iter().map(|Cell(cell)| (cell, *key))).collect()
 }
 
 /// Of the rows of causes of a decision that is stored. A late verdict may make a rule or a repository one to blame, and

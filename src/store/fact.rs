@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::agreement::{self, Agreed};
 use super::batch::{Batch, Entry};
-use super::comparison::Cell;
+use super::cell::Cell;
 use super::database::Transaction;
 use super::error::StoreError;
 use super::evidence::Judged;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::agreement::{Agreed, Agreements};
 use super::bucket::Width;
-use super::comparison::Cell;
+use super::cell::Cell;
 use super::database::Transaction;
 use super::error::StoreError;
 use super::evidence::{Evidence, Judged, Seat};

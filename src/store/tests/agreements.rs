@@ -8,7 +8,7 @@ use crate::review::agreement::{Accord, Agreement};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::comparison::Stance;
 use crate::review::decision::{Decision, PolicyVerdict, Record, Verdict};
-use crate::store::agreements::{agreements, causes, over_time};
+use crate::store::agreement::read::{agreements, causes, over_time};
 use crate::store::reach::{Realm, Rights};
 use crate::store::read::{AgreedFilter, Causes, DryRuns, Filter, Pair, Paired, Scope};
 use crate::store::sql::Sql;
