@@ -45,6 +45,13 @@ impl Runs {
     pub async fn of(store: &Store, before: Option<Timestamp>, limit: usize) -> Result<Self, StoreError> {
         let loads = store.loads(before, READ).await?;
         let is_all = loads.len() < usize::from(READ);
+        let mut found = Self::among(loads, is_all, limit);
+        found.compare(store).await?;
+        Ok(found)
+    }
+
+    /// `is_all`: there are no others before them.
+    fn among(loads: Vec<Load>, is_all: bool, limit: usize) -> Self {
         let mut runs: Vec<Run> = Vec::new();
         for load in loads {
             match runs.iter_mut().rfind(|run| run.clusters == load.clusters) {
@@ -64,9 +71,7 @@ impl Runs {
             None => runs.iter().map(|run| run.from).min().filter(|_| !is_all),
         };
         runs.truncate(kept);
-        let mut found = Self { runs, next };
-        found.compare(store).await?;
-        Ok(found)
+        Self { runs, next }
     }
 
     async fn compare(&mut self, store: &Store) -> Result<(), StoreError> {
@@ -109,5 +114,34 @@ impl Run {
             // The last digits are random; the first ones are a time that replicas may share.
             *self.replicas.entry(name[name.len() - NAME..].to_owned()).or_default() += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(at: i64, cluster: &str, revision: &str) -> Load {
+        Load { at: Timestamp(at), revision: revision.to_owned(), replica: None, clusters: vec![cluster.to_owned()] }
+    }
+
+    #[test]
+    fn what_was_another_is_of_replicas_of_the_same_clusters() {
+        let loads = || {
+            let last = [load(50, "east", "E2"), load(40, "west", "W1")];
+            last.into_iter().chain([load(30, "east", "E2"), load(20, "west", "W1"), load(10, "east", "E1")])
+        };
+        let told = |Runs { runs, next }: Runs| {
+            let told = |run: Run| (run.revision, run.from.0, run.to.0, run.before);
+            (runs.into_iter().map(told).collect::<Vec<_>>(), next)
+        };
+        let run = |name: &str, from, to, before: Option<&str>| (name.to_owned(), from, to, before.map(str::to_owned));
+        let (second, west) = (run("E2", 30, 50, Some("E1")), run("W1", 20, 40, None));
+        let all = vec![second.clone(), west, run("E1", 10, 10, None)];
+        assert_eq!(told(Runs::among(loads().collect(), true, 9)), (all, None));
+        // What is not told is in the next part, with all of it that was loaded by then.
+        let part = (vec![second], Some(Timestamp(41)));
+        assert_eq!(told(Runs::among(loads().collect(), true, 1)), part);
+        assert_eq!(told(Runs::among(loads().collect(), false, 9)), part);
     }
 }
