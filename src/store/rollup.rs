@@ -59,8 +59,7 @@ pub(super) struct Blame {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     /// Decisions that say the same within the quarter hour that begins then, by the place of what they say in memory:
-    /// most of a batch are alike.
-    /// Those that count for agreements are apart from those that do not.
+    /// most of a batch are alike. Those that count for agreements are apart from those that do not.
     alike: HashMap<(Timestamp, bool, usize), (Arc<Alike>, Run)>,
     /// reviews, allowed, denied, failed, would_reject, unjudged
     totals: BTreeMap<(Bucket, bool), [i64; 6]>,
