@@ -68,9 +68,11 @@ CREATE TABLE rollup_disagreements (
     PRIMARY KEY (cluster, namespace, width, bucket, cell, rule, repository, dry_run, replica)
 ) WITH (fillfactor = 50);
 
--- Of a history that holds decisions already, nothing older is in them.
+-- Of a history that holds decisions already, nothing older is in them. A second later than now: all that was stored without
+-- them is of before.
 INSERT INTO horizons (kind, before)
-    SELECT 'agreements', CAST(extract(epoch FROM now()) * 1000 AS BIGINT) WHERE EXISTS (SELECT 1 FROM workload_totals);
+    SELECT 'agreements', CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) + 1000
+    WHERE EXISTS (SELECT 1 FROM workload_totals);
 
 -- A binary of before would store decisions without what they agree on, and leave rows of theirs behind.
 INSERT INTO compatibility (schema, works_with) VALUES (18, 18);

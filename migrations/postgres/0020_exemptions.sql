@@ -60,10 +60,10 @@ CREATE TABLE revision_loads (
 INSERT INTO revision_loads (at, revision, replica)
     SELECT loaded_at, name, CAST('00000000-0000-0000-0000-000000000000' AS UUID) FROM revisions WHERE loaded_at IS NOT NULL;
 
--- Of a history in which something was let through already, what it was is not known by exemption.
+-- Of a history that holds decisions already, what let something through in them is not known by exemption.
 INSERT INTO horizons (kind, before)
     SELECT 'exemptions', CAST(extract(epoch FROM now()) * 1000 AS BIGINT)
-    WHERE EXISTS (SELECT 1 FROM outcomes WHERE exempted = TRUE);
+    WHERE EXISTS (SELECT 1 FROM workload_totals);
 
 -- A binary of before would let something through without a row here.
 INSERT INTO compatibility (schema, works_with) VALUES (20, 20);

@@ -53,9 +53,10 @@ CREATE TABLE rollup_disagreements (
     PRIMARY KEY (cluster, namespace, width, bucket, cell, rule, repository, dry_run, replica)
 ) STRICT, WITHOUT ROWID;
 
--- Of a history that holds decisions already, nothing older is in them.
+-- Of a history that holds decisions already, nothing older is in them. A second later than now: all that was stored without
+-- them is of before.
 INSERT INTO horizons (kind, before)
-    SELECT 'agreements', unixepoch() * 1000 WHERE EXISTS (SELECT 1 FROM workload_totals);
+    SELECT 'agreements', (unixepoch() + 1) * 1000 WHERE EXISTS (SELECT 1 FROM workload_totals);
 
 -- A binary of before would store decisions without what they agree on, and leave rows of theirs behind.
 INSERT INTO compatibility (schema, works_with) VALUES (18, 18);

@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use super::bucket::Day;
 use super::database::Database;
 use super::error::StoreError;
+use super::examples;
 use super::outcome::Outcome;
 use super::read::{Against, AgainstPage, Example, Scope, Slice};
-use super::said;
 use super::sql::{FOR_EACH_JOIN, Row, Sql};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{PolicyVerdict, Violation};
@@ -106,7 +106,7 @@ async fn first_at(database: &Database, found: &[Found]) -> Result<HashMap<(i64, 
 
 /// The last decision of each, which says why.
 async fn examples(database: &Database, found: &mut [Found]) -> Result<(), StoreError> {
-    let said = said::at(database, found.iter().map(|one| (one.workload, one.against.last_at))).await?;
+    let said = examples::at(database, found.iter().map(|one| (one.workload, one.against.last_at))).await?;
     for Found { workload, against, .. } in found {
         for (id, verdicts) in said.get(&(*workload, against.last_at)).into_iter().flatten() {
             let verdicts = Outcome::join(verdicts, None)?;

@@ -1,11 +1,13 @@
-//! What local policies said beside webhooks: decisions by cell, as [`super::comparison`] has them of candidates.
+//! What local policies said beside webhooks: decisions by [`cell`](super::cell), as of candidates.
 //!
 //! A cell that a denial, an error or a late verdict puts a decision in is rare: its decisions have rows of their own. What
 //! is in a common one is found by its outcome.
 
+pub(super) mod read;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::comparison::Cell;
+use super::cell::Cell;
 use super::database::Transaction;
 use super::error::StoreError;
 use super::outcome::RuleName;
@@ -52,6 +54,15 @@ pub(super) fn rare_cells(verdicts: &[PolicyVerdict], pairs: &Pairs) -> Vec<Cell>
     let rare = Agreement::between(verdicts).into_iter().filter(|one| is_rare(one.local_said, one.webhook_said));
     rare.filter_map(|one| Some(Cell::of(pairs.id((one.local, one.webhook))?, one.local_said, one.webhook_said)))
         .collect()
+}
+
+/// The cells in which decisions with these verdicts are found by their outcome.
+pub(super) fn common_cells(
+    verdicts: &[PolicyVerdict],
+    pair: impl Fn((Option<&str>, &str)) -> Result<i64, StoreError>,
+) -> Result<Vec<Cell>, StoreError> {
+    let common = Agreement::between(verdicts).into_iter().filter(|one| !is_rare(one.local_said, one.webhook_said));
+    common.map(|one| Ok(Cell::of(pair((one.local, one.webhook))?, one.local_said, one.webhook_said))).collect()
 }
 
 /// Notes which outcomes are in common cells.

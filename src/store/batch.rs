@@ -9,14 +9,15 @@
 //! transaction is committed, and all that is remembered is forgotten after an error.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
 use super::agreement;
 use super::amendment::{self, Amended};
+use super::behind;
 use super::bucket::Day;
-use super::comparison::{self, Cell};
+use super::cell::Cell;
 use super::database::{Database, Transaction};
 use super::days::{Days, Raised};
 use super::error::StoreError;
@@ -150,14 +151,13 @@ impl Memory {
         let outcomes = self.contents.resolve_outcomes(shared, outcomes, &mut raised).await?;
         let entries = new.iter().chain(&amended.after);
         self.days.raise(shared, &mut raised, entries, &reviews, &outcomes).await?;
-        let mut facts = Facts::new(&names, &reviews);
-        let (added, changed) = (facts.of_all(&new)?, facts.of_all(&amended.after)?);
-        let of_entries = new.iter().zip(&added).chain(amended.after.iter().zip(&changed));
-        let of_new = of_entries.filter(|(entry, _)| !self.contents.remembers(&entry.outcome.hash));
-        agreement::insert_outcomes(shared, common_cells(of_new, &outcomes)).await?;
+        let entries = new.iter().chain(&amended.after);
+        let with_cells = self.note_cells(shared, entries, &names, &outcomes).await?;
         if let Some(beside) = beside {
             beside.commit().await?;
         }
+        let mut facts = Facts::new(&names, &reviews);
+        let (added, changed) = (facts.of_all(&new)?, facts.of_all(&amended.after)?);
         let replicas = batch.presence.keys().map(|(replica, ..)| *replica).chain([self.replica]).collect();
         let replicas = self.replicas.resolve(&mut tx, &replicas).await?;
         let replica = replica::number(&replicas, self.replica)?;
@@ -166,20 +166,23 @@ impl Memory {
         rows.insert_decisions(&mut tx, &new).await?;
         amendment::update(&mut tx, &amended.after, &outcomes).await?;
         let replaced = facts.of_all(&amended.before)?;
+        let agreed_from = horizon::agreed_from(&mut tx).await?;
         let keys = |entries: &[Entry<'_>]| entries.iter().map(|entry| entry.key).collect::<Vec<_>>();
         let (ours, theirs) = (keys(&new), keys(&amended.after));
         insert_causes(&mut tx, ours.iter().copied().zip(&added), ["", "", ""]).await?;
         insert_causes(&mut tx, theirs.iter().copied().zip(&changed), AMENDED).await?;
-        for (table, cells) in [(comparison::CANDIDATES, cells as CellsOf), (comparison::AGREEMENTS, rare_cells)] {
-            comparison::delete(&mut tx, table, of_keys(&theirs, &replaced, cells)).await?;
-            comparison::insert(&mut tx, table, of_keys(&theirs, &changed, cells)).await?;
-            comparison::insert(&mut tx, table, of_keys(&ours, &added, cells)).await?;
+        for (list, cells, from) in
+            [(behind::CANDIDATES, cells as CellsOf, None), (behind::AGREEMENTS, rare_cells, agreed_from)]
+        {
+            list.delete(&mut tx, of_keys(&theirs, &replaced, cells, from)).await?;
+            list.insert(&mut tx, of_keys(&theirs, &changed, cells, from)).await?;
+            list.insert(&mut tx, of_keys(&ours, &added, cells, from)).await?;
         }
         objects::insert(&mut tx, &batch.objects, self.objects, &names).await?;
         spans::upsert_gaps(&mut tx, batch.gaps.values().copied(), &names).await?;
         presence::upsert(&mut tx, &batch.presence, &names, &replicas).await?;
 
-        let mut tally = Tally::default();
+        let mut tally = Tally::agreed_from(agreed_from);
         for fact in added {
             tally.add(fact);
         }
@@ -200,7 +203,7 @@ impl Memory {
 
         applied.decisions = new.len() as u64;
         names.remember(&self.dimensions);
-        self.contents.remember(reviews, outcomes);
+        self.contents.remember(reviews, outcomes, &with_cells);
         self.days.remember(raised);
         self.replicas.remember(replicas);
         Ok(applied)
@@ -217,6 +220,25 @@ impl Memory {
         self.contents.forget();
         self.days.forget();
         self.replicas.forget();
+    }
+
+    /// Notes in which common cells the outcomes are of which that is not known. Answers which those are.
+    async fn note_cells<'a, 'b: 'a>(
+        &self,
+        tx: &mut Transaction,
+        entries: impl Iterator<Item = &'a Entry<'b>>,
+        names: &Names,
+        outcomes: &HashMap<[u8; 32], i64>,
+    ) -> Result<HashSet<[u8; 32]>, StoreError> {
+        let (mut noted, mut cells) = (HashSet::new(), BTreeSet::new());
+        for Entry { decision, outcome, .. } in entries {
+            if !self.contents.has_cells(&outcome.hash) && noted.insert(outcome.hash) {
+                let common = agreement::common_cells(&decision.verdicts, |pair| names.agreement(pair))?;
+                cells.extend(common.into_iter().map(|cell| (outcomes[&outcome.hash], cell)));
+            }
+        }
+        agreement::insert_outcomes(tx, cells).await?;
+        Ok(noted)
     }
 
     /// Decisions whose review is nowhere are kept with one that says so. Answers how many.
@@ -420,21 +442,10 @@ fn rare_cells(alike: &Alike) -> Vec<Cell> {
     alike.agreed.iter().filter(|one| one.is_rare).map(|one| one.cell).collect()
 }
 
-/// The same where it is found by the outcome.
-fn common_cells<'a>(
-    entries: impl Iterator<Item = (&'a Entry<'a>, &'a Fact)>,
-    outcomes: &HashMap<[u8; 32], i64>,
-) -> BTreeSet<(i64, Cell)> {
-    let of_outcome = |(entry, fact): (&Entry<'_>, &'a Fact)| {
-        let outcome = outcomes[&entry.outcome.hash];
-        fact.alike.agreed.iter().filter(|one| !one.is_rare).map(move |one| (outcome, one.cell))
-    };
-    entries.flat_map(of_outcome).collect()
-}
-
-/// The cells of decisions, each with its key.
-fn of_keys(keys: &[i64], facts: &[Fact], cells: CellsOf) -> Vec<(Cell, i64)> {
-    keys.iter().zip(facts).flat_map(|(key, fact)| cells(&fact.alike).into_iter().map(|cell| (cell, *key))).collect()
+/// The cells of decisions, each with its key; of those from a key on, where there is one.
+fn of_keys(keys: &[i64], facts: &[Fact], cells: CellsOf, from: Option<i64>) -> Vec<(i64, i64)> {
+    let counted = keys.iter().zip(facts).filter(|(key, _)| from.is_none_or(|from| **key >= from));
+    counted.flat_map(|(key, fact)| cells(&fact.alike).into_iter().map(|Cell(cell)| (cell, *key))).collect()
 }
 
 /// Of the rows of causes of a decision that is stored. A late verdict may make a rule or a repository one to blame, and

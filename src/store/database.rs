@@ -337,6 +337,8 @@ impl Database {
 
 impl Transaction {
     pub async fn fetch(&mut self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+        #[cfg(test)]
+        super::tests::plans::note_in_transaction(&sql);
         match self {
             Self::Sqlite(tx) => tx.fetch(sql).await,
             Self::Postgres(tx) => tx.fetch(sql).await,

@@ -8,13 +8,13 @@ use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::horizon::{self, mark};
 use super::outcome::EXEMPTION;
+use super::reach::within;
 use super::read::{Scope, Slice};
 use super::sql::{Insert, Row, Sql};
 use super::{Store, against};
 use crate::policy::settings::ExemptionSettings;
 use crate::policy::text;
 use crate::review::clock::Timestamp;
-use crate::review::decision::UNDECLARED;
 use crate::review::workload::Workload;
 
 /// What is known of exemptions, those that were loaded last first.
@@ -140,23 +140,13 @@ pub(super) async fn keep(
 
 /// ` AND ..` of a row `t` of uses: those of the scope's place. `None`: there is none.
 fn place(scope: &Scope) -> Option<Sql> {
-    let (cluster, namespace) = (scope.cluster.as_deref(), scope.namespace.as_deref());
-    let mut sql = Sql::new(" AND t.namespace IN ");
-    if let Some(places) = scope.reach.places(cluster, namespace) {
-        let mut numbers = places.map(|place| place.namespace).peekable();
-        numbers.peek()?;
-        sql.list(numbers);
-        return Some(sql);
+    let places = scope.reach.places(scope.cluster.as_deref(), scope.namespace.as_deref());
+    if places.is_some_and(|mut places| places.next().is_none()) {
+        return None;
     }
-    let names = "(SELECT n.id FROM namespaces n JOIN clusters c ON c.id = n.cluster WHERE ";
-    match cluster {
-        Some(cluster) => sql.push(names).push("c.name = ").bind(cluster),
-        None => sql.push(names).push("c.name <> ").bind(UNDECLARED),
-    };
-    if let Some(namespace) = namespace {
-        sql.push(" AND n.name = ").bind(namespace);
-    }
-    sql.push(")");
+    let mut sql =
+        Sql::new(" AND t.namespace IN (SELECT n.id FROM namespaces n JOIN clusters c ON c.id = n.cluster WHERE 1 = 1");
+    sql.append(within(scope)).push(")");
     Some(sql)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::agreement::{self, Agreed};
 use super::batch::{Batch, Entry};
-use super::comparison::Cell;
+use super::cell::Cell;
 use super::database::Transaction;
 use super::error::StoreError;
 use super::evidence::Judged;
@@ -178,6 +178,10 @@ impl Names {
         self.rules.id(&rule_name(self.policies.id_of(policy)?, rule))
     }
 
+    pub fn agreement(&self, pair: (Option<&str>, &str)) -> Result<i64, StoreError> {
+        self.agreements.id(&agreement_name(&self.policies, pair)?)
+    }
+
     fn version(&self, policy: &str, version: &str) -> Result<i64, StoreError> {
         self.versions.id(&version_name(self.policies.id_of(policy)?, version))
     }
@@ -233,7 +237,7 @@ impl Names {
                 .collect::<Result<_, StoreError>>()?,
             agreed: Agreed::all(
                 &decision.verdicts,
-                |local, webhook| self.agreements.id(&agreement_name(&self.policies, (local, webhook))?),
+                |local, webhook| self.agreement((local, webhook)),
                 |rule| self.rule(rule),
             )?,
             judged: outcome::judgements(&decision.verdicts)

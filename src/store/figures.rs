@@ -1,7 +1,7 @@
 //! Figures and charts, all from roll-ups.
 
 use super::bucket::{Piece, Step, Width, pieces, widen};
-use super::comparison::Cell;
+use super::cell::Cell;
 use super::database::Database;
 use super::error::StoreError;
 use super::reach::{of_cluster, within};
@@ -96,7 +96,7 @@ pub(super) async fn comparisons(database: &Database, scope: &Scope, now: Timesta
     let span = Span::of(database, scope, now).await?;
     let mut compared = Vec::new();
     if let Some(mut sql) = span.with_pieces(&span.places, Width::Day) {
-        let candidate = Cell::candidate_of("h.cell");
+        let candidate = Cell::subject_of("h.cell");
         sql.push(&format!(
             ", hits(cluster, cell, reviews) AS (SELECT t.cluster, t.cell, sum(t.reviews) \
              FROM pieces s {FOR_EACH_JOIN} rollup_candidates t \

@@ -7,6 +7,7 @@
 
 use super::database::{Database, Transaction};
 use super::error::StoreError;
+use super::key;
 use super::read::Horizons;
 use super::sql::Sql;
 use crate::review::clock::Timestamp;
@@ -95,9 +96,13 @@ pub(super) async fn prepare(tx: &mut Transaction) -> Result<(), StoreError> {
 }
 
 pub(super) async fn read(tx: &mut Transaction, Mark(kind): Mark) -> Result<Timestamp, StoreError> {
+    Ok(Timestamp(tx.fetch(before(kind)).await?.first().map_or(Ok(BEGINNING), |row| row.int(0))?))
+}
+
+fn before(kind: &'static str) -> Sql {
     let mut sql = Sql::new("SELECT before FROM horizons WHERE kind = ");
     sql.bind(kind);
-    Ok(Timestamp(tx.fetch(sql).await?.first().map_or(Ok(BEGINNING), |row| row.int(0))?))
+    sql
 }
 
 /// Moves a mark on, unless somebody has lowered it since it was read as `from`. Whether it moved.
@@ -129,18 +134,24 @@ pub(super) async fn deleted(tx: &mut Transaction, kind: &'static str, before: Ti
     tx.execute(sql).await
 }
 
-/// All decisions that there are were taken for evidence, and counted.
+/// All decisions that there are were taken for evidence, and counted: of a history that this version wrote whole. The rows
+/// of an earlier one lead to no list behind a figure.
 pub(super) async fn all_counted(tx: &mut Transaction) -> Result<(), StoreError> {
     let mut sql = Sql::new("DELETE FROM horizons WHERE kind IN ");
-    sql.list([EVIDENCE, AGREEMENTS]);
+    sql.list([EVIDENCE, AGREEMENTS, EXEMPTIONS]);
     tx.execute(sql).await
 }
 
 /// Since when decisions are counted by what local policies and webhooks said of them. `None`: from the beginning.
 pub(super) async fn agreed_since(database: &Database) -> Result<Option<Timestamp>, StoreError> {
-    let mut sql = Sql::new("SELECT before FROM horizons WHERE kind = ");
-    sql.bind(AGREEMENTS);
-    Ok(database.fetch(sql).await?.first().map(|row| row.int(0)).transpose()?.map(Timestamp))
+    Ok(database.fetch(before(AGREEMENTS)).await?.first().map(|row| row.int(0)).transpose()?.map(Timestamp))
+}
+
+/// The same as the first key that is counted so. A decision of before that is stored only now is not, nor is a late
+/// verdict on one: whether it counts must be read from its key alone, as a list does.
+pub(super) async fn agreed_from(tx: &mut Transaction) -> Result<Option<i64>, StoreError> {
+    let since = tx.fetch(before(AGREEMENTS)).await?.first().map(|row| row.int(0)).transpose()?;
+    Ok(since.map(|since| key::start(Timestamp(since))))
 }
 
 pub(super) async fn all(database: &Database) -> Result<Horizons, StoreError> {

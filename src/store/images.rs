@@ -6,7 +6,7 @@ use super::outcome::Outcome;
 use super::reach::within;
 use super::read::{Asker, Askers, Broken, Reference, References, Referred, RepositorySeen, Runners, Scope, Slice};
 use super::sql::{Row, Sql};
-use super::{Store, digests, runners, said};
+use super::{Store, digests, examples, runners};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::workload::Workload;
 
@@ -96,7 +96,7 @@ async fn references(database: &Database, of: &Referred, scope: &Scope, slice: Sl
         let text = row.text(0)?;
         found.push((place, Reference { text, first_at, last_at, reviews, workloads, digests: 0, broken: None }));
     }
-    let said = said::at(database, found.iter().map(|(place, _)| *place)).await?;
+    let said = examples::at(database, found.iter().map(|(place, _)| *place)).await?;
     let texts = found.iter().map(|(_, reference)| reference.text.as_str());
     let digests = digests::of(database, texts, scope).await?;
     let rows = found.into_iter().map(|(place, reference)| {
@@ -132,7 +132,7 @@ async fn askers(database: &Database, image: &str, scope: &Scope, slice: Slice) -
         };
         found.push(((row.int(4)?, last_at), asker));
     }
-    let said = said::at(database, found.iter().map(|(place, _)| *place)).await?;
+    let said = examples::at(database, found.iter().map(|(place, _)| *place)).await?;
     let rows = found.into_iter().map(|(place, asker)| Ok(Asker { broken: broken(said.get(&place), image)?, ..asker }));
     Ok(Askers { rows: rows.collect::<Result<_, StoreError>>()?, all })
 }

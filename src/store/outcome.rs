@@ -261,12 +261,13 @@ pub(super) fn judgements(verdicts: &[PolicyVerdict]) -> impl Iterator<Item = Jud
     })
 }
 
-/// Each way that would let something through, standing violations included, as often as it does.
+/// Each way that would let something through, as often as it does. What stands is let through by nobody.
 pub(super) fn ways(verdicts: &[PolicyVerdict]) -> impl Iterator<Item = Way<'_>> {
-    let violations = verdicts.iter().flat_map(|verdict| verdict.violations.iter().chain(&verdict.standing));
-    violations.filter_map(|violation| match violation.exempted.as_ref()? {
-        Exempted::Exemption { id, .. } => Some(Way::Exemption(id.as_deref()?)),
-        Exempted::BreakGlass { ticket, .. } => Some(Way::Ticket(ticket)),
+    verdicts.iter().flat_map(|verdict| &verdict.violations).filter_map(|violation| {
+        match violation.exempted.as_ref()? {
+            Exempted::Exemption { id, .. } => Some(Way::Exemption(id.as_deref()?)),
+            Exempted::BreakGlass { ticket, .. } => Some(Way::Ticket(ticket)),
+        }
     })
 }
 

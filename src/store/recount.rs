@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::agreement::{Agreed, Pairs};
 use super::bucket::{Day, Width};
-use super::comparison::Cell;
+use super::cell::Cell;
 use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::evidence::Judged;

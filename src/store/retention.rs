@@ -9,19 +9,17 @@
 //! after their own time, notable or not. Objects go with the plain decisions of their day, but those of a review that had
 //! a notable decision then or later with the notable ones.
 
-mod cells;
 mod contents;
 mod decisions;
 mod events;
-mod names;
+mod outcomes;
 mod pace;
 mod rollups;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use self::cells::Cells;
-use self::names::Names;
+use self::outcomes::Outcomes;
 use self::pace::Pace;
 use super::bucket::Day;
 use super::database::{Database, Transaction};
@@ -86,8 +84,7 @@ pub(super) struct Sweep {
     /// What of the decisions must be tried again.
     pub delayed: Option<StoreError>,
     pace: Pace,
-    names: Names,
-    cells: Cells,
+    outcomes: Outcomes,
 }
 
 /// A transaction of a sweep, timed.
@@ -111,8 +108,8 @@ pub(super) async fn sweep(
     let holds = hold::active(&mut tx).await?;
     tx.commit().await?;
     let due = Due::at(now, settings, holds);
-    let (pace, names, cells) = (Pace::new(), Names::default(), Cells::default());
-    let mut sweep = Sweep { due, swept: std::mem::take(swept), delayed: None, pace, names, cells };
+    let (pace, outcomes) = (Pace::new(), Outcomes::default());
+    let mut sweep = Sweep { due, swept: std::mem::take(swept), delayed: None, pace, outcomes };
     let done = sweep.run(database).await;
     *swept = sweep.swept;
     done.map(Some)

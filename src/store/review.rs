@@ -62,9 +62,17 @@ struct ImageRow {
 #[derive(Debug)]
 pub(super) struct Contents {
     reviews: Cache<ReviewHash, Arc<StoredReview>>,
-    outcomes: Cache<[u8; 32], i64>,
+    outcomes: Cache<[u8; 32], OutcomeRow>,
     max_names: u64,
     counted: Mutex<Counted>,
+}
+
+/// An outcome's row.
+#[derive(Debug, Clone, Copy)]
+struct OutcomeRow {
+    id: i64,
+    /// In which common cells it is was noted. Of one that was met as that of candidates alone it was not.
+    has_cells: bool,
 }
 
 /// How many images are counted by themselves. They are never deleted.
@@ -127,18 +135,19 @@ impl Contents {
         Ok(found)
     }
 
-    /// Whether the outcome was stored before, by this process.
-    pub fn remembers(&self, outcome: &[u8; 32]) -> bool {
-        self.outcomes.get(outcome).is_some()
+    /// Whether it was noted before, by this process, in which common cells the outcome is.
+    pub fn has_cells(&self, outcome: &[u8; 32]) -> bool {
+        self.outcomes.get(outcome).is_some_and(|row| row.has_cells)
     }
 
-    /// To be called once the transaction is committed.
-    pub fn remember(&self, reviews: Reviews, outcomes: HashMap<[u8; 32], i64>) {
+    /// To be called once the transaction is committed. `with_cells`: outcomes whose common cells it noted.
+    pub fn remember(&self, reviews: Reviews, outcomes: HashMap<[u8; 32], i64>, with_cells: &HashSet<[u8; 32]>) {
         for (hash, review) in reviews {
             self.reviews.insert(hash, review);
         }
         for (hash, id) in outcomes {
-            self.outcomes.insert(hash, id);
+            let has_cells = with_cells.contains(&hash) || self.has_cells(&hash);
+            self.outcomes.insert(hash, OutcomeRow { id, has_cells });
         }
         let mut counted = self.counted();
         if let Some(next) = counted.next.take() {
@@ -183,8 +192,8 @@ impl Contents {
         let mut missing: BTreeMap<[u8; 32], &Outcome> = BTreeMap::new();
         for outcome in outcomes {
             match self.outcomes.get(&outcome.hash) {
-                Some(id) => {
-                    ids.insert(outcome.hash, id);
+                Some(row) => {
+                    ids.insert(outcome.hash, row.id);
                 }
                 None => {
                     missing.insert(outcome.hash, outcome);

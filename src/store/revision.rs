@@ -33,6 +33,8 @@ pub struct Load {
     pub revision: String,
     /// `None`: not known, of before this was kept.
     pub replica: Option<Uuid>,
+    /// Those that it served last: replicas of others may have policies of their own. Empty: not known.
+    pub clusters: Vec<String>,
 }
 
 impl Store {
@@ -41,7 +43,7 @@ impl Store {
         loads(&self.database, before, limit).await
     }
 
-    /// What was in force before a revision was loaded first. `None`: nothing that is known.
+    /// What was in force before a revision was loaded first, where that was. `None`: nothing that is known.
     pub async fn revision_before(&self, id: &str) -> Result<Option<String>, StoreError> {
         before(&self.database, id).await
     }
@@ -64,8 +66,10 @@ pub(super) async fn keep(
     database.check_schema(&mut tx).await?;
     let mut sql = Sql::new("INSERT INTO revisions (name, text, loaded_at) VALUES (");
     sql.bind(id).push(", ").bind(text).push(", ").bind(first.0);
-    sql.push(") ON CONFLICT (name) DO UPDATE SET text = excluded.text, loaded_at = excluded.loaded_at");
-    sql.push(" WHERE revisions.text IS NULL");
+    sql.push(
+        ") ON CONFLICT (name) DO UPDATE SET text = coalesce(revisions.text, excluded.text), \
+         loaded_at = excluded.loaded_at WHERE revisions.text IS NULL OR revisions.loaded_at > excluded.loaded_at",
+    );
     tx.execute(sql).await?;
     let mut insert = Insert::into("revision_loads", &["at", "revision", "replica"], "ON CONFLICT DO NOTHING");
     loads.iter().for_each(|at| insert.row([at.0.into(), id.into(), replica.into()]));
@@ -77,17 +81,28 @@ pub(super) async fn keep(
 
 /// At most `limit` loads before then, the last first.
 async fn loads(database: &Database, before: Option<Timestamp>, limit: u16) -> Result<Vec<Load>, StoreError> {
-    let mut sql = Sql::new("SELECT at, revision, replica FROM revision_loads WHERE at < ");
+    let mut sql = Sql::new(
+        "SELECT l.at, l.revision, l.replica, r.clusters FROM revision_loads l \
+         LEFT JOIN replicas r ON r.replica = l.replica WHERE l.at < ",
+    );
     sql.bind(before.map_or(i64::MAX, |before| before.0));
-    sql.push(" ORDER BY at DESC, revision DESC, replica DESC LIMIT ").bind(i64::from(limit));
+    sql.push(" ORDER BY l.at DESC, l.revision DESC, l.replica DESC LIMIT ").bind(i64::from(limit));
     database.fetch(sql).await?.into_iter().map(load).collect()
 }
 
-/// The last load of another revision before this one was loaded first. `None`: there was none.
+/// The last load of another revision before this one was loaded first, by a replica of the same clusters. `None`: there
+/// was none. The row of the first load may be gone; who loaded it is read from the first that is left.
 async fn before(database: &Database, id: &str) -> Result<Option<String>, StoreError> {
-    let mut sql = Sql::new("SELECT l.revision FROM revision_loads l WHERE l.at < ");
-    sql.push("(SELECT min(o.at) FROM revision_loads o WHERE o.revision = ").bind(id);
-    sql.push(") AND l.revision <> ").bind(id).push(" ORDER BY l.at DESC, l.revision DESC LIMIT 1");
+    let mut sql = Sql::new(
+        "WITH loaded(first, clusters) AS (SELECT v.loaded_at, coalesce(r.clusters, '') FROM revisions v \
+         JOIN revision_loads o ON o.revision = v.name AND o.at >= v.loaded_at \
+         LEFT JOIN replicas r ON r.replica = o.replica WHERE v.name = ",
+    );
+    sql.bind(id).push(
+        " ORDER BY o.at, o.replica LIMIT 1) SELECT l.revision FROM loaded f JOIN revision_loads l ON l.at < f.first \
+         LEFT JOIN replicas r ON r.replica = l.replica WHERE coalesce(r.clusters, '') = f.clusters AND l.revision <> ",
+    );
+    sql.bind(id).push(" ORDER BY l.at DESC, l.revision DESC LIMIT 1");
     database.fetch(sql).await?.pop().map(|mut row| row.text(0)).transpose()
 }
 
@@ -112,7 +127,8 @@ pub(super) async fn forget_loads(tx: &mut Transaction, before: Timestamp, unheld
 
 fn load(mut row: Row) -> Result<Load, StoreError> {
     let replica = Some(row.uuid(2)?).filter(|replica| !replica.is_nil());
-    Ok(Load { at: Timestamp(row.int(0)?), revision: row.text(1)?, replica })
+    let clusters = row.opt_text(3)?.map(|clusters| serde_json::from_str(&clusters)).transpose()?.unwrap_or_default();
+    Ok(Load { at: Timestamp(row.int(0)?), revision: row.text(1)?, replica, clusters })
 }
 
 /// Without their texts, those that were loaded last first.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::agreement::{Agreed, Agreements};
 use super::bucket::Width;
-use super::comparison::Cell;
+use super::cell::Cell;
 use super::database::Transaction;
 use super::error::StoreError;
 use super::evidence::{Evidence, Judged, Seat};
@@ -59,8 +59,8 @@ pub(super) struct Blame {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     /// Decisions that say the same within the quarter hour that begins then, by the place of what they say in memory:
-    /// most of a batch are alike.
-    alike: HashMap<(Timestamp, usize), (Arc<Alike>, Run)>,
+    /// most of a batch are alike. Those that count for agreements are apart from those that do not.
+    alike: HashMap<(Timestamp, bool, usize), (Arc<Alike>, Run)>,
     /// reviews, allowed, denied, failed, would_reject, unjudged
     totals: BTreeMap<(Bucket, bool), [i64; 6]>,
     /// reviews, denied, would_reject, standing; by rule
@@ -76,6 +76,8 @@ pub(super) struct Tally {
     /// reviews, denied, would_reject, standing; by rule, day, workload
     workload_rules: BTreeMap<(i64, i64, i64, bool), Seen<4>>,
     agreements: Agreements,
+    /// The first key of a decision that they count; `None`: all are.
+    agreed_from: Option<i64>,
     /// reviews; by exemption, day, namespace, workload
     uses: BTreeMap<(i64, i64, Seat, bool), Seen<1>>,
     evidence: Evidence,
@@ -109,9 +111,14 @@ struct Seen<const N: usize> {
 // === impl Tally ===
 
 impl Tally {
+    /// Of a history that counts agreements from this key on.
+    pub fn agreed_from(key: Option<i64>) -> Self {
+        Self { agreed_from: key, ..Self::default() }
+    }
+
     pub fn add(&mut self, fact: Fact) {
         let Fact { key, alike } = fact;
-        let place = (Width::Quarter.floor(key::at(key)), Arc::as_ptr(&alike).addr());
+        let place = (Width::Quarter.floor(key::at(key)), self.counts_agreements(key), Arc::as_ptr(&alike).addr());
         let (_, run) = self.alike.entry(place).or_insert_with(|| (alike, Run { first: key, last: key, count: 0 }));
         *run = Run { first: run.first.min(key), last: run.last.max(key), count: run.count + 1 };
     }
@@ -141,6 +148,7 @@ impl Tally {
         if sign > 0 && !fact.dry_run {
             self.evidence.add(seat, &fact.judged, (first, last));
         }
+        let counts_agreements = self.counts_agreements(first);
         let (first, last) = (key::at(first), key::at(last));
         let one = |yes: bool| if yes { sign } else { 0 };
         let denied = fact.answer == Answer::Denied;
@@ -167,8 +175,10 @@ impl Tally {
                 for cell in &fact.cells {
                     add(self.candidates.entry((bucket, *cell, fact.dry_run)).or_default(), [sign]);
                 }
-                let repositories = fact.repositories.iter().map(|(id, _)| *id);
-                self.agreements.add(bucket, &fact.agreed, repositories, fact.dry_run, sign);
+                if counts_agreements {
+                    let repositories = fact.repositories.iter().map(|(id, _)| *id);
+                    self.agreements.add(bucket, &fact.agreed, repositories, fact.dry_run, sign);
+                }
             }
         }
         let workload = self.workloads.entry((fact.workload, fact.dry_run)).or_insert_with(|| Seen::new(first));
@@ -186,6 +196,10 @@ impl Tally {
             let key = (*id, day, fact.workload, fact.dry_run);
             self.workload_rules.entry(key).or_insert_with(|| Seen::new(first)).add(first, last, of_rule(rule));
         }
+    }
+
+    fn counts_agreements(&self, key: i64) -> bool {
+        self.agreed_from.is_none_or(|from| key >= from)
     }
 
     /// Leaves out the buckets that are finer.

@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::agreement::is_rare;
-use super::agreements;
-use super::comparison::Cell;
+use super::agreement::{self, is_rare};
+use super::cell::Cell;
 use super::database::{Database, NEWEST};
 use super::error::StoreError;
 use super::horizon;
@@ -324,7 +323,7 @@ async fn of_comparison(database: &Database, filter: &ComparedFilter) -> Result<O
     let mut sql = Sql::new("SELECT id FROM candidates WHERE name = ");
     sql.bind(filter.candidate.as_str());
     let Some(candidate) = ids(database, sql).await?.pop() else { return Ok(None) };
-    let cells = Cell::of_candidate(candidate, filter.live, filter.silent);
+    let cells = Cell::all(candidate, filter.live, filter.silent);
     let cells: Vec<i64> = cells.into_iter().map(|Cell(cell)| cell).collect();
     let mut condition = Sql::new("EXISTS (SELECT 1 FROM decision_candidates x WHERE x.key = d.key AND x.cell IN ");
     condition.list(cells.iter().copied());
@@ -334,7 +333,7 @@ async fn of_comparison(database: &Database, filter: &ComparedFilter) -> Result<O
 /// `None`: there is no such pair, or no such cell. Where all that is asked for is rare, it is found by the cells; what is
 /// common a walk finds by its outcome.
 async fn of_agreement(database: &Database, filter: &AgreedFilter) -> Result<Option<Predicate>, StoreError> {
-    let Some(pair) = agreements::number(database, &filter.pair).await? else { return Ok(None) };
+    let Some(pair) = agreement::read::number(database, &filter.pair).await? else { return Ok(None) };
     let cells = |rare: bool| -> Vec<i64> {
         let fits = |local, webhook| is_rare(local, webhook) == rare && filter.fits(local, webhook);
         Cell::fitting(pair, fits).into_iter().map(|Cell(cell)| cell).collect()

@@ -125,11 +125,15 @@ pub(super) async fn uses(
         sql.push(" AND namespace = ").bind(namespace.as_str());
     }
     if let Some(places) = asked.reach.places(asked.cluster.as_deref(), asked.namespace.as_deref()) {
-        let mut names = places.map(|place| [place.cluster_name.as_str(), place.name.as_str()]).peekable();
-        if names.peek().is_none() {
+        let mut numbers = places.map(|place| place.namespace).peekable();
+        if numbers.peek().is_none() {
             return Ok(UsePage { tickets: Vec::new(), images: HashMap::new(), next: None });
         }
-        sql.push(" AND (cluster, namespace) IN (").values(names).push(")");
+        sql.push(
+            " AND (cluster, namespace) IN (SELECT c.name, n.name FROM namespaces n JOIN clusters c ON c.id = n.cluster \
+             WHERE n.id IN ",
+        );
+        sql.numbers(numbers).push(")");
     }
     if let Some(Cursor { at, id }) = after {
         sql.push(" AND (first_at < ").bind(at.0).push(" OR (first_at = ").bind(at.0);

@@ -13,9 +13,11 @@ pub struct Run {
     /// The first of its loads, and the last.
     pub from: Timestamp,
     pub to: Timestamp,
+    /// Which the replicas serve that loaded it: those of others load policies of their own. Empty: not known.
+    pub clusters: Vec<String>,
     /// How many times it was loaded, by the names of the replicas; empty: not known.
     pub replicas: BTreeMap<String, u64>,
-    /// The revision that was loaded before. `None`: nothing is known of it.
+    /// The revision that was loaded there before. `None`: nothing is known of it.
     pub before: Option<String>,
     /// In one line. `None`: a text is not there, or there was none before.
     pub changes: Option<String>,
@@ -38,7 +40,8 @@ const NAME: usize = 8;
 // === impl Runs ===
 
 impl Runs {
-    /// At most `limit`, of what was loaded before that time.
+    /// At most `limit`, of what was loaded before that time. One that goes on beside those of other clusters may go on in
+    /// the next part.
     pub async fn of(store: &Store, before: Option<Timestamp>, limit: usize) -> Result<Self, StoreError> {
         let (mut runs, mut end): (Vec<Run>, _) = (Vec::new(), before);
         // Where a run begins, and what was before it, the end of another one tells.
@@ -46,29 +49,31 @@ impl Runs {
             let loads = store.loads(end, READ).await?;
             end = loads.last().map(|load| load.at);
             let is_all = loads.len() < usize::from(READ);
-            for load in loads {
-                match runs.last_mut() {
-                    Some(run) if run.revision == load.revision => run.add(&load),
-                    _ => runs.push(Run::of(&load)),
-                }
-            }
-            if is_all || runs.len() > 1 {
+            group(&mut runs, loads);
+            if is_all || (1..runs.len()).any(|at| runs[..at].iter().any(|run| run.clusters == runs[at].clusters)) {
                 break is_all;
             }
         };
-        // What stands before a run says what was another: of the last one read that is not known, but at the very end.
-        for at in 1..runs.len() {
-            runs[at - 1].before = Some(runs[at].revision.clone());
-        }
-        if !is_all {
-            runs.pop();
-        }
-        let is_cut = runs.len() > limit;
-        runs.truncate(limit);
-        let next = runs.last().filter(|_| is_cut || !is_all).map(|run| run.from);
-        let mut found = Self { runs, next };
+        let mut found = Self::among(runs, is_all, limit);
         found.compare(store).await?;
         Ok(found)
+    }
+
+    /// `is_all`: there are no others before them.
+    fn among(mut runs: Vec<Run>, is_all: bool, limit: usize) -> Self {
+        for at in 0..runs.len() {
+            let before = runs[at + 1..].iter().find(|run| run.clusters == runs[at].clusters);
+            runs[at].before = before.map(|run| run.revision.clone());
+        }
+        // What stands before a run says what was another: of the last ones read that is not known, but at the very end.
+        let known = runs.iter().rposition(|run| run.before.is_some()).filter(|_| !is_all);
+        let kept = known.map_or(runs.len(), |last| last + 1).min(limit);
+        let next = match runs.get(kept) {
+            Some(run) => Some(Timestamp(run.to.0 + 1)),
+            None => runs.iter().map(|run| run.from).min().filter(|_| !is_all),
+        };
+        runs.truncate(kept);
+        Self { runs, next }
     }
 
     async fn compare(&mut self, store: &Store) -> Result<(), StoreError> {
@@ -87,12 +92,29 @@ impl Runs {
     }
 }
 
+/// Adds loads, the last first, to the runs that stand after them.
+fn group(runs: &mut Vec<Run>, loads: Vec<Load>) {
+    for load in loads {
+        match runs.iter_mut().rfind(|run| run.clusters == load.clusters) {
+            Some(run) if run.revision == load.revision => run.add(&load),
+            _ => runs.push(Run::of(&load)),
+        }
+    }
+}
+
 // === impl Run ===
 
 impl Run {
     fn of(load: &Load) -> Self {
-        let (revision, at) = (load.revision.clone(), load.at);
-        let mut run = Self { revision, from: at, to: at, replicas: BTreeMap::new(), before: None, changes: None };
+        let mut run = Self {
+            revision: load.revision.clone(),
+            from: load.at,
+            to: load.at,
+            clusters: load.clusters.clone(),
+            replicas: BTreeMap::new(),
+            before: None,
+            changes: None,
+        };
         run.add(load);
         run
     }
@@ -104,5 +126,35 @@ impl Run {
             // The last digits are random; the first ones are a time that replicas may share.
             *self.replicas.entry(name[name.len() - NAME..].to_owned()).or_default() += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(at: i64, cluster: &str, revision: &str) -> Load {
+        Load { at: Timestamp(at), revision: revision.to_owned(), replica: None, clusters: vec![cluster.to_owned()] }
+    }
+
+    #[test]
+    fn what_was_another_is_of_replicas_of_the_same_clusters() {
+        let last = [load(50, "east", "E2"), load(40, "west", "W1")];
+        let first = [load(30, "east", "E2"), load(20, "west", "W1"), load(10, "east", "E1")];
+        let mut runs = Vec::new();
+        group(&mut runs, last.into());
+        group(&mut runs, first.into());
+        let told = |Runs { runs, next }: Runs| {
+            let told = |run: Run| (run.revision, run.from.0, run.to.0, run.before);
+            (runs.into_iter().map(told).collect::<Vec<_>>(), next)
+        };
+        let run = |name: &str, from, to, before: Option<&str>| (name.to_owned(), from, to, before.map(str::to_owned));
+        let (second, west) = (run("E2", 30, 50, Some("E1")), run("W1", 20, 40, None));
+        let all = vec![second.clone(), west, run("E1", 10, 10, None)];
+        assert_eq!(told(Runs::among(runs.clone(), true, 9)), (all, None));
+        // What is not told is in the next part, with all of it that was loaded by then.
+        let part = (vec![second], Some(Timestamp(41)));
+        assert_eq!(told(Runs::among(runs.clone(), true, 1)), part);
+        assert_eq!(told(Runs::among(runs.clone(), false, 9)), part);
     }
 }

@@ -1,18 +1,18 @@
 //! Decisions one by one, each with what only it has: its rules, its repositories, its cells, what let it through, the place
 //! of an odd id.
 
-use super::super::comparison;
+use super::super::behind;
+use super::super::cell::Cell;
 use super::super::database::{Database, Transaction};
 use super::super::error::StoreError;
 use super::super::horizon::{self, Mark, mark};
 use super::super::key;
 use super::super::sql::{Row, Sql};
 use super::Sweep;
-use super::cells::Cells;
-use super::names::Names;
+use super::outcomes::Outcomes;
 use crate::review::clock::{DecisionId, Timestamp};
 
-/// Pairs or keys in one statement.
+/// Ids or keys in one statement.
 const AT_ONCE: usize = 1_000;
 
 /// Which decisions a walk takes.
@@ -97,7 +97,7 @@ async fn step(
     let holds = &sweep.due.holds;
     let due = |one: &Found| kind.takes(one) && !holds.iter().any(|hold| hold.has_key(one.key));
     let gone: Vec<Found> = found.into_iter().filter(due).collect();
-    delete(&mut step.tx, &gone, &mut sweep.names, &mut sweep.cells).await?;
+    delete(&mut step.tx, &gone, &mut sweep.outcomes).await?;
     if !gone.is_empty() {
         for kind in [Some(kind.horizon()), also].into_iter().flatten() {
             horizon::deleted(&mut step.tx, kind, end).await?;
@@ -193,16 +193,26 @@ impl Kind {
     }
 }
 
-async fn delete(tx: &mut Transaction, gone: &[Found], names: &mut Names, cells: &mut Cells) -> Result<(), StoreError> {
-    names.learn(tx, gone.iter().map(|one| one.outcome)).await?;
-    let (mut rules, mut exemptions) = (Vec::new(), Vec::new());
+async fn delete(tx: &mut Transaction, gone: &[Found], outcomes: &mut Outcomes) -> Result<(), StoreError> {
+    let compared = || gone.iter().filter_map(|one| Some((one.key, (one.outcome, one.candidates?))));
+    outcomes.learn(tx, gone.iter().map(|one| one.outcome), compared().map(|(_, pair)| pair)).await?;
+    let (mut rules, mut exemptions, mut agreed) = (Vec::new(), Vec::new(), Vec::new());
     for one in gone {
-        let Some(named) = names.of(one.outcome) else { continue };
+        let Some(named) = outcomes.named(one.outcome) else { continue };
         rules.extend(named.rules.iter().map(|rule| (*rule, one.key)));
         exemptions.extend(named.exemptions.iter().map(|exemption| (*exemption, one.key)));
+        agreed.extend(named.agreed.iter().map(|Cell(cell)| (*cell, one.key)));
     }
-    delete_pairs(tx, "decision_rules", "rule", rules).await?;
-    delete_pairs(tx, "decision_exemptions", "exemption", exemptions).await?;
+    let of_pair = |(key, pair)| outcomes.compared(pair).iter().map(move |Cell(cell)| (*cell, key));
+    let compared = compared().flat_map(of_pair).collect();
+    for (list, rows) in [
+        (behind::RULES, rules),
+        (behind::EXEMPTIONS, exemptions),
+        (behind::CANDIDATES, compared),
+        (behind::AGREEMENTS, agreed),
+    ] {
+        list.delete(tx, rows).await?;
+    }
     let odd = gone.iter().filter(|one| key::time_of(one.id) != Some(key::at(one.key)));
     let odd: Vec<DecisionId> = odd.map(|one| one.id).collect();
     for ids in odd.chunks(AT_ONCE) {
@@ -221,35 +231,9 @@ async fn delete(tx: &mut Transaction, gone: &[Found], names: &mut Names, cells: 
         sql.list(keys.iter().copied()).push(")");
         tx.execute(sql).await?;
     }
-    let compared = || gone.iter().filter_map(|one| Some((one.key, (one.outcome, one.candidates?))));
-    cells.learn(tx, compared().map(|(_, pair)| pair)).await?;
-    let of_decision = |(key, pair)| cells.of(pair).iter().map(move |cell| (*cell, key));
-    comparison::delete(tx, comparison::CANDIDATES, compared().flat_map(of_decision).collect()).await?;
-    cells.learn_outcomes(tx, gone.iter().map(|one| one.outcome)).await?;
-    let agreed = gone.iter().flat_map(|one| cells.of_outcome(one.outcome).iter().map(|cell| (*cell, one.key)));
-    comparison::delete(tx, comparison::AGREEMENTS, agreed.collect()).await?;
     for gone in gone.chunks(AT_ONCE) {
         let mut sql = Sql::new("DELETE FROM decisions WHERE key IN ");
         sql.list(gone.iter().map(|one| one.key));
-        tx.execute(sql).await?;
-    }
-    Ok(())
-}
-
-/// Of a table whose key is a name's number and the key of a decision.
-async fn delete_pairs(
-    tx: &mut Transaction,
-    table: &str,
-    of: &str,
-    mut pairs: Vec<(i64, i64)>,
-) -> Result<(), StoreError> {
-    pairs.sort_unstable();
-    for pairs in pairs.chunks(AT_ONCE) {
-        // The keys' ends leave the other days' partitions alone.
-        let keys = || pairs.iter().map(|(_, key)| *key);
-        let mut sql = Sql::new(&format!("DELETE FROM {table} WHERE key >= "));
-        sql.bind(keys().min()).push(" AND key <= ").bind(keys().max()).push(&format!(" AND ({of}, key) IN ("));
-        sql.values(pairs.iter().map(|(name, key)| [*name, *key])).push(")");
         tx.execute(sql).await?;
     }
     Ok(())

@@ -24,43 +24,20 @@ struct Rolled {
 }
 
 const ROLLUPS: [Rolled; 6] = [
-    Rolled {
-        table: "rollup_totals",
-        place: &["cluster", "namespace"],
-        key: &["cluster", "namespace", "width", "bucket", "dry_run", "replica"],
-        at: "t.bucket",
-    },
-    Rolled {
-        table: "rollup_rules",
-        place: &["cluster", "namespace"],
-        key: &["cluster", "namespace", "width", "bucket", "rule", "dry_run", "replica"],
-        at: "t.bucket",
-    },
-    Rolled {
-        table: "rollup_repositories",
-        place: &["cluster", "namespace"],
-        key: &["cluster", "namespace", "width", "bucket", "repository", "dry_run", "replica"],
-        at: "t.bucket",
-    },
-    Rolled {
-        table: "rollup_candidates",
-        place: &["cluster", "namespace"],
-        key: &["cluster", "namespace", "width", "bucket", "cell", "dry_run", "replica"],
-        at: "t.bucket",
-    },
-    Rolled {
-        table: "rollup_agreements",
-        place: &["cluster", "namespace"],
-        key: &["cluster", "namespace", "width", "bucket", "cell", "dry_run", "replica"],
-        at: "t.bucket",
-    },
-    Rolled {
-        table: "rollup_disagreements",
-        place: &["cluster", "namespace"],
-        key: &["cluster", "namespace", "width", "bucket", "cell", "rule", "repository", "dry_run", "replica"],
-        at: "t.bucket",
-    },
+    by_bucket("rollup_totals", &["cluster", "namespace", "width", "bucket", "dry_run", "replica"]),
+    by_bucket("rollup_rules", &["cluster", "namespace", "width", "bucket", "rule", "dry_run", "replica"]),
+    by_bucket("rollup_repositories", &["cluster", "namespace", "width", "bucket", "repository", "dry_run", "replica"]),
+    by_bucket("rollup_candidates", &["cluster", "namespace", "width", "bucket", "cell", "dry_run", "replica"]),
+    by_bucket("rollup_agreements", &["cluster", "namespace", "width", "bucket", "cell", "dry_run", "replica"]),
+    by_bucket(
+        "rollup_disagreements",
+        &["cluster", "namespace", "width", "bucket", "cell", "rule", "repository", "dry_run", "replica"],
+    ),
 ];
+
+const fn by_bucket(table: &'static str, key: &'static [&'static str]) -> Rolled {
+    Rolled { table, place: &["cluster", "namespace"], key, at: "t.bucket" }
+}
 
 const WORKLOADS: Rolled = Rolled {
     table: "workload_rules",

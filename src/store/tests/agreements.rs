@@ -5,11 +5,12 @@ use super::history::History;
 use super::plans::{forget, taken};
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::agreement::{Accord, Agreement};
-use crate::review::clock::Timestamp;
+use crate::review::clock::{DecisionId, Timestamp};
+use crate::review::comparison::Stance;
 use crate::review::decision::{Decision, PolicyVerdict, Record, Verdict};
-use crate::store::agreements::{agreements, causes, over_time};
+use crate::store::agreement::read::{agreements, causes, over_time};
 use crate::store::reach::{Realm, Rights};
-use crate::store::read::{AgreedFilter, Causes, DryRuns, Filter, Pair, Scope};
+use crate::store::read::{AgreedFilter, Causes, DryRuns, Filter, Pair, Paired, Scope};
 use crate::store::sql::Sql;
 
 on_both![
@@ -18,6 +19,7 @@ on_both![
     a_late_verdict_moves_a_decision_from_one_cell_to_another_once,
     of_a_part_only_its_reviews_agree,
     of_a_history_from_before_nothing_older_is_counted_or_listed,
+    an_outcome_that_was_met_first_as_that_of_candidates_leads_to_its_decisions,
 ];
 
 const NOW: Timestamp = Timestamp(1_790_000_000_123);
@@ -194,19 +196,85 @@ async fn of_a_part_only_its_reviews_agree(kind: Kind) {
     }
 }
 
+/// What the version before this one stored is there without its cells when this one drains the late verdicts of it, and
+/// decisions that were made before and not stored yet.
 async fn of_a_history_from_before_nothing_older_is_counted_or_listed(kind: Kind) {
-    let (test, _) = stored(kind, 85).await;
+    let (history, mut test) = (History::new(85, 900, 60, NOW), TestStore::new(kind, &HISTORY).await);
     let edge = Timestamp(NOW.0 - 10 * 3_600_000);
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for record in &history.records {
+        let is_before = match record {
+            Record::Decision(decision) => decision.at < edge && decision.name.is_none(),
+            Record::Amendment(_) => false,
+            _ => true,
+        };
+        if is_before { before.push(record.clone()) } else { after.push(record.clone()) }
+    }
+    test.store.apply_at(&before, NOW).await.expect("a batch");
     let mut tx = test.store.database.begin().await.expect("a transaction");
+    for table in ["rollup_agreements", "rollup_disagreements", "decision_agreements", "outcome_agreements"] {
+        tx.execute(Sql::new(&format!("DELETE FROM {table}"))).await.expect("no rows");
+    }
     let mut sql = Sql::new("INSERT INTO horizons (kind, before) VALUES ('agreements', ");
     sql.bind(edge.0).push(")");
     tx.execute(sql).await.expect("a row");
     tx.commit().await.expect("a commit");
+    test.store = test.again(&HISTORY).await;
+    for batch in after.chunks(70) {
+        test.store.apply_at(batch, NOW).await.expect("a batch");
+    }
+
     let found = agreements(&test.store.database, &scope(), NOW).await.expect("agreements");
     assert_eq!(found.counted_since, Some(edge));
-    let agreed = Filter { agreed: of_pair(&pair(None), Some(Accord::Nothing)), ..Filter::default() };
-    let page = test.store.decisions(&agreed, 1_000, None).await.expect("a page").decisions;
-    assert!(!page.is_empty() && page.iter().all(|stored| stored.decision.at >= edge));
+    let whole =
+        Filter { since: Some(found.since), until: Some(found.until), dry_run: Some(false), ..Filter::default() };
+    for local in [None, Some("images"), Some("labels")] {
+        let (pair, accords) = (pair(local), found.accords(&pair(local)));
+        let bars = over_time(&test.store.database, &scope(), &pair, 40, NOW).await.expect("bars");
+        for accord in Accord::ALL {
+            let filter = Filter { agreed: of_pair(&pair, Some(accord)), ..whole.clone() };
+            let rows = listed(&test, &filter).await;
+            assert_eq!((accords.of(accord), rows > 0), (rows, true), "{pair:?} {accord:?}");
+            assert_eq!(bars.iter().map(|bar| bar.accords.of(accord)).sum::<u64>(), rows, "{pair:?} {accord:?}");
+            let older = Filter { since: None, until: Some(edge), ..filter };
+            assert_eq!(listed(&test, &older).await, 0, "{pair:?} {accord:?}");
+        }
+        let of_cells = found.paired.iter().filter(|one| one.pair == pair);
+        for (local_said, webhook_said) in Stance::ALL.into_iter().flat_map(|one| Stance::ALL.map(|other| (one, other)))
+        {
+            let cell = AgreedFilter {
+                local_said: Some(local_said),
+                webhook_said: Some(webhook_said),
+                pair: pair.clone(),
+                accord: None,
+            };
+            let is_it = |one: &&Paired| (one.local_said, one.webhook_said) == (local_said, webhook_said);
+            let figure = of_cells.clone().find(is_it).map_or(0, |one| one.reviews);
+            assert_eq!(listed(&test, &Filter { agreed: Some(cell), ..whole.clone() }).await, figure);
+        }
+    }
+}
+
+async fn an_outcome_that_was_met_first_as_that_of_candidates_leads_to_its_decisions(kind: Kind) {
+    let (history, test) = (History::new(86, 300, 2, NOW), TestStore::new(kind, &HISTORY).await);
+    let is_common = |decision: &Decision| {
+        let allow = decision.verdicts.iter().filter(|one| one.verdict == Verdict::Allow).count();
+        (allow, decision.verdicts.len(), decision.dry_run) == (2, 2, false)
+    };
+    let stored = history.decisions.iter().find(|stored| is_common(&stored.decision)).expect("both allow it");
+    let second = Decision { candidates: Vec::new(), ..stored.decision.clone() };
+    let (verdicts, candidates) = (Vec::new(), second.verdicts.clone());
+    let first = Decision { id: DecisionId::at(second.at), verdicts, candidates, ..second.clone() };
+    for decision in [first, second] {
+        let records = [Record::Review(stored.review.clone()), Record::Decision(Box::new(decision))];
+        test.store.apply_at(&records, NOW).await.expect("a batch");
+    }
+    let found = agreements(&test.store.database, &scope(), NOW).await.expect("agreements");
+    for pair in [pair(None), pair(Some("images"))] {
+        let agreed = of_pair(&pair, Some(Accord::Agreed));
+        let filter = Filter { since: Some(found.since), until: Some(found.until), agreed, ..Filter::default() };
+        assert_eq!((found.accords(&pair).of(Accord::Agreed), listed(&test, &filter).await), (1, 1), "{pair:?}");
+    }
 }
 
 /// The webhook and the local policy, five times what this says and what that says, and the rules that the one violates that

@@ -25,7 +25,7 @@ const ALL: Slice = Slice { skip: 0, limit: 1_000 };
 
 /// Whether something was let through that way, found in the decision alone.
 pub(super) fn is_let_through(decision: &Decision, way: &LetThrough) -> bool {
-    let violations = decision.verdicts.iter().flat_map(|verdict| verdict.violations.iter().chain(&verdict.standing));
+    let violations = decision.verdicts.iter().flat_map(|verdict| &verdict.violations);
     let mut exempted = violations.filter_map(|violation| violation.exempted.as_ref());
     exempted.any(|by| match (by, way) {
         (Exempted::Exemption { id, .. }, LetThrough::Exemption(wanted)) => id.as_ref() == Some(wanted),

@@ -66,7 +66,10 @@ impl History {
         let early = late.len() / 2;
         records.splice(0..0, late.drain(..early));
         records.append(&mut late);
-        Self { records, decisions: expected.into_values().rev().collect() }
+        let decisions: Vec<StoredDecision> = expected.into_values().rev().collect();
+        let mut standing = decisions.iter().flat_map(|one| &one.decision.verdicts).flat_map(|said| &said.standing);
+        assert!(standing.all(|violation| violation.exempted.is_none()), "an exemption acts on what acts");
+        Self { records, decisions }
     }
 }
 

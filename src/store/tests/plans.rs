@@ -10,10 +10,21 @@ use crate::store::sql::Sql;
 thread_local! {
     /// Of this thread's test: its runtime runs on it alone.
     static SEEN: RefCell<Vec<Sql>> = const { RefCell::new(Vec::new()) };
+    /// Texts of what was read in transactions.
+    static IN_TRANSACTIONS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(in crate::store) fn note(sql: &Sql) {
     SEEN.with_borrow_mut(|seen| seen.push(sql.clone()));
+}
+
+pub(in crate::store) fn note_in_transaction(sql: &Sql) {
+    IN_TRANSACTIONS.with_borrow_mut(|seen| seen.push(sql.text.clone()));
+}
+
+/// Since the last call.
+pub(super) fn seen_in_transactions() -> Vec<String> {
+    IN_TRANSACTIONS.take()
 }
 
 /// What a test itself has read until now is no page's.

@@ -8,7 +8,9 @@ use crate::store::figures::{comparisons, summary};
 use crate::store::hits::ranking;
 use crate::store::list::SCANNED;
 use crate::store::reach::{Reach, Realm, Rights};
-use crate::store::read::{DryRuns, Figures, Filter, Hit, Hits, Referred, Scope, Slice, StoredDecision, Which};
+use crate::store::read::{
+    Causes, DryRuns, Figures, Filter, Hit, Hits, Pair, Referred, Scope, Slice, StoredDecision, Uses, Which,
+};
 use crate::store::sql::Sql;
 
 on_both![
@@ -230,4 +232,15 @@ async fn a_part_of_more_namespaces_than_a_statement_takes_values_is_read(kind: K
     store.askers("nginx", &scope, slice).await.expect("askers");
     store.names(&scope, "many-1").await.expect("names");
     assert_eq!(store.evidence(&scope, &[]).await.expect("evidence").places.len(), 33_001);
+    assert_eq!(store.coverage(&scope, &[], 9).await.expect("a coverage").places.len(), 33_001);
+    store.exempting(&scope, 9).await.expect("exemptions");
+    store.users("5ec125ec125e", &scope, slice).await.expect("users").expect("it let something through");
+    let uses = Uses { reach: reach.clone(), ..Uses::default() };
+    store.uses(&uses, 9, None).await.expect("uses of tickets");
+    let pair = Pair { webhook: "bouncer".to_owned(), local: None };
+    store.agreements(&scope).await.expect("agreements");
+    store.agreement_over_time(&scope, &pair, 60).await.expect("bars");
+    for causes in [Causes::Rules, Causes::Namespaces, Causes::Repositories] {
+        store.disagreed(causes, &scope, &pair, 9).await.expect("causes");
+    }
 }

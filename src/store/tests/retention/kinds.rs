@@ -8,6 +8,7 @@ use crate::review::decision::{Amendment, Gap, Mode, ObjectSample, PolicyVerdict,
 use crate::store::reach::Reach;
 use crate::store::retention::deletion_of_judged;
 use crate::store::sql::Sql;
+use crate::store::tests::plans::seen_in_transactions;
 
 on_both![
     figures_go_by_their_own_age_and_are_never_changed,
@@ -16,6 +17,7 @@ on_both![
     an_odd_id_s_place_goes_with_its_decision,
     evidence_that_a_batch_renews_before_its_deletion_stays,
     texts_of_rules_go_with_the_last_evidence_of_them,
+    a_step_reads_what_its_decisions_say_once,
 ];
 
 async fn figures_go_by_their_own_age_and_are_never_changed(kind: Kind) {
@@ -269,4 +271,29 @@ async fn texts_of_rules_go_with_the_last_evidence_of_them(kind: Kind) {
     assert_eq!(swept.deleted.get("rule_texts"), Some(&1));
     sweep(&test, later(731)).await;
     assert_eq!(texts().await, ["newest", "used"], "its evidence went with the same sweep");
+}
+
+/// Tickets of before they had numbers have none, and are looked for in each step all the same.
+async fn a_step_reads_what_its_decisions_say_once(kind: Kind) {
+    let (test, _) = stored(kind, 47, 900).await;
+    let mut tx = test.store.database.begin().await.expect("a transaction");
+    for table in ["exemptions", "decision_exemptions"] {
+        tx.execute(Sql::new(&format!("DELETE FROM {table}"))).await.expect("no rows");
+    }
+    tx.commit().await.expect("committed");
+    seen_in_transactions();
+    // Of a day that goes whole Postgres reads none.
+    sweep(&test, later(10)).await;
+    let seen = seen_in_transactions();
+    let count = |begins: &str| seen.iter().filter(|text| text.starts_with(begins)).count();
+    let steps = count("SELECT d.key, d.id, d.outcome");
+    for text in [
+        "SELECT id, verdicts FROM outcomes",
+        "SELECT kind, name, id FROM exemptions",
+        "SELECT p.name, r.name, r.id FROM rules",
+        "SELECT name, id FROM candidates",
+    ] {
+        let reads = count(text);
+        assert!((1..=steps).contains(&reads), "{reads} in {steps} steps: {text}");
+    }
 }

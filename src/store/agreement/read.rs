@@ -1,15 +1,15 @@
 //! How local policies and webhooks agreed: read from roll-ups.
 
-use super::Store;
-use super::bucket::Width;
-use super::comparison::Cell;
-use super::database::Database;
-use super::error::StoreError;
-use super::figures::{IN_PIECE, Span, but_dry_runs};
-use super::hits::within_namespaces;
-use super::horizon;
-use super::read::{AccordBucket, Accords, Agreements, Cause, Causes, Disagreed, Pair, Paired, Scope};
-use super::sql::{FOR_EACH_JOIN, Row, Sql};
+use super::super::Store;
+use super::super::bucket::Width;
+use super::super::cell::Cell;
+use super::super::database::Database;
+use super::super::error::StoreError;
+use super::super::figures::{IN_PIECE, Span, but_dry_runs};
+use super::super::hits::within_namespaces;
+use super::super::horizon;
+use super::super::read::{AccordBucket, Accords, Agreements, Cause, Causes, Disagreed, Pair, Paired, Scope};
+use super::super::sql::{FOR_EACH_JOIN, Row, Sql};
 use crate::review::agreement::Accord;
 use crate::review::clock::Timestamp;
 
@@ -37,7 +37,7 @@ impl Store {
 }
 
 /// The number of a pair; `None`: both never judged the same review.
-pub(super) async fn number(database: &Database, pair: &Pair) -> Result<Option<i64>, StoreError> {
+pub(in super::super) async fn number(database: &Database, pair: &Pair) -> Result<Option<i64>, StoreError> {
     let mut sql = Sql::new("SELECT a.id FROM policies w JOIN agreements a ON a.webhook = w.id WHERE w.name = ");
     sql.bind(pair.webhook.as_str());
     match &pair.local {
@@ -47,11 +47,15 @@ pub(super) async fn number(database: &Database, pair: &Pair) -> Result<Option<i6
     database.fetch(sql).await?.first().map(|row| row.int(0)).transpose()
 }
 
-pub(super) async fn agreements(database: &Database, scope: &Scope, now: Timestamp) -> Result<Agreements, StoreError> {
+pub(in super::super) async fn agreements(
+    database: &Database,
+    scope: &Scope,
+    now: Timestamp,
+) -> Result<Agreements, StoreError> {
     let span = Span::of(database, scope, now).await?;
     let mut paired = Vec::new();
     if let Some(mut sql) = span.with_pieces(&span.places, Width::Day) {
-        let pair = Cell::candidate_of("h.cell");
+        let pair = Cell::subject_of("h.cell");
         sql.push(&format!(
             ", hits(cell, reviews) AS (SELECT t.cell, sum(t.reviews) FROM pieces s {FOR_EACH_JOIN} rollup_agreements t \
              WHERE t.namespace = s.namespace AND {IN_PIECE}{} GROUP BY t.cell) \
@@ -71,7 +75,7 @@ pub(super) async fn agreements(database: &Database, scope: &Scope, now: Timestam
 }
 
 /// Bars over the same span, empty ones too.
-pub(super) async fn over_time(
+pub(in super::super) async fn over_time(
     database: &Database,
     scope: &Scope,
     pair: &Pair,
@@ -89,7 +93,7 @@ pub(super) async fn over_time(
          WHERE t.namespace = s.namespace AND {IN_PIECE}{} AND t.cell IN ",
         but_dry_runs(scope.dry_run)
     ));
-    sql.list(cells(number, |_| true)).push(" GROUP BY t.bucket, t.cell");
+    sql.list(cells(number, |_| true)).push(" GROUP BY t.bucket, t.cell HAVING sum(t.reviews) > 0");
     for row in database.fetch(sql).await? {
         let at = Timestamp(row.int(0)?);
         let (local, webhook) = Cell(row.int(1)?).stances()?;
@@ -102,7 +106,7 @@ pub(super) async fn over_time(
 }
 
 /// At most `limit` of each side.
-pub(super) async fn causes(
+pub(in super::super) async fn causes(
     database: &Database,
     causes: Causes,
     scope: &Scope,
