@@ -10,9 +10,10 @@ use super::gaps;
 use super::readiness::{Overall, Question};
 use crate::policy::exemptions::Exemptions;
 use crate::policy::readiness::Asked;
-use crate::policy::readiness::census::{Census, InNamespace};
+use crate::policy::readiness::census::InNamespace;
 use crate::policy::readiness::evidence::Place;
 use crate::policy::readiness::state::Gate;
+use crate::policy::readiness::tally::{Gates, Tally};
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Protocol, UNDECLARED};
 use crate::store::fleet::{CertificateEnd, Replica};
@@ -27,8 +28,8 @@ pub struct Fleet {
     /// Those that run, or may: the one that was heard of last first. `None`: not for whoever asks.
     pub replicas: Option<Vec<Replica>>,
     pub gaps: Vec<Gap>,
-    /// By place, the heaviest word of any rule.
-    gates: BTreeMap<usize, Gate>,
+    /// By place, the heaviest word of any rule. `None`: no workload of it is known.
+    gates: Vec<Option<Gate>>,
 }
 
 #[derive(Debug)]
@@ -36,19 +37,11 @@ pub struct Cluster {
     pub name: String,
     /// Within the window of readiness; dry runs are none.
     pub last_review: Option<Timestamp>,
-    pub namespaces: Counted,
+    pub namespaces: Gates,
     /// Of [`Fleet::gaps`]; those of every cluster, too.
     pub gaps: u64,
     /// `None`: not for whoever asks.
     pub served: Option<Served>,
-}
-
-/// Namespaces of which a workload is known, by what a gate makes of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counted {
-    pub ready: u64,
-    pub not: u64,
-    pub unknown: u64,
 }
 
 /// What replicas say of a cluster.
@@ -122,7 +115,8 @@ impl Fleet {
     }
 
     fn told(&self, names: Vec<String>, question: &Question, live: &Live) -> Vec<Cluster> {
-        let namespaces = self.counted(self.gates.iter().map(|(place, gate)| (*place, *gate)));
+        let gates = self.gates.iter().enumerate().filter_map(|(place, gate)| Some((place, (*gate)?)));
+        let namespaces = self.counted(gates);
         let mut last: HashMap<&str, Timestamp> = HashMap::new();
         let reviewed = self.overall.evidence.known.iter().filter_map(|known| Some((known.place, known.reviewed_at?)));
         for (place, at) in reviewed {
@@ -147,32 +141,40 @@ impl Fleet {
     }
 
     /// By cluster; once for all of them, of which there may be many.
-    fn counted(&self, gates: impl Iterator<Item = (usize, Gate)>) -> BTreeMap<&str, Counted> {
-        let mut counted: BTreeMap<&str, Counted> = BTreeMap::new();
+    fn counted(&self, gates: impl Iterator<Item = (usize, Gate)>) -> BTreeMap<&str, Gates> {
+        let mut counted: BTreeMap<&str, Gates> = BTreeMap::new();
+        // Neighbours mostly are of one.
+        let mut last = ("", Gates::default());
         for (place, gate) in gates {
-            counted.entry(self.cluster_of(place)).or_default().add(gate);
+            let cluster = self.cluster_of(place);
+            if cluster != last.0 {
+                let (name, gates) = std::mem::replace(&mut last, (cluster, Gates::default()));
+                counted.entry(name).or_default().join(gates);
+            }
+            last.1.add(gate);
         }
+        counted.entry(last.0).or_default().join(last.1);
         counted
     }
 
     /// Of one rule, by cluster.
-    pub fn of_rule(&self, census: &Census) -> BTreeMap<&str, Counted> {
-        self.counted(census.namespaces.iter().map(|one| (one.place, one.state.gate())))
+    pub fn of_rule(&self, tally: &Tally) -> BTreeMap<&str, Gates> {
+        self.counted(tally.namespaces().map(|one| (one.place, one.state.gate())))
     }
 
     /// The namespaces of a cluster that a gate takes so, in the order of their names: how many, and `most` of them from
     /// `after` on.
     pub fn standings(&self, cluster: &str, gate: Gate, (after, most): (usize, usize)) -> (usize, Vec<Standing<'_>>) {
         let places = &self.overall.evidence.places;
-        let so = self.gates.iter().filter(|(place, own)| **own == gate && self.cluster_of(**place) == cluster);
-        let mut so: Vec<usize> = so.map(|(place, _)| *place).collect();
+        let is_so = |place: &usize| self.gates[*place] == Some(gate) && self.cluster_of(*place) == cluster;
+        let mut so: Vec<usize> = (0..self.gates.len()).filter(is_so).collect();
         so.sort_by_key(|place| &places[*place].namespace);
         let shown = || so.iter().skip(after).take(most);
         let rows: HashMap<usize, usize> = shown().enumerate().map(|(row, place)| (*place, row)).collect();
         let mut standings: Vec<Standing<'_>> =
             shown().map(|place| Standing { place: &places[*place], rules: Vec::new() }).collect();
-        for (asked, census) in &self.overall.rules {
-            for one in census.namespaces.iter().filter(|one| one.state.gate() == gate) {
+        for (asked, tally) in &self.overall.rules {
+            for one in tally.namespaces().filter(|one| one.state.gate() == gate) {
                 if let Some(row) = rows.get(&one.place) {
                     standings[*row].rules.push((asked, one));
                 }
@@ -182,11 +184,10 @@ impl Fleet {
     }
 }
 
-fn gates(overall: &Overall) -> BTreeMap<usize, Gate> {
-    let mut gates: BTreeMap<usize, Gate> = BTreeMap::new();
-    for one in overall.rules.iter().flat_map(|(_, census)| &census.namespaces) {
-        let gate = gates.entry(one.place).or_insert(Gate::Ready);
-        *gate = one.state.gate().max(*gate);
+fn gates(overall: &Overall) -> Vec<Option<Gate>> {
+    let mut gates = vec![None; overall.evidence.places.len()];
+    for one in overall.rules.iter().flat_map(|(_, tally)| tally.namespaces()) {
+        gates[one.place] = gates[one.place].max(Some(one.state.gate()));
     }
     gates
 }
@@ -270,32 +271,6 @@ impl Replica {
 impl NextEnd {
     fn of_certificate(CertificateEnd { end, role, name }: &CertificateEnd) -> Self {
         Self { at: *end, what: Ending::Certificate(role.clone(), name.clone()) }
-    }
-}
-
-// === impl Counted ===
-
-impl Counted {
-    fn add(&mut self, gate: Gate) {
-        match gate {
-            Gate::Ready => self.ready += 1,
-            Gate::Not => self.not += 1,
-            Gate::Unknown => self.unknown += 1,
-        }
-    }
-
-    pub fn all(self) -> u64 {
-        self.ready + self.not + self.unknown
-    }
-
-    /// What a gate makes of all of them. `None`: there are none.
-    pub fn gate(self) -> Option<Gate> {
-        match self {
-            Self { not: 1.., .. } => Some(Gate::Not),
-            Self { unknown: 1.., .. } => Some(Gate::Unknown),
-            Self { ready: 1.., .. } => Some(Gate::Ready),
-            _ => None,
-        }
     }
 }
 

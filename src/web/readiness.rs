@@ -14,6 +14,7 @@ use crate::policy::readiness::bound;
 use crate::policy::readiness::census::{Census, Fate, Faults, Ground, InNamespace, Word};
 use crate::policy::readiness::evidence::{Evidence, Fault, Known, Place};
 use crate::policy::readiness::state::Gate;
+use crate::policy::readiness::tally::{Tallies, Tally, Totals};
 use crate::policy::readiness::{Asked, ReadinessSettings};
 use crate::policy::revision::Policy;
 use crate::review::clock::Timestamp;
@@ -37,7 +38,7 @@ pub struct Question {
 #[derive(Debug)]
 pub struct Overall {
     pub evidence: Evidence,
-    pub rules: Vec<(Asked, Census)>,
+    pub rules: Vec<(Asked, Tally)>,
 }
 
 /// One rule, with all that is told of it.
@@ -106,14 +107,15 @@ impl Question {
         let of = |policy| Asked::all(policy, &violated).into_iter().map(move |asked| (policy, asked));
         let (policies, asked): (Vec<&Policy>, Vec<Asked>) = self.revision.policies.iter().flat_map(of).unzip();
         let evidence = store.evidence(&self.scope(), &asked).await?;
+        let mut tallies = Tallies::of(&evidence);
         let wanted = policies.iter().zip(&asked).enumerate();
-        let wanted = wanted.map(|(at, (policy, asked))| Census::wanted(self.ground(policy), asked, &evidence, at));
+        let wanted = wanted.map(|(at, (policy, asked))| tallies.wanted(self.ground(policy), asked, at));
         let faults = of_each_rule(store, &asked, wanted.collect()).await?;
-        let mut rules = Vec::with_capacity(asked.len());
-        for (at, ((policy, asked), faults)) in policies.into_iter().zip(asked).zip(&faults).enumerate() {
-            let census = Census::take(self.ground(policy), &asked, &evidence, at, faults);
-            rules.push((asked, census));
+        let mut taken = Vec::with_capacity(asked.len());
+        for (at, ((policy, asked), faults)) in policies.into_iter().zip(&asked).zip(&faults).enumerate() {
+            taken.push(tallies.take(self.ground(policy), asked, at, faults));
         }
+        let rules = asked.into_iter().zip(taken).collect();
         Ok(Overall { evidence, rules })
     }
 
@@ -256,38 +258,31 @@ impl OfRule {
         advice::relief(&self.census.rejected().map(need).collect::<Vec<_>>())
     }
 
-    /// Namespaces that a gate takes so.
-    pub fn gated(&self, gate: Gate) -> u64 {
-        gated(&self.census, gate)
-    }
-
     /// `images/pinned is ready in 3 of 7 namespaces; not ready in 2; not known in 2.`
     pub fn sentence(&self) -> String {
-        sentence(&self.asked, &self.census)
+        sentence(&self.asked, &self.census.totals)
     }
 }
 
-/// Of a rule and its census.
-pub fn sentence(asked: &Asked, census: &Census) -> String {
+/// Of a rule and what its census comes to.
+pub fn sentence(asked: &Asked, Totals { gates, .. }: &Totals) -> String {
     let name = asked.name();
-    let all = census.namespaces.len() as u64;
-    if all == 0 {
-        return format!("Nothing is known of {name} yet: no workload was reviewed.");
-    }
-    let mut text = match gated(census, Gate::Ready) {
-        _ if all == 1 => {
-            let is = match census.namespaces[0].state.gate() {
+    let all = gates.all();
+    let mut text = match (all, gates.gate()) {
+        (_, None) => return format!("Nothing is known of {name} yet: no workload was reviewed."),
+        (1, Some(gate)) => {
+            let is = match gate {
                 Gate::Ready => "is ready",
                 Gate::Not => "is not ready",
                 Gate::Unknown => "is not known to be ready",
             };
             return format!("{name} {is} in the one namespace that is known.");
         }
-        ready if ready == all => format!("{name} is ready in all {} namespaces", group(all)),
-        ready => format!("{name} is ready in {} of {}", group(ready), count(all, "namespace")),
+        (all, _) if gates.ready == all => format!("{name} is ready in all {} namespaces", group(all)),
+        (all, _) => format!("{name} is ready in {} of {}", group(gates.ready), count(all, "namespace")),
     };
-    for (gate, what) in [(Gate::Not, "not ready in"), (Gate::Unknown, "not known in")] {
-        match gated(census, gate) {
+    for (number, what) in [(gates.not, "not ready in"), (gates.unknown, "not known in")] {
+        match number {
             0 => {}
             number => text.push_str(&format!("; {what} {}", group(number))),
         }
@@ -299,10 +294,6 @@ pub fn sentence(asked: &Asked, census: &Census) -> String {
 pub fn path(policy: &str, rule: &str) -> String {
     const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*');
     format!("/rules/{}/{}", utf8_percent_encode(policy, PATH), utf8_percent_encode(rule, PATH))
-}
-
-pub fn gated(census: &Census, gate: Gate) -> u64 {
-    census.namespaces.iter().filter(|one| one.state.gate() == gate).count() as u64
 }
 
 // === impl Shown ===
@@ -394,7 +385,11 @@ mod tests {
                     is_staged: false,
                 },
                 evidence: Evidence { places: names.iter().map(place).collect(), ..Evidence::default() },
-                census: Census { standings: Vec::new(), namespaces: (0..names.len()).map(ready).collect() },
+                census: Census {
+                    standings: Vec::new(),
+                    namespaces: (0..names.len()).map(ready).collect(),
+                    totals: Totals::default(),
+                },
                 faults: Faults::new(),
                 of_places: HashMap::new(),
             }

@@ -1,5 +1,6 @@
 //! What becomes of each known workload under a rule, and what that makes of its namespace.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::policy::exemptions::{Exemptions, Offence};
@@ -10,6 +11,7 @@ use crate::review::decision::Mode;
 
 use super::evidence::{Evidence, Fault, Known, Moment, OfRule, Place};
 use super::state::{Counts, State};
+use super::tally::Totals;
 use super::{ANY, Asked, ReadinessSettings};
 
 /// What a census is taken by.
@@ -28,6 +30,7 @@ pub struct Census {
     pub standings: Vec<Standing>,
     /// Those of which a workload is known, the heaviest state first, then by cluster and name.
     pub namespaces: Vec<InNamespace>,
+    pub totals: Totals,
 }
 
 /// How one workload stands.
@@ -89,6 +92,19 @@ impl Ground<'_> {
     }
 }
 
+// === impl Evidence ===
+
+impl Evidence {
+    /// The heaviest state first, then by cluster and name.
+    pub fn heaviest_first(&self, one: &InNamespace, other: &InNamespace) -> Ordering {
+        let key = |one: &InNamespace| {
+            let Place { cluster, namespace, .. } = &self.places[one.place];
+            (one.state.rank(), cluster, namespace)
+        };
+        key(one).cmp(&key(other))
+    }
+}
+
 // === impl Census ===
 
 impl Census {
@@ -103,14 +119,9 @@ impl Census {
         }
         let mut namespaces: Vec<InNamespace> =
             counted.into_iter().map(|(place, counts)| judge.namespace(place, counts)).collect();
-        namespaces.sort_by(|one, other| {
-            let key = |one: &InNamespace| {
-                let Place { cluster, namespace, .. } = &evidence.places[one.place];
-                (one.state.rank(), cluster, namespace)
-            };
-            key(one).cmp(&key(other))
-        });
-        Self { standings, namespaces }
+        namespaces.sort_by(|one, other| evidence.heaviest_first(one, other));
+        let totals = Totals::of(namespaces.iter());
+        Self { standings, namespaces, totals }
     }
 
     /// The keys of the decisions whose violations have to be read before a census can be taken: those that an exemption
@@ -132,13 +143,6 @@ impl Census {
     pub fn rejected(&self) -> impl Iterator<Item = usize> {
         let all = self.standings.iter().enumerate();
         all.filter(|(_, standing)| standing.fate == Fate::Rejected).map(|(at, _)| at)
-    }
-
-    pub fn counts(&self) -> Counts {
-        self.namespaces.iter().fold(Counts::default(), |mut sum, one| {
-            sum.add(one.counts);
-            sum
-        })
     }
 }
 

@@ -33,7 +33,6 @@ pub struct Tally {
 pub struct Totals {
     pub gates: Gates,
     pub counts: Counts,
-    pub modes: BTreeMap<Mode, u64>,
     /// The last violation that no exemption let through.
     pub violated: Option<Timestamp>,
 }
@@ -170,6 +169,13 @@ impl Common {
 // === impl Tally ===
 
 impl Tally {
+    #[cfg(test)]
+    pub fn among(namespaces: Vec<InNamespace>) -> Self {
+        let totals = Totals::of(namespaces.iter());
+        let common = Common { namespaces, seen: Vec::new(), by_inventory: HashMap::new() };
+        Self { common: Arc::new(common), own: Vec::new(), rejected: Vec::new(), totals }
+    }
+
     /// By place.
     pub fn namespaces(&self) -> impl Iterator<Item = &InNamespace> {
         let mut own = self.own.iter().peekable();
@@ -187,16 +193,11 @@ impl Tally {
 impl Totals {
     pub fn of<'a>(namespaces: impl Iterator<Item = &'a InNamespace>) -> Self {
         let mut totals = Self::default();
-        // Most are in one mode.
-        let mut modes = [0; 3];
         for one in namespaces {
             totals.gates.add(one.state.gate());
             totals.counts.add(one.counts);
-            modes[one.mode as usize] += 1;
             totals.violated = totals.violated.max(one.violated);
         }
-        let counted = [Mode::Audit, Mode::Warn, Mode::Enforce].into_iter().map(|mode| (mode, modes[mode as usize]));
-        totals.modes = counted.filter(|(_, number)| *number > 0).collect();
         totals
     }
 }
@@ -212,12 +213,10 @@ impl Gates {
         }
     }
 
-    pub fn of(self, gate: Gate) -> u64 {
-        match gate {
-            Gate::Ready => self.ready,
-            Gate::Not => self.not,
-            Gate::Unknown => self.unknown,
-        }
+    pub fn join(&mut self, other: Self) {
+        self.ready += other.ready;
+        self.not += other.not;
+        self.unknown += other.unknown;
     }
 
     pub fn all(self) -> u64 {

@@ -233,7 +233,7 @@ async fn a_part_of_more_namespaces_than_a_statement_takes_values_is_read(kind: K
     store.names(&scope, "many-1").await.expect("names");
     assert_eq!(store.evidence(&scope, &[]).await.expect("evidence").places.len(), 33_001);
     assert_eq!(store.coverage(&scope, &[], 9).await.expect("a coverage").places.len(), 33_001);
-    store.exempting(&scope, 9).await.expect("exemptions");
+    store.exempting(&scope, 9, &[]).await.expect("exemptions");
     store.users("5ec125ec125e", &scope, slice).await.expect("users").expect("it let something through");
     let uses = Uses { reach: reach.clone(), ..Uses::default() };
     store.uses(&uses, 9, None).await.expect("uses of tickets");

@@ -13,7 +13,7 @@ use super::rules::{CountedShape, NamespacesShape};
 use super::shape::{CompletenessShape, GapShape, time};
 use super::{Call, json};
 use crate::policy::readiness::Asked;
-use crate::policy::readiness::census::Census;
+use crate::policy::readiness::tally::Tally;
 use crate::review::clock::Timestamp;
 use crate::review::decision::Protocol;
 use crate::store::fleet::{CertificateEnd, Replica};
@@ -120,7 +120,7 @@ async fn list(State(state): State<Arc<WebState>>, call: Call) -> Result<Response
     Ok(json(&ClustersShape {
         counted: CountedShape::of(&question, fleet.overall.evidence.since.map(time)),
         clusters: fleet.clusters.iter().map(|cluster| ClusterShape::of(cluster, call.now)).collect(),
-        rules: fleet.overall.rules.iter().map(|(asked, census)| RuleShape::of(asked, census, &fleet)).collect(),
+        rules: fleet.overall.rules.iter().map(|(asked, tally)| RuleShape::of(asked, tally, &fleet)).collect(),
         gaps: fleet.gaps.iter().map(GapShape::from).collect(),
         replicas: fleet.replicas.as_ref().map(|replicas| replicas.iter().map(ReplicaShape::of).collect()),
         completeness: CompletenessShape::from(&live.completeness),
@@ -136,7 +136,7 @@ impl<'a> ClusterShape<'a> {
         Self {
             cluster: name,
             last_review_at: last_review.map(time),
-            namespaces: NamespacesShape::of_counted(*namespaces),
+            namespaces: NamespacesShape::from(*namespaces),
             replicas: served.map(|served| served.replicas.iter().map(ToString::to_string).collect()),
             protocols: served.map(|served| served.protocols.as_slice()),
             unproven: served.map(|served| served.unproven),
@@ -161,11 +161,11 @@ impl<'a> NextEndShape<'a> {
 // === impl RuleShape ===
 
 impl<'a> RuleShape<'a> {
-    fn of(asked: &'a Asked, census: &Census, fleet: &'a Fleet) -> Self {
-        let counted = fleet.of_rule(census);
+    fn of(asked: &'a Asked, tally: &Tally, fleet: &'a Fleet) -> Self {
+        let counted = fleet.of_rule(tally);
         let in_cluster = |Cluster { name, .. }: &'a Cluster| InClusterShape {
             cluster: name,
-            namespaces: NamespacesShape::of_counted(counted.get(name.as_str()).copied().unwrap_or_default()),
+            namespaces: NamespacesShape::from(counted.get(name.as_str()).copied().unwrap_or_default()),
         };
         let clusters = fleet.clusters.iter().map(in_cluster).collect();
         Self { policy: &asked.policy, rule: &asked.rule, clusters }

@@ -14,7 +14,7 @@ use super::rules::{CountedShape, NamespacesShape, WorkloadsShape};
 use super::shape::{CompletenessShape, time};
 use super::{Call, json};
 use crate::policy::readiness::Asked;
-use crate::policy::readiness::census::Census;
+use crate::policy::readiness::tally::Tally;
 use crate::review::decision::Mode;
 use crate::store::access::Event;
 use crate::store::coverage::Covered;
@@ -140,7 +140,7 @@ async fn asked(state: &WebState, call: &Call) -> Result<(Live, Asking), WebError
 // === impl RuleShape ===
 
 impl<'a> RuleShape<'a> {
-    fn of((asked, census): &'a (Asked, Census), covered: &'a Covered, modes: &[Mode], judged: &'a Judged) -> Self {
+    fn of((asked, tally): &'a (Asked, Tally), covered: &'a Covered, modes: &[Mode], judged: &'a Judged) -> Self {
         let missed = judged.missed(covered).map(|(place, workload)| MissedShape {
             cluster: &place.cluster,
             namespace: &place.namespace,
@@ -150,8 +150,8 @@ impl<'a> RuleShape<'a> {
             policy: &asked.policy,
             rule: &asked.rule,
             modes: counted(modes).into_iter().map(|(mode, namespaces)| ModeShape { mode, namespaces }).collect(),
-            namespaces: NamespacesShape::of(census),
-            workloads: WorkloadsShape::from(census.counts()),
+            namespaces: NamespacesShape::from(tally.totals.gates),
+            workloads: WorkloadsShape::from(tally.totals.counts),
             coverage: CoverageShape { known: covered.known, judged: covered.judged, missed: missed.collect() },
         }
     }

@@ -12,12 +12,10 @@ use super::endpoint::Endpoint;
 use super::shape::{CompletenessShape, time};
 use super::{Call, json};
 use crate::policy::readiness::Asked;
-use crate::policy::readiness::census::Census;
-use crate::policy::readiness::state::Gate;
+use crate::policy::readiness::tally::{Gates, Totals};
 use crate::web::WebState;
 use crate::web::error::ApiError;
-use crate::web::fleet::Counted;
-use crate::web::readiness::{Question, gated};
+use crate::web::readiness::Question;
 
 /// What it takes.
 const PARAMETERS: [&str; 2] = ["cluster", "namespace"];
@@ -88,7 +86,7 @@ async fn list(State(state): State<Arc<WebState>>, call: Call) -> Result<Response
     let overall = question.overall(&state.store).await?;
     Ok(json(&RulesShape {
         counted: CountedShape::of(&question, overall.evidence.since.map(time)),
-        rules: overall.rules.iter().map(|(asked, census)| RuleShape::of(asked, census)).collect(),
+        rules: overall.rules.iter().map(|(asked, tally)| RuleShape::of(asked, &tally.totals)).collect(),
         completeness: CompletenessShape::from(&live.completeness),
     }))
 }
@@ -110,26 +108,21 @@ impl CountedShape {
 // === impl RuleShape ===
 
 impl<'a> RuleShape<'a> {
-    fn of(asked: &'a Asked, census: &Census) -> Self {
+    fn of(asked: &'a Asked, totals: &Totals) -> Self {
         Self {
             policy: &asked.policy,
             rule: &asked.rule,
             version: (!asked.is_of_webhook()).then_some(asked.version.as_str()),
-            namespaces: NamespacesShape::of(census),
-            workloads: WorkloadsShape::from(census.counts()),
+            namespaces: NamespacesShape::from(totals.gates),
+            workloads: WorkloadsShape::from(totals.counts),
         }
     }
 }
 
 // === impl NamespacesShape ===
 
-impl NamespacesShape {
-    pub fn of(census: &Census) -> Self {
-        let of = |gate| gated(census, gate);
-        Self { ready: of(Gate::Ready), not: of(Gate::Not), unknown: of(Gate::Unknown) }
-    }
-
-    pub fn of_counted(Counted { ready, not, unknown }: Counted) -> Self {
+impl From<Gates> for NamespacesShape {
+    fn from(Gates { ready, not, unknown }: Gates) -> Self {
         Self { ready, not, unknown }
     }
 }

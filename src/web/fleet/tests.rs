@@ -9,7 +9,7 @@ const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
 #[test]
 fn the_heaviest_word_is_that_of_all() {
-    let of = |ready, unknown, not| Counted { ready, unknown, not }.gate();
+    let of = |ready, unknown, not| Gates { ready, unknown, not }.gate();
     assert_eq!([of(0, 0, 0), of(2, 0, 0)], [None, Some(Gate::Ready)]);
     assert_eq!([of(2, 1, 0), of(2, 1, 1)], [Some(Gate::Unknown), Some(Gate::Not)]);
 }
@@ -42,7 +42,7 @@ fn one_dead_replica_beside_two_healthy_ones_leaves_a_cluster_served() {
 }
 
 /// Of one rule: the place and the state of each namespace.
-fn rule(name: &str, states: &[(usize, State)]) -> (Asked, Census) {
+fn rule(name: &str, states: &[(usize, State)]) -> (Asked, Tally) {
     let asked = Asked {
         policy: "images".to_owned(),
         rule: name.to_owned(),
@@ -60,7 +60,7 @@ fn rule(name: &str, states: &[(usize, State)]) -> (Asked, Census) {
         mode: Mode::Audit,
         most: Mode::Audit,
     };
-    (asked, Census { standings: Vec::new(), namespaces: states.iter().map(namespace).collect() })
+    (asked, Tally::among(states.iter().map(namespace).collect()))
 }
 
 #[test]
@@ -95,5 +95,5 @@ fn a_part_of_the_namespaces_that_are_not_ready_has_each_rule_that_makes_it_so() 
     assert_eq!(told(Gate::Not, (2, 2)), (3, vec![c]));
     assert_eq!(told(Gate::Unknown, (0, 2)), (1, vec![row("d", &["second"])]));
     let prod = fleet.of_rule(&fleet.overall.rules[0].1)["prod"];
-    assert_eq!(prod, Counted { ready: 2, not: 2, unknown: 0 });
+    assert_eq!(prod, Gates { ready: 2, not: 2, unknown: 0 });
 }

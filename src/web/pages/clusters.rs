@@ -9,8 +9,9 @@ use axum::response::Html;
 use super::html;
 use super::rules::{Cell, of_evidence, span};
 use crate::policy::readiness::Asked;
-use crate::policy::readiness::census::{Census, InNamespace};
+use crate::policy::readiness::census::InNamespace;
 use crate::policy::readiness::state::{Gate, ago};
+use crate::policy::readiness::tally::{Gates, Tally};
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Protocol, UNDECLARED};
 use crate::store::fleet::Replica;
@@ -19,7 +20,7 @@ use crate::web::WebState;
 use crate::web::address::Address;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count, group};
-use crate::web::fleet::{Cluster, Counted, Ending, Fleet, NextEnd, Served, Standing};
+use crate::web::fleet::{Cluster, Ending, Fleet, NextEnd, Served, Standing};
 use crate::web::frame::{Frame, Notice, Visit};
 use crate::web::place::{self, Place};
 use crate::web::query::{BadParameter, Parameters};
@@ -287,7 +288,7 @@ impl Pages {
 }
 
 /// Each figure with the list of the namespaces.
-fn of_gates(counted: Counted, every: &Address) -> Vec<Cell> {
+fn of_gates(counted: Gates, every: &Address) -> Vec<Cell> {
     let cell = |label, class, number, value: &'static str| Cell {
         label,
         class,
@@ -412,9 +413,9 @@ impl Matrix {
 // === impl MatrixRow ===
 
 impl MatrixRow {
-    fn of(fleet: &Fleet, (asked, census): &(Asked, Census), shown: &[&Cluster], visit: &Visit) -> Self {
+    fn of(fleet: &Fleet, (asked, tally): &(Asked, Tally), shown: &[&Cluster], visit: &Visit) -> Self {
         let page = Address::of(path(&asked.policy, &asked.rule)).with_some("tz", visit.parameters.text("tz"));
-        let of_rule = fleet.of_rule(census);
+        let of_rule = fleet.of_rule(tally);
         let cell = |cluster: &&Cluster| {
             let counted = of_rule.get(cluster.name.as_str()).copied().unwrap_or_default();
             let (class, word) = match counted.gate() {

@@ -161,7 +161,7 @@ pub async fn show(
         sentence: found.sentence(),
         span: span(&question, &visit.zone),
         why: WHY_WORKLOADS,
-        cells: [of_gates(&found.census, &here), of_workloads(found.census.counts(), &here)].concat(),
+        cells: [of_gates(found.census.totals.gates, &here), of_workloads(found.census.totals.counts, &here)].concat(),
         heading: format!("{}{}", count(listed.len() as u64, "namespace"), gate.map_or("", of_gate)),
         namespaces: listed
             .iter()
@@ -314,8 +314,8 @@ impl NamespaceRow {
 impl Advice {
     fn of(found: &OfRule, now: Timestamp) -> Self {
         let relief = found.relief();
-        let is_ready = found.gated(Gate::Ready) > 0;
-        let rejected = found.census.counts().rejected;
+        let is_ready = found.census.totals.gates.ready > 0;
+        let rejected = found.census.totals.counts.rejected;
         let left = match relief.left {
             _ if rejected > 0 && !found.asked.may_be_loosened => {
                 Some("No exemption holds for a webhook that enforces, unless it says `overridable: true`.".to_owned())

@@ -8,8 +8,8 @@ use axum::response::Html;
 
 use super::html;
 use crate::policy::readiness::Asked;
-use crate::policy::readiness::census::Census;
-use crate::policy::readiness::state::{Counts, Gate, ago};
+use crate::policy::readiness::state::{Counts, ago};
+use crate::policy::readiness::tally::{Gates, Tally, Totals};
 use crate::review::clock::Timestamp;
 use crate::review::comparison::Stance;
 use crate::store::read::{Comparisons, Scope};
@@ -17,7 +17,7 @@ use crate::web::address::Address;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count, group};
 use crate::web::frame::{Frame, Notice, Visit};
-use crate::web::readiness::{Question, WHY_WORKLOADS, gated, path};
+use crate::web::readiness::{Question, WHY_WORKLOADS, path};
 use crate::web::sentence::Sentence;
 use crate::web::zone::Zone;
 use crate::web::{Live, WebState};
@@ -94,7 +94,7 @@ pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Ht
         span: span(&question, &visit.zone),
         why: WHY_WORKLOADS,
         is_empty: overall.evidence.known.is_empty(),
-        rows: overall.rules.iter().map(|(asked, census)| Row::of(asked, census, &here, &visit)).collect(),
+        rows: overall.rules.iter().map(|(asked, tally)| Row::of(asked, &tally.totals, &here, &visit)).collect(),
         candidates: compared.map(|compared| candidates(&live, &compared, &visit)).unwrap_or_default(),
         clusters: filters::proposed(clusters),
         namespaces: filters::proposed(namespaces),
@@ -136,10 +136,10 @@ pub fn span(question: &Question, zone: &Zone) -> String {
 }
 
 /// "3 of 5 rules are ready in every namespace that is known."
-fn sentence(rules: &[(Asked, Census)]) -> Sentence {
-    let known = rules.iter().filter(|(_, census)| !census.namespaces.is_empty());
-    let ready = known.filter(|(_, census)| gated(census, Gate::Ready) == census.namespaces.len() as u64).count();
-    let rejecting = rules.iter().filter(|(_, census)| gated(census, Gate::Not) > 0).count();
+fn sentence(rules: &[(Asked, Tally)]) -> Sentence {
+    let gates = || rules.iter().map(|(_, tally)| tally.totals.gates);
+    let ready = gates().filter(|gates| gates.all() > 0 && gates.ready == gates.all()).count();
+    let rejecting = gates().filter(|gates| gates.not > 0).count();
     let sentence = Sentence::default();
     if rules.is_empty() {
         return sentence.plain("No policy is loaded.");
@@ -207,15 +207,14 @@ impl Cell {
 // === impl Row ===
 
 impl Row {
-    fn of(asked: &Asked, census: &Census, here: &Address, visit: &Visit) -> Self {
+    fn of(asked: &Asked, Totals { gates, counts, violated }: &Totals, here: &Address, visit: &Visit) -> Self {
         let href = here.at(path(&asked.policy, &asked.rule));
-        let last = census.namespaces.iter().filter_map(|one| one.violated).max();
         Self {
             policy: asked.policy.clone(),
             rule: asked.rule.clone(),
             note: note(asked),
-            cells: [of_gates(census, &href), of_workloads(census.counts(), &href)].concat(),
-            last_violation: last.map_or_else(|| "never".to_owned(), |at| ago(at, visit.now)),
+            cells: [of_gates(*gates, &href), of_workloads(*counts, &href)].concat(),
+            last_violation: violated.map_or_else(|| "never".to_owned(), |at| ago(at, visit.now)),
             href,
         }
     }
@@ -232,18 +231,18 @@ pub fn note(asked: &Asked) -> &'static str {
 }
 
 /// Namespaces, each figure with the list of them.
-pub fn of_gates(census: &Census, page: &Address) -> Vec<Cell> {
+pub fn of_gates(gates: Gates, page: &Address) -> Vec<Cell> {
     let every = page.clone().without("workloads").without("after");
-    let cell = |label, class, gate, value: &'static str| Cell {
+    let cell = |label, class, number, value: &'static str| Cell {
         label,
         class,
-        number: gated(census, gate),
+        number,
         href: Some(every.clone().with("gate", value)),
     };
     vec![
-        cell("Ready", "allowed", Gate::Ready, "ready"),
-        cell("Not ready", "denied", Gate::Not, "not"),
-        cell("Not known", "would", Gate::Unknown, "unknown"),
+        cell("Ready", "allowed", gates.ready, "ready"),
+        cell("Not ready", "denied", gates.not, "not"),
+        cell("Not known", "would", gates.unknown, "unknown"),
     ]
 }
 

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::policy::readiness::Asked;
-use crate::policy::readiness::census::{Census, Fate, InNamespace};
-use crate::policy::readiness::evidence::{Evidence, Place};
+use crate::policy::readiness::census::InNamespace;
+use crate::policy::readiness::evidence::{Evidence, Known, Place};
 use crate::policy::readiness::state::{Counts, Gate, ago};
+use crate::policy::readiness::tally::{Tally, Totals};
 use crate::review::decision::Mode;
 use crate::store::coverage::{Coverage, Covered};
 use crate::store::read::Range;
@@ -89,8 +90,8 @@ impl Judged {
         )?;
         let modes = Modes::of_asked(&asking.question.revision, &asked, ceilings, asking.now());
         let places = &overall.evidence.places;
-        let of = |(asked, census): &(Asked, Census)| {
-            let places: Vec<&Place> = census.namespaces.iter().map(|one| &places[one.place]).collect();
+        let of = |(asked, tally): &(Asked, Tally)| {
+            let places: Vec<&Place> = tally.namespaces().map(|one| &places[one.place]).collect();
             let found = modes.rule(&asked.policy, &asked.rule, &places).unwrap_or_default();
             found.into_iter().map(|(_, effective)| effective.mode).collect()
         };
@@ -127,24 +128,26 @@ impl Judged {
 
     fn part(
         &self,
-        ((asked, census), covered, modes): (&(Asked, Census), &Covered, &[Mode]),
+        ((asked, tally), covered, modes): (&(Asked, Tally), &Covered, &[Mode]),
         named: usize,
         asking: &Asking,
     ) -> RulePart {
         let href = asking.to(path(&asked.policy, &asked.rule));
-        let namespaces = census.namespaces.iter().zip(modes.iter().copied());
-        let behind: Vec<(&InNamespace, Mode)> = namespaces.filter(|(one, _)| one.state.gate() != Gate::Ready).collect();
-        let shown = &behind[..behind.len().min(named)];
         let evidence = &self.overall.evidence;
-        let names = names(shown, census, evidence);
-        let last = census.namespaces.iter().filter_map(|one| one.violated).max();
+        let namespaces = tally.namespaces().zip(modes.iter().copied());
+        let mut behind: Vec<(&InNamespace, Mode)> =
+            namespaces.filter(|(one, _)| one.state.gate() != Gate::Ready).collect();
+        behind.sort_by(|(one, _), (other, _)| evidence.heaviest_first(one, other));
+        let shown = &behind[..behind.len().min(named)];
+        let names = names(shown, tally, evidence);
+        let Totals { gates, counts, violated } = tally.totals;
         RulePart {
             name: asked.name(),
             note: note(asked),
-            sentence: sentence(asked, census),
+            sentence: sentence(asked, &tally.totals),
             modes: told(&counted(modes), asked, asking),
-            cells: [of_gates(census, &href), of_workloads(census.counts(), &href)].concat(),
-            last_violation: last.map_or_else(|| "never".to_owned(), |at| ago(at, asking.now())),
+            cells: [of_gates(gates, &href), of_workloads(counts, &href)].concat(),
+            last_violation: violated.map_or_else(|| "never".to_owned(), |at| ago(at, asking.now())),
             judged: format!("{} of {}", group(covered.judged), group(covered.known)),
             coverage: self.covered(covered),
             places: shown.iter().map(|one| PlaceLine::of(*one, evidence, &names, asking)).collect(),
@@ -182,15 +185,14 @@ impl Judged {
 }
 
 /// Of some namespaces, by place: the workloads that keep each from being ready, by name.
-fn names(of: &[(&InNamespace, Mode)], census: &Census, evidence: &Evidence) -> HashMap<usize, Vec<String>> {
+fn names(of: &[(&InNamespace, Mode)], tally: &Tally, evidence: &Evidence) -> HashMap<usize, Vec<String>> {
     let rejecting: HashMap<usize, bool> = of.iter().map(|(one, _)| (one.place, one.counts.rejected > 0)).collect();
+    let is_in = |at: &usize, rejects| rejecting.get(&evidence.known[*at].place) == Some(&rejects);
+    let rejected = tally.rejected.iter().copied().filter(|at| is_in(at, true));
+    let unseen = (0..evidence.known.len()).filter(|at| is_in(at, false) && !tally.has_seen(*at));
     let mut names: HashMap<usize, Vec<String>> = HashMap::new();
-    for (known, standing) in evidence.known.iter().zip(&census.standings) {
-        let Some(&rejects) = rejecting.get(&known.place) else { continue };
-        let is_it = if rejects { standing.fate == Fate::Rejected } else { !standing.seen };
-        if is_it {
-            names.entry(known.place).or_default().push(workload(&known.workload));
-        }
+    for Known { place, workload: one, .. } in rejected.chain(unseen).map(|at| &evidence.known[at]) {
+        names.entry(*place).or_default().push(workload(one));
     }
     names.values_mut().for_each(|names| names.sort_unstable());
     names
