@@ -15,7 +15,8 @@ use crate::policy::readiness::evidence::Place;
 use crate::policy::readiness::state::Gate;
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Protocol, UNDECLARED};
-use crate::store::fleet::{CertificateEnd, Replica};
+use crate::review::said::CertificateEnd;
+use crate::store::fleet::Replica;
 use crate::store::read::Range;
 use crate::store::{Store, StoreError};
 
@@ -282,10 +283,6 @@ impl Counted {
             Gate::Not => self.not += 1,
             Gate::Unknown => self.unknown += 1,
         }
-    }
-
-    pub fn all(self) -> u64 {
-        self.ready + self.not + self.unknown
     }
 
     /// What a gate makes of all of them. `None`: there are none.

@@ -8,6 +8,7 @@ use crate::review::agreement::{Accord, Agreement};
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Decision, PolicyVerdict, Record, Verdict};
 use crate::store::agreements::{agreements, causes, over_time};
+use crate::store::key;
 use crate::store::reach::{Realm, Rights};
 use crate::store::read::{AgreedFilter, Causes, DryRuns, Filter, Pair, Scope};
 use crate::store::sql::Sql;
@@ -201,6 +202,10 @@ async fn of_a_history_from_before_nothing_older_is_counted_or_listed(kind: Kind)
     let mut sql = Sql::new("INSERT INTO horizons (kind, before) VALUES ('agreements', ");
     sql.bind(edge.0).push(")");
     tx.execute(sql).await.expect("a row");
+    // Nor does such a history have rows of decisions of before.
+    let mut older = Sql::new("DELETE FROM decision_agreements WHERE key < ");
+    older.bind(key::start(edge));
+    tx.execute(older).await.expect("fewer rows");
     tx.commit().await.expect("a commit");
     let found = agreements(&test.store.database, &scope(), NOW).await.expect("agreements");
     assert_eq!(found.counted_since, Some(edge));
