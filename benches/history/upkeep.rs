@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rehearsal::review::clock::Timestamp;
-use rehearsal::store::fleet::Said;
+use rehearsal::review::said::Said;
 use rehearsal::store::settings::RetentionSettings;
 use rehearsal::store::synthetic::Scale;
 use rehearsal::store::{Drained, Heartbeat, Store, Swept, Synthetic};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use crate::review::decision::Protocol;
-use crate::store::fleet::SeenOfCluster;
+use crate::review::said::SeenOfCluster;
 
 use super::sender::Sender;
 

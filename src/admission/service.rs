@@ -19,7 +19,7 @@ use crate::recorder::Recorder;
 use crate::recorder::settings::OnFailure;
 use crate::recorder::tickets::Tickets;
 use crate::review::clock::Timestamp;
-use crate::store::fleet::SeenOfCluster;
+use crate::review::said::SeenOfCluster;
 
 use super::Reply;
 use super::candidates::Candidates;

@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 use crate::admission::Service;
 use crate::recorder::Recorder;
 use crate::review::clock::Timestamp;
-use crate::store::fleet::Said;
+use crate::review::said::Said;
 use crate::store::{Drained, Heartbeat, Store, StoreError};
 
 use super::condition::Condition;

@@ -11,10 +11,10 @@ use tracing::{info, warn};
 
 use crate::admission::Service;
 use crate::review::clock::Timestamp;
+use crate::review::said::CertificateEnd;
 use crate::server::callers::Callers;
 use crate::server::metrics::Metrics;
 use crate::server::tls::{Reloaded, ServerTls};
-use crate::store::fleet::CertificateEnd;
 use crate::watch::Watch;
 
 use super::condition::Condition;

@@ -18,6 +18,7 @@ pub mod peek;
 mod pod;
 pub mod redact;
 pub mod reference;
+pub mod said;
 pub mod strict;
 pub mod ticket;
 pub mod view;

@@ -26,7 +26,7 @@ use super::callers::Peer;
 use super::certificates::{self, CertificateError};
 use super::settings::TlsSettings;
 use crate::review::clock::Timestamp;
-use crate::store::fleet::CertificateEnd;
+use crate::review::said::CertificateEnd;
 
 pub use failure::HandshakeFailure;
 pub use subject::{NoSubject, Subject};

@@ -1,9 +1,7 @@
 //! What replicas say of themselves beside how far they have stored: what each alone knows.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::Store;
@@ -13,7 +11,7 @@ use super::read::Standing;
 use super::sql::{Row, Sql};
 use super::standing::{ALL, standing};
 use crate::review::clock::{DAY, Timestamp};
-use crate::review::decision::Protocol;
+use crate::review::said::Said;
 
 /// A replica, as of its last heartbeat.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,30 +25,6 @@ pub struct Replica {
     pub revision: String,
     /// `None`: it is of a version that does not say, or says it in words to come.
     pub said: Option<Said>,
-}
-
-/// What a replica alone knows. Of what a later version says more, an earlier one reads what it knows.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Said {
-    /// Of everything that it listens with or calls with.
-    pub certificates: Vec<CertificateEnd>,
-    /// Since its start.
-    pub clusters: BTreeMap<String, SeenOfCluster>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct CertificateEnd {
-    pub end: Timestamp,
-    /// As in `rehearsal_certificate_end_timestamp_seconds`.
-    pub role: String,
-    pub name: String,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeenOfCluster {
-    pub protocols: Vec<Protocol>,
-    /// Reviews that named it and came with neither a certificate nor a token of it.
-    pub unproven: u64,
 }
 
 /// For as long one that has stopped in order, with all that it decided stored, is told of (ms). Each restart of a pod

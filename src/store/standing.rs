@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use super::database::Database;
 use super::error::StoreError;
-use super::fleet::Said;
 use super::read::Standing;
 use super::sql::{Row, Sql, Value};
 use crate::review::clock::Timestamp;
+use crate::review::said::Said;
 
 /// `drained_until` of one that has stored all that it decided, and decides nothing any more.
 pub(super) const ALL: i64 = i64::MAX;

@@ -16,7 +16,8 @@ use crate::policy::readiness::state::Gate;
 use crate::policy::readiness::tally::{Gates, Tally};
 use crate::review::clock::Timestamp;
 use crate::review::decision::{Gap, Protocol, UNDECLARED};
-use crate::store::fleet::{CertificateEnd, Replica};
+use crate::review::said::CertificateEnd;
+use crate::store::fleet::Replica;
 use crate::store::read::Range;
 use crate::store::{Store, StoreError};
 

@@ -7,7 +7,7 @@ use super::history::History;
 use super::{HISTORY, Kind, TestStore, on_both, postgres};
 use crate::review::clock::{DecisionId, Timestamp};
 use crate::review::decision::{Decision, Record, ReviewHash, ReviewRecord};
-use crate::store::fleet::Said;
+use crate::review::said::Said;
 use crate::store::reach::Reach;
 use crate::store::read::{Filter, Range};
 use crate::store::settings::{PostgresSettings, StoreSettings};

@@ -108,7 +108,7 @@ fn when_the_last_review_came_is_told() {
     };
     let health = health("", &(last("lab", 7_200) + &last("prod", 3_600)));
     let reviews = way(&health, "reviews");
-    assert_eq!(reviews.now, "The last one came at 2027-01-15 07:00 UTC, from prod.");
+    assert_eq!(reviews.now, "The last one came at 2027-01-15 07:00, from prod.");
 }
 
 fn ceiling(ticket: &str, policy: Option<&str>, namespace: Option<&str>) -> Ceiling {
