@@ -17,7 +17,7 @@ async fn hostile_names_are_inert_in_pages_json_and_logs() {
     ];
     let config = "policies: [{name: images, mode: warn, rules: [{id: approved, allow: {registry: 'none.test'}}]},
         {name: other, rules: [{id: approved, allow: {registry: 'none.test'}}]}]
-exemptions: [{policy: other, namespaces: '**', until: 2199-01-01, ticket: '<script>alert(2)</script>'}]";
+exemptions: [{policy: other, namespaces: '**', until: 2199-01-01, ticket: '<script>alert(2)</script>', owner: '\"><img src=x>', reason: '\"><img src=x>'}]";
     let rehearsal = Rehearsal::builder().config(config).start().await;
     for (n, text) in hostile.iter().enumerate() {
         let mut review = pod_review(&format!("hostile-{n}"), "team-a", text, &[text]);
@@ -38,9 +38,13 @@ exemptions: [{policy: other, namespaces: '**', until: 2199-01-01, ticket: '<scri
         let page = rehearsal.get(&format!("/decisions/{}", decision["id"].as_str().expect("an id"))).await.text();
         assert_inert(&page);
     }
+    let exemptions = rehearsal.get_json("/api/v1/exemptions").await;
+    let one = format!("/exemptions/{}", exemptions["exemptions"][0]["id"].as_str().expect("an id"));
     for page in [
         "/",
         "/exemptions",
+        &one,
+        "/report",
         "/policies",
         "/agreement",
         "/agreement?webhook=%3Cscript%3Ealert(1)%3C/script%3E&local=%22%3E%3Cimg%20src=x%3E",

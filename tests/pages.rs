@@ -16,22 +16,67 @@ policies:
       - {id: approved, allow: {registry: registry.acmecorp.com}, mode: audit}
       - {id: blocked, deny: {registry: blocked.test}, mode: enforce}
 candidates: [next.yaml]
+break_glass: {annotation: '*.image-policy.k8s.io/ticket-*', value: break-glass}
+exemptions:
+  - {rule: approved, namespaces: [blog], until: 2020-01-01, ticket: OLD-3, owner: bloggers, reason: was to be moved by then}
+  - {rule: blocked, namespaces: [shop], until: SOON, ticket: SEC-12, owner: web, reason: is being moved to the registry of ours}
 ";
+
+/// With an exemption that ends soon.
+fn config() -> String {
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(9 * 24);
+    CONFIG.replace("SOON", &soon.strftime("%Y-%m-%d").to_string())
+}
+
+/// Loads, and is not what the process began with.
+const SECOND: &str = "
+  - name: images-of-the-second-revision
+    rules: [{id: pinned, require: digest}]
+candidates:";
 
 const CANDIDATE: &str = "policies: [{name: images-of-next-quarter, rules: [{id: pinned, require: digest}]}]";
 
 /// A history with something of everything.
 async fn populated() -> Rehearsal {
-    let rehearsal = Rehearsal::builder().config(CONFIG).file("next.yaml", CANDIDATE).start().await;
+    let rehearsal = Rehearsal::builder().config(&config()).file("next.yaml", CANDIDATE).start().await;
     for (_, body) in captures() {
         rehearsal.post("/review/lab", body).await;
     }
     let long = format!("registry.acmecorp.com/{}:{}", "a-team/".repeat(20) + "service", "v".repeat(120));
     rehearsal.review("/review/lab", &pod_review("long", "team-a", &"n".repeat(63), &[&long])).await;
     rehearsal.review("/review/lab", &pod_review("denied", "team-b", "denied", &["blocked.test/x:1"])).await;
-    rehearsal.decisions("", captures().len() + 2).await;
+    let mut broken = pod_review("broken", "pay", "urgent", &["blocked.test/urgent:1"]);
+    let ticket = json!({"a.image-policy.k8s.io/ticket-7": "break-glass"});
+    broken["request"]["object"]["metadata"]["annotations"] = ticket;
+    let exempted = pod_review("exempted", "shop", "web", &["blocked.test/web:1"]);
+    for review in [broken, exempted, pod_review("over", "blog", "posts", &["blog.test/posts:1"])] {
+        rehearsal.review("/review/lab", &review).await;
+    }
+    rehearsal.decisions("", captures().len() + 5).await;
     recorded(&rehearsal, &long);
+    reloaded(&rehearsal).await;
     rehearsal
+}
+
+/// Another revision, and then a configuration with a mistake, which is not taken.
+async fn reloaded(rehearsal: &Rehearsal) {
+    let (config, first) = (config(), revision(rehearsal).await);
+    let write = |text: String| {
+        std::fs::write(rehearsal.dir().join("rehearsal.yaml"), text).expect("the test's directory is writable");
+    };
+    write(config.replacen("\ncandidates:", SECOND, 1));
+    harness::wait_for("another revision", || async { (revision(rehearsal).await != first).then_some(()) }).await;
+    write(config.replacen("mode: warn", "mode: loud", 1));
+    harness::wait_for("the mistake", || async {
+        let answer = rehearsal.get_json("/api/v1/policies").await;
+        let is_stored = answer["revisions"].as_array().is_some_and(|all| all.len() == 2);
+        (answer["mistaken"].is_object() && is_stored).then_some(())
+    })
+    .await;
+}
+
+async fn revision(rehearsal: &Rehearsal) -> String {
+    rehearsal.get_json("/api/v1/revisions").await["in_force"].as_str().expect("a name").to_owned()
 }
 
 /// What runs, with names as long as they come.
@@ -93,8 +138,13 @@ async fn paths(rehearsal: &Rehearsal) -> Vec<String> {
     .map(str::to_owned)
     .into();
     paths.extend(["/inventory", "/inventory?outlook=refused", "/inventory?cluster=nowhere"].map(str::to_owned));
-    let revision = rehearsal.get_json("/api/v1/revisions").await["in_force"].as_str().expect("a name").to_owned();
-    paths.push(format!("/revisions/{revision}"));
+    let policies = rehearsal.get_json("/api/v1/policies").await;
+    let name = |at: usize| policies["revisions"][at]["revision"].as_str().expect("a name");
+    paths.extend([format!("/revisions/{}", name(1)), format!("/revisions/{}?from={}", name(0), name(1))]);
+    let exemptions = rehearsal.get_json("/api/v1/exemptions").await;
+    for one in exemptions["exemptions"].as_array().expect("a list") {
+        paths.push(format!("/exemptions/{}", one["id"].as_str().expect("an id")));
+    }
     for query in ["uid=long", "uid=denied", "image=UPPER/Case:bad tag!&limit=1"] {
         let query = query.replace(' ', "%20");
         let page = rehearsal.get_json(&format!("/api/v1/decisions?{query}")).await;
@@ -199,7 +249,7 @@ async fn the_overview_leads_to_the_decisions_and_they_to_one() {
 /// Reviews in which several images, rules and repositories stand in one decision, so that a list that is only about the
 /// names would have more rows than its figure.
 async fn entangled() -> Rehearsal {
-    let rehearsal = Rehearsal::builder().config(CONFIG).file("next.yaml", CANDIDATE).start().await;
+    let rehearsal = Rehearsal::builder().config(&config()).file("next.yaml", CANDIDATE).start().await;
     for (_, body) in captures() {
         rehearsal.post("/review/lab", body).await;
     }

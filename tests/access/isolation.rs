@@ -114,7 +114,12 @@ async fn figures_lists_and_names_are_of_their_namespaces_alone() {
     assert_eq!(sam.json("/api/v1/break-glass").await["uses"], json!([]));
 
     record(&rehearsal).await;
-    for path in PATHS {
+    let exemptions = sam.json("/api/v1/exemptions").await;
+    let (one, whole) = (&exemptions["exemptions"][0], root.clone().json("/api/v1/exemptions").await);
+    assert_eq!((&one["ticket"], &one["uses"], &one["namespaces"]), (&json!("SEC-7"), &json!(1), &json!([])));
+    assert_eq!(whole["exemptions"][0]["namespaces"], json!(["shop", "secret-project"]), "it takes in others, too");
+    let of_one = ["", "/api/v1"].map(|of| format!("{of}/exemptions/{}", one["id"].as_str().expect("an id")));
+    for path in PATHS.into_iter().chain(of_one.iter().map(String::as_str)) {
         let page = sam.get(path).await;
         assert_eq!(page.status, 200, "{path}: {}", page.text());
         for other in OTHERS {
@@ -142,6 +147,7 @@ async fn figures_lists_and_names_are_of_their_namespaces_alone() {
         (Some(3), true),
         "{of_all}"
     );
+    assert!(sam.get("/report").await.text().contains("SEC-7"), "they use it");
     let overview = sam.get("/").await.text();
     assert!(overview.contains("shop-eu") && !overview.contains("Unjudged"), "{overview}");
     assert!(root.clone().get("/").await.text().contains("secret-project"));

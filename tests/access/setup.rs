@@ -54,13 +54,14 @@ pub const TEAMS: &str = "
 
 pub const POLICIES: &str = "
 exemptions:
-  - {rule: nothing-*, namespaces: [shop, secret-project], permanent: true, ticket: SEC-secret, reason: of the seventh}
+  - {rule: hub, namespaces: [shop, secret-project], permanent: true, ticket: SEC-7, reason: is being mended}
 policies:
   - name: images
     mode: audit
     rules:
       - {id: no-latest, deny: {tag: latest}, message: '{image} uses the tag latest'}
       - {id: blocked, deny: {registry: blocked.test}, mode: enforce}
+      - {id: hub, deny: {registry: docker.io}}
 ";
 
 /// A report that asks for a password; `more` is of `report`.

@@ -4,7 +4,7 @@ use crate::policy::glob::{Glob, Subject};
 use crate::review::clock::Timestamp;
 use crate::web::address::Address;
 use crate::web::exemptions::{Lists, Row, State, Told};
-use crate::web::filters::count;
+use crate::web::filters::{count, group};
 use crate::web::lapses;
 use crate::web::place::Place;
 use crate::web::sentence::{listed, workload};
@@ -45,7 +45,7 @@ impl Exemptions {
         let more = |number: u64| if number == 1 { "was" } else { "were" };
         let sentence = match (held, over) {
             (0, 0) => "No exemption is in force, and none was in this time.".to_owned(),
-            (0, over) => format!("No exemption is in force; {} {} in this time.", count(over, "other"), more(over)),
+            (0, over) => format!("No exemption is in force; {} {} in this time.", group(over), more(over)),
             (held, 0) => format!("{} in force.", is_or_are(held)),
             (held, over) => {
                 format!("{} in force; {} {} in this time.", is_or_are(held), count(over, "other"), more(over))
