@@ -10,7 +10,7 @@ use crate::setup::{POLICIES, Person, TEAMS, asking, fill, users};
 const OTHERS: [&str; 5] = ["secret", "blog", "seventh", "uid-l1", "uid-x1"];
 
 /// Every page and every part of the API that shows something of the history, with what they may ask for.
-const PATHS: [&str; 60] = [
+const PATHS: [&str; 61] = [
     "/",
     "/?since=7d",
     "/?cluster=prod",
@@ -65,12 +65,28 @@ const PATHS: [&str; 60] = [
     "/api/v1/rules",
     "/api/v1/rules/images/no-latest?workloads=known",
     "/api/v1/break-glass",
+    "/api/v1/ceilings",
     "/api/v1/exemptions",
     "/api/v1/policies",
     "/api/v1/report",
     "/api/v1/report/file?format=html",
     "/api/v1/report/file?format=md",
     "/api/v1/revisions",
+];
+
+/// What is of all of them, or of others.
+const REFUSED: [&str; 11] = [
+    "/access",
+    "/api/v1/access",
+    "/health",
+    "/api/v1/health",
+    "/metrics",
+    "/api/v1/clusters?cluster=seventh",
+    "/namespaces/prod",
+    "/namespaces/prod/blog",
+    "/namespaces/seventh/shop",
+    "/api/v1/namespaces/prod",
+    "/api/v1/namespaces/prod/secret-project",
 ];
 
 /// What runs in the shop, and beside it.
@@ -172,6 +188,25 @@ async fn figures_lists_and_names_are_of_their_namespaces_alone() {
     assert_eq!(sam.json(&format!("/api/v1/decisions/{mine}")).await["uid"], "uid-s3");
 }
 
+/// What is asked for by an id is looked at one by one.
+#[tokio::test]
+async fn every_part_of_the_api_is_asked_here() {
+    const BY_ID: [&str; 3] = ["/api/v1/decisions/{id}", "/api/v1/exemptions/{id}", "/api/v1/revisions/{id}"];
+    let rehearsal = asking("").start().await;
+    let document = Person::signed_in(&rehearsal, "sam").await.json("/api/v1/openapi.json").await;
+    let asked = || PATHS.into_iter().chain(REFUSED).filter_map(|path| path.split('?').next());
+    let is_of = |path: &str, template: &str| {
+        let (path, template): (Vec<_>, Vec<_>) = (path.split('/').collect(), template.split('/').collect());
+        path.len() == template.len() && path.iter().zip(&template).all(|(part, of)| part == of || of.starts_with('{'))
+    };
+    for template in document["paths"].as_object().expect("paths").keys() {
+        let is_there = template == "/api/v1/openapi.json"
+            || BY_ID.contains(&template.as_str())
+            || asked().any(|path| is_of(path, template));
+        assert!(is_there, "{template}");
+    }
+}
+
 /// What a webhook says of others is not told, nor that it says anything.
 #[tokio::test]
 async fn what_a_webhook_says_is_of_their_namespaces_alone() {
@@ -254,15 +289,7 @@ async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
     for path in [format!("/revisions/{revision}"), format!("/api/v1/revisions/{revision}")] {
         assert_eq!(sam.get(&path).await.status, 403, "{path}");
     }
-    let others = [
-        "/namespaces/prod",
-        "/namespaces/prod/blog",
-        "/namespaces/seventh/shop",
-        "/api/v1/namespaces/prod/secret-project",
-    ];
-    let of_all =
-        ["/access", "/api/v1/access", "/health", "/api/v1/health", "/metrics", "/api/v1/clusters?cluster=seventh"];
-    for path in of_all.into_iter().chain(others) {
+    for path in REFUSED {
         assert_eq!(sam.get(path).await.status, 403, "{path}");
     }
     // Of a cluster's own objects, and of images that others alone ask for, nobody learns whether there are any.
@@ -278,5 +305,7 @@ async fn a_link_to_what_is_somebody_elses_says_whom_to_ask() {
     // Some of so many have a row, and the count of the others comes with the next one.
     assert_eq!(refusals.len(), 20);
     let metrics = ada.get("/metrics").await.text();
-    assert!(metrics.contains("rehearsal_access_refusals_total{reason=\"rights\"} 153"), "{metrics}");
+    // Of the revision twice, and of vic.
+    let refused = 5 * ASKED.len() + REFUSED.len() + 3;
+    assert!(metrics.contains(&format!("rehearsal_access_refusals_total{{reason=\"rights\"}} {refused}")), "{metrics}");
 }
