@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{HISTORY, Kind, TestStore, on_both};
 use crate::review::clock::Timestamp;
-use crate::store::fleet::Said;
+use crate::review::said::Said;
 use crate::store::{Drained, Heartbeat, Sql, Store, StoredRevision};
 
 on_both![
