@@ -32,20 +32,17 @@ type Violated = (HashMap<i64, Against>, HashMap<usize, Timestamp>);
 /// asked as they are now.
 pub(super) async fn evidence(database: &Database, scope: &Scope, asked: &[Asked]) -> Result<Evidence, StoreError> {
     let since = scope.since.unwrap_or(Timestamp(0));
-    let (mut places, numbers) = places(database, scope).await?;
-    let mut known = reviewed(database, scope, &numbers).await?;
-    running::add(database, scope, since, &mut places, &mut known).await?;
-    let versions = versions(database, asked).await?;
+    let ((mut places, numbers), versions) = tokio::try_join!(places(database, scope), versions(database, asked))?;
     let ids = |versions: &[(i64, String)]| -> Versions { versions.iter().map(|(id, _)| *id).collect() };
-    let mut judged: BTreeMap<Versions, Judged> = BTreeMap::new();
-    for versions in &versions {
-        if let Entry::Vacant(place) = judged.entry(ids(versions)) {
-            let read = read_judged(database, scope, place.key(), &numbers).await?;
-            place.insert(read);
-        }
-    }
     let wanted: Vec<Versions> = versions.iter().map(|versions| ids(versions)).collect();
-    let mut against = against(database, scope, asked, &wanted, &numbers).await?.into_iter();
+    // Each is of tens of thousands of rows in a large fleet.
+    let (mut known, judged, against) = tokio::try_join!(
+        reviewed(database, scope, &numbers),
+        judged(database, scope, &wanted, &numbers),
+        against(database, scope, asked, &wanted, &numbers)
+    )?;
+    running::add(database, scope, since, &mut places, &mut known).await?;
+    let mut against = against.into_iter();
     let mut rules = Vec::with_capacity(asked.len());
     for ((one, versions), ids) in asked.iter().zip(versions).zip(&wanted) {
         let (judged, judging_since) = judged[ids].clone();
@@ -164,6 +161,23 @@ fn of_namespaces(sql: &mut Sql, scope: &Scope, numbers: &Numbers) {
     }
 }
 
+/// By the versions that are wanted.
+async fn judged(
+    database: &Database,
+    scope: &Scope,
+    wanted: &[Versions],
+    numbers: &Numbers,
+) -> Result<BTreeMap<Versions, Judged>, StoreError> {
+    let mut judged: BTreeMap<Versions, Judged> = BTreeMap::new();
+    for versions in wanted {
+        if let Entry::Vacant(place) = judged.entry(versions.clone()) {
+            let read = read_judged(database, scope, place.key(), numbers).await?;
+            place.insert(read);
+        }
+    }
+    Ok(judged)
+}
+
 async fn read_judged(
     database: &Database,
     scope: &Scope,
@@ -178,10 +192,13 @@ async fn read_judged(
         Sql::new("SELECT t.namespace, t.workload, min(t.first_key), max(t.last_key) FROM workload_judged t WHERE");
     sql.push(" t.version IN ").numbers(versions.iter().copied());
     of_namespaces(&mut sql, scope, numbers);
-    sql.push(" GROUP BY t.namespace, t.workload");
+    // In the order of the table, where nothing has to be sorted: there are tens of thousands.
+    sql.push(" GROUP BY t.version, t.namespace, t.workload");
     for row in database.fetch(sql).await? {
         let Some(&place) = numbers.get(&row.int(0)?) else { continue };
-        last.insert(row.int(1)?, moment(row.int(3)?));
+        let judged = moment(row.int(3)?);
+        let known = last.entry(row.int(1)?).or_insert(judged);
+        *known = judged.max(*known);
         let at = key::at(row.int(2)?);
         let known = first.entry(place).or_insert(at);
         *known = at.min(*known);

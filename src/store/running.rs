@@ -22,16 +22,18 @@ pub(super) async fn add(
     places: &mut Vec<Place>,
     known: &mut Vec<Known>,
 ) -> Result<(), StoreError> {
+    let mut clusters = clusters(database, &scope.reach).await?;
+    clusters.retain(|cluster| scope.cluster.as_ref().is_none_or(|wanted| wanted == cluster));
+    if clusters.is_empty() {
+        return Ok(());
+    }
     let mut by_name: HashMap<(String, String), usize> = HashMap::new();
     for (at, place) in places.iter().enumerate() {
         by_name.insert((place.cluster.clone(), place.namespace.clone()), at);
     }
     let mut by_workload: HashMap<(usize, Workload), usize> =
         known.iter().enumerate().map(|(at, one)| ((one.place, one.workload.clone()), at)).collect();
-    for cluster in clusters(database, &scope.reach).await? {
-        if scope.cluster.as_ref().is_some_and(|wanted| *wanted != cluster) {
-            continue;
-        }
+    for cluster in clusters {
         let newest = of_cluster(database, &cluster, 1).await?.pop();
         let Some(inventory) = newest.filter(|one| one.at >= since) else { continue };
         for (namespace, running) in read(database, scope, &inventory).await? {

@@ -32,7 +32,10 @@ async fn by_tls_a_cookie_is_for_this_host_and_for_tls_alone() {
 async fn what_asks_a_report_trusts_who_the_file_of_ca_names() {
     let ca = certs::Authority::new("tests");
     let leaf = ca.server(&[]);
-    let more = format!("  tls: {{certificate: r.crt, key: r.key}}\n  tokens:\n{}", token("gate", "role: viewer"));
+    let more = format!(
+        "  tls: {{certificate: r.crt, key: r.key}}\n  tokens:\n{}",
+        token("gate", "role: viewer, until: 2100-01-01")
+    );
     let rehearsal = asking(&more)
         .file("r.crt", leaf.certificate_pem)
         .file("r.key", leaf.key_pem)

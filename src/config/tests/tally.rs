@@ -28,7 +28,7 @@ fn a_tally_is_what_the_census_of_the_rule_comes_to() {
   - {id: a, deny: {tag: latest}}
   - {id: b, deny: {tag: old}}
   - {id: c, deny: {tag: new}, rollout: [{namespaces: n3, mode: enforce}]}
-exemptions: [{namespaces: n4, permanent: true, ticket: T}, {namespaces: n5, images: '*:1', permanent: true, ticket: T}]";
+exemptions: [{namespaces: n4, permanent: true, ticket: T}, {namespaces: n5, images: 'docker.io/library/*:1', permanent: true, ticket: T}]";
     let config = config(policies);
     let revision = Revision::load(&config.policies, &config.staging).expect("it loads");
     let policy = &revision.policies[0];

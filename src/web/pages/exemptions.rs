@@ -201,6 +201,7 @@ fn sentence(span: &str, counts: Counts, all: u64) -> Sentence {
     let times = if uses == 1 { "once".to_owned() } else { format!("{} times", group(uses)) };
     let sentence = match (held, used) {
         (0, _) => sentence.plain("No exemption is in force"),
+        (1, 0) => sentence.plain(format!("{span} the one exemption was not used")),
         (held, 0) => sentence.plain(format!("{span} none of {} was used", count(held, "exemption"))),
         (1, _) => sentence.plain(format!("{span} the one exemption was used, {times}")),
         (held, used) => {
