@@ -422,3 +422,21 @@ async fn another_rule_may_change_and_this_one_s_evidence_stays() {
     let unseen = words(&of_rule(&rehearsal, "pinned", "").await);
     assert_eq!(unseen, pairs(&[("blog", "unseen: 1 of 1"), ("pay", "unseen: 1 of 1"), ("shop", "unseen: 3 of 3")]));
 }
+
+#[tokio::test]
+async fn many_rules_are_told_a_page_at_a_time() {
+    let rules: Vec<String> =
+        (0..81).map(|number| format!("{{id: rule-{number:02}, deny: {{tag: t{number}}}}}")).collect();
+    let config = format!("policies: [{{name: images, mode: audit, rules: [{}]}}]", rules.join(", "));
+    let rehearsal = Rehearsal::builder().config(&config).start().await;
+    let first = rehearsal.get("/rules").await.text();
+    assert!(first.contains("1 to 80 of 81 rules of the policies in force"), "{first}");
+    assert!(first.contains("rule-79") && !first.contains("rule-80"), "{first}");
+    assert!(first.contains("href=\"/rules?after=80\""), "{first}");
+    assert!(first.len() < 100_000, "{} bytes", first.len());
+    let last = rehearsal.get("/rules?after=80").await.text();
+    assert!(last.contains("81 to 81 of 81 rules") && last.contains("rule-80") && !last.contains("rule-79"), "{last}");
+    let beyond = rehearsal.get("/rules?after=200").await.text();
+    assert!(beyond.contains("1 to 80 of 81 rules"), "a list of which rules were removed begins again: {beyond}");
+    assert_eq!(rehearsal.get_json("/api/v1/rules").await["rules"].as_array().map(Vec::len), Some(81));
+}

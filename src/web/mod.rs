@@ -68,6 +68,7 @@ mod matrix;
 mod modes;
 mod nav;
 mod pages;
+mod paging;
 mod place;
 pub mod printed;
 mod query;

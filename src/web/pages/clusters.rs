@@ -22,6 +22,7 @@ use crate::web::error::PageError;
 use crate::web::filters::{self, count, group};
 use crate::web::fleet::{Cluster, Ending, Fleet, NextEnd, Served, Standing};
 use crate::web::frame::{Frame, Notice, Visit};
+use crate::web::paging::Pages;
 use crate::web::place::{self, Place};
 use crate::web::query::{BadParameter, Parameters};
 use crate::web::readiness::{GATES, Question, path};
@@ -53,12 +54,6 @@ struct ClustersPage {
     gaps: Vec<GapRow>,
     more_gaps: u64,
     api: Address,
-}
-
-#[derive(Default)]
-struct Pages {
-    first: Option<Address>,
-    next: Option<Address>,
 }
 
 struct Row {
@@ -272,18 +267,6 @@ fn lasting(milliseconds: i64) -> String {
 impl ClustersPage {
     fn asked(&self, name: &str) -> &str {
         self.here.value(name).unwrap_or_default()
-    }
-}
-
-// === impl Pages ===
-
-impl Pages {
-    fn of(here: &Address, name: &'static str, (start, rows): (usize, usize), all: usize) -> Self {
-        let end = start + rows;
-        Self {
-            first: (start > 0).then(|| here.clone().without(name)),
-            next: (end < all).then(|| here.clone().with(name, end.to_string())),
-        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::web::address::Address;
 use crate::web::error::{PageError, WebError};
 use crate::web::filters::{self, count};
 use crate::web::frame::{Frame, Visit};
+use crate::web::paging::Pages;
 use crate::web::place;
 use crate::web::readiness::{GATES, OfRule, Question, Shown, WHY_WORKLOADS, path};
 use crate::web::sentence::workload;
@@ -57,12 +58,6 @@ struct Workloads {
     rows: Vec<WorkloadRow>,
     pages: Pages,
     close: Address,
-}
-
-#[derive(Default)]
-struct Pages {
-    first: Option<Address>,
-    next: Option<Address>,
 }
 
 struct WorkloadRow {
@@ -149,7 +144,7 @@ pub async fn show(
             Some(Workloads {
                 heading: format!("{} {}", count(all.len() as u64, "workload"), said(shown)),
                 rows: rows.iter().map(|&at| WorkloadRow::of(&found, at, &ids, &visit)).collect(),
-                pages: Pages::of(&here, after, all.len()),
+                pages: Pages::of(&here, "after", (after, ROWS), all.len()),
                 close: here.clone().without("workloads"),
             })
         }
@@ -169,7 +164,7 @@ pub async fn show(
             .take(ROWS)
             .map(|one| NamespaceRow::of(&found, one, &here, &visit))
             .collect(),
-        pages: Pages::of(&here.clone().without("workloads"), start, listed.len()),
+        pages: Pages::of(&here.clone().without("workloads"), "after", (start, ROWS), listed.len()),
         advice: Advice::of(&found, visit.now),
         clusters: filters::proposed(clusters),
         namespace_names: filters::proposed(namespaces),
@@ -205,18 +200,6 @@ fn of_gate(gate: Gate) -> &'static str {
 impl RulePage {
     fn asked(&self, name: &str) -> &str {
         self.here.value(name).unwrap_or_default()
-    }
-}
-
-// === impl Pages ===
-
-impl Pages {
-    fn of(here: &Address, start: usize, all: usize) -> Self {
-        let end = start + ROWS;
-        Self {
-            first: (start > 0).then(|| here.clone()),
-            next: (end < all).then(|| here.clone().with("after", end.to_string())),
-        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::web::address::Address;
 use crate::web::error::PageError;
 use crate::web::filters::{self, count, group};
 use crate::web::frame::{Frame, Notice, Visit};
+use crate::web::paging::Pages;
 use crate::web::readiness::{Question, WHY_WORKLOADS, path};
 use crate::web::sentence::Sentence;
 use crate::web::zone::Zone;
@@ -34,10 +35,15 @@ struct RulesPage {
     why: &'static str,
     /// Nothing was reviewed within the window.
     is_empty: bool,
+    heading: String,
     rows: Vec<Row>,
+    pages: Pages,
     candidates: Vec<Candidate>,
     api: Address,
 }
+
+/// At once: each has seven figures that lead somewhere.
+const ROWS: usize = 80;
 
 /// A rule.
 struct Row {
@@ -70,6 +76,8 @@ struct Candidate {
 }
 
 pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Html<String>, PageError> {
+    let after = visit.parameters.number("after", "a place in this list: begin again at its start")?;
+    let after = usize::try_from(after.unwrap_or(0)).unwrap_or(0);
     let live = state.live(&visit.reach).await?;
     let question = Question::of(&state, &live, &visit.parameters, visit.now, &visit.reach);
     let store = &state.store;
@@ -89,12 +97,24 @@ pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Ht
     let here = visit.to("/rules").without("since").without("until");
     let mut frame = Frame::of("Rules", &visit, &live, here.clone());
     frame.notices.extend(of_evidence(question.since(), overall.evidence.since, &visit.zone));
+    let rules = &overall.rules;
+    // A reload may have left fewer than there were.
+    let after = if after < rules.len() { after } else { 0 };
+    let rows: Vec<Row> = rules
+        .iter()
+        .skip(after)
+        .take(ROWS)
+        .map(|(asked, tally)| Row::of(asked, &tally.totals, &here, &visit))
+        .collect();
+    let all = rules.len() as u64;
     let page = RulesPage {
         sentence: sentence(&overall.rules),
         span: span(&question, &visit.zone),
         why: WHY_WORKLOADS,
         is_empty: overall.evidence.known.is_empty(),
-        rows: overall.rules.iter().map(|(asked, tally)| Row::of(asked, &tally.totals, &here, &visit)).collect(),
+        heading: filters::part(count(all, "rule"), all, after as u64, rows.len()),
+        pages: Pages::of(&here, "after", (after, ROWS), rules.len()),
+        rows,
         candidates: compared.map(|compared| candidates(&live, &compared, &visit)).unwrap_or_default(),
         clusters: filters::proposed(clusters),
         namespaces: filters::proposed(namespaces),
