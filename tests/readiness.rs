@@ -440,3 +440,24 @@ async fn many_rules_are_told_a_page_at_a_time() {
     assert!(beyond.contains("1 to 80 of 81 rules"), "a list of which rules were removed begins again: {beyond}");
     assert_eq!(rehearsal.get_json("/api/v1/rules").await["rules"].as_array().map(Vec::len), Some(81));
 }
+
+#[tokio::test]
+async fn a_text_to_copy_that_is_too_long_for_a_page_is_told_of_and_in_the_api() {
+    let rehearsal = Rehearsal::builder().config(CONFIG).file("candidate.yaml", CANDIDATE).start().await;
+    for number in 0..260 {
+        let review = pod_review(
+            &format!("u{number}"),
+            &format!("shop-{number}"),
+            "web",
+            &[&format!("own.test/app-{number}/web")],
+        );
+        rehearsal.review("/review/prod", &review).await;
+    }
+    rehearsal.drained().await;
+    let answer = of_rule(&rehearsal, "no-latest", "").await;
+    let yaml = answer["exemptions"].as_str().expect("YAML");
+    assert!(yaml.len() > 20_000 && yaml.contains("app-259"), "{yaml}");
+    let page = rehearsal.get("/rules/images/no-latest").await.text();
+    let said = format!("Its {} lines are too many for a page: they are <code>exemptions</code>", yaml.lines().count());
+    assert!(page.contains(&said) && page.len() < 100_000, "{} bytes: {page}", page.len());
+}

@@ -107,6 +107,9 @@ impl Display for Visible<'_> {
     }
 }
 
+/// Of a text to copy (bytes) that stands on a page whole: a part of it would do something else.
+pub const LONGEST: usize = 20_000;
+
 /// The names that a form proposes: so many of those that say what they are, since a proposal can carry no marks.
 pub fn proposed(mut names: Vec<String>) -> Vec<String> {
     /// A browser filters them as one types; five thousand of them would be most of the page.
