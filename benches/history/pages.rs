@@ -16,13 +16,12 @@ use tokio::runtime::Runtime;
 const REQUESTS: usize = 40;
 
 /// What is asked for; `{..}` is filled with what the history has, another for each request.
-const PAGES: [&str; 35] = [
+const PAGES: [&str; 34] = [
     "/",
     "/?since=24h",
     "/?since=90d",
     "/?cluster=prod-eu",
     "/namespaces",
-    "/namespaces/prod-eu",
     "/namespaces/{cluster}/{namespace}",
     "/images",
     "/images?repository={repository}",

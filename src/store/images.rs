@@ -137,6 +137,16 @@ async fn askers(database: &Database, image: &str, scope: &Scope, slice: Slice) -
     Ok(Askers { rows: rows.collect::<Result<_, StoreError>>()?, all })
 }
 
+/// Reviews of a reference that were dry runs.
+async fn dry_runs(database: &Database, image: &str, scope: &Scope) -> Result<u64, StoreError> {
+    let mut sql = Sql::new(&format!(
+        "SELECT CAST(COALESCE(sum(w.reviews), 0) AS BIGINT) \
+         FROM images m JOIN image_workloads w ON w.image = m.id{OF_PLACE} WHERE w.dry_run AND m.text = "
+    ));
+    sql.bind(image).append(within(scope));
+    database.fetch(sql).await?.first().map_or(Ok(0), |row| row.count(0))
+}
+
 /// Each rule once that the image breaks by these verdicts.
 fn broken(said: Option<&Vec<(DecisionId, String)>>, image: &str) -> Result<Option<Vec<Broken>>, StoreError> {
     let Some(said) = said else { return Ok(None) };
@@ -189,6 +199,11 @@ impl Store {
     /// The workloads that asked for a reference, those that did last first.
     pub async fn askers(&self, image: &str, scope: &Scope, slice: Slice) -> Result<Askers, StoreError> {
         askers(&self.database, image, scope, slice).await
+    }
+
+    /// How many dry runs there were of a reference, which no list of who asked for it counts.
+    pub async fn dry_runs_of(&self, image: &str, scope: &Scope) -> Result<u64, StoreError> {
+        dry_runs(&self.database, image, scope).await
     }
 
     /// What runs a reference, by the newest inventory of each cluster.

@@ -15,6 +15,8 @@ pub struct ImageFound {
     pub digests: Vec<String>,
     /// Any cluster has one.
     pub has_inventory: bool,
+    /// Where nothing else names it: a decision that was one leads here.
+    pub only_dry_runs: Option<u64>,
 }
 
 // === impl ImageFound ===
@@ -27,9 +29,13 @@ impl ImageFound {
             store.digests(text, scope),
             store.inventoried_clusters(&scope.reach),
         )?;
-        if askers.all == 0 && runners.rows.is_empty() && slice.skip == 0 {
-            return Err(WebError::NoSuchImage(text.chars().take(200).collect()));
-        }
-        Ok(Self { askers, runners, digests, has_inventory: !clusters.is_empty() })
+        let only_dry_runs = if askers.all == 0 && runners.rows.is_empty() && slice.skip == 0 {
+            let dry_runs = store.dry_runs_of(text, scope).await?;
+            let none = || WebError::NoSuchImage(text.chars().take(200).collect());
+            Some(Some(dry_runs).filter(|dry_runs| *dry_runs > 0).ok_or_else(none)?)
+        } else {
+            None
+        };
+        Ok(Self { askers, runners, digests, has_inventory: !clusters.is_empty(), only_dry_runs })
     }
 }

@@ -39,6 +39,8 @@ struct ImageShape<'a> {
     /// Workloads that asked for it; `null` past their end.
     all: Option<u64>,
     next: Option<u64>,
+    /// Of an image that nothing else names.
+    only_dry_runs: Option<u64>,
     runs: Vec<RunnerShape<'a>>,
     more_run: bool,
     #[serde(flatten)]
@@ -97,6 +99,7 @@ async fn show(State(state): State<Arc<WebState>>, call: Call) -> Result<Response
         asked: found.askers.rows.iter().map(AskerShape::of).collect(),
         all: (!found.askers.rows.is_empty() || slice.skip == 0).then_some(found.askers.all),
         next: (next < found.askers.all).then_some(next),
+        only_dry_runs: found.only_dry_runs,
         runs: found.runners.rows.iter().map(RunnerShape::of).collect(),
         more_run: found.runners.is_more,
         completeness: CompletenessShape::from(&live.completeness),

@@ -87,7 +87,7 @@ pub async fn show(State(state): State<Arc<WebState>>, visit: Visit) -> Result<Re
 impl ImagePage {
     fn of(visit: &Visit, scope: &Scope, live: &Live, text: String, (found, slice): (ImageFound, Slice)) -> Self {
         let here = reference::page(visit, &text);
-        let ImageFound { askers, runners, digests, has_inventory } = found;
+        let ImageFound { askers, runners, digests, has_inventory, only_dry_runs } = found;
         let mut broken: Vec<Broken> = Vec::new();
         for one in askers.rows.iter().filter_map(|asker| asker.broken.as_ref()).flatten() {
             if !broken.iter().any(|known| (&known.policy, &known.rule) == (&one.policy, &one.rule)) {
@@ -105,7 +105,11 @@ impl ImagePage {
         };
         Self {
             frame: Frame::of(text.chars().take(120).collect::<String>(), visit, live, here.clone()),
-            sentence: said(&askers.rows, askers.all, broken.len()),
+            sentence: match only_dry_runs {
+                Some(dry_runs) => Sentence::default()
+                    .plain(format!("{} asked for it, and nothing else did.", count(dry_runs, "dry run"))),
+                None => said(&askers.rows, askers.all, broken.len()),
+            },
             of_repository: reference::repository(&text)
                 .map(|name| (name.clone(), visit.to("/images").with("repository", name))),
             all: visit.to("/images"),

@@ -119,3 +119,23 @@ async fn images_past_the_limit_are_said_to_be_missing() {
     history.add(Draft::pod(ago(&history, HOUR), "prod-eu", "shop", "web", &["busybox:1", "busybox:2"])).await;
     assert_eq!(said(&Report::over(history)).await, (true, true, true, true));
 }
+
+/// Its decision led to a page that said that no review names it.
+#[tokio::test]
+async fn an_image_that_only_dry_runs_asked_for_has_its_page() {
+    let history = History::empty().await;
+    let mut dry = Draft::pod(ago(&history, HOUR), "prod-eu", "shop", "dry", &["busybox:1"]);
+    dry.decision.dry_run = true;
+    history.add(dry).await;
+    let report = Report::over(history);
+    let decisions = report.json("/api/v1/decisions").await;
+    let decision =
+        report.get(&format!("/decisions/{}", decisions["decisions"][0]["id"].as_str().expect("an id"))).await;
+    assert!(decision.text.contains("href=\"/images/reference?image=busybox:1\""), "{}", decision.text);
+    let page = report.get("/images/reference?image=busybox:1").await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    assert!(page.text.contains("1 dry run asked for it, and nothing else did."), "{}", page.text);
+    let found = report.json("/api/v1/images/reference?image=busybox:1").await;
+    assert_eq!((&found["only_dry_runs"], &found["all"]), (&1.into(), &0.into()));
+    assert_eq!(report.get("/images/reference?image=busybox:1&cluster=prod-us").await.status, 404);
+}
