@@ -192,6 +192,11 @@ impl Policy {
         }
     }
 
+    /// Whether a rule's mode may be another than that of a rule which nothing names.
+    pub fn stages_rules(&self, rule: &str) -> bool {
+        self.staged(rule).is_some() || self.rollout.names_rules()
+    }
+
     /// The heaviest mode that a rule can have, whatever a configuration says: a constraint of Gatekeeper names its own.
     pub fn most_of(&self, rule: &str) -> Mode {
         match &self.source {

@@ -73,6 +73,11 @@ impl Rollout {
         Some(stage.mode)
     }
 
+    /// Whether a stage is of some rules alone.
+    pub fn names_rules(&self) -> bool {
+        self.stages.iter().any(|stage| !stage.rules.is_empty())
+    }
+
     /// The mode of a rule there that no stage names; `None`: no stage matches.
     pub fn common_mode(&self, place: Place<'_>) -> Option<Mode> {
         let mut stages = self.stages.iter().filter(|stage| stage.rules.is_empty());

@@ -377,6 +377,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(false)
         .pragma("temp_store", "memory")
+        // The thread that reads and the task that takes the rows wait for each other less often.
+        .row_buffer_size(1_024)
         .disable_statement_logging()
 }
 

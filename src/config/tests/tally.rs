@@ -20,16 +20,29 @@ const NOW: Timestamp = Timestamp(1_790_000_000_123);
 /// What is shared between rules makes no difference: by chance, against the census of each.
 #[test]
 fn a_tally_is_what_the_census_of_the_rule_comes_to() {
-    let policies = "policies:
+    for rollout in [
+        "{namespaces: [n1, n2], mode: warn}",
+        "{rules: b, namespaces: n1, mode: enforce}, {namespaces: n2, mode: warn}",
+    ] {
+        compare(rollout);
+    }
+}
+
+fn compare(rollout: &str) {
+    let policies = format!(
+        "policies:
 - name: images
   mode: audit
-  rollout: [{namespaces: [n1, n2], mode: warn}]
+  rollout: [{rollout}]
   rules:
-  - {id: a, deny: {tag: latest}}
-  - {id: b, deny: {tag: old}}
-  - {id: c, deny: {tag: new}, rollout: [{namespaces: n3, mode: enforce}]}
-exemptions: [{namespaces: n4, permanent: true, ticket: T}, {namespaces: n5, images: 'docker.io/library/*:1', permanent: true, ticket: T}]";
-    let config = config(policies);
+  - {{id: a, deny: {{tag: latest}}}}
+  - {{id: b, deny: {{tag: old}}}}
+  - {{id: c, deny: {{tag: new}}, rollout: [{{namespaces: n3, mode: enforce}}]}}
+exemptions:
+- {{namespaces: n4, permanent: true, ticket: T}}
+- {{namespaces: n5, images: 'docker.io/library/*:1', permanent: true, ticket: T}}"
+    );
+    let config = config(&policies);
     let revision = Revision::load(&config.policies, &config.staging).expect("it loads");
     let policy = &revision.policies[0];
     let asked = Asked::all(policy, &[]);

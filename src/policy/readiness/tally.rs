@@ -60,7 +60,9 @@ struct Shared<'a> {
     policy: &'a str,
     versions: &'a BTreeSet<String>,
     may_be_loosened: bool,
-    modes: Vec<(Mode, Mode)>,
+    most: Mode,
+    /// Of each place. `None`: those of every rule that no mode, stage or rollout is for.
+    modes: Option<Vec<(Mode, Mode)>>,
 }
 
 #[derive(Debug)]
@@ -123,15 +125,14 @@ impl<'a> Tallies<'a> {
 
     fn common(&mut self, judge: &Judge<'a>) -> Arc<Common> {
         let Ground { policy, .. } = judge.ground;
-        let modes = judge
-            .places
-            .iter()
-            .map(|Place { cluster, namespace, .. }| judge.ground.modes(&judge.asked.rule, In { cluster, namespace }));
+        let rule = &judge.asked.rule;
+        let mode = |Place { cluster, namespace, .. }: &Place| judge.ground.modes(rule, In { cluster, namespace });
         let shared = Shared {
             policy: &policy.name,
             versions: &judge.of_rule.versions,
             may_be_loosened: judge.asked.may_be_loosened,
-            modes: modes.collect(),
+            most: policy.most_of(rule),
+            modes: policy.stages_rules(rule).then(|| judge.places.iter().map(mode).collect()),
         };
         if let Some((_, common)) = self.grounds.iter().find(|(own, _)| *own == shared) {
             return Arc::clone(common);
